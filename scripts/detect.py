@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.detection.job_media import Downloaded, MediaSource, media_in_job
 from scripts.lib.detection.local_source import LocalFiles, located
 from scripts.lib.detection.media_detection import DetectionOutputs
 from scripts.lib.detection.media_detection import record_failure as record_failed_media
-from scripts.lib.detection.media_job import Downloaded, MediaJob, MediaSource, media_in_job
+from scripts.lib.detection.media_job import MediaJob
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.detection.parts_plan import PlannedPart

@@ -3,12 +3,10 @@
 import logging
 from pathlib import Path
 
-from scripts.lib.detection.parts_plan import write_failed_plan, write_plan
+from scripts.lib.detection.parts_plan import find_parts, write_failed_plan, write_plan
 from scripts.lib.errors import MediaFault
 from scripts.lib.folder_source.local_media import media_file
-from scripts.lib.frames.likeness import unlike_copy
-from scripts.lib.frames.parts import Part, plan_parts
-from scripts.lib.frames.shown import Shown
+from scripts.lib.frames.parts import Part
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.workflow import job
@@ -44,11 +42,7 @@ def split_media(
     found: list[Part] = []
     if fetched.state == "ready":
         try:
-            shown = Shown.of_original(wanted, fetched)
-            if shown is not None and (why := unlike_copy(path, shown)) is not None:
-                _log.info("media %d: in one piece, as the original is numbered by its times: %s", fetched.media_id, why)
-            else:
-                found = plan_parts(path, count)
+            found = find_parts(path, wanted, fetched, count)
         except MediaFault as fault:
             _log.warning("%s", fault)
     write_plan(plan, found)

@@ -13,7 +13,7 @@ import pytest
 from examples.accuracy import LabeledBox, ap50, read_truth
 from scripts.detect import detect
 from scripts.lib.boxes import Size
-from scripts.lib.detection import batch_reader, network
+from scripts.lib.detection import network, task_reader
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import Detection
@@ -240,7 +240,7 @@ def test_a_video_that_is_begun_again_keeps_nothing_of_before(run: Step, monkeypa
     # Other frames come out the second time: what was found counts no more.
     given.clear()
     digests = iter(range(10**9))
-    monkeypatch.setattr(batch_reader, "digest_of", lambda *_: next(digests))
+    monkeypatch.setattr(task_reader, "digest_of", lambda *_: next(digests))
     outcome = run(VIDEO, tiles="auto", max_frames=20)
     assert len(given) > 20 * 10 + 50
     assert run.detections.read_bytes() == expected

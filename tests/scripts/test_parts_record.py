@@ -1,14 +1,16 @@
-"""A video that was done in parts has the record and the boxes of one that was done in one piece, whatever is wrong."""
+"""A video in parts, of several jobs or of one, has the record and boxes of one in one piece, whatever is wrong."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from scripts.detect import detect
 from scripts.join_parts import join_parts
+from scripts.lib.detection import media_job, media_parts
 from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
@@ -85,9 +87,18 @@ def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], 
         outputs=joined,
         **given,
     )
-    assert record_in(joined) == record_in(whole)
-    assert joined.detections.read_bytes() == whole.detections.read_bytes()
-    return record_in(joined), json.loads(joined.outcome.read_text())["parts"]
+    together = files_in(folder, "together")
+    with (
+        mock.patch.object(media_job, "runs_on_gpu", return_value=True),
+        mock.patch.object(media_parts, "_LEAST_FRAMES", 60 // PARTS),
+    ):
+        run(together)
+    for found in (joined, together):
+        assert record_in(found) == record_in(whole)
+        assert found.detections.read_bytes() == whole.detections.read_bytes()
+    number, at_once = (json.loads(found.outcome.read_text())["parts"] for found in (joined, together))
+    assert at_once == (min(number, options.threads) if options.max_frames is options.frame_range is None else 1)
+    return record_in(joined), number
 
 
 def transport_packets(path: Path) -> None:

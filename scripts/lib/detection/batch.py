@@ -1,5 +1,6 @@
 """Batches of frames on their way to the engine."""
 
+import queue
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -76,3 +77,18 @@ class Batch:
     def clear(self) -> None:
         """Forget the frames."""
         self.items, self.ended, self.taken = [], [], 0
+
+
+@dataclass
+class BatchQueues:
+    """The batches of a job, which are reused.
+
+    Attributes:
+        free: batches to be filled.
+        full: batches for the engine; None when all tasks are read, or reading failed.
+        stopped: whether reading has to end.
+    """
+
+    free: "queue.SimpleQueue[Batch]" = field(default_factory=queue.SimpleQueue)
+    full: "queue.SimpleQueue[Batch | None]" = field(default_factory=queue.SimpleQueue)
+    stopped: bool = False

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from scripts.lib.detection.media_job import Fetched, MediaInJob, MediaSource
+from scripts.lib.detection.job_media import Fetched, MediaInJob, MediaSource
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_content, fetch_media
 from scripts.lib.downloads.prefetch import Prefetch

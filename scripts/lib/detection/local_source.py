@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.lib.detection.media_job import Fetched, MediaInJob, MediaSource
+from scripts.lib.detection.job_media import Fetched, MediaInJob, MediaSource
 from scripts.lib.folder_source.local_media import check, listed_folder
 
 

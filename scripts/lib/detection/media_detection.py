@@ -34,7 +34,7 @@ from scripts.lib.workflow import failures
 # FFmpeg decodes a video's first pictures to open it, and holds up to 17 of them, of 3 bytes a pixel where it has 10
 # bits; and the share of the free memory that this may take while another video is read.
 _OPENING_BYTES, _OPENING_SHARE = 50, 0.125
-_USUAL_PIXELS = 3840 * 2160  # at most, where the record does not say
+USUAL_PIXELS = 3840 * 2160  # at most, where the record does not say
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class MediaFrames(FrameInput):
         self._release = release
         self.is_picture = wanted.kind is not None and wanted.file_kind == "image"
         # On a GPU one video is decoded at a time.
-        pixels = (wanted.width or 0) * (wanted.height or 0) or _USUAL_PIXELS
+        pixels = (wanted.width or 0) * (wanted.height or 0) or USUAL_PIXELS
         self.opens_ahead = nvdec is None and pixels * _OPENING_BYTES <= memory.left() * _OPENING_SHARE
 
     def release(self) -> None:
@@ -190,7 +190,12 @@ class MediaResults(ResultOutput):
         return self._rows
 
     def finish(self, frames: FrameInput, counters: Counters) -> None:
-        """Close the CSV; write the pictures and, at last, the record."""
+        """Write the files, and log the outcome."""
+        record = self._write(frames, counters)
+        log_outcome(record, count=self._part is None)
+
+    def _write(self, frames: FrameInput, counters: Counters) -> DetectionRecord:
+        """Close the CSV, and write the pictures and, at last, the record, which is returned."""
         if self._rows is None:
             self._begun()
         self._files.close()
@@ -199,7 +204,7 @@ class MediaResults(ResultOutput):
         if record.state == "failed":
             failures.note(record.media_id, (self._outputs.outcome, self._outputs.detections, self._outputs.previews))
         write_record(self._outputs.outcome, record, synced=self._synced)
-        log_outcome(record, count=self._part is None)
+        return record
 
     def _record(self, frames: FrameInput, counters: Counters) -> DetectionRecord:
         fault, summary, options = frames.fault, frames.summary, self._network.options
@@ -322,13 +327,14 @@ def record_failed_job(
     record_failure(fault, read_record(MediaRecord, media_files.record), outputs, Network(network_files, options))
 
 
-def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -> None:
-    """Detect in media one after another, with one network; write the results of each soon after its last frame.
+def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1, readers: int = 1) -> None:
+    """Detect in media with one network; write the results of each soon after its last frame.
 
     Args:
-        media: taken one by one while the ones before are worked on.
-        network: what to detect with, and what it is asked.
-        expected: how many media there will be.
+        media: the media or parts, taken one by one while those before are processed.
+        network: the network, with the options of detection.
+        expected: the number of media.
+        readers: the number of media or parts that are read at once, each with one thread.
     """
     options = network.options
     detector = Detector(
@@ -339,6 +345,7 @@ def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1) -
         threshold=options.keep_threshold,
         name=network.name,
         threads=options.threads,
+        readers=readers,
         tiling=network.tiling,
     )
     detector.run(media, expected)

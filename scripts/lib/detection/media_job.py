@@ -2,133 +2,37 @@
 
 import logging
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from scripts.lib import decode_threads
+from scripts.lib.detection.job_media import Fetched, MediaInJob, MediaSource
 from scripts.lib.detection.media_detection import (
-    DetectionOutputs,
+    USUAL_PIXELS,
     MediaFrames,
     MediaResults,
     detect_in,
     record_failure,
 )
+from scripts.lib.detection.media_parts import VideoInParts, part_count, readers_in_memory
 from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions
-from scripts.lib.errors import of_one_media
+from scripts.lib.detection.parts_plan import find_parts
+from scripts.lib.errors import MediaFault, of_one_media
 from scripts.lib.frames.nvdec import load_nvdec
 from scripts.lib.frames.parts import Part
-from scripts.lib.record_files import as_content, read_record
-from scripts.lib.records import DownloadRecord, MediaRecord
+from scripts.lib.records import DownloadRecord
+from scripts.lib.workflow.engine_choice import runs_on_gpu
 from scripts.lib.workflow.failures import as_fault
 from scripts.lib.workflow.job_progress import JobProgress
 from scripts.lib.workflow.result_cache import ResultCache
 
-# Pictures that no disk needs to see are of so many bytes at most.
-IN_MEMORY = 16 * 10**6
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class MediaInJob:
-    """One media of the job.
-
-    Attributes:
-        wanted: the record of resolve_media.
-        media: where its file is, or goes.
-        outputs: the files of its detection.
-        part: of a video, to detect in only this one.
-    """
-
-    wanted: MediaRecord
-    media: Path
-    outputs: DetectionOutputs
-    part: Part | None = None
-
-    @property
-    def media_id(self) -> int:
-        """Its number."""
-        return self.wanted.media_id
-
-    @property
-    def size(self) -> int:
-        """Its bytes, 0 where they are unknown."""
-        return (self.wanted.file and self.wanted.file.size) or 0
-
-    @property
-    def fits_memory(self) -> bool:
-        """Whether it is a picture, and small enough."""
-        return self.wanted.kind == "image" and 0 < self.size <= IN_MEMORY
-
-    @property
-    def kept(self) -> tuple[int, dict[str, Any], tuple[Path, ...]]:
-        """What the cache takes: the media, what its results depend on, and the files that the job leaves."""
-        return (
-            self.media_id,
-            as_content(self.wanted),
-            (self.outputs.detections, self.outputs.previews, self.outputs.outcome),
-        )
-
-
-def media_in_job(
-    records: Iterable[Path], media: Iterable[Path], outputs: Iterable[DetectionOutputs], part: Part | None = None
-) -> list[MediaInJob]:
-    """Return the media of a job by their files, which are in the same order."""
-    files = zip(records, media, outputs, strict=True)
-    return [MediaInJob(read_record(MediaRecord, record), path, to_write, part) for record, path, to_write in files]
-
-
-class Fetched(NamedTuple):
-    """A media that came.
-
-    Attributes:
-        record: of its download.
-        media: a file, or a picture's content.
-        release: gives the file back when it was read; may be called again.
-    """
-
-    record: DownloadRecord
-    media: Path | bytes
-    release: Callable[[], None] | None = None
-
-
-class MediaSource(ABC):
-    """Where the files of a job's media come from.
-
-    Attributes:
-        failures: why media could not be had, where that is not their own fault.
-    """
-
-    def __init__(self) -> None:
-        self.failures: list[str] = []
-
-    @abstractmethod
-    def files(self, work: Sequence[MediaInJob]) -> Iterator[tuple[MediaInJob, Fetched]]:
-        """Yield each media when its file is there, by the thread that asks for it.
-
-        Its file stays until it is released, which may be after the next was asked for.
-        """
-
-
-class Downloaded(MediaSource):
-    """Files that other jobs downloaded."""
-
-    def __init__(self, downloads: Sequence[Path]) -> None:
-        """Name the records of the downloads, in the order of the media."""
-        super().__init__()
-        self._downloads = downloads
-
-    def files(self, work: Sequence[MediaInJob]) -> Iterator[tuple[MediaInJob, Fetched]]:
-        """Yield the media; all files are there."""
-        found = [read_record(DownloadRecord, path) for path in self._downloads]
-        records = {record.media_id: record for record in found}
-        for each in work:
-            yield each, Fetched(records[each.media_id], each.media)
 
 
 @dataclass(frozen=True)
@@ -159,8 +63,11 @@ class MediaJob:
             notes: of a job that media share.
         """
         self._source, self._network_files, self._options, self._notes = source, network_files, options, notes
-        self._begun: list[NotedResults] = []
+        self._begun: list[BegunMedia] = []
         self._nvdec = load_nvdec(decode_threads.decoder(), os.environ)
+        # An engine on the CPU needs the same cores, and NVDEC decodes one video at a time.
+        on_gpu = self._nvdec is None and runs_on_gpu(options.engine, options.device, os.environ)
+        self._readers = decode_threads.limited(options.threads) if on_gpu else 1
 
     def detect(self, work: Sequence[MediaInJob], suspects: Collection[int] = ()) -> None:
         """Detect in media, each of which becomes a result.
@@ -187,9 +94,11 @@ class MediaJob:
             if each.media_id in suspects:
                 self._alone(each)
         work = [each for each in work if each.media_id not in suspects]
+        readers = self._readers
         while work:
             try:
-                self._together(work)
+                work = self._together(work, readers)
+                readers = 1  # for videos whose parts do not fit together
             except Exception as error:
                 begun = list(self._begun)
                 under_way = [each.work for each in begun if not each.finished]
@@ -200,17 +109,32 @@ class MediaJob:
                     self._alone(each)
                 did = {each.work.media for each in begun}
                 work = [each for each in work if each.media not in did]
-            else:
-                return
 
-    def _together(self, work: Sequence[MediaInJob]) -> None:
+    def _together(self, work: Sequence[MediaInJob], readers: int = 1) -> list[MediaInJob]:
+        """Detect in media with one network; return the videos that have to be read again, in one piece.
+
+        Args:
+            work: the media.
+            readers: the number of videos, or parts of one, that are read at once.
+        """
         self._begun = []
         network, failures = Network(self._network_files, self._options), list(self._source.failures)
-        try:
-            detect_in(self._tasks(work, network), network, expected=len(work))
-        except Exception:
-            self._source.failures = failures  # the media of the others are tried again
-            raise
+        readers = min(readers, self._most_readers(work))
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="parts-")) if readers > 1 else ""
+            try:
+                detect_in(self._tasks(work, network, readers, Path(folder)), network, len(work), readers)
+            except Exception:
+                self._source.failures = failures  # the media of the others are tried again
+                raise
+        return [each.work for each in self._begun if not each.finished]
+
+    def _most_readers(self, work: Sequence[MediaInJob]) -> int:
+        """Return how many of the media may be read at once: several only of videos, as memory allows."""
+        if any(each.wanted.file_kind != "video" or each.part for each in work):
+            return 1  # pictures are decoded by several threads anyway
+        sizes = [(each.wanted.width or 0) * (each.wanted.height or 0) or USUAL_PIXELS for each in work]
+        return max(1, readers_in_memory(max(sizes)))
 
     def _alone(self, each: MediaInJob) -> None:
         try:
@@ -225,46 +149,89 @@ class MediaJob:
             if self._notes is not None:
                 self._notes.progress.end(each.media_id)
 
-    def _tasks(self, work: Sequence[MediaInJob], network: Network) -> Iterator[MediaTask]:
+    def _tasks(self, work: Sequence[MediaInJob], network: Network, readers: int, folder: Path) -> Iterator[MediaTask]:
+        """Yield a task for each media, or several for a video that is read in parts.
+
+        Args:
+            work: the media.
+            network: the network to detect with.
+            readers: the number of tasks that are read at once.
+            folder: for the files of parts.
+        """
         for each, fetched in self._source.files(work):
-            options = self._options
+            begun = BegunMedia(each, self._notes)
+            self._begun.append(begun)
+            parts = self._parts(each, fetched, readers)
+            if len(parts) > 1:
+                own = folder / str(each.media_id)
+                yield from VideoInParts(each, fetched, network, parts, folder=own, joined=begun.end).tasks()
+                continue
             frames = MediaFrames(
-                *(fetched.media, each.wanted, fetched.record, options.wanted, each.part),
-                threads=options.threads,
+                *(fetched.media, each.wanted, fetched.record, self._options.wanted, each.part),
+                threads=self._options.threads,
                 nvdec=self._nvdec,
                 release=fetched.release,
             )
-            self._begun.append(NotedResults(each, fetched.record, network, self._notes))
-            yield MediaTask(frames, self._begun[-1])
+            frames.shares_cores = readers > 1 and len(work) > 1
+            yield MediaTask(frames, NotedResults(begun, fetched.record, network))
+
+    def _parts(self, each: MediaInJob, fetched: Fetched, readers: int) -> list[Part]:
+        """Return the parts of a video that are to be read at once; none for other media."""
+        ready = each.wanted.state == fetched.record.state == "ready"
+        if readers == 1 or not ready or isinstance(fetched.media, bytes):
+            return []
+        try:
+            count = partial(part_count, readers=readers, asked=self._options.wanted)
+            return find_parts(fetched.media, each.wanted, fetched.record, count)
+        except (MediaFault, OSError) as error:
+            _log.info("media %d: in one piece: %s", each.media_id, error)  # reading it tells what is wrong with it
+            return []
 
 
-class NotedResults(MediaResults):
-    """The files of a media; says when they are written, and keeps them then in a job that media share.
+class BegunMedia:
+    """A media of a job that has begun.
 
     Attributes:
         work: the media.
         finished: whether its results are written.
     """
 
-    def __init__(self, work: MediaInJob, fetched: DownloadRecord, network: Network, notes: Notes | None) -> None:
+    def __init__(self, work: MediaInJob, notes: Notes | None) -> None:
+        """Note that its frames are read from now on.
+
+        Args:
+            work: the media.
+            notes: of a job that media share.
+        """
+        self.work, self.notes, self.finished = work, notes, False
+        if notes is not None:
+            notes.progress.begin(work.media_id)
+
+    def end(self, *, failed: bool = False) -> None:
+        """Note that its results are written; in a job that media share, keep them unless the media failed."""
+        if self.notes is not None and not failed:
+            self.notes.done.keep_soon(*self.work.kept)
+        self.finished = True
+        if self.notes is not None:
+            self.notes.progress.end(self.work.media_id)
+
+
+class NotedResults(MediaResults):
+    """The files of a media of a job."""
+
+    def __init__(self, begun: BegunMedia, fetched: DownloadRecord, network: Network) -> None:
+        work = begun.work
         super().__init__(
             work.outputs,
             wanted=work.wanted,
             fetched=fetched,
             network=network,
             part=work.part,
-            synced=notes is None,
+            synced=begun.notes is None,
         )
-        self.work, self._notes = work, notes
-        self.finished = False
-        if notes is not None:
-            notes.progress.begin(work.media_id)
+        self._begun_media = begun
 
     def finish(self, frames: FrameInput, counters: Counters) -> None:
-        """Write the results, and keep them unless the media failed."""
+        """Write the results."""
         super().finish(frames, counters)
-        if self._notes is not None and (frames.fault is None or frames.fault.state != "failed"):
-            self._notes.done.keep_soon(*self.work.kept)
-        self.finished = True
-        if self._notes is not None:
-            self._notes.progress.end(self.work.media_id)
+        self._begun_media.end(failed=frames.fault is not None and frames.fault.state == "failed")

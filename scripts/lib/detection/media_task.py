@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import NamedTuple
 
 from scripts.lib.boxes import Floats, Integers, Pixels, Size
@@ -19,16 +20,24 @@ class FrameInput(ABC):
         restarts: how often it started again, as other frames were decoded when it was read again; set by the reader's
             thread; what came of the frames before counts no more.
         is_picture: whether `open` gives a picture's only frame, which may be decoded before those of other media.
-        opens_ahead: whether `open` may be called while the media before is read; by another thread then.
+        opens_ahead: whether `open` may be called, by another thread, while the media before is read.
+        shares_cores: whether other tasks are read at the same time; the frames are then decoded, converted and fitted
+            by one thread.
     """
 
     is_picture = False
     opens_ahead = False
+    shares_cores = False
 
     def __init__(self) -> None:
         self.summary = Summary()
         self.fault: MediaFault | None = None
         self.restarts = 0
+
+    @property
+    def expected(self) -> int | None:
+        """Probable number of frames of the whole media; None if unknown; for reporting progress."""
+        return self.summary.expected
 
     def release(self) -> None:  # noqa: B027, most keep nothing
         """Give back what was kept for reading the media, such as its file: it was read; may be called again."""
@@ -152,8 +161,10 @@ class MediaTask:
         frames: where its frames come from.
         results: where its results go.
         counters: what was counted meanwhile.
+        share: the share of its media that the task is; less than 1 for a part of a video.
     """
 
     frames: FrameInput
     results: ResultOutput
     counters: Counters = field(default_factory=Counters)
+    share: Fraction = Fraction(1)

@@ -1,14 +1,21 @@
-"""The plan of a video's parts, which split_media writes and the jobs of the parts read."""
+"""The plan of a video's parts: found here, written by split_media, and read by the jobs of the parts."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault, MediaState
 from scripts.lib.files import read_json, write_json
-from scripts.lib.frames.parts import Part
+from scripts.lib.frames.likeness import unlike_copy
+from scripts.lib.frames.parts import Part, plan_parts
+from scripts.lib.frames.shown import Shown
+from scripts.lib.frames.source import Summary
 from scripts.lib.record_files import from_content, write_record
+from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.workflow.failures import note
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +24,27 @@ class FailedPlan:
 
     state: MediaState
     reason: str
+
+
+def find_parts(
+    path: Path, wanted: MediaRecord, fetched: DownloadRecord, count: int | Callable[[Summary], int]
+) -> list[Part]:
+    """Return the parts of a video; none if it has to be processed in one piece.
+
+    Args:
+        path: the video's file.
+        wanted: the record of resolve_media or list_media.
+        fetched: the record of its download.
+        count: the number of parts that are wanted, see plan_parts.
+
+    Raises:
+        MediaFault: the file cannot be read.
+    """
+    shown = Shown.of_original(wanted, fetched)
+    if shown is not None and (why := unlike_copy(path, shown)) is not None:
+        _log.info("media %d: in one piece, as the original is numbered by its times: %s", wanted.media_id, why)
+        return []
+    return plan_parts(path, count)
 
 
 def write_plan(plan: Path, parts: Sequence[Part]) -> None:

@@ -1,7 +1,8 @@
 """The flow of detection, from frames to boxes, in constant memory.
 
-A thread reads the frames of one media after another into batches. The caller's thread passes them to the engine, which
-works while the thread reads on, and processes the outputs, in order. A third thread writes the results of each media.
+A thread reads the frames of one media after another into batches, or several threads do. The caller's thread passes the
+batches to the engine, which works while reading continues, and processes the outputs. Another thread writes the results
+of each media.
 """
 
 import math
@@ -9,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -62,6 +64,7 @@ class Detector:
         name: str = "the network",
         resize: Resize = Resize(),  # noqa: B008, it never changes
         threads: int = 1,
+        readers: int = 1,
         tiling: Tiling | None = None,
     ) -> None:
         """Prepare; nothing is loaded before the first frame is there.
@@ -73,27 +76,28 @@ class Detector:
             threshold: the least score of a box.
             name: the name of the network in errors.
             resize: how frames become pictures of this size.
-            threads: how many pictures are decoded at once, or frames of a video converted and fitted.
+            threads: number of pictures decoded at once, or of frames of a video converted and fitted at once.
+            readers: number of tasks that are read at once, each with one thread.
             tiling: how large frames are cut into tiles; None if they are not.
         """
         self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)
         self._threshold, self._fitting = threshold, Fitting(resize, size)
-        self._threads = threads
+        self._threads, self._readers = threads, readers
         self._cutter = Cutter(tiling, self._fitting) if tiling else None
-        self._seen: list[Seen] = []  # in the pieces of the frame that is under way
+        self._seen: dict[MediaTask, list[Seen]] = {}  # the boxes in the pieces of each task's current frame
         self._engine: Engine | None = None
         self._watch = Stopwatch()
         self._open: dict[MediaTask, None] = {}
         self._progress: Progress | None = None
-        self._expected, self._frames, self._ended = 1, 0, 0
+        self._expected, self._frames, self._ended = 1, 0, Fraction(0)
 
     def run(self, tasks: Iterable[MediaTask], expected: int = 1) -> None:
         """Run every frame of every task through the network; each task gets its boxes, in order, and is finished.
 
         Args:
-            tasks: taken one by one by the reader's thread.
-            expected: how many there will be, for saying how far it is.
+            tasks: taken one by one by the readers' threads.
+            expected: number of media, for reporting progress.
 
         Raises:
             GraphError: the network gives what is not a number.
@@ -103,7 +107,9 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
-            reading = BatchReader(tasks, self._shape, self._fitting.fit, self._threads, self._cutter)
+            reading = BatchReader(
+                tasks, self._shape, self._fitting.fit, self._threads, self._cutter, readers=self._readers
+            )
             with ResultWriter(self._open) as writer, reading as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.tasks)
@@ -174,14 +180,14 @@ class Detector:
     def _tell(self, batch: Batch) -> None:
         """Log the progress: in media, or in frames where there is only one."""
         self._frames += sum(item.ends_frame for item in batch.items)
-        self._ended += len(batch.ended)
+        self._ended += sum(task.share for task in batch.ended)
         if self._progress is None or not batch.items or not self._frames:
             return
         if self._expected > 1:
-            self._progress.report(self._ended, self._expected)
+            self._progress.report(int(self._ended), self._expected)
         else:
-            summary = batch.items[-1].task.frames.summary
-            self._progress.report(self._frames, summary.expected, about=not summary.declared)
+            frames = batch.items[-1].task.frames
+            self._progress.report(self._frames, frames.expected, about=not frames.summary.declared)
 
     def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> suppression.Selection:
         """Return a frame's boxes; refuse what a broken network or device gives."""
@@ -213,20 +219,21 @@ class Detector:
     def _gather(self, item: Item, piece: Piece, seen: Seen) -> None:
         """Take what was found in a piece of a frame; with the last one, put all of the frame together."""
         counted, count = item.task.counters.tiles, len(item.numbers)
+        pieces = self._seen.setdefault(item.task, [])
         if piece.begins:
-            self._seen = []
-        self._seen.append(seen)
+            pieces.clear()
+        pieces.append(seen)
         if piece.picture is None:
             self._watch.lap("boxes", [item.task])
             return
-        merged = merge(self._seen, piece.frame, item.media)
-        whole = sum(each.region is None for each in self._seen)
+        del self._seen[item.task]
+        merged = merge(pieces, piece.frame, item.media)
+        whole = sum(each.region is None for each in pieces)
         counted.frames += 1
-        counted.tiles += len(self._seen) - whole
+        counted.tiles += len(pieces) - whole
         counted.whole += whole
         counted.joined += count * merged.joined
         counted.dropped += count * merged.dropped
-        self._seen = []
         self._take(item, piece.picture, Seen(None, merged.boxes, merged.labels, merged.scores))
 
     def _take(self, item: Item, picture: Pixels, seen: Seen) -> None:

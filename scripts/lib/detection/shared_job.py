@@ -4,8 +4,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.lib.detection.job_media import MediaInJob, MediaSource
 from scripts.lib.detection.media_detection import record_failure
-from scripts.lib.detection.media_job import MediaInJob, MediaJob, MediaSource, Notes
+from scripts.lib.detection.media_job import MediaJob, Notes
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.errors import MediaFault, PipelineError

@@ -9,7 +9,7 @@ announce, without an error; see joining.py.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ import av.video.frame
 import numpy as np
 
 from scripts.lib.frames import ffmpeg
-from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, log
+from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, Summary, log
 from scripts.lib.frames.video import VideoFrames
 
 if TYPE_CHECKING:
@@ -143,13 +143,14 @@ def planes(frame: av.video.frame.VideoFrame) -> Iterator[np.ndarray]:
             yield np.frombuffer(memoryview(plane), np.uint8)[np.newaxis]
 
 
-def plan_parts(path: Path, count: int) -> list[Part]:
+def plan_parts(path: Path, count: int | Callable[[Summary], int]) -> list[Part]:
     """Cut a video into parts of about the same number of frames; reads the whole file, but decodes one frame.
 
     Args:
         path: the media file.
-        count: how many parts are wanted; there are fewer where key frames are rare, and none if one cannot know:
-            in files that are damaged, or do not say when each picture is shown.
+        count: the number of parts that are wanted, or a function that returns it for the summary after the first
+            frame; if that returns 1, there are no parts. There are fewer if key frames are rare, and none in files that
+            are damaged or do not say when each picture is shown.
 
     Raises:
         MediaFault: the file cannot be opened, or not one frame be decoded.
@@ -157,6 +158,9 @@ def plan_parts(path: Path, count: int) -> list[Part]:
     with VideoFrames(path) as video:
         next(iter(video))
         width, height = video.summary.width, video.summary.height
+        parts = count(video.summary) if callable(count) else count
+        if callable(count) and parts == 1:
+            return []
     times: list[int | None] = []
     decoded_at: list[int | None] = []
     keys: list[bool] = []
@@ -169,7 +173,7 @@ def plan_parts(path: Path, count: int) -> list[Part]:
             shown.append(not packet.is_discard)
         if video.summary.damaged or None in times:
             return []
-    cuts = _cuts(np.array(times, np.int64), np.array(keys), np.array(shown), count)
+    cuts = _cuts(np.array(times, np.int64), np.array(keys), np.array(shown), parts)
     ends = [number for _, number in cuts[1:]] + [sum(shown)]
     return [
         Part(

@@ -126,6 +126,19 @@ def _automatic(
     return DEFAULT_ENGINE, f"auto: {obstacle}"
 
 
+def runs_on_gpu(engine: str, device: str, environ: Mapping[str, str]) -> bool:
+    """Return whether an engine runs on a GPU here.
+
+    Args:
+        engine: the run's engine.
+        device: detect.device: auto, cpu or cuda.
+        environ: the process environment.
+    """
+    if engine == "onnxruntime":
+        return device != "cpu" and missing_gpu(environ) is None and has_cuda_provider()
+    return engine == "tensorrt"
+
+
 def set_engine(
     detect: dict[str, Any],
     environ: MutableMapping[str, str],

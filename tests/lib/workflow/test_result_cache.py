@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from scripts.lib.detection.media_job import Downloaded, MediaJob, Notes
+from scripts.lib.detection.job_media import Downloaded
+from scripts.lib.detection.media_job import MediaJob, Notes
 from scripts.lib.errors import PipelineError
 from scripts.lib.workflow import result_cache
 from scripts.lib.workflow.job_progress import JobProgress

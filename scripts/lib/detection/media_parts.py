@@ -1,0 +1,146 @@
+"""Parts of a video that one job reads at the same time: each is a task, and the results are joined."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from scripts.lib import memory
+from scripts.lib.detection.job_media import Fetched, MediaInJob
+from scripts.lib.detection.joining import join
+from scripts.lib.detection.media_detection import DetectionOutputs, MediaFrames, MediaResults
+from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
+from scripts.lib.detection.network import Network
+from scripts.lib.frames.parts import Part
+from scripts.lib.frames.source import Summary
+
+# A part costs as much as some ten frames, so it has at least this many. Readers get two parts each if there are this
+# many frames for each reader, so that all finish at about the same time.
+_LEAST_FRAMES, _FOR_TWO_PARTS = 300, 6000
+# The memory of a decoder in bytes for each pixel of a frame, and the share of the free memory that all may take.
+_DECODER_BYTES, _SHARE = 50, 0.25
+
+_log = logging.getLogger(__name__)
+
+
+def readers_in_memory(pixels: int) -> int:
+    """Return the number of videos, or of parts of one, that the free memory allows to be decoded at once.
+
+    Args:
+        pixels: the number of pixels of a frame.
+    """
+    return int(memory.left() * _SHARE / (_DECODER_BYTES * pixels))
+
+
+def part_count(summary: Summary, readers: int, asked: range) -> int:
+    """Return the number of parts for a video; 1 if it is not worth cutting.
+
+    Args:
+        summary: the summary of the video's frames after the first one was decoded.
+        readers: the number of parts that are read at once.
+        asked: the numbers of the frames to detect in.
+    """
+    frames = summary.expected or 0
+    if asked[-1] < frames - 1:
+        return 1  # the last parts would not be read
+    readers = min(readers, readers_in_memory(summary.width * summary.height))
+    parts = 2 * readers if frames >= readers * _FOR_TWO_PARTS else readers
+    return max(1, min(parts, frames // _LEAST_FRAMES))
+
+
+class VideoInParts:
+    """A video in parts that are read at the same time.
+
+    Attributes:
+        work: the video.
+        fetched: its file.
+        network: the network to detect with.
+        frames: the number of its frames.
+    """
+
+    def __init__(
+        self,
+        work: MediaInJob,
+        fetched: Fetched,
+        network: Network,
+        parts: Sequence[Part],
+        *,
+        folder: Path,
+        joined: Callable[[], None],
+    ) -> None:
+        """Make the folder; nothing is opened yet.
+
+        Args:
+            work: the video.
+            fetched: its file, which is released when all parts are read.
+            network: the network to detect with.
+            parts: the parts, two or more.
+            folder: a new folder, for the files of the parts.
+            joined: called when the outputs are written.
+        """
+        self.work, self.fetched, self.network = work, fetched, network
+        self.frames = sum(part.frames for part in parts)
+        self._parts, self._joined = parts, joined
+        self._files = [
+            DetectionOutputs(*(folder / f"{number}.{suffix}" for suffix in ("csv", "json", "zip")))
+            for number in range(len(parts))
+        ]
+        self._unread, self._unfinished = set(range(len(parts))), len(parts)
+        folder.mkdir()
+
+    def tasks(self) -> Iterator[MediaTask]:
+        """Yield a task for each part."""
+        share = Fraction(1, len(self._parts))
+        for number, (part, files) in enumerate(zip(self._parts, self._files, strict=True)):
+            yield MediaTask(_PartInput(self, part, number), _PartResults(self, part, files), share=share)
+
+    def read(self, number: int) -> None:
+        """Note that a part was read; the video's file is released after the last one."""
+        self._unread.discard(number)
+        if not self._unread and self.fetched.release is not None:
+            self.fetched.release()
+
+    def finish(self) -> None:
+        """Note that the results of a part are written; after the last one, join them."""
+        self._unfinished -= 1
+        if self._unfinished:
+            return
+        why = join(self._parts, self._files, self.work.outputs, self.network.options, self.work.wanted.fps)
+        if why is None:
+            self._joined()
+        else:
+            _log.info("media %d is read again in one piece: %s", self.work.media_id, why)
+
+
+class _PartInput(MediaFrames):
+    """The frames of a part."""
+
+    shares_cores = True
+
+    def __init__(self, video: VideoInParts, part: Part, number: int) -> None:
+        asked = video.network.options.wanted
+        super().__init__(video.fetched.media, video.work.wanted, video.fetched.record, asked, part)
+        self._video, self._number = video, number
+
+    @property
+    def expected(self) -> int:
+        """Number of frames of the whole video."""
+        return self._video.frames
+
+    def release(self) -> None:
+        """Note that the part was read."""
+        self._video.read(self._number)
+
+
+class _PartResults(MediaResults):
+    """The files of a part."""
+
+    def __init__(self, video: VideoInParts, part: Part, files: DetectionOutputs) -> None:
+        wanted, fetched = video.work.wanted, video.fetched.record
+        super().__init__(files, wanted=wanted, fetched=fetched, network=video.network, part=part, synced=False)
+        self._video = video
+
+    def finish(self, frames: FrameInput, counters: Counters) -> None:
+        """Write the files of the part; after those of the last one, the files of the video."""
+        self._write(frames, counters)
+        self._video.finish()
