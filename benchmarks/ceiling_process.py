@@ -24,7 +24,7 @@ from benchmarks.paced_engine import PacedEngine
 from scripts import detect as step
 from scripts.lib import preprocess
 from scripts.lib.boxes import Size
-from scripts.lib.detection import network
+from scripts.lib.detection import media_job, network
 from scripts.lib.files import read_json
 from scripts.lib.workflow import job
 
@@ -70,7 +70,11 @@ def main(*words: str) -> None:
         arguments = job.bind(step.detect, each[0] | files)
         engine = PacedEngine(size, BATCH_SIZE, _CLASSES, len(anchors(size)), None if way == "step" else float(pace))
         wall, cpu = time.monotonic(), time.process_time()
-        with mock.patch.object(network, "open_engine", return_value=engine):
+        # The engine stands for one on a GPU, which leaves the cores to the decoders.
+        with (
+            mock.patch.object(network, "open_engine", return_value=engine),
+            mock.patch.object(media_job, "runs_on_gpu", return_value=True),
+        ):
             step.detect(**arguments)
         frames = 0
         for own in folders:
