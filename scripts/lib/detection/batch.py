@@ -1,9 +1,8 @@
 """Batches of frames on their way to the engine."""
 
-import queue
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.media_task import MediaTask
@@ -53,6 +52,23 @@ class Item(NamedTuple):
         return self.piece is None or self.piece.picture is not None
 
 
+class BatchSink(Protocol):
+    """Takes batches."""
+
+    def put(self, batch: "Batch", /) -> object:
+        """Take a batch."""
+
+
+class FreeBatches(BatchSink, Protocol):
+    """Batches to be filled."""
+
+    def get(self) -> "Batch":
+        """Return a batch, or wait for one."""
+
+    def empty(self) -> bool:
+        """Return whether `get` would wait."""
+
+
 @dataclass
 class Batch:
     """Frames ready for the engine.
@@ -62,12 +78,14 @@ class Batch:
         items: what the frames are.
         ended: tasks all of whose frames are in this batch or earlier ones.
         taken: how many places hold a frame, or are kept for one that is being fitted.
+        home: takes the batch back when the engine has processed it; None for the job's free batches.
     """
 
     pixels: Pixels
     items: list[Item] = field(default_factory=list)
     ended: list[MediaTask] = field(default_factory=list)
     taken: int = 0
+    home: BatchSink | None = None
 
     @property
     def tasks(self) -> list[MediaTask]:
@@ -81,14 +99,14 @@ class Batch:
 
 @dataclass
 class BatchQueues:
-    """The batches of a job, which are reused.
+    """The batches of a thread that reads frames; they are reused.
 
     Attributes:
         free: batches to be filled.
-        full: batches for the engine; None when all tasks are read, or reading failed.
+        full: batches for the engine.
         stopped: whether reading has to end.
     """
 
-    free: "queue.SimpleQueue[Batch]" = field(default_factory=queue.SimpleQueue)
-    full: "queue.SimpleQueue[Batch | None]" = field(default_factory=queue.SimpleQueue)
+    free: FreeBatches
+    full: BatchSink
     stopped: bool = False

@@ -34,7 +34,7 @@ from scripts.lib.workflow import failures
 # FFmpeg decodes a video's first pictures to open it, and holds up to 17 of them, of 3 bytes a pixel where it has 10
 # bits; and the share of the free memory that this may take while another video is read.
 _OPENING_BYTES, _OPENING_SHARE = 50, 0.125
-USUAL_PIXELS = 3840 * 2160  # at most, where the record does not say
+_USUAL_PIXELS = 3840 * 2160  # at most, where the record does not say
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class MediaFrames(FrameInput):
         self._release = release
         self.is_picture = wanted.kind is not None and wanted.file_kind == "image"
         # On a GPU one video is decoded at a time.
-        pixels = (wanted.width or 0) * (wanted.height or 0) or USUAL_PIXELS
+        pixels = (wanted.width or 0) * (wanted.height or 0) or _USUAL_PIXELS
         self.opens_ahead = nvdec is None and pixels * _OPENING_BYTES <= memory.left() * _OPENING_SHARE
 
     def release(self) -> None:
@@ -327,14 +327,14 @@ def record_failed_job(
     record_failure(fault, read_record(MediaRecord, media_files.record), outputs, Network(network_files, options))
 
 
-def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1, readers: int = 1) -> None:
+def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1, processes: int = 0) -> None:
     """Detect in media with one network; write the results of each soon after its last frame.
 
     Args:
         media: the media or parts, taken one by one while those before are processed.
         network: the network, with the options of detection.
         expected: the number of media.
-        readers: the number of media or parts that are read at once, each with one thread.
+        processes: the number of processes that read parts of videos.
     """
     options = network.options
     detector = Detector(
@@ -345,7 +345,7 @@ def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1, r
         threshold=options.keep_threshold,
         name=network.name,
         threads=options.threads,
-        readers=readers,
+        processes=processes,
         tiling=network.tiling,
     )
     detector.run(media, expected)

@@ -12,16 +12,16 @@ from pathlib import Path
 from scripts.lib import decode_threads
 from scripts.lib.detection.job_media import Fetched, MediaInJob, MediaSource
 from scripts.lib.detection.media_detection import (
-    USUAL_PIXELS,
     MediaFrames,
     MediaResults,
     detect_in,
     record_failure,
 )
-from scripts.lib.detection.media_parts import VideoInParts, part_count, readers_in_memory
+from scripts.lib.detection.media_parts import VideoInParts, part_count
 from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions
+from scripts.lib.detection.part_readers import most_processes
 from scripts.lib.detection.parts_plan import find_parts
 from scripts.lib.errors import MediaFault, of_one_media
 from scripts.lib.frames.nvdec import load_nvdec
@@ -67,7 +67,7 @@ class MediaJob:
         self._nvdec = load_nvdec(decode_threads.decoder(), os.environ)
         # An engine on the CPU needs the same cores, and NVDEC decodes one video at a time.
         on_gpu = self._nvdec is None and runs_on_gpu(options.engine, options.device, os.environ)
-        self._readers = decode_threads.limited(options.threads) if on_gpu else 1
+        self._processes = decode_threads.limited(options.threads) if on_gpu else 0
 
     def detect(self, work: Sequence[MediaInJob], suspects: Collection[int] = ()) -> None:
         """Detect in media, each of which becomes a result.
@@ -94,15 +94,15 @@ class MediaJob:
             if each.media_id in suspects:
                 self._alone(each)
         work = [each for each in work if each.media_id not in suspects]
-        readers = self._readers
+        processes = self._processes
         while work:
             try:
-                work = self._together(work, readers)
-                readers = 1  # for videos whose parts do not fit together
+                work = self._together(work, processes)
+                processes = 0  # for videos whose parts do not fit together
             except Exception as error:
                 begun = list(self._begun)
                 under_way = [each.work for each in begun if not each.finished]
-                if alone or not (of_one_media(error) and under_way):
+                if (alone and not processes) or not (of_one_media(error) and under_way):
                     raise
                 _log.exception("an unforeseen error; the media that were under way are done again, one by one")
                 for each in under_way:
@@ -110,31 +110,27 @@ class MediaJob:
                 did = {each.work.media for each in begun}
                 work = [each for each in work if each.media not in did]
 
-    def _together(self, work: Sequence[MediaInJob], readers: int = 1) -> list[MediaInJob]:
+    def _together(self, work: Sequence[MediaInJob], processes: int = 0) -> list[MediaInJob]:
         """Detect in media with one network; return the videos that have to be read again, in one piece.
 
         Args:
             work: the media.
-            readers: the number of videos, or parts of one, that are read at once.
+            processes: the number of processes that read parts of videos.
         """
         self._begun = []
         network, failures = Network(self._network_files, self._options), list(self._source.failures)
-        readers = min(readers, self._most_readers(work))
+        if processes and any(each.wanted.file_kind == "video" and not each.part for each in work):
+            processes = most_processes(processes, self._options.batch_size, network.size)
+        else:
+            processes = 0
         with ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="parts-")) if readers > 1 else ""
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="parts-")) if processes else ""
             try:
-                detect_in(self._tasks(work, network, readers, Path(folder)), network, len(work), readers)
+                detect_in(self._tasks(work, network, processes, Path(folder)), network, len(work), processes)
             except Exception:
                 self._source.failures = failures  # the media of the others are tried again
                 raise
         return [each.work for each in self._begun if not each.finished]
-
-    def _most_readers(self, work: Sequence[MediaInJob]) -> int:
-        """Return how many of the media may be read at once: several only of videos, as memory allows."""
-        if any(each.wanted.file_kind != "video" or each.part for each in work):
-            return 1  # pictures are decoded by several threads anyway
-        sizes = [(each.wanted.width or 0) * (each.wanted.height or 0) or USUAL_PIXELS for each in work]
-        return max(1, readers_in_memory(max(sizes)))
 
     def _alone(self, each: MediaInJob) -> None:
         try:
@@ -149,19 +145,19 @@ class MediaJob:
             if self._notes is not None:
                 self._notes.progress.end(each.media_id)
 
-    def _tasks(self, work: Sequence[MediaInJob], network: Network, readers: int, folder: Path) -> Iterator[MediaTask]:
+    def _tasks(self, work: Sequence[MediaInJob], network: Network, processes: int, folder: Path) -> Iterator[MediaTask]:
         """Yield a task for each media, or several for a video that is read in parts.
 
         Args:
             work: the media.
             network: the network to detect with.
-            readers: the number of tasks that are read at once.
+            processes: the number of processes that read parts of videos.
             folder: for the files of parts.
         """
         for each, fetched in self._source.files(work):
             begun = BegunMedia(each, self._notes)
             self._begun.append(begun)
-            parts = self._parts(each, fetched, readers)
+            parts = self._parts(each, fetched, processes)
             if len(parts) > 1:
                 own = folder / str(each.media_id)
                 yield from VideoInParts(each, fetched, network, parts, folder=own, joined=begun.end).tasks()
@@ -172,16 +168,15 @@ class MediaJob:
                 nvdec=self._nvdec,
                 release=fetched.release,
             )
-            frames.shares_cores = readers > 1 and len(work) > 1
             yield MediaTask(frames, NotedResults(begun, fetched.record, network))
 
-    def _parts(self, each: MediaInJob, fetched: Fetched, readers: int) -> list[Part]:
-        """Return the parts of a video that are to be read at once; none for other media."""
+    def _parts(self, each: MediaInJob, fetched: Fetched, processes: int) -> list[Part]:
+        """Return the parts of a video that are to be read by so many processes; none for other media."""
         ready = each.wanted.state == fetched.record.state == "ready"
-        if readers == 1 or not ready or isinstance(fetched.media, bytes):
+        if not (processes and ready and each.wanted.file_kind == "video") or isinstance(fetched.media, bytes):
             return []
         try:
-            count = partial(part_count, readers=readers, asked=self._options.wanted)
+            count = partial(part_count, processes=processes, asked=self._options.wanted)
             return find_parts(fetched.media, each.wanted, fetched.record, count)
         except (MediaFault, OSError) as error:
             _log.info("media %d: in one piece: %s", each.media_id, error)  # reading it tells what is wrong with it

@@ -1,4 +1,4 @@
-"""Parts of a video that one job reads at the same time: each is a task, and the results are joined."""
+"""Parts of a video that a job reads at the same time, in processes: each is a task, and the results are joined."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -9,13 +9,13 @@ from scripts.lib import memory
 from scripts.lib.detection.job_media import Fetched, MediaInJob
 from scripts.lib.detection.joining import join
 from scripts.lib.detection.media_detection import DetectionOutputs, MediaFrames, MediaResults
-from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
+from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, PartOfFile
 from scripts.lib.detection.network import Network
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
 
-# A part costs as much as some ten frames, so it has at least this many. Readers get two parts each if there are this
-# many frames for each reader, so that all finish at about the same time.
+# A part costs as much as some ten frames, so it has at least this many. From so many frames for each process on there
+# are two parts for each, so that all finish at about the same time.
 _LEAST_FRAMES, _FOR_TWO_PARTS = 300, 6000
 # The memory of a decoder in bytes for each pixel of a frame, and the share of the free memory that all may take.
 _DECODER_BYTES, _SHARE = 50, 0.25
@@ -23,28 +23,21 @@ _DECODER_BYTES, _SHARE = 50, 0.25
 _log = logging.getLogger(__name__)
 
 
-def readers_in_memory(pixels: int) -> int:
-    """Return the number of videos, or of parts of one, that the free memory allows to be decoded at once.
-
-    Args:
-        pixels: the number of pixels of a frame.
-    """
-    return int(memory.left() * _SHARE / (_DECODER_BYTES * pixels))
-
-
-def part_count(summary: Summary, readers: int, asked: range) -> int:
+def part_count(summary: Summary, processes: int, asked: range) -> int:
     """Return the number of parts for a video; 1 if it is not worth cutting.
 
     Args:
         summary: the summary of the video's frames after the first one was decoded.
-        readers: the number of parts that are read at once.
+        processes: the number of processes that read parts.
         asked: the numbers of the frames to detect in.
     """
     frames = summary.expected or 0
     if asked[-1] < frames - 1:
         return 1  # the last parts would not be read
-    readers = min(readers, readers_in_memory(summary.width * summary.height))
-    parts = 2 * readers if frames >= readers * _FOR_TWO_PARTS else readers
+    in_memory = int(memory.left() * _SHARE / (_DECODER_BYTES * summary.width * summary.height))
+    if in_memory < processes:
+        return 1
+    parts = 2 * processes if frames >= processes * _FOR_TWO_PARTS else processes
     return max(1, min(parts, frames // _LEAST_FRAMES))
 
 
@@ -53,7 +46,8 @@ class VideoInParts:
 
     Attributes:
         work: the video.
-        fetched: its file.
+        fetched: what came of its download.
+        path: its file.
         network: the network to detect with.
         frames: the number of its frames.
     """
@@ -78,7 +72,9 @@ class VideoInParts:
             folder: a new folder, for the files of the parts.
             joined: called when the outputs are written.
         """
-        self.work, self.fetched, self.network = work, fetched, network
+        if isinstance(fetched.media, bytes):
+            raise TypeError("parts are read from a file")
+        self.work, self.fetched, self.network, self.path = work, fetched, network, fetched.media
         self.frames = sum(part.frames for part in parts)
         self._parts, self._joined = parts, joined
         self._files = [
@@ -115,11 +111,10 @@ class VideoInParts:
 class _PartInput(MediaFrames):
     """The frames of a part."""
 
-    shares_cores = True
-
     def __init__(self, video: VideoInParts, part: Part, number: int) -> None:
         asked = video.network.options.wanted
-        super().__init__(video.fetched.media, video.work.wanted, video.fetched.record, asked, part)
+        super().__init__(video.path, video.work.wanted, video.fetched.record, asked, part)
+        self.part = PartOfFile(video.path, part, asked)
         self._video, self._number = video, number
 
     @property

@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import NamedTuple
 
 from scripts.lib.boxes import Floats, Integers, Pixels, Size
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import FrameSource, Summary
 
 
@@ -21,13 +23,12 @@ class FrameInput(ABC):
             thread; what came of the frames before counts no more.
         is_picture: whether `open` gives a picture's only frame, which may be decoded before those of other media.
         opens_ahead: whether `open` may be called, by another thread, while the media before is read.
-        shares_cores: whether other tasks are read at the same time; the frames are then decoded, converted and fitted
-            by one thread.
+        part: the part of a video, if another process may read it; None for other media.
     """
 
     is_picture = False
     opens_ahead = False
-    shares_cores = False
+    part: "PartOfFile | None" = None
 
     def __init__(self) -> None:
         self.summary = Summary()
@@ -57,6 +58,20 @@ class FrameInput(ABC):
         Raises:
             MediaFault: which becomes `fault`.
         """
+
+
+class PartOfFile(NamedTuple):
+    """A part of a video that another process can read.
+
+    Attributes:
+        path: the video's file.
+        part: the part.
+        asked: the numbers of the frames to return.
+    """
+
+    path: Path
+    part: Part
+    asked: range
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """The flow of detection, from frames to boxes, in constant memory.
 
-A thread reads the frames of one media after another into batches, or several threads do. The caller's thread passes the
-batches to the engine, which works while reading continues, and processes the outputs. Another thread writes the results
-of each media.
+A thread reads the frames of one media after another into batches, and processes read parts of videos. The caller's
+thread passes the batches to the engine, which works while reading continues, and processes the outputs. Another thread
+writes the results of each media.
 """
 
 import math
@@ -64,7 +64,7 @@ class Detector:
         name: str = "the network",
         resize: Resize = Resize(),  # noqa: B008, it never changes
         threads: int = 1,
-        readers: int = 1,
+        processes: int = 0,
         tiling: Tiling | None = None,
     ) -> None:
         """Prepare; nothing is loaded before the first frame is there.
@@ -77,13 +77,13 @@ class Detector:
             name: the name of the network in errors.
             resize: how frames become pictures of this size.
             threads: number of pictures decoded at once, or of frames of a video converted and fitted at once.
-            readers: number of tasks that are read at once, each with one thread.
+            processes: number of processes that read parts of videos.
             tiling: how large frames are cut into tiles; None if they are not.
         """
         self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)
         self._threshold, self._fitting = threshold, Fitting(resize, size)
-        self._threads, self._readers = threads, readers
+        self._threads, self._processes = threads, processes
         self._cutter = Cutter(tiling, self._fitting) if tiling else None
         self._seen: dict[MediaTask, list[Seen]] = {}  # the boxes in the pieces of each task's current frame
         self._engine: Engine | None = None
@@ -96,7 +96,7 @@ class Detector:
         """Run every frame of every task through the network; each task gets its boxes, in order, and is finished.
 
         Args:
-            tasks: taken one by one by the readers' threads.
+            tasks: taken one by one by the reader's thread.
             expected: number of media, for reporting progress.
 
         Raises:
@@ -108,7 +108,7 @@ class Detector:
         under_way: deque[Batch] = deque()
         try:
             reading = BatchReader(
-                tasks, self._shape, self._fitting.fit, self._threads, self._cutter, readers=self._readers
+                tasks, self._shape, self._fitting.fit, self._threads, self._cutter, processes=self._processes
             )
             with ResultWriter(self._open) as writer, reading as reader:
                 for batch in reader:
@@ -117,7 +117,7 @@ class Detector:
                     self._progress = self._progress or Progress("media" if expected > 1 else "frames")
                     if batch.items:
                         engine = self._ready(batch)
-                        if len(under_way) == engine.depth:
+                        while sum(bool(each.items) for each in under_way) == engine.depth:
                             self._finish(under_way.popleft(), reader, writer)
                         with self._watched(batch):
                             engine.start(batch.pixels[: len(batch.items)])

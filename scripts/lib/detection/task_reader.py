@@ -1,7 +1,7 @@
-"""One thread of a BatchReader: it reads, pads and resizes the frames of one task after another into batches.
+"""Read, pad and resize the frames of one task after another into batches.
 
-The end of one task and the beginning of the next share a batch. If the job has several threads and a single reader,
-they convert and fit frames of a video, each into the place that is reserved for it.
+The end of one task and the beginning of the next share a batch. If the job has several threads, they convert and fit
+frames of a video, each into the place that is reserved for it.
 """
 
 import logging
@@ -106,9 +106,7 @@ class TaskReader:
         """
         given = array("q")
         try:
-            yield from self._frames(
-                task, opened(), given, None, several=self._fitting.threads > 1 and not task.frames.shares_cores
-            )
+            yield from self._frames(task, opened(), given, None, several=self._fitting.threads > 1)
         except NotSound as found:
             _log.info("the video is read again, decoded with one thread, as it shows a sign of damage: %s", found)
         else:

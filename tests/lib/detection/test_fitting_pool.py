@@ -163,9 +163,8 @@ def test_a_reader_can_be_left_while_frames_are_under_way(tmp_path: Path, convers
     with BatchReader([MediaTask(File(path, 3), Nowhere())], SHAPE, threads=3) as reader:
         next(iter(reader))
     assert time.monotonic() - begun < 10
-    (thread,) = reader._readers
-    thread.join(10)
-    assert not thread.is_alive()
+    reader._thread.join(10)
+    assert not reader._thread.is_alive()
 
 
 def test_an_unforeseen_error_ends_the_reading(tmp_path: Path) -> None:

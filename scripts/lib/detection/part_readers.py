@@ -1,0 +1,350 @@
+"""Processes that read parts of videos into batches, each part by a decoder of one thread.
+
+Python runs one thread at a time, and a decoder's threads wait for each other, so that a single process keeps few cores
+busy. The processes are forked before any other thread is started and before an engine is loaded. The pixels of their
+batches are in memory that they share with the job; everything else is sent through pipes.
+"""
+
+import math
+import mmap
+import os
+import queue
+import select
+import signal
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, Pipe
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from scripts.lib import memory
+from scripts.lib.boxes import Pixels, Size
+from scripts.lib.detection.batch import Batch, BatchQueues, Item, Piece
+from scripts.lib.detection.cutting import Cutter
+from scripts.lib.detection.fitting_pool import FittingPool
+from scripts.lib.detection.media_task import FrameInput, MediaTask, PartOfFile, ResultOutput
+from scripts.lib.detection.task_reader import TaskReader
+from scripts.lib.errors import MediaFault, MediaState
+from scripts.lib.frames.parts import PartFrames
+from scripts.lib.frames.source import Summary
+from scripts.lib.scaling import Frame
+
+# Batches of each process: one is filled and one waits while the engine has two.
+_BATCHES = 4
+_SHARE = 0.25  # of the free memory, for the batches of all processes
+_STOP_SECONDS = 0.5
+_NO_PIXELS: Pixels = np.empty(0, np.uint8)
+
+
+def most_processes(count: int, batch_size: int, size: Size) -> int:
+    """Return the number of processes that memory allows, 0 if that is a single one, with which nothing is gained.
+
+    Args:
+        count: the number of processes that are wanted.
+        batch_size: frames in a batch.
+        size: the size of the network's input.
+    """
+    count = min(count, int(memory.left() * _SHARE / (_BATCHES * batch_size * size.width * size.height * 3)))
+    return count if count > 1 else 0
+
+
+class _SentItem(NamedTuple):
+    """An Item without its task."""
+
+    number: int
+    numbers: Sequence[int]
+    size: Size
+    media: Size
+    piece: Piece | None
+
+
+class _SentBatch(NamedTuple):
+    """A batch whose pixels are in shared memory.
+
+    Attributes:
+        place: its number among the batches of the process.
+        items: what its frames are.
+    """
+
+    place: int
+    items: list[_SentItem]
+
+
+class _End(NamedTuple):
+    """The end of a part.
+
+    Attributes:
+        summary: the summary of its frames.
+        fault: state and reason if it cannot be read on.
+        error: an unexpected exception, as text.
+    """
+
+    summary: Summary
+    fault: tuple[MediaState, str] | None = None
+    error: str | None = None
+
+
+class _PartInput(FrameInput):
+    """The frames of a part, in the process that reads it."""
+
+    def __init__(self, part: PartOfFile) -> None:
+        super().__init__()
+        self._part = part
+
+    def open(self) -> PartFrames:
+        """Open the part."""
+        return PartFrames(self._part.path, self._part.part, self._part.asked)
+
+    def open_again(self) -> PartFrames:
+        """Raise, as one thread has decoded the part already."""
+        raise RuntimeError("a part is read once")
+
+
+class _FreeBatches:
+    """The free batches of a process, whose numbers the job writes to a pipe."""
+
+    def __init__(self, batches: Sequence[Batch], pipe: int) -> None:
+        self._batches, self._pipe = batches, pipe
+        self._unused: deque[Batch] = deque()
+
+    def get(self) -> Batch:
+        """Return a batch, or wait for one."""
+        if self._unused:
+            return self._unused.popleft()
+        number = os.read(self._pipe, 1)
+        if not number:
+            raise EOFError  # the job has ended
+        return self._batches[number[0]]
+
+    def put(self, batch: Batch) -> None:
+        """Take back a batch that was not sent."""
+        self._unused.append(batch)
+
+    def empty(self) -> bool:
+        """Return whether `get` would wait."""
+        return not self._unused and not select.select([self._pipe], [], [], 0)[0]
+
+
+class _SentBatches:
+    """Sends full batches to the job."""
+
+    def __init__(self, batches: Sequence[Batch], connection: Connection) -> None:
+        self._numbers = {id(batch): number for number, batch in enumerate(batches)}
+        self._connection = connection
+
+    def put(self, batch: Batch) -> None:
+        """Send a batch."""
+        items = [_SentItem(each.number, each.numbers, each.size, each.media, each.piece) for each in batch.items]
+        self._connection.send(_SentBatch(self._numbers[id(batch)], items))
+
+
+class _ReturnedBatches:
+    """Returns batches to the process that fills them."""
+
+    def __init__(self, batches: Sequence[Batch], pipe: int) -> None:
+        self._numbers = {id(batch): number for number, batch in enumerate(batches)}
+        self._pipe = pipe
+
+    def put(self, batch: Batch) -> None:
+        """Return a batch; nothing happens if the process has ended."""
+        with suppress(BrokenPipeError):
+            os.write(self._pipe, bytes([self._numbers[id(batch)]]))
+
+
+class _Nowhere:
+    """Where a batch without pixels goes when it is returned."""
+
+    def put(self, batch: Batch) -> None:
+        """Drop the batch."""
+
+
+class _PartReader:
+    """A process, and the thread of the job that waits for its batches."""
+
+    def __init__(self, shape: tuple[int, int, int, int]) -> None:
+        """Allocate the batches.
+
+        Args:
+            shape: (N, H, W, 3), the shape of a batch.
+        """
+        shared = mmap.mmap(-1, _BATCHES * math.prod(shape))
+        pixels = np.frombuffer(shared, np.uint8).reshape(_BATCHES, *shape)
+        self.batches = [Batch(each) for each in pixels]
+        self.connection, self.its_connection = Pipe()
+        self.its_pipe, self.pipe = os.pipe()
+        for batch in self.batches:
+            batch.home = _ReturnedBatches(self.batches, self.pipe)
+            batch.home.put(batch)
+
+    def close_ends_of_job(self) -> None:
+        """Close what only the job uses, in a forked process, so that the end of the job is noticed."""
+        self.connection.close()
+        os.close(self.pipe)
+
+    def close_ends_of_process(self) -> None:
+        """Close what only the process uses, in the job and in other processes."""
+        self.its_connection.close()
+        os.close(self.its_pipe)
+
+    def work(self, fit: Callable[[Frame, Pixels], None], cutter: Cutter | None, megabytes: int) -> None:
+        """Read the parts that the job asks for, in the process.
+
+        Args:
+            fit: writes a frame into its place in a batch.
+            cutter: cuts large frames into tiles; None to leave them whole.
+            megabytes: the memory that the process may use.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the job ends the process
+        memory.set_limit(megabytes)
+        shape = self.batches[0].pixels.shape
+        queues = BatchQueues(_FreeBatches(self.batches, self.its_pipe), _SentBatches(self.batches, self.its_connection))
+        fitting = FittingPool(fit, Size(shape[2], shape[1]), 1)
+        with suppress(EOFError, BrokenPipeError):
+            while (part := self.its_connection.recv()) is not None:
+                frames = _PartInput(part)
+                error = None
+                try:
+                    # Results are taken by the job.
+                    task = MediaTask(frames, cast("ResultOutput", None))
+                    TaskReader(queues, fitting, cutter).read([task], 1)
+                except Exception as found:
+                    if isinstance(found, EOFError | BrokenPipeError):
+                        raise
+                    error = f"{type(found).__name__}: {found}"
+                fault = None if frames.fault is None else (frames.fault.state, frames.fault.reason)
+                self.its_connection.send(_End(frames.summary, fault, error))
+
+    def read(self, task: MediaTask, part: PartOfFile, full: "queue.SimpleQueue[Batch | None]") -> None:
+        """Have the process read a part; put its batches into a queue.
+
+        Args:
+            task: the task that the frames belong to.
+            part: the part.
+            full: the batches for the engine.
+
+        Raises:
+            RuntimeError: the process failed.
+        """
+        try:
+            self.connection.send(part)
+            while isinstance(sent := self.connection.recv(), _SentBatch):
+                batch = self.batches[sent.place]
+                batch.clear()
+                batch.items = [
+                    Item(task, each.number, each.numbers, each.size, each.media, 0, each.piece) for each in sent.items
+                ]
+                full.put(batch)
+        except (EOFError, OSError) as error:
+            raise RuntimeError("a process that reads parts of videos has ended") from error
+        end: _End = sent
+        if end.error is not None:
+            raise RuntimeError(f"a part of a video could not be read: {end.error}")
+        task.frames.summary = end.summary
+        task.frames.fault = MediaFault(*end.fault) if end.fault else None
+        task.frames.release()
+        full.put(Batch(_NO_PIXELS, ended=[task], home=_Nowhere()))
+
+
+class PartReaders:
+    """The processes of a job that read parts of videos."""
+
+    def __init__(
+        self, count: int, shape: tuple[int, int, int, int], fit: Callable[[Frame, Pixels], None], cutter: Cutter | None
+    ) -> None:
+        """Fork the processes.
+
+        Args:
+            count: the number of processes.
+            shape: (N, H, W, 3), the shape of a batch.
+            fit: writes a frame into its place in a batch.
+            cutter: cuts large frames into tiles; None to leave them whole.
+        """
+        self._readers = [_PartReader(shape) for _ in range(count)]
+        self._tasks: queue.Queue[MediaTask | None] = queue.Queue(1)
+        self._threads: list[threading.Thread] = []
+        megabytes = memory.megabytes(memory.left()) // max(1, count)
+        context = get_context("fork")
+        self._processes = [
+            context.Process(target=self._work, args=(reader, fit, cutter, megabytes), daemon=True)
+            for reader in self._readers
+        ]
+        with warnings.catch_warnings():
+            # Newer Pythons warn of threads. Those of numerical libraries are idle, and know of fork.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for process in self._processes:
+                process.start()
+        for reader in self._readers:
+            reader.close_ends_of_process()
+
+    def _work(
+        self, own: _PartReader, fit: Callable[[Frame, Pixels], None], cutter: Cutter | None, megabytes: int
+    ) -> None:
+        for reader in self._readers:
+            reader.close_ends_of_job()
+            if reader is not own:
+                reader.close_ends_of_process()
+        own.work(fit, cutter, megabytes)
+
+    def start(self, full: "queue.SimpleQueue[Batch | None]", ended: Callable[[BaseException | None], None]) -> None:
+        """Start the threads that wait for the processes.
+
+        Args:
+            full: the queue for their batches.
+            ended: called by each thread at its end, with the exception that ended it.
+        """
+        self._threads = [
+            threading.Thread(target=self._read_tasks, args=(reader, full, ended), name="reader", daemon=True)
+            for reader in self._readers
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read_tasks(
+        self,
+        reader: _PartReader,
+        full: "queue.SimpleQueue[Batch | None]",
+        ended: Callable[[BaseException | None], None],
+    ) -> None:
+        error: BaseException | None = None
+        try:
+            while (task := self._tasks.get()) is not None:
+                if task.frames.part is None:
+                    raise TypeError("a process reads parts of videos only")
+                reader.read(task, task.frames.part, full)
+        except BaseException as found:
+            error = found
+        ended(error)
+
+    def others(self, tasks: Iterable[MediaTask]) -> Iterator[MediaTask]:
+        """Pass tasks of parts to the processes, and yield the others.
+
+        Args:
+            tasks: all tasks.
+        """
+        for task in tasks:
+            if self._readers and task.frames.part is not None:
+                self._tasks.put(task)
+            else:
+                yield task
+
+    def finish(self) -> None:
+        """Note that there are no more tasks."""
+        for _ in self._readers:
+            self._tasks.put(None)
+
+    def close(self) -> None:
+        """End the processes, also those that are still reading."""
+        for reader in self._readers:
+            reader.close_ends_of_job()
+        until = time.monotonic() + _STOP_SECONDS
+        for process in self._processes:
+            process.join(max(0.0, until - time.monotonic()))
+            if process.is_alive():
+                process.kill()
+                process.join()
