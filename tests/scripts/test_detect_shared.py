@@ -8,7 +8,7 @@ import cv2
 import pytest
 
 from scripts.detect import detect
-from scripts.lib.detection import download_ahead, media_job
+from scripts.lib.detection import download_ahead, job_media
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.files import read_json
@@ -97,7 +97,7 @@ def test_pictures_reach_no_disk_and_the_rest_is_removed(job):
 def test_large_pictures_go_to_disk_and_have_the_same_boxes(job, monkeypatch):
     job()
     boxes = job.found()
-    monkeypatch.setattr(media_job, "IN_MEMORY", 1)
+    monkeypatch.setattr(job_media, "IN_MEMORY", 1)
     write_record(job.steps.folder / "provenance.json", provenance("another folder"))  # or all is restored
     job()
     assert (sorted(job.on_disk), job.files) == ([1, 1, *job.pictures], [])

@@ -1,7 +1,11 @@
 """A video in parts, of several jobs or of one, has the record and boxes of one in one piece, whatever is wrong."""
 
 import json
-from collections.abc import Callable
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -10,7 +14,7 @@ import pytest
 
 from scripts.detect import detect
 from scripts.join_parts import join_parts
-from scripts.lib.detection import media_job, media_parts
+from scripts.lib.detection import media_job, media_parts, part_readers
 from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
@@ -39,26 +43,53 @@ def record_in(found: DetectionOutputs) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in OWN}
 
 
-def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], int]:
-    """Detect in one piece and in parts; check that the results are equal, and return the record and number of parts."""
-    ready = {"media_id": 5, "state": "ready", "reason": None, "name": media.name}
-    record, download, plan = (folder / f"{name}.json" for name in ("record", "download", "plan"))
-    sizes = {"kind": "video", "width": 160, "height": 90, "fps": 25, "num_frames": 60}
-    record.write_text(json.dumps(ready | sizes))
-    download.write_text(json.dumps(ready))
+def network_in(folder: Path) -> NetworkFiles:
     write_record(folder / "provenance.json", provenance("a folder"))
-    network = NetworkFiles(
+    return NetworkFiles(
         graph=SYNTHETIC / "graph.pb",
         train_ini=SYNTHETIC / "train.ini",
         changes=[],
         provenance=folder / "provenance.json",
     )
-    options = DetectOptions(**{
+
+
+def options_in(folder: Path, **asked: Any) -> DetectOptions:
+    return DetectOptions(**{
         "threads": 2, "img_max_side": 160, "img_min_side": 90, "keep_threshold": 0.1, "batch_size": 8,
         "engine": "openvino", "precision": "f32", "engines": folder / "engines", "frame_stride": 1,
         "frame_range": None, "max_frames": None, "nms": None, "pixels": None, "first_label": None,
     } | asked)  # fmt: skip
-    given = {"network_files": network, "options": options}
+
+
+@contextmanager
+def parts_in_a_job() -> Iterator[None]:
+    """Let a job's processes read parts, as if its engine were on a GPU."""
+    with (
+        mock.patch.object(media_job, "runs_on_gpu", return_value=True),
+        mock.patch.object(media_parts, "_LEAST_FRAMES", 60 // PARTS),
+    ):
+        yield
+
+
+def both_ways(folder: Path, media: Path, *, falls_back: bool = False, **asked: Any) -> tuple[dict[str, Any], int]:
+    """Detect in one piece, in parts by several jobs, and in parts by one job; check that the results are equal.
+
+    Args:
+        folder: for all files.
+        media: the video.
+        falls_back: whether the one job has to read it in one piece.
+        asked: options of detection.
+
+    Returns:
+        The record, and the number of parts of several jobs.
+    """
+    ready = {"media_id": 5, "state": "ready", "reason": None, "name": media.name}
+    record, download, plan = (folder / f"{name}.json" for name in ("record", "download", "plan"))
+    sizes = {"kind": "video", "width": 160, "height": 90, "fps": 25, "num_frames": 60}
+    record.write_text(json.dumps(ready | sizes))
+    download.write_text(json.dumps(ready))
+    options = options_in(folder, **asked)
+    given = {"network_files": network_in(folder), "options": options}
 
     def run(found: DetectionOutputs, part: int | None = None) -> None:
         detect(
@@ -88,16 +119,14 @@ def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], 
         **given,
     )
     together = files_in(folder, "together")
-    with (
-        mock.patch.object(media_job, "runs_on_gpu", return_value=True),
-        mock.patch.object(media_parts, "_LEAST_FRAMES", 60 // PARTS),
-    ):
+    with parts_in_a_job():
         run(together)
     for found in (joined, together):
         assert record_in(found) == record_in(whole)
         assert found.detections.read_bytes() == whole.detections.read_bytes()
     number, at_once = (json.loads(found.outcome.read_text())["parts"] for found in (joined, together))
-    assert at_once == (min(number, options.threads) if options.frame_range is None else 1)
+    assert at_once == (1 if falls_back or options.frame_range else min(number, options.threads))
+    assert not multiprocessing.active_children()
     return record_in(joined), number
 
 
@@ -153,3 +182,69 @@ def test_odd_sides_in_each_subsampling(tmp_path: Path, pixels: str) -> None:
 def test_a_file_as_people_have_them(tmp_path: Path, name: str, asked: dict[str, Any]) -> None:
     record, _ = both_ways(tmp_path, ODD / name, **asked)
     assert record["state"] == "done"
+
+
+def kill_this_process(_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(_: object) -> None:
+    raise RuntimeError("the memory is on fire")
+
+
+@pytest.mark.parametrize("what_happens", [kill_this_process, fail])
+def test_a_video_is_read_in_one_piece_if_a_process_that_reads_a_part_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what_happens: Callable[[object], None]
+) -> None:
+    monkeypatch.setattr(part_readers._PartInput, "open", what_happens)
+    media = write_video(tmp_path / "sound.ts", range(60), **TS)
+    record, _ = both_ways(tmp_path, media, falls_back=True)
+    assert record["state"] in ("done", "no detections")
+
+
+def test_frames_in_tiles_and_in_parts(tmp_path: Path) -> None:
+    media = write_video(tmp_path / "sound.ts", range(60), size=(320, 180), **TS)
+    record, parts = both_ways(tmp_path, media, tiles="auto")
+    assert record["tiles"]["frames"] == 60
+    assert parts > 1
+
+
+def test_several_media_of_a_job_one_of_them_in_parts(tmp_path: Path) -> None:
+    damaged = write_video(tmp_path / "late.mp4", range(60), mux=FAST)
+    damage(damaged, 0.93, 600)
+    files = [
+        write_video(tmp_path / "long.ts", range(60), **TS),
+        write_video(tmp_path / "short.mp4", range(10)),
+        damaged,
+        write_video(tmp_path / "empty.mp4", range(1)),
+    ]
+    files[-1].write_bytes(b"")
+    records, downloads = [], []
+    for number, media in enumerate(files):
+        ready = {"media_id": number, "state": "ready", "reason": None, "name": media.name}
+        records.append(tmp_path / f"record{number}.json")
+        downloads.append(tmp_path / f"download{number}.json")
+        records[-1].write_text(json.dumps(ready | {"kind": "video", "width": 160, "height": 90, "fps": 25}))
+        downloads[-1].write_text(json.dumps(ready))
+
+    def run(name: str) -> list[DetectionOutputs]:
+        found = [files_in(tmp_path, f"{name}{number}") for number in range(len(files))]
+        detect(
+            records=records,
+            media=files,
+            downloads=downloads,
+            detections=[each.detections for each in found],
+            outcomes=[each.outcome for each in found],
+            previews=[each.previews for each in found],
+            network_files=network_in(tmp_path),
+            options=options_in(tmp_path),
+        )
+        return found
+
+    expected = run("one by one")
+    with parts_in_a_job():
+        found = run("in parts")
+    assert [record_in(each) for each in found] == [record_in(each) for each in expected]
+    assert [each.detections.read_bytes() for each in found] == [each.detections.read_bytes() for each in expected]
+    assert [json.loads(each.outcome.read_text())["parts"] for each in found] == [2, 1, 1, 1]
+    assert [record_in(each)["state"] for each in found][1:] == ["done", "damaged", "unreadable"]

@@ -26,6 +26,7 @@ from scripts.lib.detection.parts_plan import find_parts
 from scripts.lib.errors import MediaFault, of_one_media
 from scripts.lib.frames.nvdec import load_nvdec
 from scripts.lib.frames.parts import Part
+from scripts.lib.frames.threads import MOST_THREADS
 from scripts.lib.records import DownloadRecord
 from scripts.lib.workflow.engine_choice import runs_on_gpu
 from scripts.lib.workflow.failures import as_fault
@@ -67,7 +68,7 @@ class MediaJob:
         self._nvdec = load_nvdec(decode_threads.decoder(), os.environ)
         # An engine on the CPU needs the same cores, and NVDEC decodes one video at a time.
         on_gpu = self._nvdec is None and runs_on_gpu(options.engine, options.device, os.environ)
-        self._processes = decode_threads.limited(options.threads) if on_gpu else 0
+        self._processes = decode_threads.limited(min(options.threads, MOST_THREADS)) if on_gpu else 0
 
     def detect(self, work: Sequence[MediaInJob], suspects: Collection[int] = ()) -> None:
         """Detect in media, each of which becomes a result.

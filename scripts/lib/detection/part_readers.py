@@ -200,7 +200,8 @@ class _PartReader:
             cutter: cuts large frames into tiles; None to leave them whole.
             megabytes: the memory that the process may use.
         """
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the job ends the process
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the job, which gets it too, ends the process
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         memory.set_limit(megabytes)
         shape = self.batches[0].pixels.shape
         queues = BatchQueues(_FreeBatches(self.batches, self.its_pipe), _SentBatches(self.batches, self.its_connection))
