@@ -11,7 +11,7 @@ import yaml
 from benchmarks.clips import SAMPLE
 from benchmarks.network import Shape, write_detr, write_network, write_yolo
 from scripts.lib.boxes import Size
-from scripts.lib.engines import nms_settings
+from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize, Scores
 from scripts.lib.record_files import write_record
 from scripts.lib.suppression import Nms

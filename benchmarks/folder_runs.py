@@ -13,7 +13,7 @@ from benchmarks.folder_process import CLASSES, SIZE
 from benchmarks.measure import cores, measured_process
 from benchmarks.network import anchors
 from scripts.lib.boxes import Size
-from scripts.lib.engines import nms_settings
+from scripts.lib.graphs import nms_settings
 from tests.workflow import ROOT, command_line, environment
 
 # Path of a Python with PyPI's package `megadetector`; without it the comparison is left out.

@@ -14,14 +14,14 @@ from benchmarks.measure import cores, measured
 from scripts.lib.boxes import Floats, Pixels
 from scripts.lib.engines.background import BackgroundEngine
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.engines.described import open_described
-from scripts.lib.engines.described_cuda import CudaRunner
-from scripts.lib.engines.devices import Device
-from scripts.lib.engines.feeding import Input, numbers
-from scripts.lib.engines.gpu_feeding import GpuFeeding
-from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
+from scripts.lib.engines.described.engine import open_described
+from scripts.lib.engines.onnxruntime.described_cuda import CudaRunner
+from scripts.lib.engines.onnxruntime.devices import Device
+from scripts.lib.engines.onnxruntime.engine import OnnxRuntimeEngine
+from scripts.lib.engines.onnxruntime.gpu_feeding import GpuFeeding
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.engines.table import open_engine
+from scripts.lib.graphs.feeding import Input, numbers
 from scripts.lib.suppression import select
 
 # Differences due to another order of summation: median and largest of boxes in pixels, and largest of scores; see

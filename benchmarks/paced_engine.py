@@ -6,9 +6,10 @@ from collections import deque
 import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.engines import nms_settings, top_k
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.engines.top_k import Candidates
+from scripts.lib.engines.onnx_graphs import top_k
+from scripts.lib.engines.onnx_graphs.top_k import Candidates
+from scripts.lib.graphs import nms_settings
 
 _BOXES = 20  # boxes in a frame
 _SIDE = 40  # pixels of a box

@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 
 from scripts.lib.detection.network import size_of_network
-from scripts.lib.engines.cuda import Gpu
-from scripts.lib.engines.engine_file import engine_parts, let_go, load_engine
-from scripts.lib.engines.prepare_described import obstacle
 from scripts.lib.engines.table import ENGINES
-from scripts.lib.engines.tensorrt_build import load_tensorrt, make_logger
+from scripts.lib.engines.tensorrt.build import load_tensorrt, make_logger
+from scripts.lib.engines.tensorrt.cuda import Gpu
+from scripts.lib.engines.tensorrt.engine_file import engine_parts, let_go, load_engine
+from scripts.lib.engines.tensorrt.prepare_described import obstacle
 from scripts.lib.errors import GraphError
 from scripts.lib.files import write_json
 from scripts.lib.graphs.description import from_values

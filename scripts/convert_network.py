@@ -9,10 +9,10 @@ import numpy as np
 
 from scripts.lib import deadline
 from scripts.lib.boxes import Floats, Pixels, Size
-from scripts.lib.engines import nms_settings
-from scripts.lib.engines.layouts import Layout
 from scripts.lib.errors import GraphError
 from scripts.lib.files import replacing, sha256
+from scripts.lib.graphs import nms_settings
+from scripts.lib.graphs.layouts import Layout
 from scripts.lib.graphs.operators import check_frozen_graph
 from scripts.lib.preprocess import subtract_mean
 from scripts.lib.record_files import write_record
@@ -53,7 +53,7 @@ def convert_network(
         GraphError: the graph has operators that do more than compute, its layout is not known, or the converted
             network computes other boxes.
     """
-    from scripts.lib.engines.openvino_graph import cut, read_graph, read_nms
+    from scripts.lib.engines.openvino.graph import cut, read_graph, read_nms
 
     size = Size(img_max_side, img_min_side)
     content = graph.read_bytes()
@@ -155,7 +155,7 @@ def _convert(definition: Any, layout: Layout, note: str) -> bytes:
 
 def _compare(definition: Any, layout: Layout, converted: Path, size: Size, threads: int) -> ConversionCheck:
     """Return how much the converted graph differs from TensorFlow."""
-    from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
+    from scripts.lib.engines.onnxruntime.engine import OnnxRuntimeEngine
 
     batch = made_pictures(PICTURES, size)
     boxes, scores = run_tensorflow(definition, layout, batch)

@@ -12,7 +12,6 @@ import numpy as np
 from scripts.lib import deadline
 from scripts.lib.boxes import Pixels, Size, iou_matrix
 from scripts.lib.detection.whole_network import WholeNetwork, read_network
-from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import replacing, sha256
@@ -20,6 +19,7 @@ from scripts.lib.fitting import Fitting
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
+from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.description import Resize
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DownloadRecord, MediaRecord
@@ -226,7 +226,7 @@ def _quantized(
     whole: WholeNetwork, nms: dict[str, Any] | None, frames: Sequence[Pixels]
 ) -> tuple["openvino.Model", Nms]:
     """Return the graph in int8, from pixels as bytes to boxes before suppression, and the suppression's settings."""
-    from scripts.lib.engines.openvino_graph import after_convolutions, load_openvino
+    from scripts.lib.engines.openvino.graph import after_convolutions, load_openvino
 
     load_openvino()  # first, as NNCF would load it with its telemetry
     import nncf
@@ -250,7 +250,7 @@ def _quantized(
 
 def _write(model: "openvino.Model", quantized: Path, weights: Path) -> None:
     """Write both files, complete or not at all."""
-    from scripts.lib.engines.openvino_graph import load_openvino
+    from scripts.lib.engines.openvino.graph import load_openvino
 
     with stoppable(), tempfile.TemporaryDirectory() as folder:
         made = Path(folder, quantized.name)

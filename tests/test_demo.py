@@ -17,7 +17,7 @@ import yaml
 
 from examples.accuracy import LabeledBox, ap50, read_truth
 from examples.demo import SAMPLE
-from scripts.lib.engines.openvino_graph import load_openvino
+from scripts.lib.engines.openvino.graph import load_openvino
 from scripts.lib.graphs import found_network
 from scripts.lib.train_ini import species
 from tests import documents

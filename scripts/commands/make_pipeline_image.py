@@ -153,7 +153,7 @@ def _looked_at(
 def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int] | None) -> None:
     from scripts.lib.boxes import Size
     from scripts.lib.engines.base import check_outputs
-    from scripts.lib.engines.openvino_graph import cut, read_graph, read_nms
+    from scripts.lib.engines.openvino.graph import cut, read_graph, read_nms
 
     with deadline.watched(str(graph), "being read by OpenVINO"):
         model, layout = read_graph(graph)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from scripts.lib.engines.base import Engine
-from scripts.lib.engines.devices import Device
-from scripts.lib.engines.layouts import find_layout
+from scripts.lib.engines.onnxruntime.devices import Device
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.engines.rows import RowsEngine, RowsInput, Run
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.layouts import find_layout
 
 ReadRows = Callable[[Path, int], tuple[Run, RowsInput, str] | None]
 
@@ -60,7 +60,7 @@ def _blaming(run: Run, graph: Path, engine: str) -> Run:
 
 def read_with_openvino(graph: Path, threads: int) -> tuple[Run, RowsInput, str] | None:
     """Return what runs a graph of rows, its input and OpenVINO's version; None for one of another layout."""
-    from scripts.lib.engines.openvino_graph import compile_for_cpu, load_openvino, read_graph
+    from scripts.lib.engines.openvino.graph import compile_for_cpu, load_openvino, read_graph
 
     ov = load_openvino()
     model, layout = read_graph(graph)
@@ -85,7 +85,7 @@ def read_with_onnxruntime(graph: Path, threads: int, device: Device) -> tuple[Ru
     """Return what runs a graph of rows, its input and onnxruntime's version; None for one of another layout."""
     import onnxruntime  # type: ignore[import-untyped]
 
-    from scripts.lib.engines.onnxruntime import read_session, run_session
+    from scripts.lib.engines.onnxruntime.engine import read_session, run_session
 
     probe = onnxruntime.SessionOptions()
     probe.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

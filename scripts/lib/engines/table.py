@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.lib import deadline
-from scripts.lib.engines.devices import Device, choose_device, load_cuda
+from scripts.lib.engines.onnxruntime.devices import Device, choose_device, load_cuda
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError, SettingsError
 
 if TYPE_CHECKING:
     from scripts.lib.boxes import Size
     from scripts.lib.engines.base import Engine
-    from scripts.lib.engines.described import MakeRunner
+    from scripts.lib.engines.described.engine import MakeRunner
     from scripts.lib.engines.rows import RowsConvention
     from scripts.lib.engines.rows_graph import ReadRows
     from scripts.lib.graphs.description import Description
@@ -47,8 +47,8 @@ class EngineKind:
 
 
 def _open_openvino(request: EngineRequest) -> "Engine":
-    from scripts.lib.engines.described_openvino import OpenVinoRunner
-    from scripts.lib.engines.openvino import OpenVinoEngine
+    from scripts.lib.engines.openvino.described import OpenVinoRunner
+    from scripts.lib.engines.openvino.engine import OpenVinoEngine
     from scripts.lib.engines.rows_graph import read_with_openvino
 
     return (
@@ -64,9 +64,9 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
     import onnxruntime  # type: ignore[import-untyped]
 
     from scripts.lib.engines.background import BackgroundEngine
-    from scripts.lib.engines.described import OnnxRuntimeRunner
-    from scripts.lib.engines.described_cuda import CudaRunner
-    from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
+    from scripts.lib.engines.described.engine import OnnxRuntimeRunner
+    from scripts.lib.engines.onnxruntime.described_cuda import CudaRunner
+    from scripts.lib.engines.onnxruntime.engine import OnnxRuntimeEngine
     from scripts.lib.engines.rows_graph import read_with_onnxruntime
 
     available = onnxruntime.get_available_providers()
@@ -93,8 +93,8 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
 
 
 def _open_tensorrt(request: EngineRequest) -> "Engine":
-    from scripts.lib.engines.described_tensorrt import TensorRtRunner
-    from scripts.lib.engines.tensorrt import TensorRtEngine
+    from scripts.lib.engines.tensorrt.described import TensorRtRunner
+    from scripts.lib.engines.tensorrt.engine import TensorRtEngine
 
     runner = partial(TensorRtRunner, precision=request.precision, folder=request.engines)
     return _open_described("tensorrt", runner, request, None) or TensorRtEngine(
@@ -114,7 +114,7 @@ def _open_described(
     """Return an engine for a network that has a description, None for any other."""
     if request.description is None:
         return None
-    from scripts.lib.engines.described import open_described
+    from scripts.lib.engines.described.engine import open_described
 
     return open_described(request, request.description, engine=engine, make_runner=runner, device=device)
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from scripts.lib.display_text import short
-from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, check_labels
+from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.signature import Signature
 
 # The ends of the names of the last layers' biases, by exporter: of the layer with a number for each class and anchor,

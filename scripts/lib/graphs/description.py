@@ -223,7 +223,7 @@ class Description:
 
     def to_values(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
-        from scripts.lib.engines import nms_settings
+        from scripts.lib.graphs import nms_settings
 
         values = asdict(self)
         values["suppression"] = None if self.suppression is None else nms_settings.to_values(self.suppression)
@@ -237,7 +237,7 @@ def from_values(values: Mapping[str, Any], where: str = "network.description") -
     Raises:
         SettingsError: naming the key, the value and what is expected.
     """
-    from scripts.lib.engines import nms_settings
+    from scripts.lib.graphs import nms_settings
 
     left = dict(values)
     suppression = left.pop("suppression", None)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.feeding import size_of_input
 from scripts.lib.errors import SettingsError
 from scripts.lib.graphs.description import SIDES, BoxFormat, Description, OutputNames, PixelFormat, Resize, Scores
+from scripts.lib.graphs.feeding import size_of_input
 from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.signature import Signature
 from scripts.lib.suppression import Nms

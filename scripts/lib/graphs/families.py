@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from scripts.lib.engines.feeding import COLOURS, read_input, size_of_input
-from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import detr, other_families, yolo
 from scripts.lib.graphs.description import Description, from_values
+from scripts.lib.graphs.feeding import COLOURS, read_input, size_of_input
 from scripts.lib.graphs.hints import NetworkHints
+from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.refusals import refuse_other_tasks
 from scripts.lib.graphs.signature import Signature
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.class_count import classes_of_weights
+from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.messages import read_graph_def, read_signature
 from scripts.lib.graphs.openvino_file import read_openvino_file
 from scripts.lib.graphs.signature import Signature, Tensor

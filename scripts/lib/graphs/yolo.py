@@ -111,7 +111,7 @@ def yolox(signature: Signature, known: NetworkHints) -> Description | None:
 
 def size_of(signature: Signature) -> Size | None:
     """Return the size of the input, else `imgsz` in the metadata (height first); None if neither is known."""
-    from scripts.lib.engines.feeding import size_of_input
+    from scripts.lib.graphs.feeding import size_of_input
 
     fixed = size_of_input(signature)
     if fixed is not None:

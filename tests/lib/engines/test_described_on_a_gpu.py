@@ -16,15 +16,15 @@ import onnxruntime
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import described_cuda, gpu_feeding
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.engines.devices import CPU_PROVIDER, CUDA
-from scripts.lib.engines.feeding import Input, numbers
-from scripts.lib.engines.gpu_feeding import write_feeding
-from scripts.lib.engines.pinned import PinnedArrays, load_runtime
+from scripts.lib.engines.onnxruntime import described_cuda, gpu_feeding
+from scripts.lib.engines.onnxruntime.devices import CPU_PROVIDER, CUDA
+from scripts.lib.engines.onnxruntime.gpu_feeding import write_feeding
+from scripts.lib.engines.onnxruntime.pinned import PinnedArrays, load_runtime
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, PixelFormat, Scores
+from scripts.lib.graphs.feeding import Input, numbers
 from scripts.lib.suppression import Nms, select
 from tests import detector_graphs, gpu_driver, gpu_session
 from tests.detector_graphs import write_detr, write_yolo

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import devices, top_k
-from scripts.lib.engines import onnxruntime as engine_module
-from scripts.lib.engines.devices import (
+from scripts.lib.engines.onnx_graphs import top_k
+from scripts.lib.engines.onnxruntime import devices
+from scripts.lib.engines.onnxruntime import engine as engine_module
+from scripts.lib.engines.onnxruntime.devices import (
     CPU_PROVIDER,
     CUDA,
     CUDA_PROVIDER,
@@ -20,7 +21,7 @@ from scripts.lib.engines.devices import (
     choose_device,
     require_provider,
 )
-from scripts.lib.engines.pinned import PinnedArrays
+from scripts.lib.engines.onnxruntime.pinned import PinnedArrays
 from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import DeviceError, SettingsError

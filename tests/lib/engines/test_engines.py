@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
-from scripts.lib.engines.layouts import LAYOUTS
-from scripts.lib.engines.openvino_graph import load_openvino, read_nms
+from scripts.lib.engines.openvino.graph import load_openvino, read_nms
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.graphs import nms_settings
+from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.preprocess import fit, subtract_mean
 from scripts.lib.suppression import Nms, Selection, select
 from tests.onnx_graph import write_onnx

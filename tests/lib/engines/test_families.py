@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.described import DescribedEngine
+from scripts.lib.engines.described.engine import DescribedEngine
 from scripts.lib.errors import GraphError, SettingsError
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector
 from tests.family_networks import CELLS, Network, every_engine, found, gpu, names

@@ -7,10 +7,10 @@ import onnx
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.feeding import Input, numbers
 from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.description import PixelFormat, from_values
 from scripts.lib.graphs.detr import IMAGENET
+from scripts.lib.graphs.feeding import Input, numbers
 from tests.family_networks import Network, every_engine, gpu, names
 
 __all__ = ["gpu"]  # a fixture

@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from scripts.lib.boxes import Floats, Size
-from scripts.lib.engines.prepare import prepare
-from scripts.lib.engines.tensorrt_build import build_plan, make_logger
-from scripts.lib.engines.top_k import MOST
+from scripts.lib.engines.onnx_graphs.top_k import MOST
+from scripts.lib.engines.tensorrt.build import build_plan, make_logger
+from scripts.lib.engines.tensorrt.prepare import prepare
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.preprocess import fit, subtract_mean

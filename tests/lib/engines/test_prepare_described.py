@@ -10,13 +10,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Outputs
-from scripts.lib.engines.feeding import numbers, read_input
-from scripts.lib.engines.prepare_described import obstacle, prepare_described
+from scripts.lib.engines.onnx_graphs.top_k_described import MEAN
 from scripts.lib.engines.table import open_engine
-from scripts.lib.engines.tensorrt_build import build_plan, make_logger
-from scripts.lib.engines.top_k_described import MEAN
+from scripts.lib.engines.tensorrt.build import build_plan, make_logger
+from scripts.lib.engines.tensorrt.prepare_described import obstacle, prepare_described
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, from_values
+from scripts.lib.graphs.feeding import numbers, read_input
 from scripts.lib.graphs.found_network import NetworkSettings, look_at
 from scripts.lib.graphs.signature_reader import read_file
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector, write_detr, write_yolo

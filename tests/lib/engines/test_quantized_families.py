@@ -10,9 +10,9 @@ import pytest
 
 from scripts.lib.boxes import Size
 from scripts.lib.detection.whole_network import read_network
-from scripts.lib.engines.feeding import of_bytes
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.feeding import of_bytes
 from scripts.lib.suppression import select
 from tests.cell_networks import CLASSES, MOST_DRIFT, NETWORKS, SIDE, THRESHOLD
 from tests.conftest import SYNTHETIC

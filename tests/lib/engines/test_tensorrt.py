@@ -12,13 +12,13 @@ from scripts.build_engine import build_engine
 from scripts.lib.boxes import Size
 from scripts.lib.detection.media_task import FrameInput, FrameResult, MediaTask, ResultOutput
 from scripts.lib.detection.pipeline import Detector
-from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Outputs
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import DeviceError, GraphError, PipelineError
 from scripts.lib.files import sha256
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource, wanted_frames
+from scripts.lib.graphs import nms_settings
 from scripts.lib.record_files import write_record
 from scripts.lib.suppression import Nms
 from tests.gpu_driver import install

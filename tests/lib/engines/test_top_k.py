@@ -10,11 +10,11 @@ from onnx import TensorProto, helper
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Outputs
-from scripts.lib.engines.devices import Device
-from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
-from scripts.lib.engines.prepare import prepare
+from scripts.lib.engines.onnx_graphs.top_k import MOST, OUTPUTS, Candidates, append_picking, is_worth, write_picking
+from scripts.lib.engines.onnxruntime.devices import Device
+from scripts.lib.engines.onnxruntime.engine import OnnxRuntimeEngine
 from scripts.lib.engines.table import open_engine
-from scripts.lib.engines.top_k import MOST, OUTPUTS, Candidates, append_picking, is_worth, write_picking
+from scripts.lib.engines.tensorrt.prepare import prepare
 from scripts.lib.suppression import Nms, select
 from tests.gpu_driver import install
 from tests.gpu_driver.strict import TENSORRT

@@ -10,9 +10,16 @@ from onnx import TensorProto, helper
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Outputs
-from scripts.lib.engines.decoding import Decoder
-from scripts.lib.engines.tensorrt_build import build_plan, make_logger
-from scripts.lib.engines.top_k_described import MEAN, Found, Picking, append_picking, plan_picking, write_picking
+from scripts.lib.engines.described.decoding import Decoder
+from scripts.lib.engines.onnx_graphs.top_k_described import (
+    MEAN,
+    Found,
+    Picking,
+    append_picking,
+    plan_picking,
+    write_picking,
+)
+from scripts.lib.engines.tensorrt.build import build_plan, make_logger
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, Scores
 from scripts.lib.suppression import Nms, select
 from tests.lib.engines.test_top_k import session_of

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from scripts.commands.inspect_network import main as inspect_network
-from scripts.lib.engines.openvino_graph import load_openvino
+from scripts.lib.engines.openvino.graph import load_openvino
 from scripts.lib.errors import GraphError
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector
 from tests.lib.engines.test_families import CELLS, Network, every_engine, found, gpu, names

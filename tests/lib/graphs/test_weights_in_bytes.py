@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from scripts.lib.engines.openvino_graph import compile_for_cpu, load_openvino
-from scripts.lib.engines.openvino_weights import make_sound
+from scripts.lib.engines.openvino.graph import compile_for_cpu, load_openvino
+from scripts.lib.engines.openvino.weights import make_sound
 
 SIDE = 64
 # Kernel, channels in and out, groups, stride, and whether ReLU6 follows: a MobileNetV2's beginning, then its middle.

@@ -14,13 +14,13 @@ import numpy.typing as npt
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.closeable import Closeable
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.engines.decoding import Decoder
-from scripts.lib.engines.devices import Device
-from scripts.lib.engines.feeding import Input, numbers, read_input
+from scripts.lib.engines.described.decoding import Decoder
+from scripts.lib.engines.onnx_graphs.top_k_described import Found
+from scripts.lib.engines.onnxruntime.devices import Device
 from scripts.lib.engines.request import EngineRequest
-from scripts.lib.engines.top_k_described import Found
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description
+from scripts.lib.graphs.feeding import Input, numbers, read_input
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.suppression import FINAL, Nms
@@ -195,7 +195,7 @@ class OnnxRuntimeRunner(Runner):
     ) -> None:  # fmt: skip
         onnxruntime = importlib.import_module("onnxruntime")
 
-        from scripts.lib.engines.onnxruntime import read_session
+        from scripts.lib.engines.onnxruntime.engine import read_session
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

@@ -8,7 +8,7 @@ import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines.base import Engine, Outputs, check_outputs
-from scripts.lib.engines.openvino_graph import compile_for_cpu, cut, load_openvino, read_graph, read_nms
+from scripts.lib.engines.openvino.graph import compile_for_cpu, cut, load_openvino, read_graph, read_nms
 from scripts.lib.suppression import Nms
 
 if TYPE_CHECKING:

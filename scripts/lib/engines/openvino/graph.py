@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import nms_settings
-from scripts.lib.engines.layouts import Layout, find_layout
-from scripts.lib.engines.openvino_weights import make_sound
+from scripts.lib.engines.openvino.weights import make_sound
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs import nms_settings
+from scripts.lib.graphs.layouts import Layout, find_layout
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.preprocess import MEAN
 from scripts.lib.suppression import Nms

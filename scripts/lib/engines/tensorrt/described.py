@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.engines.cuda import Buffer, Gpu
-from scripts.lib.engines.described import Runner, cut, parts
-from scripts.lib.engines.engine_file import engine_parts, let_go, load_engine
-from scripts.lib.engines.feeding import COLOURS, Input
-from scripts.lib.engines.prepare_described import FRAMES, output_name
-from scripts.lib.engines.tensorrt_build import checked, load_tensorrt, make_logger
-from scripts.lib.engines.tensorrt_place import Place
-from scripts.lib.engines.top_k_described import MEAN, PLACES, Found, Picking, names_picked, plan_picking
+from scripts.lib.engines.described.engine import Runner, cut, parts
+from scripts.lib.engines.onnx_graphs.top_k_described import MEAN, PLACES, Found, Picking, names_picked, plan_picking
+from scripts.lib.engines.tensorrt.build import checked, load_tensorrt, make_logger
+from scripts.lib.engines.tensorrt.cuda import Buffer, Gpu
+from scripts.lib.engines.tensorrt.engine_file import engine_parts, let_go, load_engine
+from scripts.lib.engines.tensorrt.place import Place
+from scripts.lib.engines.tensorrt.prepare_described import FRAMES, output_name
 from scripts.lib.graphs.description import Description
+from scripts.lib.graphs.feeding import COLOURS, Input
 
 
 class TensorRtRunner(Runner):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy.typing as npt
 
 from scripts.lib.boxes import Pixels
-from scripts.lib.engines.cuda import Buffer, Gpu
-from scripts.lib.engines.tensorrt_build import checked
+from scripts.lib.engines.tensorrt.build import checked
+from scripts.lib.engines.tensorrt.cuda import Buffer, Gpu
 from scripts.lib.errors import DeviceError
 
 

@@ -5,7 +5,7 @@ import logging
 from types import ModuleType
 from typing import Any
 
-from scripts.lib.engines.cuda import REMEDY
+from scripts.lib.engines.tensorrt.cuda import REMEDY
 from scripts.lib.errors import DeviceError
 
 _log = logging.getLogger(__name__)

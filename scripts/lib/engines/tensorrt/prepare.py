@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.folding import folded
-from scripts.lib.engines.half import halve
-from scripts.lib.engines.layouts import Layout, find_layout
-from scripts.lib.engines.top_k import append_picking, is_worth
+from scripts.lib.engines.onnx_graphs.folding import folded
+from scripts.lib.engines.onnx_graphs.half import halve
+from scripts.lib.engines.onnx_graphs.top_k import append_picking, is_worth
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.layouts import Layout, find_layout
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.preprocess import MEAN
 

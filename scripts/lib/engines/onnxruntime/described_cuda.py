@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.engines.described import OnnxRuntimeRunner, cut, filled
-from scripts.lib.engines.devices import Device
-from scripts.lib.engines.feeding import Input
-from scripts.lib.engines.gpu_feeding import GpuFeeding, open_small
-from scripts.lib.engines.small_graphs import FLOAT, FLOAT16
-from scripts.lib.engines.top_k_described import Found, Picking, plan_picking, write_picking
+from scripts.lib.engines.described.engine import OnnxRuntimeRunner, cut, filled
+from scripts.lib.engines.onnx_graphs.small_graphs import FLOAT, FLOAT16
+from scripts.lib.engines.onnx_graphs.top_k_described import Found, Picking, plan_picking, write_picking
+from scripts.lib.engines.onnxruntime.devices import Device
+from scripts.lib.engines.onnxruntime.gpu_feeding import GpuFeeding, open_small
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description
+from scripts.lib.graphs.feeding import Input
 
 _GIVEN = {"tensor(float)": FLOAT, "tensor(float16)": FLOAT16, "tensor(double)": 11}  # ONNX' names and numbers
 

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.engines.described import Runner, absent, cut, filled, parts
-from scripts.lib.engines.feeding import COLOURS, Input
-from scripts.lib.engines.openvino_graph import compile_for_cpu, load_openvino
-from scripts.lib.engines.top_k_described import Found
+from scripts.lib.engines.described.engine import Runner, absent, cut, filled, parts
+from scripts.lib.engines.onnx_graphs.top_k_described import Found
+from scripts.lib.engines.openvino.graph import compile_for_cpu, load_openvino
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, PixelFormat
+from scripts.lib.graphs.feeding import COLOURS, Input
 
 if TYPE_CHECKING:
     import openvino  # type: ignore[import-untyped]

@@ -16,18 +16,19 @@ from types import ModuleType
 from typing import Any
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.cuda import Gpu, GpuModel
-from scripts.lib.engines.prepare import prepare
-from scripts.lib.engines.prepare_described import prepare_described
-from scripts.lib.engines.tensorrt_build import build_plan, checked, make
+from scripts.lib.engines.tensorrt.build import build_plan, checked, make
+from scripts.lib.engines.tensorrt.cuda import Gpu, GpuModel
+from scripts.lib.engines.tensorrt.prepare import prepare
+from scripts.lib.engines.tensorrt.prepare_described import prepare_described
 from scripts.lib.errors import DeviceError
 from scripts.lib.files import read_json, replacing, sha256, write_json
 from scripts.lib.graphs.description import Description, from_values
 
 _log = logging.getLogger(__name__)
 _MADE_BY = (
-    "prepare.py", "prepare_described.py", "feeding.py", "folding.py", "half.py", "small_graphs.py", "tensorrt_build.py",
-    "top_k.py", "top_k_described.py",
+    "engines/onnx_graphs/folding.py", "engines/onnx_graphs/half.py", "engines/onnx_graphs/small_graphs.py",
+    "engines/onnx_graphs/top_k.py", "engines/onnx_graphs/top_k_described.py", "engines/tensorrt/build.py",
+    "engines/tensorrt/prepare.py", "engines/tensorrt/prepare_described.py", "graphs/feeding.py",
 )  # fmt: skip
 
 
@@ -79,7 +80,8 @@ def engine_parts(
     description: Description | None = None,
 ) -> EngineParts:  # fmt: skip
     """Return what the engine of a graph depends on, on this machine."""
-    code = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in _MADE_BY)).hexdigest()[:16]
+    library = Path(__file__).parents[2]
+    code = hashlib.sha256(b"".join((library / name).read_bytes() for name in _MADE_BY)).hexdigest()[:16]
     values = description.to_values() if description else None
     return EngineParts(str(trt.__version__), gpu.model, sha256(graph), batch_size, size, precision, code, values)
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from scripts.lib.boxes import Floats
 from scripts.lib.engines.base import Outputs
-from scripts.lib.engines.small_graphs import (
+from scripts.lib.engines.onnx_graphs.small_graphs import (
     FLOAT,
     INT32,
     OPSET,

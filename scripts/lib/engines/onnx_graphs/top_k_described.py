@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.boxes import Integers
-from scripts.lib.engines.small_graphs import (
+from scripts.lib.engines.onnx_graphs.small_graphs import (
     FLOAT,
     INT32,
     OPSET,
@@ -23,7 +23,7 @@ from scripts.lib.engines.small_graphs import (
     reduced,
     write_graph,
 )
-from scripts.lib.engines.top_k import MOST
+from scripts.lib.engines.onnx_graphs.top_k import MOST
 from scripts.lib.graphs.description import Description
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.closeable import Closeable
-from scripts.lib.engines.devices import Device, require_provider
-from scripts.lib.engines.feeding import Input, operators
-from scripts.lib.engines.pinned import PinnedArrays, load_runtime
-from scripts.lib.engines.small_graphs import FLOAT, FLOAT16, UINT8, Constants, Step, write_graph
+from scripts.lib.engines.onnx_graphs.small_graphs import FLOAT, FLOAT16, UINT8, Constants, Step, write_graph
+from scripts.lib.engines.onnxruntime.devices import Device, require_provider
+from scripts.lib.engines.onnxruntime.pinned import PinnedArrays, load_runtime
 from scripts.lib.graphs.description import PixelFormat
+from scripts.lib.graphs.feeding import Input, operators
 
 FRAMES, NUMBERS = "frames", "numbers"
 _TYPES = {"float32": FLOAT, "float16": FLOAT16, "uint8": UINT8}

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine, Outputs, check_outputs
-from scripts.lib.engines.cuda import Buffer, Gpu
-from scripts.lib.engines.engine_file import engine_parts, let_go, load_engine
-from scripts.lib.engines.layouts import find_layout
-from scripts.lib.engines.tensorrt_build import checked, load_tensorrt, make_logger
-from scripts.lib.engines.tensorrt_place import Place
-from scripts.lib.engines.top_k import MOST, OUTPUTS, PLACES, Candidates
+from scripts.lib.engines.onnx_graphs.top_k import MOST, OUTPUTS, PLACES, Candidates
+from scripts.lib.engines.tensorrt.build import checked, load_tensorrt, make_logger
+from scripts.lib.engines.tensorrt.cuda import Buffer, Gpu
+from scripts.lib.engines.tensorrt.engine_file import engine_parts, let_go, load_engine
+from scripts.lib.engines.tensorrt.place import Place
 from scripts.lib.errors import DeviceError, GraphError
+from scripts.lib.graphs import nms_settings
+from scripts.lib.graphs.layouts import find_layout
 from scripts.lib.suppression import Nms
 
 _log = logging.getLogger(__name__)

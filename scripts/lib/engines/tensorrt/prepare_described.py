@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.described import named_output
-from scripts.lib.engines.feeding import COLOURS, Input, operators, read_input
-from scripts.lib.engines.folding import folded
-from scripts.lib.engines.half import halve
-from scripts.lib.engines.top_k_described import append_picking
+from scripts.lib.engines.described.engine import named_output
+from scripts.lib.engines.onnx_graphs.folding import folded
+from scripts.lib.engines.onnx_graphs.half import halve
+from scripts.lib.engines.onnx_graphs.top_k_described import append_picking
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, PixelFormat
+from scripts.lib.graphs.feeding import COLOURS, Input, operators, read_input
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.graphs.signature import Signature
 from scripts.lib.graphs.signature_reader import read_file

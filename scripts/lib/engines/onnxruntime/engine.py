@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine, Outputs, check_outputs
-from scripts.lib.engines.devices import Device, require_provider
-from scripts.lib.engines.feeding import Input
-from scripts.lib.engines.gpu_feeding import GpuFeeding
-from scripts.lib.engines.layouts import find_layout
-from scripts.lib.engines.top_k import MOST, OUTPUTS, Candidates, is_worth, write_picking
+from scripts.lib.engines.onnx_graphs.top_k import MOST, OUTPUTS, Candidates, is_worth, write_picking
+from scripts.lib.engines.onnxruntime.devices import Device, require_provider
+from scripts.lib.engines.onnxruntime.gpu_feeding import GpuFeeding
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.description import PixelFormat
+from scripts.lib.graphs.feeding import Input
+from scripts.lib.graphs.layouts import find_layout
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.preprocess import MEAN, subtract_mean
 from scripts.lib.suppression import Nms

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from scripts.lib.boxes import Floats, Integers, Size
 from scripts.lib.engines.base import Outputs
-from scripts.lib.engines.top_k_described import Found
+from scripts.lib.engines.onnx_graphs.top_k_described import Found
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import BoxFormat, Description, check_labels
 

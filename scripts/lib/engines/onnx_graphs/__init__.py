@@ -1,0 +1,1 @@
+"""ONNX graphs that are written, extended or converted for a GPU."""
