@@ -6,6 +6,7 @@ Such a graph processes one picture at a time, and defines neither its kind of pi
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy.typing as npt
 
 from scripts.lib.boxes import Floats, Pixels, Size
 from scripts.lib.engines.base import Engine, Outputs
+from scripts.lib.engines.onnxruntime.devices import Device
+from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.preprocess import MEAN
 from scripts.lib.suppression import FINAL, Nms
@@ -45,19 +48,37 @@ class RowsConvention:
 
 
 class RowsInput(NamedTuple):
-    """A graph's one input.
+    """The only input of a graph.
 
     Attributes:
-        shape: its dimensions, None for an open one.
-        takes_bytes: uint8, else float32.
+        shape: the dimensions; None for one of any length.
+        takes_bytes: whether the type is uint8; float32 otherwise.
     """
 
     shape: Sequence[int | None]
     takes_bytes: bool
 
 
-# From one picture, as the graph takes it, to boxes, scores and labels.
+# Computes boxes, scores and labels from one picture in the form of the graph's input.
 Run = Callable[[npt.NDArray[Any]], Sequence[npt.NDArray[Any]]]
+
+
+class RowsGraph(NamedTuple):
+    """A graph whose outputs are rows, loaded by an engine.
+
+    Attributes:
+        run: the function that runs the graph.
+        input: the graph's input.
+        version: version of the engine's library.
+    """
+
+    run: Run
+    input: RowsInput
+    version: str
+
+
+# Loads a graph with a number of threads; returns None if its outputs are not rows.
+ReadRows = Callable[[Path, int], RowsGraph | None]
 
 
 class RowsEngine(Engine):
@@ -157,6 +178,55 @@ class RowsEngine(Engine):
             f"{self._graph}: of one picture its boxes, scores and labels have the shapes {shapes}; "
             "expected (n, 4), (n,) and (n,), or the same with a 1 before"
         )
+
+
+def open_rows(request: EngineRequest, *, engine: str, read: ReadRows, device: Device) -> Engine | None:
+    """Return an engine for an ONNX graph whose outputs are rows; None for a graph of another layout.
+
+    Args:
+        request: the request; its graph is an `.onnx` file.
+        engine: the engine's name, for the record.
+        read: loads the graph in that engine.
+        device: the device that computes, for the record.
+
+    Raises:
+        GraphError: the graph cannot be used.
+        SettingsError: a setting is missing that the graph needs.
+    """
+    loaded = read(request.graph, request.threads)
+    if loaded is None:
+        return None
+    description = {
+        "name": engine,
+        "version": loaded.version,
+        **device.record,
+        "precision": "f32",
+        "threads": request.threads,
+        "batch_size": request.batch_size,
+        "layout": "rows",
+    }
+    return RowsEngine(
+        _with_graph_error(loaded.run, request.graph, engine), loaded.input, graph=str(request.graph),
+        size=request.size, batch_size=request.batch_size, nms=request.nms, convention=request.rows,
+        description=description,
+    )  # fmt: skip
+
+
+def wrong_inputs(graph: Path, found: list[str]) -> GraphError:
+    """Return the error for a graph that has other inputs than one picture."""
+    return GraphError(f"{graph}: its inputs are {', '.join(found)}; expected one, of float32 or uint8: a picture")
+
+
+def _with_graph_error(run: Run, graph: Path, engine: str) -> Run:
+    """Return the function with the engine's errors as a GraphError that names the graph."""
+
+    def run_graph(picture: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
+        try:
+            return run(picture)
+        except Exception as error:  # the engines' errors have no common class below Exception
+            raise GraphError(f"{graph}: {engine} cannot run it on a picture of {picture.shape}: {error}") from error
+
+    return run_graph
 
 
 def _complete(convention: RowsConvention | None, taken: RowsInput, graph: str) -> tuple[str, int, int]:

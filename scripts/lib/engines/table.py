@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from scripts.lib.boxes import Size
     from scripts.lib.engines.base import Engine
     from scripts.lib.engines.described.engine import MakeRunner
-    from scripts.lib.engines.rows import RowsConvention
-    from scripts.lib.engines.rows_graph import ReadRows
+    from scripts.lib.engines.rows import ReadRows, RowsConvention
     from scripts.lib.graphs.description import Description
     from scripts.lib.suppression import Nms
 
@@ -49,11 +48,11 @@ class EngineKind:
 def _open_openvino(request: EngineRequest) -> "Engine":
     from scripts.lib.engines.openvino.described import OpenVinoRunner
     from scripts.lib.engines.openvino.engine import OpenVinoEngine
-    from scripts.lib.engines.rows_graph import read_with_openvino
+    from scripts.lib.engines.openvino.rows import read_rows
 
     return (
         _open_described("openvino", OpenVinoRunner, request)
-        or _open_rows("openvino", read_with_openvino, request)
+        or _open_rows("openvino", read_rows, request)
         or OpenVinoEngine(
             request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
         )
@@ -64,10 +63,10 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
     import onnxruntime  # type: ignore[import-untyped]
 
     from scripts.lib.engines.background import BackgroundEngine
-    from scripts.lib.engines.described.engine import OnnxRuntimeRunner
+    from scripts.lib.engines.onnxruntime.described import OnnxRuntimeRunner
     from scripts.lib.engines.onnxruntime.described_cuda import CudaRunner
     from scripts.lib.engines.onnxruntime.engine import OnnxRuntimeEngine
-    from scripts.lib.engines.rows_graph import read_with_onnxruntime
+    from scripts.lib.engines.onnxruntime.rows import read_rows
 
     available = onnxruntime.get_available_providers()
     device = choose_device(request.device, available, os.environ)
@@ -76,7 +75,7 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
     runner = CudaRunner if device.name == "cuda" else OnnxRuntimeRunner
     engine = (
         _open_described("onnxruntime", partial(runner, device=device), request, device)
-        or _open_rows("onnxruntime", partial(read_with_onnxruntime, device=device), request, device)
+        or _open_rows("onnxruntime", partial(read_rows, device=device), request, device)
         or OnnxRuntimeEngine(
             request.graph,
             size=request.size,
@@ -123,7 +122,7 @@ def _open_rows(engine: str, read: "ReadRows", request: EngineRequest, device: De
     """Return an engine for a graph that gives rows, None for any other graph."""
     if request.graph.suffix != ".onnx":
         return None
-    from scripts.lib.engines.rows_graph import open_rows
+    from scripts.lib.engines.rows import open_rows
 
     return open_rows(request, engine=engine, read=read, device=device)
 

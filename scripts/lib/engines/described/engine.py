@@ -1,6 +1,5 @@
-"""Networks of the families that families.py describes, on OpenVINO and onnxruntime."""
+"""Run a network whose family has a description, in any engine: the interface of a runner, and how it is opened."""
 
-import importlib
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from scripts.lib.engines.onnxruntime.devices import Device
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description
-from scripts.lib.graphs.feeding import Input, numbers, read_input
+from scripts.lib.graphs.feeding import Input, read_input
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.suppression import FINAL, Nms
@@ -182,60 +181,6 @@ def open_described(
 def _padded(array: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float32]:
     missing = most - array.shape[1]
     return np.pad(array, [(0, 0), (0, missing), (0, 0)]) if missing else array
-
-
-class OnnxRuntimeRunner(Runner):
-    """Runs an ONNX graph with onnxruntime on the CPU; its input is computed outside the graph."""
-
-    depth = 1
-
-    def __init__(
-        self, graph: Path, description: Description, taken: Input, *, size: Size, batch_size: int, threads: int,
-        device: Device,
-    ) -> None:  # fmt: skip
-        onnxruntime = importlib.import_module("onnxruntime")
-
-        from scripts.lib.engines.onnxruntime.engine import read_session
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors; exporters leave shapes that are wrong, which it would warn of
-        self._session: Any = read_session(graph, options, device)
-        self._device = device
-        self._graph, self._pixels, self._taken, self._size = graph, description.pixels, taken, size
-        given = [output.name for output in self._session.get_outputs()]
-        self._outputs = [named_output(one, given, str(graph)) for one in description.outputs.all]
-        self._each = len(description.outputs.of_picture)
-        self._ready: deque[list[Found]] = deque()
-        self.version = str(onnxruntime.__version__)
-
-    def start(self, batch: Pixels) -> None:
-        """Run a batch."""
-        if self._session is None:
-            raise RuntimeError("the engine is closed")
-        found = [self._run(part) for part in parts(batch, self._taken.batch or len(batch))]
-        self._ready.append([one for part in found for one in part])
-
-    def _run(self, part: Pixels) -> list[Found]:
-        whole = filled(part, self._taken.batch)
-        content = numbers(whole, self._pixels, self._taken)
-        try:
-            others = self._taken.others_of(len(whole))
-            found = self._session.run(self._outputs, {self._taken.name: content, **others})
-        except Exception as error:  # onnxruntime's own kinds derive from Exception alone
-            advice = "; set detect.batch_size: 1, if it takes one picture at a time" if len(whole) > 1 else ""
-            raise GraphError(f"{self._graph}: onnxruntime cannot run it on {content.shape}: {error}{advice}") from error
-        return cut(found, self._each, len(part), len(whole))
-
-    def finish(self) -> list[Found]:
-        """Return the oldest batch's outputs."""
-        return self._ready.popleft()
-
-    def close(self) -> None:
-        """Free the session."""
-        self._ready.clear()
-        self._session = None
 
 
 def parts(batch: Pixels, size: int) -> list[Pixels]:

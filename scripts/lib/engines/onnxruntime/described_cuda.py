@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.engines.described.engine import OnnxRuntimeRunner, cut, filled
+from scripts.lib.engines.described.engine import cut, filled
 from scripts.lib.engines.onnx_graphs.small_graphs import FLOAT, FLOAT16
 from scripts.lib.engines.onnx_graphs.top_k_described import Found, Picking, plan_picking, write_picking
+from scripts.lib.engines.onnxruntime.described import OnnxRuntimeRunner
 from scripts.lib.engines.onnxruntime.devices import Device
 from scripts.lib.engines.onnxruntime.gpu_feeding import GpuFeeding, open_small
 from scripts.lib.errors import GraphError
