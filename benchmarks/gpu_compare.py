@@ -31,17 +31,17 @@ _MEDIAN, _MOST, _SCORE = 0.002, 0.02, 0.0005
 _COMPARED = 1000
 
 
-def opened(case: Case, device: str, folder: Path, least_score: float | None = None) -> Engine:
+def opened(case: Case, device: str, folder: Path, min_score: float | None = None) -> Engine:
     """Open a network as on a GPU; with the provider forced off, what computes there computes on the CPU.
 
     Args:
         case: the network.
         device: `cuda`; or `cpu`, to try it out.
         folder: for what an engine builds.
-        least_score: see EngineRequest.
+        min_score: see EngineRequest.
     """
     words: dict[str, Any] = {
-        "size": case.size, "batch_size": BATCH_SIZE, "threads": cores(), "least_score": least_score,
+        "size": case.size, "batch_size": BATCH_SIZE, "threads": cores(), "min_score": min_score,
     }  # fmt: skip
     graph, described = case.onnx or case.graph, case.description
     if device == "cuda":
@@ -81,17 +81,17 @@ def compared_with_cpu(case: Case, engine: Engine, batches: Sequence[Pixels]) -> 
     )
 
 
-def compared_with_all(engine: Engine, picking: Engine, batches: Sequence[Pixels], threshold: float) -> str:
+def compared_with_all(engine: Engine, top_k: Engine, batches: Sequence[Pixels], threshold: float) -> str:
     """Compare the boxes found in picked candidates with those found in all scores, and the pace of both."""
-    if "candidates" not in picking.description:
+    if "candidates" not in top_k.description:
         return "not measured: none are picked here"
     copied, found, every = 0, [], []
     for batch in batches:
-        outputs = picking.infer(batch)
+        outputs = top_k.infer(batch)
         copied += outputs.boxes.nbytes + outputs.scores.nbytes
-        found.append(_best_scores(outputs, picking, threshold))
+        found.append(_best_scores(outputs, top_k, threshold))
         every.append(_best_scores(engine.infer(batch), engine, threshold))
-    seconds = [measured(partial(bare, each, list(batches))).wall for each in (engine, picking)]
+    seconds = [measured(partial(bare, each, list(batches))).wall for each in (engine, top_k)]
     one, its = np.concatenate(found), np.concatenate(every)
     # Another session may sum in another order, so a score at the threshold may be there in one alone.
     same = f"scores at most {np.abs(one - its).max(initial=0):.6f} apart" if len(one) == len(its) else "NOT as many"
@@ -108,10 +108,10 @@ def score_of_rank(engine: Engine, batch: Pixels, rank: int | None) -> float:
     return float(ranked[:, ranked.shape[1] // 2 if rank is None else rank].min())
 
 
-def compared_in_full(engine: Engine, picking: Engine, batch: Pixels, threshold: float) -> str:
+def compared_in_full(engine: Engine, top_k: Engine, batch: Pixels, threshold: float) -> str:
     """Compare the boxes if more of them reach the threshold than are picked, so that all are copied back."""
     every = Outputs(*map(np.copy, engine.infer(batch)))
-    outputs = picking.infer(batch)
+    outputs = top_k.infer(batch)
     one, its = (_best_scores(each, engine, threshold) for each in (outputs, every))
     same = len(one) == len(its) and bool(np.abs(one - its).max(initial=0) <= _SCORE)
     return (
@@ -129,10 +129,10 @@ def paces_of_feeding(case: Case, device: str, batch: Pixels, rounds: int) -> str
     seconds = []
     with GpuFeeding(pixels, taken, case.size, Device(device)) as feeding:
         for pinned in (False, True):
-            feeding.feed(batch, comes_again=pinned)
+            feeding.feed(batch, is_reused=pinned)
             start = time.monotonic()
             for _ in range(rounds):
-                feeding.feed(batch, comes_again=pinned)
+                feeding.feed(batch, is_reused=pinned)
             seconds.append(time.monotonic() - start)
     start = time.monotonic()
     numbers(batch, pixels, taken)

@@ -136,13 +136,13 @@ class Evidence:
 
         def picked() -> str:
             threshold = THRESHOLD if case.is_trained else score_of_rank(engine, few[0], _FOUND)
-            with opened(case, self._device, self._folder, threshold) as picking:
-                return compared_with_all(engine, picking, many, threshold)
+            with opened(case, self._device, self._folder, threshold) as top_k:
+                return compared_with_all(engine, top_k, many, threshold)
 
         def in_full() -> str:
             threshold = score_of_rank(engine, few[0], None)
-            with opened(case, self._device, self._folder, threshold) as picking:
-                return compared_in_full(engine, picking, few[0], threshold)
+            with opened(case, self._device, self._folder, threshold) as top_k:
+                return compared_in_full(engine, top_k, few[0], threshold)
 
         rounds = 2 if self._quick else 50
         figures: dict[str, Callable[[], str]] = {

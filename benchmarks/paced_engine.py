@@ -49,7 +49,7 @@ class PacedEngine(Engine):
             np.ascontiguousarray(np.broadcast_to(scores, (*shape, classes))),
         )
         self._picked: Candidates | None = None
-        if top_k.is_worth(anchors):
+        if top_k.is_worthwhile(anchors):
             best = np.argsort(-scores.max(axis=1), kind="stable")[: top_k.MOST]
             self._picked = Candidates(
                 np.ascontiguousarray(np.broadcast_to(boxes[best], (batch_size, len(best), 4))),

@@ -8,7 +8,7 @@ from scripts.lib.detection.network import size_of_network
 from scripts.lib.engines.table import ENGINES
 from scripts.lib.engines.tensorrt.build import load_tensorrt, make_logger
 from scripts.lib.engines.tensorrt.cuda import Gpu
-from scripts.lib.engines.tensorrt.engine_file import engine_parts, let_go, load_engine
+from scripts.lib.engines.tensorrt.engine_file import engine_parts, load_engine, release_engine
 from scripts.lib.engines.tensorrt.prepare_described import obstacle
 from scripts.lib.errors import GraphError
 from scripts.lib.files import write_json
@@ -71,7 +71,7 @@ def build_engine(
             trt, gpu, graph, size=size, batch_size=batch_size, precision=precision, description=description
         )
         loaded = load_engine(trt, gpu, logger, graph=graph, folder=engines, parts=parts)
-        let_go(gpu, loaded)
+        release_engine(gpu, loaded)
     write_json(record, {"file": str(engines / parts.file)} | parts.values)
 
 

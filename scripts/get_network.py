@@ -19,7 +19,7 @@ from scripts.lib.files import sha256 as hash_of
 from scripts.lib.graphs import class_names, external
 from scripts.lib.graphs.description import input_size
 from scripts.lib.graphs.file_names import GRAPHS, missing
-from scripts.lib.graphs.found_network import NetworkSettings, StatedSize, look_at
+from scripts.lib.graphs.found_network import NetworkSettings, StatedSize, inspect_graph
 from scripts.lib.graphs.openvino_file import check_openvino_file
 from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
 from scripts.lib.record_files import write_record
@@ -109,7 +109,7 @@ def get_network(
             origin, labelled = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
             origin, labelled = _from_image(reference, names, folder, fetch, ca_file)
-        siblings = external.sibling_of(folder / graph.name)
+        siblings = external.weight_files_in_folder(folder / graph.name)
         optional = [name for name in (TRAIN_INI, *OPTIONAL) if (folder / name).is_file()]
         found = {
             name: NetworkFile(sha256=hash_of(folder / name), size=(folder / name).stat().st_size)
@@ -118,9 +118,10 @@ def get_network(
         _check(found, sha256 or {}, origin.reference)
         _check_operators(folder / graph.name, origin.reference)
         if graph.suffix == ".onnx":
-            external.write_whole(folder / graph.name, folder, folder / graph.name, f"{origin.reference}: {graph.name}")
+            whole = folder / graph.name
+            external.write_with_weights(whole, folder, whole, f"{origin.reference}: {graph.name}")
         stated = _stated_size(labelled, folder / TRAIN_INI)
-        network = look_at(folder / graph.name, asked, origin.reference, stated=stated)
+        network = inspect_graph(folder / graph.name, asked, origin.reference, stated=stated)
         if needs_size and network.description is None:
             own = network.size or (stated.size if stated else None)
             input_size((img_max_side, img_min_side), None, network.signature.source, own)
@@ -192,8 +193,8 @@ def _check_length(path: Path) -> None:
 
 def _copy_weights(directory: Path, folder: Path) -> None:
     """Copy the files that hold the graph's weights; a missing one is reported when the weights are read."""
-    for name in external.files_of(folder / "graph.onnx", str(directory / "graph.onnx")):
-        place = external.place_of(name)
+    for name in external.weight_files(folder / "graph.onnx", str(directory / "graph.onnx")):
+        place = external.relative_path(name)
         if place is None or not (path := directory / place).is_file() or (folder / place).exists():
             continue
         if path.parent.resolve().is_relative_to(directory.resolve()):

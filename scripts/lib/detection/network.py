@@ -139,7 +139,7 @@ class Network:
             description=self._of_graph(chosen.precision),
             names=len(names),
             device=self.options.device,
-            least_score=self.options.keep_threshold,
+            min_score=self.options.keep_threshold,
         )
         try:
             self.used = self._describe(engine, names)

@@ -1,6 +1,6 @@
-"""Networks whose outputs are rows: boxes, scores and labels after suppression, like torchvision's.
+"""Networks whose outputs are rows: boxes, scores and labels after suppression, as exported by torchvision.
 
-Such a graph processes one picture at a time, and defines neither its kind of pixels nor the numbers of its classes.
+Such a graph takes one picture at a time. Its file defines neither the pixel format nor the first label.
 """
 
 from collections import deque
@@ -22,24 +22,25 @@ from scripts.lib.suppression import FINAL, Nms
 
 _COLOURS = 3
 
-# network.pixels: reversed to RGB, mean, divisor.
+# For each value of network.pixels: whether the colours are reversed to RGB, mean, divisor.
 _PIXELS: dict[str, tuple[bool, tuple[float, float, float], float]] = {
     "rgb_0_to_1": (True, (0.0, 0.0, 0.0), 255.0),
     "rgb_0_to_255": (True, (0.0, 0.0, 0.0), 1.0),
     "bgr_0_to_255": (False, (0.0, 0.0, 0.0), 1.0),
     "bgr_less_mean": (False, MEAN, 1.0),
 }
-_WHOLE = ("rgb_0_to_255", "bgr_0_to_255")  # what bytes can hold
+_BYTE_PIXELS = ("rgb_0_to_255", "bgr_0_to_255")  # formats for inputs of type uint8
 
 
 @dataclass(frozen=True)
 class RowsConvention:
-    """The properties that a graph with rows does not define itself.
+    """Properties of a graph with rows that its file does not define.
 
     Attributes:
-        pixels: the pixels that it expects, one of _PIXELS; None if not set.
-        first_label: the label of the first name in train.ini, 0, or 1 where 0 is the background; None when not set.
-        classes: how many names there are.
+        pixels: pixel format, a key of _PIXELS; None if the settings have none.
+        first_label: label of the first name in train.ini: 0, or 1 if label 0 is the background; None if the settings
+            have none.
+        classes: number of class names.
     """
 
     pixels: str | None
@@ -82,7 +83,7 @@ ReadRows = Callable[[Path, int], RowsGraph | None]
 
 
 class RowsEngine(Engine):
-    """Runs a graph whose outputs are rows, and returns them as boxes with a score in the column of their class."""
+    """Runs a graph whose outputs are rows; the score of a row is in the column of its class, the others are 0."""
 
     depth = 1
 
@@ -90,23 +91,23 @@ class RowsEngine(Engine):
         self, run: Run, taken: RowsInput, *, graph: str, size: Size, batch_size: int, nms: Nms | None,
         convention: RowsConvention | None, description: dict[str, object],
     ) -> None:  # fmt: skip
-        """Check that the graph and the settings fit, and try it.
+        """Check that graph and settings fit, and run the graph once on a black frame.
 
         Args:
-            run: the graph.
+            run: the function that runs the graph.
             taken: the graph's input.
-            graph: its name in errors.
+            graph: name of the graph for errors.
             size: the size of the network's input.
-            batch_size: frames in a batch; they go through the graph one by one.
-            nms: to suppress what the graph left; None for nothing.
-            convention: what the graph does not say.
-            description: for the record.
+            batch_size: number of frames in a batch; the graph processes them one by one.
+            nms: settings of a further suppression; None for none.
+            convention: the properties that the graph's file does not define.
+            description: values for the record.
 
         Raises:
             SettingsError: a setting is missing that the graph needs.
             GraphError: the graph's input or outputs are not as expected.
         """
-        self._pixels, self._first, self.classes = _complete(convention, taken, graph)
+        self._pixels, self._first, self.classes = _checked_convention(convention, taken, graph)
         self._channels, self._rank = _channel_axis(taken, size, graph), len(taken.shape)
         self._takes_bytes = taken.takes_bytes
         self._run: Run | None = run
@@ -117,18 +118,18 @@ class RowsEngine(Engine):
 
     def start(self, batch: Pixels) -> None:
         """Run a batch."""
-        found = [self._rows(picture) for picture in batch]
-        most = max(len(boxes) for boxes, _, _ in found)
+        rows = [self._rows(picture) for picture in batch]
+        most = max(len(boxes) for boxes, _, _ in rows)
         outputs = Outputs(
             np.zeros((len(batch), most, 4), np.float32), np.zeros((len(batch), most, self.classes), np.float32)
         )
-        for at, (boxes, scores, labels) in enumerate(found):
-            outputs.boxes[at, : len(boxes)] = boxes
-            outputs.scores[at, np.arange(len(boxes)), labels] = scores
+        for frame, (boxes, scores, classes) in enumerate(rows):
+            outputs.boxes[frame, : len(boxes)] = boxes
+            outputs.scores[frame, np.arange(len(boxes)), classes] = scores
         self._ready.append(outputs)
 
     def finish(self) -> Outputs:
-        """Return the oldest batch's outputs; the scores of other classes than a row's own are 0."""
+        """Return the outputs of the oldest batch."""
         return self._ready.popleft()
 
     def close(self) -> None:
@@ -137,10 +138,10 @@ class RowsEngine(Engine):
         self._run = None
 
     def _rows(self, picture: Pixels) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-        """Return boxes (n, 4), scores (n,) and labels (n,) from 0 of one picture, without padding."""
+        """Return boxes (n, 4), scores (n,) and class indices (n,) of one picture, without padding."""
         if self._run is None:
             raise RuntimeError("the engine is closed")
-        outputs = self._run(self._prepared(picture))
+        outputs = self._run(self._to_input(picture))
         try:
             boxes, scores, labels = (
                 np.asarray(output).reshape(shape) for output, shape in zip(outputs, ((-1, 4), -1, -1), strict=True)
@@ -149,21 +150,21 @@ class RowsEngine(Engine):
             raise self._misshapen(outputs) from error
         if not len(boxes) == len(scores) == len(labels):
             raise self._misshapen(outputs)
-        rows = ~(scores <= 0)  # what is not a number stays, and is refused where every engine's is
+        rows = ~(scores <= 0)  # NaN is kept here and refused later, as for all engines
         if self._first == 1:
-            # The background's: what OpenVINO gives where a graph finds nothing, with a score that means nothing.
+            # If a graph finds nothing, OpenVINO returns a row with the label of the background and a meaningless score.
             rows &= labels != 0
-        numbers = labels[rows].astype(np.int64) - self._first
-        if ((numbers < 0) | (numbers >= self.classes)).any():
-            wrong = sorted({int(number) + self._first for number in numbers if not 0 <= number < self.classes})
+        indices = labels[rows].astype(np.int64) - self._first
+        if ((indices < 0) | (indices >= self.classes)).any():
+            wrong = sorted({int(index) + self._first for index in indices if not 0 <= index < self.classes})
             raise GraphError(
                 f"{self._graph}: gives the labels {', '.join(map(str, wrong))}; expected {self._first} to "
                 f"{self._first + self.classes - 1}, as train.ini has {self.classes} names and network.first_label is "
                 f"{self._first}: correct one of them"
             )
-        return boxes[rows].astype(np.float32), scores[rows].astype(np.float32), numbers
+        return boxes[rows].astype(np.float32), scores[rows].astype(np.float32), indices
 
-    def _prepared(self, picture: Pixels) -> npt.NDArray[Any]:
+    def _to_input(self, picture: Pixels) -> npt.NDArray[Any]:
         to_rgb, mean, divisor = _PIXELS[self._pixels]
         content: npt.NDArray[Any] = picture[..., ::-1] if to_rgb else picture
         if not self._takes_bytes:
@@ -229,8 +230,12 @@ def _with_graph_error(run: Run, graph: Path, engine: str) -> Run:
     return run_graph
 
 
-def _complete(convention: RowsConvention | None, taken: RowsInput, graph: str) -> tuple[str, int, int]:
-    """Return pixels, first label and number of classes; fail where one of them is not set."""
+def _checked_convention(convention: RowsConvention | None, taken: RowsInput, graph: str) -> tuple[str, int, int]:
+    """Return pixel format, first label and number of classes.
+
+    Raises:
+        SettingsError: one of them is not set, or does not fit the input.
+    """
     what = f"{graph}: its outputs are rows of boxes, scores and labels"
     if convention is None or convention.pixels is None:
         raise SettingsError(
@@ -242,21 +247,21 @@ def _complete(convention: RowsConvention | None, taken: RowsInput, graph: str) -
             f"{what}, and does not say how it counts; set network.first_label to the label of the first name in "
             "train.ini: 1 where 0 is the background (torchvision), else 0"
         )
-    if taken.takes_bytes and convention.pixels not in _WHOLE:
+    if taken.takes_bytes and convention.pixels not in _BYTE_PIXELS:
         raise SettingsError(
-            f"{graph}: it takes bytes, network.pixels is {convention.pixels}; expected {' or '.join(_WHOLE)}"
+            f"{graph}: it takes bytes, network.pixels is {convention.pixels}; expected {' or '.join(_BYTE_PIXELS)}"
         )
     return convention.pixels, convention.first_label, convention.classes
 
 
 def _channel_axis(taken: RowsInput, size: Size, graph: str) -> int:
-    """Return where a picture's colours stand, 0 or 2; refuse an input that does not tell, or cannot take the size."""
+    """Return the axis of a picture's colours, 0 or 2; refuse an input where it is unclear, or of another size."""
     picture = list(taken.shape[-3:])
     single = len(taken.shape) == 3 or (len(taken.shape) == 4 and taken.shape[0] in (None, 1))
     fitting = []
     for axis, wanted in ((0, [_COLOURS, size.height, size.width]), (2, [size.height, size.width, _COLOURS])):
         if picture[axis : axis + 1] == [_COLOURS] and all(
-            had in (None, length) for had, length in zip(picture, wanted, strict=True)
+            length in (None, expected) for length, expected in zip(picture, wanted, strict=True)
         ):
             fitting.append(axis)
     if not single or len(fitting) != 1:

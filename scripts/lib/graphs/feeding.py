@@ -1,4 +1,4 @@
-"""Convert bytes of pixels to the input of a described network."""
+"""The input of a described network, and the conversion of frames to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,18 +15,16 @@ from scripts.lib.graphs.signature import Signature, Tensor
 
 COLOURS = 3
 _FLOATS = ("float32", "float16")
-
-
-_OTHER_KINDS = {"uint8": 2, "float16": 10}  # ONNX' numbers of types; float32 is 1
+_OTHER_KINDS = {"uint8": 2, "float16": 10}  # ONNX's numbers of the types; float32 is 1
 
 
 class Operator(NamedTuple):
-    """An operator of ONNX, one of a chain.
+    """An ONNX operator in a chain.
 
     Attributes:
-        kind: its name.
-        values: its second input, where it has one.
-        attributes: its others.
+        kind: type of the operator.
+        values: the constant second input; None if there is none.
+        attributes: attributes of the operator.
     """
 
     kind: str
@@ -36,15 +34,15 @@ class Operator(NamedTuple):
 
 @dataclass(frozen=True)
 class Input:
-    """A network's one input.
+    """The input of a network for pictures.
 
     Attributes:
-        name: the graph's own.
-        kind: float32, float16 or uint8.
-        channels_last: the colours are the last axis, else the first of a picture.
-        batched: it has an axis for the batch.
-        batch: the pictures that go in at once; None for any number.
-        others: what goes into the graph's other inputs for each picture, (1, n) or (n,).
+        name: name of the input in the graph.
+        kind: type of the input: float32, float16 or uint8.
+        channels_last: whether the colours are the last axis; they are the first axis of a picture otherwise.
+        batched: whether there is a batch axis.
+        batch: number of pictures in a batch; None for any number.
+        others: values of the graph's other inputs for each picture by name, (1, n) or (n,).
     """
 
     name: str
@@ -55,29 +53,29 @@ class Input:
     others: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def others_of(self, count: int) -> dict[str, npt.NDArray[Any]]:
-        """Return what goes into the other inputs for so many pictures."""
+        """Return the values of the other inputs for `count` pictures."""
         return {
             name: np.ascontiguousarray(np.repeat(values, count, axis=0)) if values.ndim == 2 else values
             for name, values in self.others.items()
         }
 
     def shape(self, count: int, size: Size) -> list[int]:
-        """Return the input's shape for so many pictures."""
+        """Return the shape of the input for `count` pictures."""
         sides = [size.height, size.width]
         picture = [*sides, COLOURS] if self.channels_last else [COLOURS, *sides]
         return [count, *picture] if self.batched else picture
 
 
 def read_input(signature: Signature, description: Description, size: Size | None = None) -> Input:
-    """Return a network's input for pictures, and what goes into its others.
+    """Return a network's input for pictures, with the values of its other inputs.
 
     Args:
-        signature: of its file.
-        description: the description of its family.
-        size: that it is to take; None for its own.
+        signature: the signature of the graph.
+        description: the network's description.
+        size: the size of the pictures; None to skip the check of the size.
 
     Raises:
-        GraphError: it has others that the description does not give, or none that takes pictures of this size.
+        GraphError: no input takes pictures of this size, or another input is not in the description.
     """
     others = _others(signature, description, size)
     signature = signature.without_inputs(description.inputs)
@@ -94,7 +92,7 @@ def read_input(signature: Signature, description: Description, size: Size | None
     picture, batched = list(shape[-3:]), len(shape) == 4
     channels_last = picture[2] == COLOURS and picture[0] != COLOURS
     sides, colours = (picture[:2], picture[2]) if channels_last else (picture[1:], picture[0])
-    fits = size is None or all(had in (None, wanted) for had, wanted in zip(sides, size[::-1], strict=True))
+    fits = size is None or all(side in (None, wanted) for side, wanted in zip(sides, size[::-1], strict=True))
     if colours not in (None, COLOURS) or not fits:
         raise _misfit(one, signature.source, size)
     if one.kind == "uint8" and not description.pixels.are_bytes:
@@ -103,7 +101,7 @@ def read_input(signature: Signature, description: Description, size: Size | None
             f"{description.pixels.divisor:g}, less {list(description.pixels.mean)}: correct network.family, or pixels "
             "in network.description"
         )
-    # Where each picture has outputs of its own, an input that is open to any number was exported for that many.
+    # If each picture has separate outputs, the number of pictures is fixed even if the input's length is not.
     batch = description.outputs.at_once or shape[0] or None
     return Input(one.name, one.kind, channels_last, batched, batch if batched else 1, others)
 
@@ -112,12 +110,12 @@ def operators(pixels: PixelFormat, taken: Input, size: Size, count: int) -> list
     """Return ONNX operators that make of frames' bytes, (n, H, W, 3) BGR, what `numbers` makes of them.
 
     Args:
-        pixels: which numbers the network takes.
+        pixels: the pixel format of the network.
         taken: the network's input.
-        size: the size of its input.
-        count: the pictures that go in at once.
+        size: the size of the network's input.
+        count: number of pictures in a batch.
     """
-    steps = [Operator("Cast", None, {"to": 1})]  # to float32: TensorRT has bytes turned to numbers first
+    steps = [Operator("Cast", None, {"to": 1})]  # to float32; TensorRT needs this cast as the first operator on bytes
     if pixels.order == "rgb":
         steps.append(Operator("Gather", np.array([2, 1, 0]), {"axis": 3}))
     for kind, values, none in (
@@ -135,15 +133,15 @@ def operators(pixels: PixelFormat, taken: Input, size: Size, count: int) -> list
 
 
 def of_bytes(description: Description) -> Description:
-    """Return the description of the same network once it takes the bytes of frames and gives what is read, in order."""
+    """Return the description of the network with an input of bytes, and only the used outputs, in order."""
     outputs = description.outputs
     kinds = [kind for kind in ("table", "boxes", "scores", "labels") if getattr(outputs, kind) is not None]
-    places: dict[str, Any] = {kind: at for at, kind in enumerate(kinds)}
+    places: dict[str, Any] = {kind: index for index, kind in enumerate(kinds)}
     return replace(description, outputs=replace(outputs, **places), pixels=PixelFormat("bgr", 1.0), inputs={})
 
 
 def size_of_input(signature: Signature) -> Size | None:
-    """Return the size of the pictures that a graph takes; None if it takes any, or has several inputs."""
+    """Return the size of a graph's pictures; None if it is not fixed, or if there are several inputs."""
     if len(signature.inputs) != 1:
         return None
     shape = signature.inputs[0].shape
@@ -155,11 +153,11 @@ def size_of_input(signature: Signature) -> Size | None:
 
 
 def numbers(batch: boxes.Pixels, pixels: PixelFormat, taken: Input) -> npt.NDArray[Any]:
-    """Return what goes into the network for some pictures, for engines that cannot compute it inside.
+    """Return the values of the network's input for some pictures, for engines that cannot compute it in the graph.
 
     Args:
         batch: (n, H, W, 3) BGR bytes.
-        pixels: which numbers the network takes.
+        pixels: the pixel format of the network.
         taken: the network's input.
     """
     order = [2, 1, 0] if pixels.order == "rgb" else [0, 1, 2]
@@ -169,7 +167,8 @@ def numbers(batch: boxes.Pixels, pixels: PixelFormat, taken: Input) -> npt.NDArr
         return np.ascontiguousarray(found if taken.batched else found[0])
     planes = np.empty((len(batch), COLOURS, *batch.shape[1:3]), np.float32)
     for at, channel in enumerate(order):
-        # In the steps of the exporters' own predictors, to the last bit: half precision makes a pixel of one bit.
+        # The same steps as in the exporters' predictors, since one different bit can move boxes by a pixel in half
+        # precision.
         plane = planes[:, at]
         np.divide(batch[..., channel], np.float32(pixels.divisor), out=plane)
         if pixels.mean[at]:
@@ -182,7 +181,7 @@ def numbers(batch: boxes.Pixels, pixels: PixelFormat, taken: Input) -> npt.NDArr
 
 
 def _others(signature: Signature, description: Description, size: Size | None) -> dict[str, npt.NDArray[Any]]:
-    """Return what goes into the inputs that take no pictures, as the description says; nothing while no size is known.
+    """Return the values of the other inputs from the description; empty if `size` is None.
 
     Raises:
         GraphError: the graph has no such input.

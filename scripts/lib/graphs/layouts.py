@@ -1,4 +1,4 @@
-"""The known layouts of RetinaNet graphs, by the names of their tensors."""
+"""The known layouts of RetinaNet graphs: the names of their tensors."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,17 @@ from scripts.lib.errors import GraphError
 
 @dataclass(frozen=True)
 class Layout:
-    """Where to cut a graph.
+    """The outputs of a graph, and the tensors at which it is cut.
 
     Attributes:
-        name: its name in the record.
-        outputs: the whole graph's outputs, by which it is known.
-        boxes: the tensor (N, A, 4) of decoded boxes.
-        scores: the tensor (N, A, C) of scores.
-        nms: the graph holds its own suppression.
-        per_class: that suppression works within each class.
-        labels: for rows, which are suppressed already, the tensor (n,) of labels; boxes are (n, 4) then, scores (n,).
+        name: name of the layout in the record.
+        outputs: names of the outputs of the whole graph, by which the layout is recognized.
+        boxes: name of the tensor (N, A, 4) of decoded boxes.
+        scores: name of the tensor (N, A, C) of scores.
+        nms: whether the graph includes the suppression.
+        per_class: whether that suppression is separate for each class.
+        labels: name of the tensor (n,) of labels in rows after suppression, with boxes (n, 4) and scores (n,); None for
+            other layouts.
     """
 
     name: str
@@ -69,14 +70,14 @@ LAYOUTS = (
 
 
 def find_layout(outputs: Sequence[Collection[str]], graph: str) -> Layout:
-    """Return the layout whose outputs the graph has.
+    """Return the layout with the outputs of a graph.
 
     Args:
-        outputs: the names that each of the graph's outputs goes by.
-        graph: what the error calls the graph.
+        outputs: the names of each output of the graph.
+        graph: name of the graph for errors.
 
     Raises:
-        GraphError: naming the outputs found and those known.
+        GraphError: there is no such layout; the message names the graph's outputs and those of all layouts.
     """
     for layout in LAYOUTS:
         if len(outputs) == len(layout.outputs) and all(

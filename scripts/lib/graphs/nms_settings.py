@@ -1,4 +1,4 @@
-"""The suppression settings of a graph that was cut, which are stored in its metadata."""
+"""The suppression settings of a graph that was cut, and their place in its metadata."""
 
 import json
 import math
@@ -11,39 +11,39 @@ from scripts.lib import json_text
 from scripts.lib.errors import GraphError
 from scripts.lib.suppression import Nms
 
-# The key in an ONNX graph's metadata, and in the runtime information of OpenVINO's.
+# The key in the metadata of an ONNX graph, and in the runtime information of an OpenVINO graph.
 KEY = "tator_detection.nms"
-# For a graph without settings: those of OpenEM's networks.
+# The settings of OpenEM's networks, for a graph without settings.
 DEFAULT = Nms(iou=0.4, max_detections=300)
 
 
 def from_values(values: Mapping[str, Any]) -> Nms:
-    """Return the settings that a configuration or a graph's metadata holds; null as least score is none."""
-    least = values["min_score"]
+    """Return the settings of a JSON object; a `min_score` of null is minus infinity."""
+    min_score = values["min_score"]
     return Nms(
         iou=float(values["iou"]),
         max_detections=int(values["max_detections"]),
-        min_score=-math.inf if least is None else float(least),
+        min_score=-math.inf if min_score is None else float(min_score),
         per_class=bool(values["per_class"]),
         best_class=bool(values.get("best_class", False)),
     )
 
 
 def to_values(nms: Nms) -> dict[str, Any]:
-    """Return the settings as JSON takes them, which has no infinity."""
+    """Return the settings as a JSON object; JSON has no infinity."""
     values = asdict(nms) | {"min_score": nms.min_score if math.isfinite(nms.min_score) else None}
-    if not nms.best_class:  # as they were written before there was any such network
+    if not nms.best_class:  # the key is newer, and is only written if it is needed
         del values["best_class"]
     return values
 
 
 def to_text(nms: Nms) -> str:
-    """Return the settings as they stand in a graph's metadata."""
+    """Return the settings as text for a graph's metadata."""
     return json.dumps(to_values(nms))
 
 
-def of_onnx(graph: Path) -> Nms:
-    """Return the settings in an ONNX file's metadata, OpenEM's without any.
+def from_onnx(graph: Path) -> Nms:
+    """Return the settings in the metadata of an ONNX file; OpenEM's if it has none.
 
     Raises:
         GraphError: the file or its metadata cannot be read.
@@ -52,16 +52,16 @@ def of_onnx(graph: Path) -> Nms:
 
     try:
         properties = onnx.load(graph, load_external_data=False).metadata_props
-    except Exception as error:  # protobuf's own kinds differ from one implementation to the other
+    except Exception as error:  # protobuf's errors differ between its implementations
         raise GraphError(f"{graph}: is not an ONNX file: {error}") from error
     return from_text({entry.key: entry.value for entry in properties}.get(KEY), str(graph))
 
 
 def from_text(text: str | None, graph: str) -> Nms:
-    """Return the settings in a graph's metadata, OpenEM's without any.
+    """Return the settings in a text of a graph's metadata; OpenEM's if it is None.
 
     Raises:
-        GraphError: they cannot be read.
+        GraphError: the text cannot be read.
     """
     if text is None:
         return DEFAULT

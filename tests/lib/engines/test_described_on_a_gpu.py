@@ -158,13 +158,13 @@ def test_the_boxes_that_can_count_are_copied_or_all_of_them(
     most = scores.shape[1] // 4
     few, many = float(scores[:, most // 2].max()), float(scores[:, most + 1].min())
     assert few > many
-    with opened(found, engine, 3, least_score=few, **words) as picks:
+    with opened(found, engine, 3, min_score=few, **words) as picks:
         assert picks.description["candidates"] == most
         given = infer(picks, found[2])
         assert {one.boxes.shape[1] for one in given} == {most}
         assert [len(one.boxes) for one in given] == [3, 3, 2]
         assert_same_found(given, expected, few, picks)
-    with opened(found, engine, 3, least_score=many, **words) as picks:
+    with opened(found, engine, 3, min_score=many, **words) as picks:
         given = infer(picks, found[2])
         assert scores.shape[1] in {one.boxes.shape[1] for one in given}
         assert_same_found(given, expected, many, picks)
@@ -172,7 +172,7 @@ def test_the_boxes_that_can_count_are_copied_or_all_of_them(
 
 def test_tensorrt_copies_nothing_else(gpus: Any, tmp_path: Path) -> None:
     found = network(tmp_path, "yolo")
-    with opened(found, "tensorrt", 1, least_score=1.0) as engine:
+    with opened(found, "tensorrt", 1, min_score=1.0) as engine:
         before = len(gpus.calls.names)
         engine.infer(batches(SIZE)[0][:1])
         assert gpus.calls.names[before:].count("memcpy_dtoh_async") == 4  # rows, places, best and mean
@@ -186,19 +186,19 @@ def test_tensorrt_copies_nothing_else(gpus: Any, tmp_path: Path) -> None:
 def test_a_network_of_few_boxes_gives_all(gpus: Any, tmp_path: Path) -> None:
     path = write_yolo(tmp_path / "graph.onnx")
     for engine, words in (("onnxruntime", {"device": "cuda"}), ("tensorrt", {})):
-        with opened((path, described(path), Size(64, 64)), engine, 1, least_score=0.9, **words) as few:
+        with opened((path, described(path), Size(64, 64)), engine, 1, min_score=0.9, **words) as few:
             assert "candidates" not in few.description
 
 
 def test_on_a_cpu_all_are_given(tmp_path: Path) -> None:
     for engine in ("onnxruntime", "openvino"):
-        with opened(network(tmp_path, "yolo"), engine, 1, least_score=0.9) as cpu:
+        with opened(network(tmp_path, "yolo"), engine, 1, min_score=0.9) as cpu:
             assert "candidates" not in cpu.description
 
 
 def test_what_the_gpu_cannot_run_is_named(gpus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = network(tmp_path, "yolo", 2)
-    monkeypatch.setattr(described_cuda, "filled", lambda part, count: part)
+    monkeypatch.setattr(described_cuda, "pad_batch", lambda part, count: part)
     with pytest.raises(
         GraphError, match=r"graph.onnx: onnxruntime cannot run it on 1 pictures: [\s\S]*Got: 1 Expected: 2"
     ):

@@ -158,9 +158,9 @@ def test_tensorrt_within_onnxruntime(cuda: type[GpuSession], tmp_path: Path, mon
     assert (name, options["trt_engine_cache_path"], options["trt_fp16_enable"]) == (TENSORRT_PROVIDER, str(folder), "0")
     assert cuda.asked[-1][1:] == ON_CUDA
     # Candidates are picked without it: an engine of these few operators is not worth building.
-    monkeypatch.setattr(engine_module, "is_worth", lambda anchors: True)
-    monkeypatch.setattr(engine_module, "write_picking", lambda: top_k.write_picking(4))
-    infer(graph, "cuda", folder, batch, least_score=0.3)
+    monkeypatch.setattr(engine_module, "is_worthwhile", lambda anchors: True)
+    monkeypatch.setattr(engine_module, "write_top_k", lambda: top_k.write_top_k(4))
+    infer(graph, "cuda", folder, batch, min_score=0.3)
     assert [providers[0] for providers in cuda.asked[-2:]] == [(TENSORRT_PROVIDER, options), CUDA]
 
 

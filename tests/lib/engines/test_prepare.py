@@ -125,7 +125,7 @@ def test_what_the_graph_is_made_of(precision, sample_onnx):
         ("classification/concat:0", TensorProto.FLOAT),
         ("candidates/boxes", TensorProto.FLOAT),
         ("candidates/scores", TensorProto.FLOAT),
-        ("candidates/places", TensorProto.INT32),
+        ("candidates/indices", TensorProto.INT32),
         ("candidates/mean", TensorProto.FLOAT),
     ]
     assert [[dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in tensors] == [

@@ -17,7 +17,7 @@ from scripts.lib.engines.tensorrt.prepare_described import obstacle, prepare_des
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, from_values
 from scripts.lib.graphs.feeding import numbers, read_input
-from scripts.lib.graphs.found_network import NetworkSettings, look_at
+from scripts.lib.graphs.found_network import NetworkSettings, inspect_graph
 from scripts.lib.graphs.signature_reader import read_file
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector, write_detr, write_yolo
 from tests.gpu_driver import install
@@ -31,7 +31,7 @@ SIZE = Size(SIDE, SIDE)
 
 def described(graph: Path) -> Description:
     """Return what is found out of a network."""
-    found = look_at(graph, NetworkSettings(), "network").description
+    found = inspect_graph(graph, NetworkSettings(), "network").description
     assert found is not None
     return found
 

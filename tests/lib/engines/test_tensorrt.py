@@ -280,7 +280,7 @@ def place(graph, tmp_path, monkeypatch):
 def test_results_read_too_early_are_poison(place):
     engine, _, _ = place
     engine.start(batches(1)[0])
-    early = engine._under_way[0]._buffers[2].host
+    early = engine._pending[0]._buffers[2].host
     assert np.isnan(early).all()
     assert not np.isnan(engine.finish().scores).any()
 

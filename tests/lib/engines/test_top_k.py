@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Outputs
-from scripts.lib.engines.onnx_graphs.top_k import MOST, OUTPUTS, Candidates, append_picking, is_worth, write_picking
+from scripts.lib.engines.onnx_graphs.top_k import MOST, OUTPUTS, Candidates, append_top_k, is_worthwhile, write_top_k
 from scripts.lib.engines.onnxruntime.devices import Device
 from scripts.lib.engines.onnxruntime.engine import OnnxRuntimeEngine
 from scripts.lib.engines.table import open_engine
@@ -61,7 +61,7 @@ def appended(opset: int) -> bytes:
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    append_picking(model, "boxes", "scores", K)
+    append_top_k(model, "boxes", "scores", K)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
@@ -69,7 +69,7 @@ def appended(opset: int) -> bytes:
 @pytest.mark.parametrize("nms", SUPPRESSIONS, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_boxes_are_found_whatever_the_scores_are(kind: str, nms: Nms) -> None:
-    session = session_of(write_picking(K))
+    session = session_of(write_top_k(K))
     for seed in range(25):
         rng = np.random.default_rng(seed)
         threshold = float(rng.choice([0.05, 0.3, 0.7]))
@@ -95,7 +95,7 @@ def test_behind_a_graph_of_any_version_it_is_the_same(opset: int) -> None:
     rng = np.random.default_rng(0)
     scores = scores_of("few", rng, 0.3)[None]
     boxes = rng.uniform(0, 60, (1, ANCHORS, 4)).astype(np.float32)
-    expected = session_of(write_picking(K)).run(list(OUTPUTS), {"boxes": boxes, "scores": scores})
+    expected = session_of(write_top_k(K)).run(list(OUTPUTS), {"boxes": boxes, "scores": scores})
     found = session_of(appended(opset)).run(list(OUTPUTS), {"boxes_in": boxes, "scores_in": scores})
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -105,7 +105,7 @@ def test_one_frame_with_too_many_has_the_batch_copied_and_padding_does_not() -> 
     rng = np.random.default_rng(0)
     scores = np.stack([scores_of("few", rng, 0.3), scores_of("all", rng, 0.3)])
     boxes = rng.uniform(0, 60, (2, ANCHORS, 4)).astype(np.float32)
-    found = Candidates(*session_of(write_picking(K)).run(list(OUTPUTS), {"boxes": boxes, "scores": scores}))
+    found = Candidates(*session_of(write_top_k(K)).run(list(OUTPUTS), {"boxes": boxes, "scores": scores}))
     assert found.outputs(0.3) is None
     assert found.first(1).outputs(0.3) is not None
 
@@ -137,15 +137,15 @@ def assert_same_found(found: Outputs, expected: Outputs, threshold: float) -> No
             np.testing.assert_array_equal(had, wanted)
 
 
-def onnxruntime_with(graph: Path, least_score: float | None) -> OnnxRuntimeEngine:
-    return OnnxRuntimeEngine(graph, size=SIZE, batch_size=BATCH, threads=1, device=Device(), least_score=least_score)
+def onnxruntime_with(graph: Path, min_score: float | None) -> OnnxRuntimeEngine:
+    return OnnxRuntimeEngine(graph, size=SIZE, batch_size=BATCH, threads=1, device=Device(), min_score=min_score)
 
 
 def test_onnxruntime_gives_the_candidates_or_everything(graph: Path) -> None:
     content = batch()
     with onnxruntime_with(graph, None) as engine:
         expected = engine.infer(content)
-        assert is_worth(expected.boxes.shape[1])
+        assert is_worthwhile(expected.boxes.shape[1])
         assert "candidates" not in engine.description
     few = float(best_scores(expected)[:, 50].max())
     with onnxruntime_with(graph, few) as engine:
@@ -163,12 +163,12 @@ def test_onnxruntime_gives_the_candidates_or_everything(graph: Path) -> None:
 
 
 def test_a_graph_of_few_anchors_gives_all(graph: Path) -> None:
-    engine = OnnxRuntimeEngine(graph, size=Size(64, 48), batch_size=1, threads=1, least_score=0.5)
+    engine = OnnxRuntimeEngine(graph, size=Size(64, 48), batch_size=1, threads=1, min_score=0.5)
     assert engine.infer(np.zeros((1, 48, 64, 3), np.uint8)).boxes.shape == (1, 12, 4)
 
 
 def test_on_a_cpu_all_scores_are_searched(graph: Path) -> None:
-    with open_engine(graph, engine="onnxruntime", size=SIZE, batch_size=BATCH, threads=1, least_score=0.5) as engine:
+    with open_engine(graph, engine="onnxruntime", size=SIZE, batch_size=BATCH, threads=1, min_score=0.5) as engine:
         assert "candidates" not in engine.description
 
 
@@ -188,10 +188,10 @@ def test_tensorrt_copies_the_candidates_or_everything(
     device = install(monkeypatch, version)
     content = batch()
 
-    def opened(least_score: float | None):
+    def opened(min_score: float | None):
         return open_engine(
             graph, engine="tensorrt", precision="f32", engines=tmp_path, size=SIZE, batch_size=BATCH, threads=1,
-            least_score=least_score,
+            min_score=min_score,
         )  # fmt: skip
 
     with opened(None) as engine:

@@ -13,11 +13,11 @@ from scripts.lib.engines.base import Outputs
 from scripts.lib.engines.described.decoding import Decoder
 from scripts.lib.engines.onnx_graphs.top_k_described import (
     MEAN,
-    Found,
-    Picking,
-    append_picking,
-    plan_picking,
-    write_picking,
+    RawOutputs,
+    TopK,
+    append_top_k,
+    plan_top_k,
+    write_top_k,
 )
 from scripts.lib.engines.tensorrt.build import build_plan, make_logger
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, Scores
@@ -96,20 +96,20 @@ def outputs_of(name: str, kind: str, rng: np.random.Generator, threshold: float)
     return [np.ascontiguousarray(table.transpose(0, 2, 1)) if description.outputs.boxes_last else table]
 
 
-def picking_of(name: str, outputs: list[np.ndarray]) -> Picking:
-    found = plan_picking(NETWORKS[name][0], [one.shape for one in outputs])
+def top_k_of(name: str, outputs: list[np.ndarray]) -> TopK:
+    found = plan_top_k(NETWORKS[name][0], [one.shape for one in outputs])
     assert found is not None
     assert found.most == K
     return found
 
 
-def run(picking: Picking, outputs: list[np.ndarray], model: bytes | None = None) -> list[np.ndarray]:
+def run(top_k: TopK, outputs: list[np.ndarray], model: bytes | None = None) -> list[np.ndarray]:
     kinds = [helper.np_dtype_to_tensor_dtype(one.dtype) for one in outputs]
-    session = session_of(model or write_picking(picking, kinds))
-    return session.run(picking.names, {str(at): one for at, one in enumerate(outputs)})
+    session = session_of(model or write_top_k(top_k, kinds))
+    return session.run(top_k.names, {str(at): one for at, one in enumerate(outputs)})
 
 
-def decoded(name: str, found: Found) -> Outputs:
+def decoded(name: str, found: RawOutputs) -> Outputs:
     return Decoder(NETWORKS[name][0], SIZE, CLASSES, "graph").decode(found)
 
 
@@ -133,16 +133,16 @@ def test_the_same_boxes_are_found_whatever_the_scores_are(name: str, kind: str) 
         threshold = float(rng.choice([0.05, 0.3, 0.7]))
         outputs = outputs_of(name, kind, rng, threshold)
         with np.errstate(invalid="ignore"):
-            every = decoded(name, Found(outputs))
-        picking = picking_of(name, outputs)
-        given = run(picking, outputs)
-        found = picking.found(given, threshold)
+            every = decoded(name, RawOutputs(outputs))
+        top_k = top_k_of(name, outputs)
+        given = run(top_k, outputs)
+        found = top_k.rows(given, threshold)
         if not np.isfinite(every.scores).all() or ((every.scores >= threshold).any(axis=2).sum(axis=1) >= K).any():
             assert found is None
             continue
         assert found is not None
-        assert found.places is not None
-        assert (np.diff(found.places, axis=1) > 0).all()
+        assert found.indices is not None
+        assert (np.diff(found.indices, axis=1) > 0).all()
         assert [one.shape[:2] for one in found.outputs] == [(2, K)] * len(outputs)
         boxes = assert_same(decoded(name, found), every, threshold, nms)
         assert bool(boxes) == (kind not in ("none", "-inf") or bool((every.scores >= threshold).any()))
@@ -152,21 +152,21 @@ def test_the_same_boxes_are_found_whatever_the_scores_are(name: str, kind: str) 
 def test_few_boxes_are_always_picked(name: str) -> None:
     """Columns that are no class, which are high everywhere, do not count."""
     outputs = outputs_of(name, "few", np.random.default_rng(3), 0.3)
-    picking = picking_of(name, outputs)
-    assert picking.found(run(picking, outputs), 0.3) is not None
+    top_k = top_k_of(name, outputs)
+    assert top_k.rows(run(top_k, outputs), 0.3) is not None
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64])
 def test_numbers_of_another_type_stay_what_they_are(kind: Any) -> None:
     for name in NETWORKS:
         outputs = [one.astype(kind) for one in outputs_of(name, "few", np.random.default_rng(1), 0.3)]
-        picking = picking_of(name, outputs)
-        found = picking.found(run(picking, outputs), 0.3)
+        top_k = top_k_of(name, outputs)
+        found = top_k.rows(run(top_k, outputs), 0.3)
         assert found is not None
         assert {one.dtype for one in found.outputs} == {np.dtype(kind)}
         nms = NETWORKS[name][0].suppression
         assert nms is not None
-        assert assert_same(decoded(name, found), decoded(name, Found(outputs)), 0.3, nms)
+        assert assert_same(decoded(name, found), decoded(name, RawOutputs(outputs)), 0.3, nms)
 
 
 def through(name: str, outputs: list[np.ndarray], opset: int) -> onnx.ModelProto:
@@ -178,7 +178,7 @@ def through(name: str, outputs: list[np.ndarray], opset: int) -> onnx.ModelProto
         [helper.make_tensor_value_info(f"read/{at}", TensorProto.FLOAT, one.shape) for at, one in enumerate(outputs)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    append_picking(model, NETWORKS[name][0])
+    append_top_k(model, NETWORKS[name][0])
     return model
 
 
@@ -188,8 +188,8 @@ def test_behind_a_graph_of_any_version_it_is_the_same(name: str, opset: int) -> 
     outputs = outputs_of(name, "few", np.random.default_rng(0), 0.3)
     model = through(name, outputs, opset)
     onnx.checker.check_model(model, full_check=True)
-    picking = picking_of(name, outputs)
-    for one, other in zip(run(picking, outputs, model.SerializeToString()), run(picking, outputs), strict=True):
+    top_k = top_k_of(name, outputs)
+    for one, other in zip(run(top_k, outputs, model.SerializeToString()), run(top_k, outputs), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -206,36 +206,36 @@ def test_tensorrts_real_builder_builds_it(name: str, opset: int) -> None:
 
 def test_where_it_does_not_pay_or_does_not_fit_all_is_given() -> None:
     yolo, apart = NETWORKS["ultralytics"][0], NETWORKS["detr"][0]
-    assert plan_picking(yolo, [(1, 7, 255)]) is None
-    assert plan_picking(yolo, [(1, 7, 256)]) == Picking(yolo, 64)
-    assert plan_picking(yolo, [(1, 84, 8400)]) == Picking(yolo, 256)
-    assert plan_picking(yolo, [(84, 8400)]) is None  # no axis for the batch
-    assert plan_picking(yolo, [(1, 4, 8400)]) is None
-    assert plan_picking(apart, [(1, 300, 4), (1, 300, 1)]) is None
-    assert plan_picking(apart, [(1, 300, 4), (1, 200, 4)]) is None
-    assert plan_picking(NETWORKS["gaps between labels"][0], [(1, 300, 4), (1, 300, 5)]) is None
+    assert plan_top_k(yolo, [(1, 7, 255)]) is None
+    assert plan_top_k(yolo, [(1, 7, 256)]) == TopK(yolo, 64)
+    assert plan_top_k(yolo, [(1, 84, 8400)]) == TopK(yolo, 256)
+    assert plan_top_k(yolo, [(84, 8400)]) is None  # no axis for the batch
+    assert plan_top_k(yolo, [(1, 4, 8400)]) is None
+    assert plan_top_k(apart, [(1, 300, 4), (1, 300, 1)]) is None
+    assert plan_top_k(apart, [(1, 300, 4), (1, 200, 4)]) is None
+    assert plan_top_k(NETWORKS["gaps between labels"][0], [(1, 300, 4), (1, 300, 5)]) is None
     rows = replace(yolo, outputs=OutputNames(table=0, is_rows=True))
-    assert plan_picking(rows, [(1, 300, 6)]) is None
+    assert plan_top_k(rows, [(1, 300, 6)]) is None
     each = replace(yolo, outputs=replace(TABLE, pictures=2))
-    assert plan_picking(each, [(1, 84, 8400)] * 2) is None
+    assert plan_top_k(each, [(1, 84, 8400)] * 2) is None
 
 
 def test_one_picture_with_too_many_has_all_given() -> None:
     outputs = outputs_of("ultralytics", "all", np.random.default_rng(0), 0.3)
-    picking = picking_of("ultralytics", outputs)
-    given = run(picking, outputs)
-    assert picking.found(given, 0.3) is None
-    assert picking.found([one[:1] for one in given], 0.3) is not None
+    top_k = top_k_of("ultralytics", outputs)
+    given = run(top_k, outputs)
+    assert top_k.rows(given, 0.3) is None
+    assert top_k.rows([one[:1] for one in given], 0.3) is not None
 
 
 def test_a_computed_score_next_to_the_threshold_has_all_given() -> None:
     """On a GPU a sigmoid may round otherwise than numpy's; a score that is only copied does not."""
     for name, expected in (("rt-detr", None), ("ultralytics", "picked")):
         outputs = outputs_of(name, "none", np.random.default_rng(0), 0.3)
-        picking = picking_of(name, outputs)
-        given = run(picking, outputs)
+        top_k = top_k_of(name, outputs)
+        given = run(top_k, outputs)
         best = float(given[-2][:, -1].max())
-        assert picking.found(given, best) is None
+        assert top_k.rows(given, best) is None
         just_above = float(np.nextafter(np.float32(best), np.float32(1)))
-        assert (picking.found(given, just_above) is None) == (expected is None)
-        assert picking.found(given, best * 1.001) is not None
+        assert (top_k.rows(given, just_above) is None) == (expected is None)
+        assert top_k.rows(given, best * 1.001) is not None

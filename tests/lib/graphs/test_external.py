@@ -58,9 +58,9 @@ def test_the_weights_become_a_part_of_the_graph(source: Path, tmp_path: Path) ->
 
 
 def test_a_plan_knows_the_file_beside_the_graph(source: Path) -> None:
-    assert external.sibling_of(source / "graph.onnx") == ["graph.onnx.data"]
+    assert external.weight_files_in_folder(source / "graph.onnx") == ["graph.onnx.data"]
     renamed(source, "../graph.onnx.data")
-    assert external.sibling_of(source / "graph.onnx") == []
+    assert external.weight_files_in_folder(source / "graph.onnx") == []
 
 
 @pytest.mark.parametrize("name", ["./graph.onnx.data", "weights/graph.onnx.data", "a/./b//w.bin"])
@@ -74,7 +74,7 @@ def test_weights_below_the_folder_are_taken_hashed_and_part_of_the_plan(
     (source / name).write_bytes(data)
     renamed(source, name)
     place = str(PurePosixPath(name))
-    assert external.sibling_of(source / "graph.onnx") == [place]
+    assert external.weight_files_in_folder(source / "graph.onnx") == [place]
     folder = get(tmp_path, directory=source)
     assert (folder / "graph.onnx").read_bytes() == whole
     assert place in json.loads((folder / "provenance.json").read_text())["files"]
@@ -93,7 +93,7 @@ def test_each_tensor_in_a_file_of_its_own(source: Path, tmp_path: Path) -> None:
         all_tensors_to_one_file=False,
         size_threshold=0,
     )
-    files = external.sibling_of(apart / "graph.onnx")
+    files = external.weight_files_in_folder(apart / "graph.onnx")
     assert len(files) > 1
     folder = get(tmp_path, directory=apart)
     found = onnx.load(folder / "graph.onnx").graph.initializer
@@ -168,5 +168,5 @@ def test_weights_elsewhere_are_refused_in_every_place_of_a_graph(tmp_path: Path,
     path.write_bytes(model.SerializeToString())
     (tmp_path / "secret").write_bytes(bytes(16))
     with pytest.raises(GraphError, match=r"weights are said to be in '\.\./secret'"):
-        external.write_whole(path, tmp_path, tmp_path / "out.onnx", "g")
+        external.write_with_weights(path, tmp_path, tmp_path / "out.onnx", "g")
     assert not (tmp_path / "out.onnx").exists()

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from scripts.lib.engines.openvino.graph import compile_for_cpu, load_openvino
-from scripts.lib.engines.openvino.weights import make_sound
+from scripts.lib.engines.openvino.weights import fix_integer_weights
 
 SIDE = 64
 # Kernel, channels in and out, groups, stride, and whether ReLU6 follows: a MobileNetV2's beginning, then its middle.
@@ -111,7 +111,7 @@ def test_the_same_with_any_number_of_threads(stored: str, quantized: bool, threa
 def read_and_made_sound(content: bytes) -> tuple[int, list[str]]:
     """Return the streams of four asked for, and the kinds of the kernels' constants."""
     model = load_openvino().Core().read_model(content)
-    streams = make_sound(model, 4)
+    streams = fix_integer_weights(model, 4)
     kernels = [
         op for op in model.get_ops() if op.get_type_name() == "Constant" and len(op.shape) >= 4 and max(op.shape) > 1
     ]
@@ -134,7 +134,7 @@ def test_all_streams_where_all_layers_compute_in_integers() -> None:
     bounds = [ops.constant(np.float32(value)) for value in (-8, 8, -8, 8)]
     for layer in [op for op in model.get_ops() if "Convolution" in op.get_type_name()]:
         layer.input(0).replace_source_output(ops.fake_quantize(layer.input_value(0), *bounds, 256).output(0))
-    assert make_sound(model, 4) == 4
+    assert fix_integer_weights(model, 4) == 4
 
 
 def test_many_layers_behind_one_long_chain_take_no_time() -> None:
@@ -146,5 +146,5 @@ def test_many_layers_behind_one_long_chain_take_no_time() -> None:
         weights = operators.reshape(weights, operators.constant(np.array([4, 4])), False)
     model = ov.Model([operators.result(operators.matmul(taken, weights, False, False)) for _ in range(1500)], [taken])
     begun = time.process_time()
-    assert make_sound(model, 4) == 4
+    assert fix_integer_weights(model, 4) == 4
     assert time.process_time() - begun < 1.5

@@ -1,4 +1,4 @@
-"""Decode a network's outputs, by its description, into boxes in its pixels and scores of its classes."""
+"""Decode the raw outputs of a described network into boxes in pixels and scores of the classes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from scripts.lib.boxes import Floats, Integers, Size
 from scripts.lib.engines.base import Outputs
-from scripts.lib.engines.onnx_graphs.top_k_described import Found
+from scripts.lib.engines.onnx_graphs.top_k_described import RawOutputs
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import BoxFormat, Description, check_labels
 
@@ -19,34 +19,35 @@ class Decoder:
     """Decodes the outputs of one network."""
 
     def __init__(self, description: Description, size: Size, names: int, graph: str) -> None:
-        """Prepare.
+        """Store the description, and compute the column of each label and the grid of the boxes.
 
         Args:
-            description: the description of the outputs.
+            description: the network's description.
             size: the size of the network's input.
-            names: how many classes have a name.
-            graph: its name in errors.
+            names: number of class names.
+            graph: name of the graph for errors.
         """
         self._description, self._size, self._names, self._graph = description, size, names, graph
         first = description.first_label
         self._labels = np.asarray(description.labels or range(first, first + names), np.int64)
-        # The name of each label, -1 for none; the last entry is for all higher labels.
+        # Index of the name for each label, -1 if it has none; the last entry is for all higher labels.
         self._columns = np.full(int(self._labels.max()) + 2, -1, np.int64)
         self._columns[self._labels] = np.arange(len(self._labels))
         self._grid = _grid(size, description.boxes)
 
-    def decode(self, found: Found) -> Outputs:
-        """Return boxes (N, A, 4), x1, y1, x2, y2 in network pixels, and scores (N, A, C).
+    def decode(self, raw: RawOutputs) -> Outputs:
+        """Return boxes (N, A, 4), x1, y1, x2, y2 in pixels of the network's input, and scores (N, A, C).
 
         Args:
-            found: the network's outputs, with or without an axis for the batch; for selected rows A is their number.
+            raw: the network's outputs, with or without a batch axis; A is the number of selected rows if `indices` is
+                set.
 
         Raises:
-            GraphError: their shapes or labels are not as described.
+            GraphError: the shapes or the labels do not match the description.
         """
-        wanted, outputs = self._description.outputs, found.outputs
+        wanted, outputs = self._description.outputs, raw.outputs
         if wanted.table is not None:
-            boxes, scores, labels = self._of_table(outputs, boxes_last=wanted.boxes_last and found.places is None)
+            boxes, scores, labels = self._split_table(outputs, boxes_last=wanted.boxes_last and raw.indices is None)
         else:
             boxes = self._with_rank(outputs[0], 3, outputs)
             if boxes.shape[1] == 4 != boxes.shape[2]:
@@ -61,51 +62,51 @@ class Decoder:
             if labels.shape != scores.shape:
                 raise self._misshapen(outputs)
             return Outputs(self._in_pixels(boxes, None), self._one_hot(scores, labels))
-        return Outputs(self._in_pixels(boxes, found.places), self._named(self._scores(scores)))
+        return Outputs(self._in_pixels(boxes, raw.indices), self._named(self._scores(scores)))
 
-    def _of_table(
+    def _split_table(
         self, outputs: Sequence[npt.NDArray[Any]], *, boxes_last: bool
     ) -> tuple[Floats, Floats, npt.NDArray[Any] | None]:
         wanted, table = self._description.outputs, outputs[0]
-        if wanted.is_rows and table.ndim == 4 and table.shape[:2] == (1, 1):  # as OpenVINO's own detectors give them
+        if wanted.is_rows and table.ndim == 4 and table.shape[:2] == (1, 1):  # the shape of OpenVINO's DetectionOutput
             table = table[0]
         whole = self._with_rank(table, 3, outputs)
         if boxes_last:
             whole = whole.transpose(0, 2, 1)
         if wanted.is_rows:
-            return self._of_rows(whole, outputs)
+            return self._split_rows(whole, outputs)
         if whole.shape[2] < 5 + self._description.scores.objectness:
             raise self._misshapen(outputs)
         return whole[..., :4], whole[..., 4:], None
 
-    def _of_rows(
+    def _split_rows(
         self, rows: npt.NDArray[Any], outputs: Sequence[npt.NDArray[Any]]
     ) -> tuple[Floats, Floats, npt.NDArray[Any]]:
-        at, places = 0, {}
+        width, starts = 0, {}
         for column in self._description.outputs.row:
-            places[column] = at
-            at += 4 if column == "box" else 1
-        if rows.shape[2] != at:
+            starts[column] = width
+            width += 4 if column == "box" else 1
+        if rows.shape[2] != width:
             raise self._misshapen(outputs)
-        boxes, scores = rows[..., places["box"] : places["box"] + 4], rows[..., places["score"]]
-        labels = rows[..., places["label"]] if "label" in places else self._with_rank(outputs[1], 2, outputs)
-        if "picture" in places:
-            scores = np.where(rows[..., places["picture"]] < 0, 0, scores)
+        boxes, scores = rows[..., starts["box"] : starts["box"] + 4], rows[..., starts["score"]]
+        labels = rows[..., starts["label"]] if "label" in starts else self._with_rank(outputs[1], 2, outputs)
+        if "picture" in starts:
+            scores = np.where(rows[..., starts["picture"]] < 0, 0, scores)
         return boxes, scores, labels
 
     def _with_rank(self, array: npt.NDArray[Any], rank: int, outputs: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """Return an output with an axis for the batch."""
+        """Return an output with a batch axis added if it has none."""
         if array.ndim not in (rank, rank - 1):
             raise self._misshapen(outputs)
         return array if array.ndim == rank else array[None]
 
-    def _in_pixels(self, boxes: Floats, places: Integers | None) -> Floats:
-        """Return the boxes' corners in pixels, as a new array; `places` are their indices among all boxes."""
+    def _in_pixels(self, boxes: Floats, indices: Integers | None) -> Floats:
+        """Return the corners of boxes in pixels as a new array; `indices` are those of selected boxes among all."""
         kind = self._description.boxes
         found = np.array(boxes, np.float32)
         if self._grid is not None:
-            corners, strides = self._grid if places is None else (self._grid[0][places], self._grid[1][places])
-            if places is None and len(corners) != found.shape[1]:
+            corners, strides = self._grid if indices is None else (self._grid[0][indices], self._grid[1][indices])
+            if indices is None and len(corners) != found.shape[1]:
                 raise GraphError(
                     f"{self._graph}: gives {found.shape[1]} boxes; expected {len(corners)}, one for each cell of "
                     f"{', '.join(map(str, kind.strides))} pixels of {self._size.width} x {self._size.height}: correct "
@@ -123,14 +124,14 @@ class Decoder:
             found *= np.array([*self._size, *self._size], np.float32)
         return found
 
-    def _scores(self, numbers: Floats) -> Floats:
-        """Return the scores of every column that is a class."""
+    def _scores(self, raw: Floats) -> Floats:
+        """Return the scores of all columns, from the values of the network."""
         kind = self._description.scores
-        scores = numbers if numbers.dtype == np.float32 else numbers.astype(np.float32)
+        scores = raw if raw.dtype == np.float32 else raw.astype(np.float32)
         if kind.objectness:
             scores = scores[..., 1:] * scores[..., :1]
         if kind.function == "sigmoid":
-            with np.errstate(over="ignore"):  # of a large negative number it is 0
+            with np.errstate(over="ignore"):  # exp overflows for large negative scores, and the result is 0
                 scores = np.reciprocal(1 + np.exp(-scores), dtype=np.float32)
         elif kind.function == "softmax":
             powers = np.exp(scores - scores.max(axis=2, keepdims=True))
@@ -146,17 +147,17 @@ class Decoder:
         return scores if len(wanted) == scores.shape[2] else scores[..., wanted]
 
     def _one_hot(self, scores: Floats, labels: npt.NDArray[Any]) -> Floats:
-        """Return scores (N, A, C): each box's score in the column of its label, 0 in the others."""
+        """Return scores (N, A, C): the score of each box in the column of its label, 0 in the other columns."""
         found = np.zeros((*scores.shape, self._names), np.float32)
-        # What is not a number stays, and is refused where every engine's is. OpenVINO gives a row of the background's
-        # label, with a score that means nothing, where a graph finds nothing.
+        # NaN is kept here and refused later, as for all engines. If a graph finds nothing, OpenVINO returns a row with
+        # the label of the background and a meaningless score.
         rows = ~(scores <= 0) & ~(labels < self._description.first_label)
-        pictures, places = np.nonzero(rows)
+        pictures, boxes = np.nonzero(rows)
         kept = labels[rows].astype(np.int64)
         columns = self._columns[np.clip(kept, -1, len(self._columns) - 1)]
         if (columns < 0).any():
             raise self._unknown_labels(kept[columns < 0])
-        found[pictures, places, columns] = scores[rows]
+        found[pictures, boxes, columns] = scores[rows]
         return found
 
     def _unknown_labels(self, labels: Integers) -> GraphError:
@@ -187,7 +188,7 @@ class Decoder:
 
 
 def _grid(size: Size, boxes: BoxFormat) -> tuple[Floats, Floats] | None:
-    """Return each cell's corner (A, 2) in cells and its side (A, 1) in pixels, for boxes that are offsets in cells."""
+    """Return the corner (A, 2) in cells and the side (A, 1) in pixels of each cell; None if boxes have no grid."""
     if not boxes.strides:
         return None
     corners, strides = [], []

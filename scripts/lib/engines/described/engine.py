@@ -14,7 +14,7 @@ from scripts.lib.boxes import Pixels, Size
 from scripts.lib.closeable import Closeable
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.engines.described.decoding import Decoder
-from scripts.lib.engines.onnx_graphs.top_k_described import Found
+from scripts.lib.engines.onnx_graphs.top_k_described import RawOutputs
 from scripts.lib.engines.onnxruntime.devices import Device
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError
@@ -31,9 +31,9 @@ class Runner(Closeable):
     """Runs a graph on batches of bytes.
 
     Attributes:
-        depth: how many batches may be under way.
-        version: of the program.
-        record: further values for the media's records.
+        depth: largest number of batches that may be started and not yet finished.
+        version: version of the library that runs the graph.
+        record: further values for the records of the media.
     """
 
     depth: int
@@ -45,43 +45,43 @@ class Runner(Closeable):
         """Begin a batch, (n, H, W, 3) BGR bytes, not to be changed before `finish` gave its outputs."""
 
     @abstractmethod
-    def finish(self) -> list[Found]:
-        """Return the outputs of the oldest batch under way, for each part of it that went in at once."""
+    def finish(self) -> list[RawOutputs]:
+        """Wait for the oldest unfinished batch and return its outputs, one item for each part that was run at once."""
 
-    def pick(self, least_score: float) -> int | None:
-        """From now on return only boxes that may score `least_score` or more, if the engine can select them.
+    def select_top_k(self, min_score: float) -> int | None:
+        """Return only boxes that may score `min_score` or more from now on, if the engine can select them.
 
-        Nothing is under way, and a batch has been run.
+        A batch must have been run before, and no batch may be unfinished.
 
         Returns:
-            How many of each picture it picks; None if it gives all.
+            The number of boxes selected in each picture; None if all boxes are returned.
         """
-        del least_score
+        del min_score
         return None
 
 
 class DescribedEngine(Engine):
-    """A network whose description defines its input and outputs."""
+    """A network whose input and outputs are defined by a description."""
 
     def __init__(
         self, runner: Runner, description: Description, *, graph: str, names: int, size: Size, batch_size: int,
-        nms: Nms | None, record: dict[str, object], least_score: float | None = None,
+        nms: Nms | None, record: dict[str, object], min_score: float | None = None,
     ) -> None:  # fmt: skip
-        """Run the network once, and again if its boxes are selected.
+        """Run the network once on a black frame, and again if the best boxes are selected, to check its outputs.
 
         Args:
-            runner: runs it.
-            description: the description of its family.
-            graph: its name in errors.
-            names: how many classes have a name.
-            size: the size of its input.
-            batch_size: frames in a batch.
-            nms: settings of the suppression instead of the family's.
-            record: what the media's records say of the engine.
-            least_score: leave out boxes that score less in every class, if the engine can; None to return all.
+            runner: runs the network.
+            description: the network's description.
+            graph: name of the graph for errors.
+            names: number of class names.
+            size: the size of the network's input.
+            batch_size: number of frames in a batch.
+            nms: suppression settings that replace the description's.
+            record: values of the engine for the records of the media.
+            min_score: boxes that score less in every class are left out, if the engine can; None to return all.
 
         Raises:
-            GraphError: its outputs are not as described.
+            GraphError: the outputs do not match the description.
         """
         self._runner, self._decoder, self._graph = runner, Decoder(description, size, names, graph), graph
         self._counts: deque[int] = deque()
@@ -91,7 +91,7 @@ class DescribedEngine(Engine):
         try:
             frame = np.zeros((1, size.height, size.width, 3), np.uint8)
             self.infer(frame)
-            if least_score is not None and (most := runner.pick(least_score)) is not None:
+            if min_score is not None and (most := runner.select_top_k(min_score)) is not None:
                 self.description["candidates"] = most
                 self.infer(frame)
         except BaseException:
@@ -104,13 +104,13 @@ class DescribedEngine(Engine):
         self._counts.append(len(batch))
 
     def finish(self) -> Outputs:
-        """Return the oldest batch's outputs; frames with fewer boxes than another are padded with boxes of score 0."""
-        wanted = self._counts.popleft()
+        """Return the outputs of the oldest batch; frames with fewer boxes are padded with boxes of score 0."""
+        expected = self._counts.popleft()
         parts = [self._decoder.decode(outputs) for outputs in self._runner.finish()]
         count = sum(len(part.boxes) for part in parts)
-        if count != wanted:
+        if count != expected:
             raise GraphError(
-                f"{self._graph}: gives the boxes of {count} pictures where {wanted} went in; expected those of each: "
+                f"{self._graph}: gives the boxes of {count} pictures where {expected} went in; expected those of each: "
                 "set detect.batch_size: 1, or export it with an axis for the batch in its outputs too"
             )
         if len(parts) == 1:
@@ -126,19 +126,19 @@ class DescribedEngine(Engine):
 
 
 class MakeRunner(Protocol):
-    """Creates the runner of a graph in an engine."""
+    """Creates an engine's runner for a graph."""
 
     def __call__(
         self, graph: Path, description: Description, taken: Input, *, size: Size, batch_size: int, threads: int
     ) -> Runner:
-        """Make a graph ready.
+        """Load a graph.
 
         Args:
             graph: a `.pb`, `.onnx` or `.xml` file.
-            description: the description of its family.
-            taken: its input.
-            size: the size of its input.
-            batch_size: frames in a batch, for engines that make room for them.
+            description: the network's description.
+            taken: the network's input.
+            size: the size of the network's input.
+            batch_size: number of frames in a batch, for engines that allocate memory for them.
             threads: number of CPU threads.
         """
         ...
@@ -147,17 +147,17 @@ class MakeRunner(Protocol):
 def open_described(
     request: EngineRequest, description: Description, *, engine: str, make_runner: MakeRunner, device: Device | None
 ) -> Engine:
-    """Open a network of a described family.
+    """Open a network that has a description.
 
     Args:
         request: the request; its graph is a `.pb`, `.onnx` or `.xml` file.
-        description: the description of its family.
-        engine: its name, for the record.
-        make_runner: creates the runner of the graph in that engine.
-        device: what it computes on, for the record; None if the runner says it.
+        description: the network's description.
+        engine: name of the engine, for the record.
+        make_runner: creates the engine's runner for the graph.
+        device: the device that computes, for the record; None if the runner records it.
 
     Raises:
-        GraphError: the graph cannot be used, or is not as described.
+        GraphError: the graph cannot be used, or does not match the description.
         DeviceError: a GPU is requested, and is missing or fails.
     """
     graph, size, batch_size, threads = request.graph, request.size, request.batch_size, request.threads
@@ -174,7 +174,7 @@ def open_described(
     }
     return DescribedEngine(
         runner, description, graph=str(graph), names=request.names, size=size, batch_size=batch_size,
-        nms=request.nms, record=record, least_score=request.least_score,
+        nms=request.nms, record=record, min_score=request.min_score,
     )  # fmt: skip
 
 
@@ -183,48 +183,48 @@ def _padded(array: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float32
     return np.pad(array, [(0, 0), (0, missing), (0, 0)]) if missing else array
 
 
-def parts(batch: Pixels, size: int) -> list[Pixels]:
-    """Return a batch in parts of `size` frames."""
-    return [batch[at : at + size] for at in range(0, len(batch), size)]
+def split_batch(batch: Pixels, size: int) -> list[Pixels]:
+    """Return a batch as parts of `size` frames; the last part may be smaller."""
+    return [batch[start : start + size] for start in range(0, len(batch), size)]
 
 
-def filled(part: Pixels, count: int | None) -> Pixels:
-    """Return frames, padded with black ones to the number that the network needs."""
+def pad_batch(part: Pixels, count: int | None) -> Pixels:
+    """Return frames, padded with black ones to `count`; unchanged if `count` is None."""
     missing = (count or len(part)) - len(part)
     return np.pad(part, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else part
 
 
-def cut(outputs: Arrays, each: int, count: int, filled_to: int) -> list[Found]:
-    """Return the outputs of the first frames, without those of the padding.
+def without_padding(outputs: Arrays, per_frame: int, count: int, padded_count: int) -> list[RawOutputs]:
+    """Return the outputs of the first `count` frames, without those of the padding.
 
     Args:
-        outputs: of the whole batch.
-        each: how many belong together; of more, each frame has its own.
-        count: the frames.
-        filled_to: those that went in.
+        outputs: outputs of the whole batch.
+        per_frame: number of outputs that describe a frame. If there are more, each frame has separate ones.
+        count: number of frames.
+        padded_count: number of frames including the padding.
     """
-    if len(outputs) > each:
-        return [Found(outputs[at : at + each]) for at in range(0, count * each, each)]
-    return [Found(outputs if count == filled_to else [output[:count] for output in outputs])]
+    if len(outputs) > per_frame:
+        return [RawOutputs(outputs[first : first + per_frame]) for first in range(0, count * per_frame, per_frame)]
+    return [RawOutputs(outputs if count == padded_count else [output[:count] for output in outputs])]
 
 
-def named_output(output: int | str, given: Sequence[str], graph: str) -> str:
-    """Return the name of an output that is named, or counted from 0.
+def find_output(output: int | str, names: Sequence[str], graph: str) -> str:
+    """Return the name of the output with this name or index.
 
     Raises:
-        GraphError: the graph does not have it.
+        GraphError: the graph has no such output.
     """
-    if isinstance(output, int) and 0 <= output < len(given):
-        return given[output]
-    for name in given:
+    if isinstance(output, int) and 0 <= output < len(names):
+        return names[output]
+    for name in names:
         if name in (output, f"{output}:0"):
             return name
-    raise absent(output, given, graph)
+    raise missing_output_error(output, names, graph)
 
 
-def absent(output: int | str, given: Sequence[str], graph: str) -> GraphError:
-    """Return the error for an output that a graph does not have."""
+def missing_output_error(output: int | str, names: Sequence[str], graph: str) -> GraphError:
+    """Return the error for an output that is not in a graph; `names` are those that are."""
     return GraphError(
-        f"{graph}: has no output {output!r}, but {', '.join(given) or 'none'}; expected it: correct network.family, or "
+        f"{graph}: has no output {output!r}, but {', '.join(names) or 'none'}; expected it: correct network.family, or "
         "outputs in network.description (a name, or a place from 0)"
     )

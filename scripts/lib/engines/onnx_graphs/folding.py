@@ -1,4 +1,4 @@
-"""Compute in an ONNX graph what its fixed sizes make constant."""
+"""Replace the parts of an ONNX graph that are constant for a fixed input size."""
 
 import tempfile
 from pathlib import Path
@@ -8,17 +8,17 @@ if TYPE_CHECKING:
     import onnx
 
 
-def folded(model: "onnx.ModelProto") -> "onnx.ModelProto":
-    """Compute the parts that a fixed size makes constant: anchors, and the arithmetic on shapes."""
+def fold_constants(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """Return a graph of fixed size with its constant parts computed: anchors, and the arithmetic on shapes."""
     import onnx
     import onnxruntime  # type: ignore[import-untyped]
 
     for output in model.graph.output:
-        output.type.tensor_type.ClearField("shape")  # of the open batch
+        output.type.tensor_type.ClearField("shape")  # stored for a batch of any length
     del model.graph.value_info[:]
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 3  # errors; it would warn of constants that it removes
+    options.log_severity_level = 3  # errors only: removed constants cause warnings
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "folded.onnx")
         options.optimized_model_filepath = str(path)

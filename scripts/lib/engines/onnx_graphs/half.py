@@ -1,4 +1,4 @@
-"""Half precision in an ONNX graph's own types, from its first convolution to its last."""
+"""Convert an ONNX graph to half precision, from its first convolution to its last."""
 
 from typing import TYPE_CHECKING
 
@@ -10,25 +10,25 @@ if TYPE_CHECKING:
     import onnx
 
 _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-# Samples at positions, for which half precision has too few digits; TensorRT needs the sampled data in the same type.
-_EXACT = {"GridSample"}
-# The largest number of half precision. From `_MARK` on a number stands for "none": float32's largest and infinity, by
-# which transformers leave out what is not to be looked at.
-_MOST, _MARK = 65504.0, 1e30
+# Half precision has too few digits for sampling positions; TensorRT needs the sampled data in the same type.
+_FLOAT_ONLY = {"GridSample"}
+# The largest number of half precision. Numbers from `_MASK` on, such as float32's largest and infinity, are attention
+# masks of transformers, and become the largest half.
+_LARGEST, _MASK = 65504.0, 1e30
 
 
 def halve(model: "onnx.ModelProto", graph: str) -> None:
-    """Turn the body of a graph, in place, to half precision.
+    """Convert the body of a graph to half precision, in place.
 
-    The body is every operator that a convolution comes before and after, itself included. In it, all float inputs
-    and outputs that an operator's definition ties to one another become half; a Cast stands where half meets float.
+    The body is all convolutions, and every operator between two of them. In the body, all float inputs and outputs that
+    have one type by the operator's definition become half; a Cast is added wherever half and float meet.
 
     Args:
-        model: of fixed shapes, its operators in order.
-        graph: its name in errors.
+        model: the graph, of fixed shapes, with its operators in topological order.
+        graph: name of the graph for errors.
 
     Raises:
-        GraphError: an operator is not ONNX's own, or a weight is beyond what half precision holds.
+        GraphError: an operator is not ONNX's own, or a weight is too large for half precision.
     """
     _Halver(model, graph).run()
 
@@ -44,20 +44,20 @@ class _Halver:
         typed = [*inferred.input, *inferred.output, *inferred.value_info]
         self._floats = {one.name for one in typed if one.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
         self._floats |= {name for name, one in self._weights.items() if one.data_type == onnx.TensorProto.FLOAT}
-        self._made_half: set[str] = set()
+        self._half_tensors: set[str] = set()
         self._casts: dict[str, str] = {}
         self._nodes: list[onnx.NodeProto] = []
 
     def run(self) -> None:
         body = self._body()
         for index, node in enumerate(list(self._graph.node)):
-            tied_inputs, tied_outputs = self._tied(node) if index in body else (set(), set())
-            for at, name in enumerate(node.input):
+            half_inputs, half_outputs = self._half_ports(node) if index in body else (set(), set())
+            for port, name in enumerate(node.input):
                 if name in self._floats:
-                    node.input[at] = self._as_half(name) if at in tied_inputs else self._as_float(name)
-            for at in tied_outputs:
-                self._made_half.add(node.output[at])
-                node.output[at] = _half(node.output[at])
+                    node.input[port] = self._as_half(name) if port in half_inputs else self._as_float(name)
+            for port in half_outputs:
+                self._half_tensors.add(node.output[port])
+                node.output[port] = _half(node.output[port])
             self._nodes.append(node)
         for output in self._graph.output:
             self._as_float(output.name)
@@ -70,7 +70,7 @@ class _Halver:
         self._graph.initializer.extend(kept)
 
     def _body(self) -> set[int]:
-        """Return the indices of the operators between the first convolution and the last."""
+        """Return the indices of the convolutions, and of the operators between two of them."""
         nodes = list(self._graph.node)
         after: set[int] = set()
         reached: set[str] = set()
@@ -86,13 +86,13 @@ class _Halver:
                 needed.update(node.input)
         return after & before
 
-    def _tied(self, node: "onnx.NodeProto") -> tuple[set[int], set[int]]:
-        """Return which float inputs and outputs of an operator share a type, as its definition says."""
+    def _half_ports(self, node: "onnx.NodeProto") -> tuple[set[int], set[int]]:
+        """Return the indices of the inputs and of the outputs of an operator that become half."""
         import onnx
 
         if node.op_type == "Cast":
             return self._cast(node)
-        if node.op_type in _EXACT:
+        if node.op_type in _FLOAT_ONLY:
             return set(), set()
         if node.domain or any(one.type in (one.GRAPH, one.GRAPHS) for one in node.attribute):
             raise GraphError(
@@ -102,17 +102,19 @@ class _Halver:
         schema = onnx.defs.get_schema(node.op_type, self._opset)
 
         def variables(formals: list[onnx.defs.OpSchema.FormalParameter], names: list[str]) -> dict[int, str]:
-            # The last formal parameter stands for all further ones where it is variadic.
+            # A variadic parameter is the last one, and describes all further inputs or outputs.
             return {
-                at: formals[min(at, len(formals) - 1)].type_str for at, name in enumerate(names) if name in self._floats
+                port: formals[min(port, len(formals) - 1)].type_str
+                for port, name in enumerate(names)
+                if name in self._floats
             }
 
-        able = {one.type_param_str for one in schema.type_constraints if "tensor(float16)" in one.allowed_type_strs}
+        allowing = {one.type_param_str for one in schema.type_constraints if "tensor(float16)" in one.allowed_type_strs}
         inputs = variables(list(schema.inputs), list(node.input))
         outputs = variables(list(schema.outputs), list(node.output))
-        shared = able & set(inputs.values()) & set(outputs.values())
-        return ({at for at, kind in inputs.items() if kind in shared},
-                {at for at, kind in outputs.items() if kind in shared})  # fmt: skip
+        shared = allowing & set(inputs.values()) & set(outputs.values())
+        return ({port for port, kind in inputs.items() if kind in shared},
+                {port for port, kind in outputs.items() if kind in shared})  # fmt: skip
 
     def _cast(self, node: "onnx.NodeProto") -> tuple[set[int], set[int]]:
         from onnx import TensorProto
@@ -127,14 +129,14 @@ class _Halver:
         from onnx import TensorProto, numpy_helper
 
         half = _half(name)
-        if name in self._made_half or half in self._casts:
+        if name in self._half_tensors or half in self._casts:
             return half
         if name not in self._weights:
             return self._convert(name, half, TensorProto.FLOAT16)
         whole = numpy_helper.to_array(self._weights[name])
-        marks = np.abs(whole) >= _MARK
+        is_mask = np.abs(whole) >= _MASK
         with np.errstate(over="ignore"):
-            values = np.where(marks, np.copysign(_MOST, whole), whole).astype(np.float16)
+            values = np.where(is_mask, np.copysign(_LARGEST, whole), whole).astype(np.float16)
         if not np.isfinite(values).all():
             raise GraphError(
                 f"{self._name}: {name} contains numbers beyond 65504, the limit of half precision; set "
@@ -147,7 +149,7 @@ class _Halver:
     def _as_float(self, name: str) -> str:
         from onnx import TensorProto
 
-        if name in self._made_half and name not in self._casts:
+        if name in self._half_tensors and name not in self._casts:
             return self._convert(_half(name), name, TensorProto.FLOAT)
         return name
 

@@ -1,4 +1,4 @@
-"""Graphs of a few ONNX operators: written as files without the package onnx, or put behind another graph."""
+"""Graphs of a few ONNX operators: written as files without the package onnx, or appended to another graph."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,18 +11,18 @@ from scripts.lib.graphs.messages import new_model
 if TYPE_CHECKING:
     import onnx
 
-FLOAT, UINT8, INT32, INT64, FLOAT16 = 1, 2, 6, 7, 10  # ONNX' numbers of types
+FLOAT, UINT8, INT32, INT64, FLOAT16 = 1, 2, 6, 7, 10  # ONNX's numbers of the types
 OPSET = 17
 _KINDS = {np.dtype(np.float32): FLOAT, np.dtype(np.int64): INT64}
-_INT, _INTS = 2, 7  # and of kinds of attributes
+_INT, _INTS = 2, 7  # ONNX's numbers of the types of attributes
 _IR_VERSION = 8
-_AXES_ARE_INPUTS = 18  # from this version of the operators on
+_AXES_ARE_INPUTS = 18  # the axes of a reduction are an input from this opset on
 
 Constants = dict[str, npt.NDArray[Any]]
 
 
 class Step(NamedTuple):
-    """An operator of ONNX."""
+    """An ONNX operator."""
 
     kind: str
     inputs: list[str]
@@ -33,14 +33,14 @@ class Step(NamedTuple):
 def write_graph(
     name: str, steps: Sequence[Step], constants: Constants, *, inputs: Mapping[str, int], outputs: Mapping[str, int]
 ) -> bytes:
-    """Return an ONNX file, its operators of the version OPSET.
+    """Return the content of an ONNX file of opset OPSET.
 
     Args:
-        name: of the graph.
-        steps: its operators, in order.
-        constants: float32 and int64, by name.
-        inputs: their types, by name; their shapes stay open.
-        outputs: likewise.
+        name: name of the graph.
+        steps: operators, in topological order.
+        constants: float32 and int64 constants by name.
+        inputs: types of the inputs by name; their shapes are not fixed.
+        outputs: types of the outputs by name; their shapes are not fixed.
     """
     model = new_model()
     model.ir_version = _IR_VERSION
@@ -64,7 +64,7 @@ def write_graph(
 
 
 def append_steps(model: "onnx.ModelProto", steps: Sequence[Step], constants: Constants) -> None:
-    """Put operators behind those of a graph."""
+    """Append operators and their constants to a graph."""
     from onnx import helper, numpy_helper
 
     for name, values in constants.items():
@@ -76,20 +76,20 @@ def append_steps(model: "onnx.ModelProto", steps: Sequence[Step], constants: Con
 
 
 def opset_of(model: "onnx.ModelProto") -> int:
-    """Return the version of a graph's operators."""
+    """Return the opset of a graph."""
     return int(next(one.version for one in model.opset_import if not one.domain))
 
 
-def reduced(kind: str, source: str, output: str, *, axes: list[int], opset: int, constants: Constants) -> Step:
-    """Return the step that reduces a tensor along axes, which go.
+def reduction(kind: str, source: str, output: str, *, axes: list[int], opset: int, constants: Constants) -> Step:
+    """Return the step that reduces a tensor along axes, and removes these.
 
     Args:
         kind: ReduceMax or ReduceMean.
-        source: the tensor.
-        output: what becomes of it.
-        axes: that go.
-        opset: the version of the operators.
-        constants: to which the axes are added, where they are an input.
+        source: name of the tensor.
+        output: name of the result.
+        axes: axes to reduce.
+        opset: opset of the graph.
+        constants: the constants of the graph, to which the axes are added if they are an input in this opset.
     """
     if opset < _AXES_ARE_INPUTS:
         return Step(kind, [source], [output], {"axes": axes, "keepdims": 0})

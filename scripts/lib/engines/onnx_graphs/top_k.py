@@ -1,8 +1,8 @@
-"""Select a frame's best anchors on the GPU, so that only these are copied.
+"""Select the best anchors of each frame on the GPU, so that only these are copied.
 
-A few ONNX operators after a network's boxes and scores select the anchors with the best scores. If the
-worst selected anchor scores less than the threshold, so do all that were left out, and nothing is lost. Otherwise, or
-if a score is NaN, all boxes and scores of the batch are copied.
+A few ONNX operators after a network's boxes and scores select the anchors with the best scores. If the worst selected
+anchor scores less than the threshold, so do all others, and nothing is lost. Otherwise, or if a score is NaN, all
+boxes and scores of the batch are copied.
 """
 
 from collections.abc import Sequence
@@ -21,83 +21,83 @@ from scripts.lib.engines.onnx_graphs.small_graphs import (
     Step,
     append_steps,
     opset_of,
-    reduced,
+    reduction,
     write_graph,
 )
 
 if TYPE_CHECKING:
     import onnx
 
-# Anchors selected in a frame: more than networks find in crowded pictures; with 7 classes they are 12 kB.
+# Number of anchors selected in a frame: more than networks find in crowded pictures. With 7 classes they are 12 kB.
 MOST = 256
-_OLDEST = 12  # version of the operators: GatherND of a batch
-# With fewer anchors than so many times that, all are copied.
-_WORTH = 4
+_OLDEST_OPSET = 12  # the first with batch_dims of GatherND
+# With fewer anchors than this many times MOST, all are copied.
+_WORTHWHILE_FACTOR = 4
 
-BOXES, SCORES, PLACES, MEAN = OUTPUTS = (
-    "candidates/boxes", "candidates/scores", "candidates/places", "candidates/mean",
+BOXES, SCORES, INDICES, MEAN = OUTPUTS = (
+    "candidates/boxes", "candidates/scores", "candidates/indices", "candidates/mean",
 )  # fmt: skip
-_KINDS = {name: INT32 if name == PLACES else FLOAT for name in OUTPUTS}
+_KINDS = {name: INT32 if name == INDICES else FLOAT for name in OUTPUTS}
 
 
 class Candidates(NamedTuple):
-    """The anchors picked of each frame of a batch, best first.
+    """The anchors selected in each frame of a batch, best first.
 
     Attributes:
         boxes: (N, K, 4) float32.
         scores: (N, K, C) float32.
-        places: (N, K) int32, where they stand among all anchors.
-        mean: (N,) float32, of all scores of a frame: no finite number where one of them is none.
+        indices: (N, K) int32, indices among all anchors.
+        mean: (N,) float32, mean of all scores of a frame; not finite if one of them is not.
     """
 
     boxes: Floats
     scores: Floats
-    places: npt.NDArray[np.int32]
+    indices: npt.NDArray[np.int32]
     mean: Floats
 
     def first(self, count: int) -> "Candidates":
-        """Return those of the first frames, without copying."""
-        return Candidates(self.boxes[:count], self.scores[:count], self.places[:count], self.mean[:count])
+        """Return the candidates of the first `count` frames, without copying."""
+        return Candidates(self.boxes[:count], self.scores[:count], self.indices[:count], self.mean[:count])
 
-    def outputs(self, least_score: float) -> Outputs | None:
-        """Return boxes and scores in the order of the anchors; None unless they are all that score so much.
+    def outputs(self, min_score: float) -> Outputs | None:
+        """Return boxes and scores in the order of the anchors; None if anchors that were left out may score enough.
 
         Args:
-            least_score: what an anchor that is looked for scores at least, in one class or another.
+            min_score: the score that an anchor must reach in any class.
         """
-        if not np.isfinite(self.mean).all() or (self.scores[:, -1] >= least_score).any():
+        if not np.isfinite(self.mean).all() or (self.scores[:, -1] >= min_score).any():
             return None
-        order = np.argsort(self.places, axis=1)[..., None]
+        order = np.argsort(self.indices, axis=1)[..., None]
         return Outputs(np.take_along_axis(self.boxes, order, 1), np.take_along_axis(self.scores, order, 1))
 
 
-def is_worth(anchors: int) -> bool:
-    """Return whether a network of so many anchors has its candidates picked."""
-    return anchors >= _WORTH * MOST
+def is_worthwhile(anchors: int) -> bool:
+    """Return whether a network with this number of anchors is worth selecting from."""
+    return anchors >= _WORTHWHILE_FACTOR * MOST
 
 
-def write_picking(most: int = MOST) -> bytes:
-    """Return an ONNX file that takes `boxes` (N, A, 4) and `scores` (N, A, C), and gives Candidates.
+def write_top_k(most: int = MOST) -> bytes:
+    """Return an ONNX file with the inputs `boxes` (N, A, 4) and `scores` (N, A, C), and Candidates as outputs.
 
     Args:
-        most: anchors picked of a frame, at most A.
+        most: number of anchors to select in a frame, at most A.
     """
     steps, constants = _steps("boxes", "scores", most, OPSET)
     return write_graph("candidates", steps, constants, inputs={"boxes": FLOAT, "scores": FLOAT}, outputs=_KINDS)
 
 
-def append_picking(model: "onnx.ModelProto", boxes: str, scores: str, most: int = MOST) -> None:
-    """Have an ONNX graph give Candidates too, as further outputs, where its operators are not too old for it.
+def append_top_k(model: "onnx.ModelProto", boxes: str, scores: str, most: int = MOST) -> None:
+    """Add Candidates to the outputs of an ONNX graph, unless its opset is too old.
 
     Args:
-        model: changed in place; its operators are of the versions that one opset has.
-        boxes: the name of its output (N, A, 4).
-        scores: of (N, A, C).
-        most: anchors picked of a frame, at most A.
+        model: the graph, changed in place.
+        boxes: name of its output (N, A, 4).
+        scores: name of its output (N, A, C).
+        most: number of anchors to select in a frame, at most A.
     """
     from onnx import helper
 
-    if opset_of(model) < _OLDEST:
+    if opset_of(model) < _OLDEST_OPSET:
         return
     steps, constants = _steps(boxes, scores, most, opset_of(model))
     append_steps(model, steps, constants)
@@ -112,14 +112,14 @@ def append_picking(model: "onnx.ModelProto", boxes: str, scores: str, most: int 
 def _steps(boxes: str, scores: str, most: int, opset: int) -> tuple[Sequence[Step], Constants]:
     """Return the operators, and their constants by name."""
     constants = {"candidates/most": np.array([most]), "candidates/rows": np.array([0, 0, 1])}
-    best, indices, rows = "candidates/best", "candidates/indices", "candidates/index_rows"
+    best, indices, rows = "candidates/best", "candidates/best_indices", "candidates/index_rows"
     steps = [
-        reduced("ReduceMax", scores, best, axes=[2], opset=opset, constants=constants),
+        reduction("ReduceMax", scores, best, axes=[2], opset=opset, constants=constants),
         Step("TopK", [best, "candidates/most"], ["candidates/values", indices], {"axis": -1}),
         Step("Reshape", [indices, "candidates/rows"], [rows], {}),  # (N, K, 1)
         Step("GatherND", [boxes, rows], [BOXES], {"batch_dims": 1}),
         Step("GatherND", [scores, rows], [SCORES], {"batch_dims": 1}),
-        Step("Cast", [indices], [PLACES], {"to": INT32}),
-        reduced("ReduceMean", scores, MEAN, axes=[1, 2], opset=opset, constants=constants),
+        Step("Cast", [indices], [INDICES], {"to": INT32}),
+        reduction("ReduceMean", scores, MEAN, axes=[1, 2], opset=opset, constants=constants),
     ]
     return steps, constants

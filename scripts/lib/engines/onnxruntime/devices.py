@@ -1,4 +1,4 @@
-"""The device that onnxruntime computes on; without any heavy import."""
+"""Choose the device that onnxruntime computes on; no heavy library is imported."""
 
 import ctypes.util
 import importlib.util
@@ -18,7 +18,7 @@ TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 Provider = str | tuple[str, dict[str, str]]
 # f32 means full float32, and not the upper 19 bits (TF32) that onnxruntime uses on a GPU by default.
 CUDA: Provider = (CUDA_PROVIDER, {"use_tf32": "0"})
-# Likewise for TensorRT within onnxruntime, which has no option for it. NVIDIA's libraries read it when they are loaded.
+# The same for TensorRT in onnxruntime, which has no option for it. NVIDIA's libraries read this variable at loading.
 _TF32 = "NVIDIA_TF32_OVERRIDE"
 _CUDA_LIBRARY = "capi/libonnxruntime_providers_cuda.so"
 _log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ class Device(NamedTuple):
 
     Attributes:
         name: `cpu` or `cuda`.
-        reason: for the record; None if there is no choice.
-        built: the folder of what onnxruntime's TensorRT provider builds; None if TensorRT is not used.
+        reason: reason of the choice, for the record; None if there was none to make.
+        built: the folder for the engines of onnxruntime's TensorRT provider; None if TensorRT is not used.
     """
 
     name: str = "cpu"
@@ -45,7 +45,7 @@ class Device(NamedTuple):
 
     @property
     def record(self) -> dict[str, object]:
-        """Its part of the record of an engine."""
+        """The values of the device for the record of an engine."""
         return {
             "device": self.name.upper(),
             **({"device_reason": self.reason} if self.reason else {}),
@@ -54,29 +54,29 @@ class Device(NamedTuple):
 
     @property
     def providers(self) -> list[Provider]:
-        """Its providers in onnxruntime; operators that one cannot compute are computed by the next, finally the CPU."""
+        """The providers in onnxruntime; operators that a provider cannot compute are computed by the next one."""
         if self.name != "cuda":
             return [CPU_PROVIDER]
         tensorrt: list[Provider] = [(TENSORRT_PROVIDER, _options(self.built))] if self.built else []
         return [*tensorrt, CUDA, CPU_PROVIDER]
 
     def with_tensorrt(self, folder: Path, available: Sequence[str]) -> "Device":
-        """Return this device, with TensorRT if onnxruntime and the machine have it.
+        """Return the device with TensorRT, if onnxruntime and the machine have it.
 
         Args:
-            folder: for what TensorRT builds, which takes minutes, once.
-            available: the providers of the onnxruntime that is installed.
+            folder: the folder for the engines that TensorRT builds; the first build takes minutes.
+            available: providers of the installed onnxruntime.
         """
         if self.name != "cuda" or TENSORRT_PROVIDER not in available or not has_tensorrt():
             return self
         return self._replace(built=folder)
 
     def without_tensorrt(self) -> "Device":
-        """Return this device without TensorRT."""
+        """Return the device without TensorRT."""
         return self._replace(built=None)
 
     def as_used(self, used: Sequence[str]) -> "Device":
-        """Return this device, without TensorRT where a session could not load it, whose providers are `used`."""
+        """Return the device, without TensorRT if it is not among the providers that a session uses."""
         if self.built and TENSORRT_PROVIDER not in used:
             _log.warning("onnxruntime cannot load the TensorRT that is installed: it computes with CUDA alone")
             return self.without_tensorrt()
@@ -84,7 +84,7 @@ class Device(NamedTuple):
 
 
 def _options(folder: Path) -> dict[str, str]:
-    """Return the TensorRT provider's options: full precision, and what it builds is kept in a folder."""
+    """Return the options of the TensorRT provider: full precision, and a folder in which engines are kept."""
     return {
         "trt_fp16_enable": "0",
         "trt_engine_cache_enable": "1",
@@ -95,76 +95,78 @@ def _options(folder: Path) -> dict[str, str]:
 
 
 def has_tensorrt() -> bool:
-    """Return whether TensorRT's libraries are there, as packages of Python or of the system."""
+    """Return whether TensorRT's libraries are installed, as Python packages or in the system."""
     return importlib.util.find_spec("tensorrt") is not None or ctypes.util.find_library("nvinfer") is not None
 
 
 def missing_gpu(environ: Mapping[str, str], devices: Path = _DEVICES) -> str | None:
-    """Return why there is no NVIDIA GPU to be used; None if there is one.
+    """Return why no NVIDIA GPU can be used; None if one can.
 
     Args:
         environ: the process environment.
-        devices: where the GPUs' device files are.
+        devices: the folder of the device files.
     """
     if environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return "CUDA_VISIBLE_DEVICES hides the GPUs"
-    # The last one is that of Windows Subsystem for Linux.
+    # dxg is the GPU in Windows Subsystem for Linux.
     if not any([*devices.glob("nvidia[0-9]*"), *devices.glob("dxg")]):
         return "no NVIDIA GPU is here"
     return None
 
 
 def has_cuda_provider() -> bool:
-    """Return whether the onnxruntime that is installed brings its CUDA provider."""
+    """Return whether the installed onnxruntime has a CUDA provider."""
     spec = importlib.util.find_spec("onnxruntime")
-    places = getattr(spec, "submodule_search_locations", None) or []
-    return any(Path(place, _CUDA_LIBRARY).is_file() for place in places)
+    folders = getattr(spec, "submodule_search_locations", None) or []
+    return any(Path(folder, _CUDA_LIBRARY).is_file() for folder in folders)
 
 
 def load_cuda(onnxruntime: ModuleType) -> None:
-    """Load CUDA's and cuDNN's libraries from NVIDIA's packages of Python, or from where the system has them.
+    """Load the libraries of CUDA and cuDNN, from NVIDIA's Python packages or from the system.
 
-    They compute with whole float32 numbers then, unless the environment says otherwise.
+    They compute with full float32 precision, unless the environment says otherwise.
 
-    onnxruntime's CUDA provider looks for them where the system does, which is not where pip puts them. Its own
-    `preload_dlls` looks for them beside itself; in an environment within another one they may be in either.
+    onnxruntime's CUDA provider only searches the system's folders, and its `preload_dlls` the folder next to its
+    package. pip may have installed NVIDIA's packages in another one, if an environment is based on another environment.
 
     Args:
         onnxruntime: the package, of a version with a CUDA provider.
     """
     os.environ.setdefault(_TF32, "0")
     spec = importlib.util.find_spec("nvidia")
-    places = (spec and spec.submodule_search_locations) or []
-    said = io.StringIO()
-    for folder in sorted({lib for place in places for lib in Path(place).glob("*/lib")}):
-        with redirect_stdout(io.StringIO()):  # no folder has them all, and it prints what it does not find
+    packages = (spec and spec.submodule_search_locations) or []
+    messages = io.StringIO()
+    for folder in sorted({lib for package in packages for lib in Path(package).glob("*/lib")}):
+        with redirect_stdout(io.StringIO()):  # it prints what it does not find, and no folder has all libraries
             onnxruntime.preload_dlls(directory=str(folder))
-    with redirect_stdout(said):
+    with redirect_stdout(messages):
         onnxruntime.preload_dlls()
-    for line in said.getvalue().splitlines():
+    for line in messages.getvalue().splitlines():
         _log.warning("onnxruntime: %s", line)
 
 
-def choose_device(asked: str, available: Sequence[str], environ: Mapping[str, str], devices: Path = _DEVICES) -> Device:
+def choose_device(
+    setting: str, available: Sequence[str], environ: Mapping[str, str], devices: Path = _DEVICES
+) -> Device:
     """Choose the device that onnxruntime computes on.
 
     Args:
-        asked: detect.device: auto, cpu or cuda.
-        available: the providers of the onnxruntime that is installed.
+        setting: detect.device: auto, cpu or cuda.
+        available: providers of the installed onnxruntime.
         environ: the process environment.
-        devices: where the GPUs' device files are.
+        devices: the folder of the device files.
 
     Raises:
         DeviceError: `cuda` is requested, and is missing.
     """
-    if asked == "cpu":
+    if setting == "cpu":
         return Device("cpu", _CONFIGURED)
     missing = missing_gpu(environ, devices)
     if missing is None and CUDA_PROVIDER not in available:
         missing = f"this onnxruntime has no CUDA provider, only {', '.join(available)}"
     if missing is None:
-        return Device("cuda", _CONFIGURED if asked == "cuda" else "auto: an NVIDIA GPU is here")
-    if asked == "cuda":
+        return Device("cuda", _CONFIGURED if setting == "cuda" else "auto: an NVIDIA GPU is here")
+    if setting == "cuda":
         raise DeviceError(f"detect.device: cuda: {missing}; expected a GPU: {_REMEDY}")
     return Device("cpu", f"auto: {missing}")
 
@@ -173,11 +175,11 @@ def require_provider(used: Sequence[str], device: Device) -> None:
     """Refuse a session that fell back to the CPU, for which onnxruntime only logs a warning.
 
     Args:
-        used: the session's providers.
-        device: what was chosen.
+        used: providers that the session uses.
+        device: the device that was chosen.
 
     Raises:
-        DeviceError: they are others.
+        DeviceError: a GPU was chosen, and the session does not use it.
     """
     if device.name == "cuda" and CUDA_PROVIDER not in used:
         raise DeviceError(

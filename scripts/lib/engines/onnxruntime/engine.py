@@ -1,4 +1,4 @@
-"""onnxruntime on the CPU or on a GPU, for graphs that were cut before their suppression and written as ONNX."""
+"""onnxruntime on the CPU or on a GPU, for ONNX graphs that were cut before their suppression."""
 
 import importlib
 import importlib.util
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines.base import Engine, Outputs, check_outputs
-from scripts.lib.engines.onnx_graphs.top_k import MOST, OUTPUTS, Candidates, is_worth, write_picking
+from scripts.lib.engines.onnx_graphs.top_k import MOST, OUTPUTS, Candidates, is_worthwhile, write_top_k
 from scripts.lib.engines.onnxruntime.devices import Device, require_provider
 from scripts.lib.engines.onnxruntime.gpu_feeding import GpuFeeding
 from scripts.lib.errors import GraphError
@@ -30,7 +30,7 @@ _BYTES, _FLOATS = "tensor(uint8)", "tensor(float)"
 
 
 class OnnxRuntimeEngine(Engine):
-    """An ONNX graph with boxes and scores as its outputs."""
+    """An ONNX graph whose outputs are boxes and scores."""
 
     depth = 1
 
@@ -42,19 +42,19 @@ class OnnxRuntimeEngine(Engine):
         batch_size: int,
         threads: int,
         nms: Nms | None = None,
-        device: Device = Device(),  # noqa: B008, it never changes
-        least_score: float | None = None,
+        device: Device = Device(),  # noqa: B008, it is immutable
+        min_score: float | None = None,
     ) -> None:
         """Load a graph.
 
         Args:
             graph: an `.onnx` file.
             size: the size of the network's input.
-            batch_size: frames in a batch.
+            batch_size: number of frames in a batch.
             threads: number of CPU threads.
-            nms: the network's settings; when None those in the graph's metadata, else OpenEM's.
-            device: what it computes on.
-            least_score: leave out anchors that score less in every class, which are then not copied; None: give all.
+            nms: suppression settings; None for those in the graph's metadata, or OpenEM's if it has none.
+            device: the device that computes.
+            min_score: anchors that score less in every class may be left out; None to return all.
 
         Raises:
             DeviceError: the GPU cannot be used.
@@ -64,12 +64,12 @@ class OnnxRuntimeEngine(Engine):
 
         self.batch_size, self.size = batch_size, size
         shape = [batch_size, size.height, size.width, 3]
-        # Read once for the names of the open dimensions, then again with each of them fixed.
+        # The first session is only for the names of the dimensions that are not fixed; the second one fixes them.
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         probe = read_session(graph, options)
-        note = probe.get_modelmeta().custom_metadata_map.get(nms_settings.KEY)
-        self.nms = nms or nms_settings.from_text(note, str(graph))
+        stored = probe.get_modelmeta().custom_metadata_map.get(nms_settings.KEY)
+        self.nms = nms or nms_settings.from_text(stored, str(graph))
         layout = find_layout([{output.name} for output in probe.get_outputs()], str(graph))
         self._outputs = [layout.boxes, layout.scores]
         self._input = _check_input(probe, shape, graph)
@@ -88,16 +88,16 @@ class OnnxRuntimeEngine(Engine):
         self._session: onnxruntime.InferenceSession | None = session
         self._device = device = device.as_used(session.get_providers())
         self._ready: deque[Outputs] = deque()
-        self._picking: _Picking | None = None
+        self._top_k: _TopK | None = None
         kinds = {output.name: output.type for output in probe.get_outputs()}
         outputs = self._try(shape, graph)
         self.classes = check_outputs(outputs.boxes.shape, outputs.scores.shape, self.batch_size, str(graph))
         if (
-            least_score is not None
-            and is_worth(outputs.boxes.shape[1])
+            min_score is not None
+            and is_worthwhile(outputs.boxes.shape[1])
             and {kinds[one] for one in self._outputs} == {_FLOATS}
         ):
-            self._picking = _Picking(threads, device, least_score)
+            self._top_k = _TopK(threads, device, min_score)
             self._try(shape, graph)
         self.description = {
             "name": "onnxruntime",
@@ -107,14 +107,14 @@ class OnnxRuntimeEngine(Engine):
             "threads": threads,
             "batch_size": batch_size,
             "layout": layout.name,
-            **({"candidates": MOST} if self._picking else {}),
+            **({"candidates": MOST} if self._top_k else {}),
         }
 
     def _try(self, shape: list[int], graph: Path) -> Outputs:
-        """Run the graph once, to warm it and to see what comes out."""
+        """Run the graph once on black frames, to initialize the session and get the shapes of the outputs."""
         try:
             return self.infer(np.zeros(shape, np.uint8))
-        except Exception as error:  # onnxruntime's own kinds derive from Exception alone
+        except Exception as error:  # onnxruntime's errors have no common base class
             raise GraphError(f"{graph}: onnxruntime cannot run it on a batch of {shape}: {error}") from error
 
     def start(self, batch: Pixels) -> None:
@@ -124,71 +124,71 @@ class OnnxRuntimeEngine(Engine):
         missing = self.batch_size - len(batch)
         padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch
         if self._feeding is not None:
-            content = self._feeding.feed(padded, comes_again=padded is batch)
+            content = self._feeding.feed(padded, is_reused=padded is batch)
         else:
             content = padded if self._takes_bytes else subtract_mean(padded)
-        if self._picking is not None:
+        if self._top_k is not None:
             bound = bind(self._session, self._outputs, self._input, content, self._device.name)
-            self._ready.append(self._picking.outputs(bound, len(batch)))
+            self._ready.append(self._top_k.outputs(bound, len(batch)))
             return
         boxes, scores = run_session(self._session, self._outputs, self._input, content, self._device)
         outputs = Outputs(np.asarray(boxes, np.float32), np.asarray(scores, np.float32))
         self._ready.append(outputs.first(len(batch)))
 
     def finish(self) -> Outputs:
-        """Return the oldest batch's outputs."""
+        """Return the outputs of the oldest batch."""
         return self._ready.popleft()
 
     def close(self) -> None:
         """Free the engine."""
         self._ready.clear()
-        self._session = self._picking = None
+        self._session = self._top_k = None
         if self._feeding is not None:
             self._feeding.close()
 
 
-class _Picking:
-    """Picks candidates out of boxes and scores that lie where the session made them."""
+class _TopK:
+    """Selects the best anchors from boxes and scores in the memory of the device."""
 
-    def __init__(self, threads: int, device: Device, least_score: float) -> None:
+    def __init__(self, threads: int, device: Device, min_score: float) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        device = device.without_tensorrt()  # it has little to do, and TensorRT would build an engine of it
-        self._session = onnxruntime.InferenceSession(write_picking(), options, providers=device.providers)
+        device = device.without_tensorrt()  # TensorRT would build an engine for this small graph
+        self._session = onnxruntime.InferenceSession(write_top_k(), options, providers=device.providers)
         require_provider(self._session.get_providers(), device)
-        self._place, self._least_score = device.name, least_score
+        self._device, self._min_score = device.name, min_score
 
     def outputs(self, bound: "onnxruntime.IOBinding", count: int) -> Outputs:
-        """Return the candidates of the first frames of a batch that was run, or everything where they may not be all.
+        """Return the candidates of the first frames of a batch, or all anchors if others may score enough too.
 
         Args:
-            bound: its boxes and scores.
-            count: how many frames.
+            bound: the batch's boxes and scores.
+            count: number of frames.
         """
         values = bound.get_outputs()
         binding = self._session.io_binding()
         for name, value in zip(("boxes", "scores"), values, strict=True):
             binding.bind_ortvalue_input(name, value)
         for name in OUTPUTS:
-            binding.bind_output(name, self._place)
+            binding.bind_output(name, self._device)
         self._session.run_with_iobinding(binding)
-        found = Candidates(*binding.copy_outputs_to_cpu()).first(count).outputs(self._least_score)
-        return found or Outputs(*bound.copy_outputs_to_cpu()).first(count)
+        selected = Candidates(*binding.copy_outputs_to_cpu()).first(count).outputs(self._min_score)
+        return selected or Outputs(*bound.copy_outputs_to_cpu()).first(count)
 
 
 def read_session(
     graph: Path,
     options: "onnxruntime.SessionOptions",
-    device: Device = Device(),  # noqa: B008, it never changes
+    device: Device = Device(),  # noqa: B008, it is immutable
 ) -> "onnxruntime.InferenceSession":
     """Load a graph.
 
     Raises:
         DeviceError: the GPU cannot be used.
-        GraphError: it cannot be read, or has operators that do more than compute.
+        GraphError: the file cannot be read, or has operators that do more than compute.
     """
     import onnxruntime
 
@@ -196,10 +196,10 @@ def read_session(
     if device.built:
         device.built.mkdir(parents=True, exist_ok=True)
         if importlib.util.find_spec("tensorrt"):
-            importlib.import_module("tensorrt")  # which loads its libraries, wherever pip put them
+            importlib.import_module("tensorrt")  # its import loads its libraries
     try:
         session = onnxruntime.InferenceSession(str(graph), options, providers=device.providers)
-    except Exception as error:  # onnxruntime's own kinds derive from Exception alone
+    except Exception as error:  # onnxruntime's errors have no common base class
         raise GraphError(f"{graph}: onnxruntime cannot read it: {error}") from error
     require_provider(session.get_providers(), device)
     return session
@@ -212,14 +212,14 @@ def run_session(
     content: "npt.NDArray[np.generic] | onnxruntime.OrtValue",
     device: Device,
 ) -> list[npt.NDArray[np.generic]]:
-    """Run a batch; on a GPU with its input and outputs bound, so that each is copied once.
+    """Run a batch; on a GPU with bound input and outputs, so that each is copied only once.
 
     Args:
-        session: of the graph.
+        session: the session of the graph.
         outputs: names of the outputs.
-        name: of the input.
-        content: the input; on a GPU it may be there already.
-        device: what the session computes on.
+        name: name of the input.
+        content: the input, as an array, or as an OrtValue in the memory of the GPU.
+        device: the device that the session computes on.
     """
     if device.name == "cpu":
         found: list[npt.NDArray[np.generic]] = session.run(outputs, {name: content})
@@ -232,10 +232,10 @@ def run_bound(
     outputs: list[str],
     name: str,
     content: "npt.NDArray[np.generic] | onnxruntime.OrtValue",
-    place: str,
+    device: str,
 ) -> list[npt.NDArray[np.generic]]:
-    """Run a batch with bound input and outputs; `place` is where the outputs are made: `cpu` or `cuda`."""
-    found: list[npt.NDArray[np.generic]] = bind(session, outputs, name, content, place).copy_outputs_to_cpu()
+    """Run a batch with bound input and outputs; `device` is the device of the outputs: `cpu` or `cuda`."""
+    found: list[npt.NDArray[np.generic]] = bind(session, outputs, name, content, device).copy_outputs_to_cpu()
     return found
 
 
@@ -244,22 +244,22 @@ def bind(
     outputs: list[str],
     name: str,
     content: "npt.NDArray[np.generic] | onnxruntime.OrtValue",
-    place: str,
+    device: str,
 ) -> "onnxruntime.IOBinding":
-    """Run a batch with bound input and outputs, and return these, where they were made; see run_bound."""
+    """Run a batch as run_bound does, and return the binding, with the outputs in the memory of the device."""
     binding = session.io_binding()
     if isinstance(content, np.ndarray):
         binding.bind_cpu_input(name, np.ascontiguousarray(content))
     else:
         binding.bind_ortvalue_input(name, content)
     for output in outputs:
-        binding.bind_output(output, place)
+        binding.bind_output(output, device)
     session.run_with_iobinding(binding)
     return binding
 
 
 def _check_input(session: "onnxruntime.InferenceSession", shape: list[int], graph: Path) -> str:
-    """Return the input's name; refuse one that cannot take the batch."""
+    """Return the name of the input; refuse an input that does not fit the batch."""
     inputs = session.get_inputs()
     found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
     first = inputs[0]
@@ -267,7 +267,9 @@ def _check_input(session: "onnxruntime.InferenceSession", shape: list[int], grap
         len(inputs) == 1
         and first.type in (_BYTES, _FLOATS)
         and len(first.shape) == len(shape)
-        and all(not isinstance(had, int) or had == wanted for had, wanted in zip(first.shape, shape, strict=True))
+        and all(
+            not isinstance(length, int) or length == wanted for length, wanted in zip(first.shape, shape, strict=True)
+        )
     )
     if not fits:
         raise GraphError(

@@ -1,4 +1,4 @@
-"""Pin memory, so that a GPU reads it directly; otherwise its driver copies it first."""
+"""Pin memory, so that the GPU reads it directly instead of a copy made by its driver."""
 
 import ctypes
 import logging
@@ -10,37 +10,37 @@ import numpy.typing as npt
 from scripts.lib.closeable import Closeable
 
 _log = logging.getLogger(__name__)
-# The arrays that a job's batches lie in are fewer. What is smaller may share its pages with something else.
-_MOST, _LEAST_BYTES = 16, 1 << 18
+# A job has fewer arrays of batches. Smaller arrays may share their memory pages with other data.
+_MOST_ARRAYS, _LEAST_BYTES = 16, 1 << 18
 
 
 class PinnedArrays(Closeable):
-    """The arrays of batches, which are pinned when first seen and kept until they are released.
+    """Arrays of batches, which are pinned at first use and stay pinned until `close`.
 
-    This only affects speed: memory that cannot be pinned is copied by the driver.
+    Pinning only affects speed: the driver copies memory that is not pinned.
     """
 
     def __init__(self, runtime: Any) -> None:
-        """Name CUDA's runtime library, see load_runtime; None if there is none."""
+        """Store CUDA's runtime library, see load_runtime; None if there is none."""
         self._runtime = runtime
         self._held: dict[int, npt.NDArray[Any]] = {}
         self._failed = False
 
     def pin(self, batch: npt.NDArray[Any]) -> None:
-        """Pin the array that a batch is a part of."""
+        """Pin the array that contains a batch."""
         whole = _owner(batch)
         address = whole.ctypes.data
-        # An array that is held is not freed, so that no other one has its address.
+        # Pinned arrays are kept in _held, so no other array can get the address of one of them.
         if self._runtime is None or self._failed or address in self._held:
             return
-        if len(self._held) == _MOST or not whole.flags.owndata or whole.nbytes < _LEAST_BYTES:
+        if len(self._held) == _MOST_ARRAYS or not whole.flags.owndata or whole.nbytes < _LEAST_BYTES:
             return
         failed = self._runtime.cudaHostRegister(ctypes.c_void_p(address), ctypes.c_size_t(whole.nbytes), 0)
         if failed:
             _log.warning(
                 "CUDA cannot pin a batch's memory (its error %d): copying frames to the GPU takes longer", failed
             )
-            self._runtime.cudaGetLastError()  # or the next call of anyone would return it
+            self._runtime.cudaGetLastError()  # resets the error, which the next CUDA call would return otherwise
             self._failed = True
             return
         self._held[address] = whole
@@ -56,7 +56,7 @@ def load_runtime(version: str) -> Any:
     """Return CUDA's runtime library, which onnxruntime has loaded; None if it is not found.
 
     Args:
-        version: of CUDA that onnxruntime was built for, such as 13.0; empty for a build without.
+        version: version of CUDA that onnxruntime was built for, such as 13.0; empty for a build without CUDA.
     """
     if not version:
         return None
@@ -69,7 +69,7 @@ def load_runtime(version: str) -> Any:
 
 
 def _owner(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the array that a view looks into."""
+    """Return the array that owns the memory of a view."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array

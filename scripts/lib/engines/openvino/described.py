@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.engines.described.engine import Runner, absent, cut, filled, parts
-from scripts.lib.engines.onnx_graphs.top_k_described import Found
+from scripts.lib.engines.described.engine import Runner, missing_output_error, pad_batch, split_batch, without_padding
+from scripts.lib.engines.onnx_graphs.top_k_described import RawOutputs
 from scripts.lib.engines.openvino.graph import compile_for_cpu, load_openvino
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, PixelFormat
@@ -22,49 +22,49 @@ if TYPE_CHECKING:
 
 
 class OpenVinoRunner(Runner):
-    """Runs a graph with OpenVINO, as many frames at a time as there are threads, each with one of them."""
+    """Runs a graph with OpenVINO, with one frame in each thread."""
 
     depth = 2
 
     def __init__(
         self, graph: Path, description: Description, taken: Input, *, size: Size, batch_size: int, threads: int
     ) -> None:
-        """Read, complete and compile a graph.
+        """Read and compile a graph.
 
         Args:
             graph: a `.pb`, `.onnx` or `.xml` file.
-            description: the description of its family.
-            taken: its input.
-            size: the size of its input.
-            batch_size: frames in a batch.
+            description: the network's description.
+            taken: the network's input.
+            size: the size of the network's input.
+            batch_size: number of frames in a batch.
             threads: number of CPU threads.
 
         Raises:
-            GraphError: OpenVINO cannot read or compile it, or it lacks an output.
+            GraphError: OpenVINO cannot read or compile the graph, or the graph lacks an output.
         """
         ov = load_openvino()
         self._graph = graph
-        self._unit = taken.batch or 1
+        self._frames_at_once = taken.batch or 1
         whole = read_of_bytes(graph, description, taken, size)
-        count = -(-batch_size // self._unit)
+        count = -(-batch_size // self._frames_at_once)
         compiled = compile_for_cpu(whole, str(graph), threads=threads, requests=count)
         self._tensor, self.version = ov.Tensor, str(ov.get_version())
-        self._count, self._each = len(description.outputs.all), len(description.outputs.of_picture)
+        self._count, self._outputs_per_frame = len(description.outputs.all), len(description.outputs.of_picture)
         self._idle = deque([compiled.create_infer_request() for _ in range(count)] for _ in range(self.depth))
-        self._under_way: deque[tuple[Sequence[Any], list[Pixels]]] = deque()
+        self._pending: deque[tuple[Sequence[Any], list[Pixels]]] = deque()
 
     def start(self, batch: Pixels) -> None:
         """Begin a batch; its bytes are read in place."""
-        requests, pieces = self._idle.popleft(), parts(batch, self._unit)
+        requests, pieces = self._idle.popleft(), split_batch(batch, self._frames_at_once)
         for request, piece in zip(requests, pieces, strict=False):
-            content = filled(piece, self._unit)
+            content = pad_batch(piece, self._frames_at_once)
             request.set_input_tensor(self._tensor(content, shared_memory=content is piece))
             request.start_async()
-        self._under_way.append((requests, pieces))
+        self._pending.append((requests, pieces))
 
-    def finish(self) -> list[Found]:
-        """Wait for the oldest batch under way."""
-        requests, pieces = self._under_way.popleft()
+    def finish(self) -> list[RawOutputs]:
+        """Wait for the oldest unfinished batch and return its outputs."""
+        requests, pieces = self._pending.popleft()
         self._idle.append(requests)  # type: ignore[arg-type]
         found = []
         for request, piece in zip(requests, pieces, strict=False):
@@ -73,19 +73,19 @@ class OpenVinoRunner(Runner):
             except RuntimeError as error:
                 raise GraphError(f"{self._graph}: OpenVINO cannot run it: {str(error).strip()}") from error
             outputs = [np.array(request.get_output_tensor(at).data) for at in range(self._count)]
-            found.extend(cut(outputs, self._each, len(piece), self._unit))
+            found.extend(without_padding(outputs, self._outputs_per_frame, len(piece), self._frames_at_once))
         return found
 
     def close(self) -> None:
-        """Wait for what is under way and free the requests."""
-        for requests, pieces in self._under_way:
+        """Cancel unfinished batches and free the requests."""
+        for requests, pieces in self._pending:
             for request, _ in zip(requests, pieces, strict=False):
                 request.cancel()
                 try:
                     request.wait()
                 except RuntimeError:
-                    continue  # it says that it was cancelled
-        self._under_way.clear()
+                    continue  # the error says that the request was cancelled
+        self._pending.clear()
         self._idle.clear()
 
 
@@ -94,26 +94,26 @@ def read_of_bytes(graph: Path, description: Description, taken: Input, size: Siz
 
     Args:
         graph: a `.pb`, `.onnx` or `.xml` file.
-        description: the description of its family.
-        taken: its input; one frame where that is open to any number.
-        size: the size of its input.
+        description: the network's description.
+        taken: the network's input; the graph takes one frame if the input takes any number.
+        size: the size of the network's input.
 
     Raises:
-        GraphError: OpenVINO cannot read it, or it lacks an output.
+        GraphError: OpenVINO cannot read the graph, or the graph lacks an output.
     """
     ov, unit = load_openvino(), taken.batch or 1
     try:
         model = ov.Core().read_model(graph)
         outputs = _outputs(model, description, str(graph))
-        part = ov.Model(outputs, _fed_with_pictures(model, taken.others_of(unit)))
+        part = ov.Model(outputs, _fix_other_inputs(model, taken.others_of(unit)))
         part.reshape(taken.shape(unit, size))
         return _taking_bytes(part, description.pixels, taken, unit, size)
     except RuntimeError as error:
         raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
 
 
-def _fed_with_pictures(model: "openvino.Model", others: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
-    """Put constants in the place of the other inputs, and return those that are left."""
+def _fix_other_inputs(model: "openvino.Model", others: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
+    """Replace the other inputs by constants, and return the remaining inputs."""
     ops = importlib.import_module("openvino.opset13")
     left = []
     for parameter in model.get_parameters():
@@ -128,7 +128,7 @@ def _fed_with_pictures(model: "openvino.Model", others: Mapping[str, npt.NDArray
 
 
 def _outputs(model: "openvino.Model", description: Description, graph: str) -> list[Any]:
-    """Return the outputs that are read, in order; of a frozen graph any tensor may be one."""
+    """Return the outputs of the description, in order; in a frozen graph they may be any tensors."""
     results = [result.input_value(0) for result in model.get_results()]
     named = {name: output for op in model.get_ops() for output in op.outputs() for name in output.get_names()}
     found = []
@@ -139,7 +139,7 @@ def _outputs(model: "openvino.Model", description: Description, graph: str) -> l
             output = named.get(wanted, named.get(f"{wanted}:0"))
         if output is None:
             given = [next(iter(sorted(output.get_names())), "without a name") for output in model.outputs]
-            raise absent(wanted, given, graph)
+            raise missing_output_error(wanted, given, graph)
         found.append(output)
     return found
 

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: reads OpenEM's and keras-retinanet's frozen graphs, and ONNX, without TensorFlow."""
+"""OpenVINO on the CPU for RetinaNets: frozen graphs of OpenEM and keras-retinanet, and ONNX, without TensorFlow."""
 
 from collections import deque
 from pathlib import Path
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class Slot(NamedTuple):
-    """A place for a batch: a request for each frame, and where they write."""
+    """A request for each frame of a batch, and the arrays that the requests write to."""
 
     requests: "list[openvino.InferRequest]"
     outputs: Outputs
 
     def first(self, count: int) -> "Slot":
-        """Return the part that so many frames take."""
+        """Return the part of the slot for the first `count` frames."""
         return Slot(self.requests[:count], self.outputs.first(count))
 
 
 class OpenVinoEngine(Engine):
-    """A graph cut before its suppression, compiled for the CPU; the graph subtracts the mean.
+    """A graph that is cut before its suppression and compiled for the CPU.
 
-    The frames of a batch go through it one by one, in as many streams as there are threads, since threads that share a
+    Each frame of a batch is a separate request, and there are as many streams as threads, since threads that share a
     frame wait for each other.
     """
 
@@ -49,9 +49,9 @@ class OpenVinoEngine(Engine):
         Args:
             graph: a `.pb` or `.onnx` file, or OpenVINO's own `.xml`.
             size: the size of the network's input.
-            batch_size: frames in a batch.
+            batch_size: number of frames in a batch.
             threads: number of CPU threads.
-            nms: suppression settings, instead of the graph's own; a graph that was cut has none.
+            nms: suppression settings that replace those of the graph.
 
         Raises:
             GraphError: the file cannot be read, or its layout is not known.
@@ -75,28 +75,28 @@ class OpenVinoEngine(Engine):
         compiled = compile_for_cpu(part, str(graph), threads=threads, requests=batch_size)
         self._tensor = ov.Tensor
         self._idle = deque(self._slot(compiled, boxes, scores) for _ in range(self.depth))
-        self._under_way: deque[tuple[Slot, Slot]] = deque()  # a place, and as much of it as is in use
+        self._pending: deque[tuple[Slot, Slot]] = deque()  # a slot, and the part of it that is used
 
     def _slot(self, compiled: "openvino.CompiledModel", *shapes: tuple[int, ...]) -> Slot:
         outputs = Outputs(*(np.empty((self.batch_size, *shape[1:]), np.float32) for shape in shapes))
         requests = [compiled.create_infer_request() for _ in range(self.batch_size)]
-        for at, request in enumerate(requests):
-            for number, output in enumerate(outputs):
-                request.set_output_tensor(number, self._tensor(output[at : at + 1], shared_memory=True))
+        for frame, request in enumerate(requests):
+            for index, output in enumerate(outputs):
+                request.set_output_tensor(index, self._tensor(output[frame : frame + 1], shared_memory=True))
         return Slot(requests, outputs)
 
     def start(self, batch: Pixels) -> None:
-        """Begin a batch; its bytes are read in place."""
+        """Begin a batch; its bytes are not copied."""
         slot = self._idle.popleft()
         used = slot.first(len(batch))
-        for at, request in enumerate(used.requests):
-            request.set_input_tensor(self._tensor(batch[at : at + 1], shared_memory=True))
+        for frame, request in enumerate(used.requests):
+            request.set_input_tensor(self._tensor(batch[frame : frame + 1], shared_memory=True))
             request.start_async()
-        self._under_way.append((slot, used))
+        self._pending.append((slot, used))
 
     def finish(self) -> Outputs:
-        """Wait for the oldest batch under way."""
-        slot, used = self._under_way.popleft()
+        """Wait for the oldest unfinished batch and return its outputs."""
+        slot, used = self._pending.popleft()
         self._idle.append(slot)
         for request in used.requests:
             request.wait()
@@ -104,13 +104,13 @@ class OpenVinoEngine(Engine):
 
     def close(self) -> None:
         """Cancel all batches and free the engine."""
-        requests = [request for _, used in self._under_way for request in used.requests]
+        requests = [request for _, used in self._pending for request in used.requests]
         for request in requests:
             request.cancel()
         for request in requests:
             try:
                 request.wait()
             except RuntimeError:
-                continue  # it says that it was cancelled
-        self._under_way.clear()
+                continue  # the error says that the request was cancelled
+        self._pending.clear()
         self._idle.clear()

@@ -1,4 +1,4 @@
-"""Read a RetinaNet graph with OpenVINO, and cut it before its suppression."""
+"""Read RetinaNet graphs with OpenVINO, cut them before their suppression, and compile graphs for the CPU."""
 
 import importlib
 import sys
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.openvino.weights import make_sound
+from scripts.lib.engines.openvino.weights import fix_integer_weights
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.layouts import Layout, find_layout
@@ -23,37 +23,37 @@ if TYPE_CHECKING:
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
 _LOOPS = ("Loop", "TensorIterator")
-# Inputs of the operator NonMaxSuppression: limit, IoU, least score, sigma of soft suppression.
+# Inputs of the operator NonMaxSuppression: limit, IoU, minimum score, sigma of soft suppression.
 _NMS_PORTS = (2, 3, 4, 5)
 _BOX_AND_LABEL = 5  # columns before the scores in OpenEM's rows
 
 
 def load_openvino() -> ModuleType:
-    """Import OpenVINO without its telemetry, which would connect to Google Analytics whenever it reads a graph."""
+    """Import OpenVINO without its telemetry, which would send data to Google Analytics whenever it reads a graph."""
     # None makes the import fail; OpenVINO then uses its own stub.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return importlib.import_module("openvino")
 
 
 def compile_for_cpu(model: "openvino.Model", graph: str, *, threads: int, requests: int) -> "openvino.CompiledModel":
-    """Compile a graph that takes frames one by one, or a few at a time.
+    """Compile a graph that takes one frame, or a few frames, in each request.
 
     Args:
         model: the graph.
-        graph: its name in errors.
+        graph: name of the graph for errors.
         threads: number of CPU threads.
-        requests: how many go through it at once at most.
+        requests: largest number of requests at the same time.
 
     Raises:
         GraphError: OpenVINO cannot compile it.
     """
     settings: dict[str, object] = {
-        # Some processors would use bfloat16, which moves boxes by pixels.
+        # OpenVINO uses bfloat16 on some processors, which moves boxes by pixels.
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": threads,
-        # No more than requests: each stream takes memory for a frame.
-        "NUM_STREAMS": make_sound(model, min(threads, requests)),
-        # Pinned threads of concurrent jobs would all run on the first cores.
+        # Not more than requests, as each stream takes memory for a frame.
+        "NUM_STREAMS": fix_integer_weights(model, min(threads, requests)),
+        # With pinning, the threads of concurrent jobs would all run on the first cores.
         "ENABLE_CPU_PINNING": False,
     }
     try:
@@ -64,10 +64,10 @@ def compile_for_cpu(model: "openvino.Model", graph: str, *, threads: int, reques
 
 
 def read_graph(graph: Path) -> tuple["openvino.Model", Layout]:
-    """Read a `.pb`, `.onnx` or `.xml` file and tell its layout.
+    """Read a `.pb`, `.onnx` or `.xml` file and find its layout.
 
     Raises:
-        GraphError: it cannot be read, has operators that do more than compute, or its layout is not known.
+        GraphError: the file cannot be read, has operators that do more than compute, or has an unknown layout.
     """
     check_operators(graph)
     try:
@@ -78,49 +78,49 @@ def read_graph(graph: Path) -> tuple["openvino.Model", Layout]:
 
 
 def read_nms(model: "openvino.Model", layout: Layout, classes: int, graph: str) -> Nms:
-    """Read the suppression's settings from the graph's own constants, or of one that was cut, from its metadata.
+    """Read the settings of a graph's suppression from its constants, or from the metadata if the graph was cut.
 
     Args:
         model: the whole graph.
-        layout: its layout.
-        classes: how many classes it scores.
-        graph: its name in errors.
+        layout: the layout of the graph.
+        classes: number of classes with scores.
+        graph: name of the graph for errors.
 
     Raises:
-        GraphError: the graph's suppression is not one that is known.
+        GraphError: the suppression is not of a known kind.
     """
     if not layout.nms:
-        return nms_settings.from_text(_note(model), graph)
+        return nms_settings.from_text(_stored_nms(model), graph)
     if not layout.per_class:
         _check_rows(model, classes, graph)
-    suppressions, floors = [], set()
+    suppressions, min_scores = [], set()
     for op in _operators(model):
         if op.get_type_name() == "NonMaxSuppression":
             suppressions.append(tuple(_constant(op, port) for port in _NMS_PORTS))
         elif layout.per_class and op.get_type_name() == "Greater":
-            floors.add(_constant(op, 1))  # keras-retinanet compares scores before it suppresses
+            min_scores.add(_constant(op, 1))  # keras-retinanet drops low scores before the suppression
     expected = classes if layout.per_class else 1
-    if len(suppressions) != expected or len(set(suppressions)) != 1 or len(floors) != layout.per_class:
+    if len(suppressions) != expected or len(set(suppressions)) != 1 or len(min_scores) != layout.per_class:
         raise GraphError(
             f"{graph}: it suppresses {len(suppressions)} times, with (limit, IoU, score, sigma) of "
-            f"{sorted(map(str, set(suppressions)))} and least scores {sorted(map(str, floors))}; expected "
+            f"{sorted(map(str, set(suppressions)))} and least scores {sorted(map(str, min_scores))}; expected "
             f"{expected} times the same, as the layout {layout.name} does"
         )
     limit, iou, score, sigma = suppressions[0]
-    floor = floors.pop() if floors else float("-inf")
-    if limit is None or iou is None or score is None or floor is None or sigma != 0:
+    min_score = min_scores.pop() if min_scores else float("-inf")
+    if limit is None or iou is None or score is None or min_score is None or sigma != 0:
         raise GraphError(
-            f"{graph}: its suppression has limit {limit}, IoU {iou}, least score {score} and {floor}, sigma {sigma} "
-            "(None: computed); expected constants, and sigma 0: no soft suppression"
+            f"{graph}: its suppression has limit {limit}, IoU {iou}, least score {score} and {min_score}, "
+            f"sigma {sigma} (None: computed); expected constants, and sigma 0: no soft suppression"
         )
-    return Nms(iou=iou, max_detections=int(limit), min_score=max(score, floor), per_class=layout.per_class)
+    return Nms(iou=iou, max_detections=int(limit), min_score=max(score, min_score), per_class=layout.per_class)
 
 
 def cut(model: "openvino.Model", layout: Layout, graph: str, batch_size: int, size: Size) -> "openvino.Model":
-    """Return the graph from bytes of pixels to boxes and scores, for one size of batch.
+    """Return the part of a graph from uint8 frames to boxes and scores, for a fixed batch size.
 
     Raises:
-        GraphError: its input or its tensors are not those of the layout.
+        GraphError: the input or the tensors do not fit the layout.
     """
     ov = load_openvino()
     tensors = {name: output for op in model.get_ops() for output in op.outputs() for name in output.get_names()}
@@ -140,46 +140,46 @@ def cut(model: "openvino.Model", layout: Layout, graph: str, batch_size: int, si
             f"pixels, colours last: {str(error).strip()}"
         ) from error
     if part.inputs[0].get_element_type() == ov.Type.u8:
-        return part  # prepared: it takes the mean off itself
-    return _taking_bytes(part, size)
+        return part  # the graph subtracts the mean itself
+    return _with_bytes_input(part, size)
 
 
-def _taking_bytes(part: "openvino.Model", size: Size) -> "openvino.Model":
-    """Return a graph of bytes for one of floats less their mean."""
+def _with_bytes_input(part: "openvino.Model", size: Size) -> "openvino.Model":
+    """Return a graph that takes uint8 frames and subtracts the mean, for a graph that takes the difference."""
     ov = load_openvino()
     ops = importlib.import_module("openvino.opset13")
     floats = part.get_parameters()[0]
-    taken = ops.parameter(list(floats.get_output_shape(0)), ov.Type.u8, name=floats.get_friendly_name())
-    # A row of means: with one for each colour OpenVINO would turn the bytes to colours first, and their floats back,
-    # which the first convolution takes with colours last (2 % of the sample network's time).
+    frames = ops.parameter(list(floats.get_output_shape(0)), ov.Type.u8, name=floats.get_friendly_name())
+    # A whole row of means: with only one mean for each colour, OpenVINO transposes the bytes to colours first and the
+    # floats back to colours last for the first convolution, which takes 2 % of the sample network's time.
     means = np.broadcast_to(np.asarray(MEAN, np.float32), (1, 1, size.width, len(MEAN)))
-    less = ops.subtract(ops.convert(taken, "f32"), ops.constant(np.ascontiguousarray(means)))
+    difference = ops.subtract(ops.convert(frames, "f32"), ops.constant(np.ascontiguousarray(means)))
     for user in list(floats.output(0).get_target_inputs()):
-        user.replace_source_output(less.output(0))
-    return ov.Model([result.input_value(0) for result in part.get_results()], [taken])
+        user.replace_source_output(difference.output(0))
+    return ov.Model([result.input_value(0) for result in part.get_results()], [frames])
 
 
 def after_convolutions(model: "openvino.Model") -> list[str]:
-    """Return the names of the operators from which no convolution follows: what turns numbers into pixels."""
+    """Return the names of the operators after the last convolutions, which decode boxes and scores."""
     followed: set[str] = set()
     for op in reversed(model.get_ordered_ops()):
-        if _learns(op) or op.get_friendly_name() in followed:
+        if _is_trained_convolution(op) or op.get_friendly_name() in followed:
             followed |= {source.get_node().get_friendly_name() for source in op.input_values()}
-    kept = followed | {op.get_friendly_name() for op in model.get_ops() if _learns(op)}
-    aside = ("Constant", "Parameter", "Result")
+    kept = followed | {op.get_friendly_name() for op in model.get_ops() if _is_trained_convolution(op)}
+    ignored = ("Constant", "Parameter", "Result")
     return [
         op.get_friendly_name()
         for op in model.get_ordered_ops()
-        if op.get_friendly_name() not in kept and op.get_type_name() not in aside
+        if op.get_friendly_name() not in kept and op.get_type_name() not in ignored
     ]
 
 
-def _learns(op: "openvino.Node") -> bool:
-    """Whether it is a convolution, of weights that were trained: YOLO's sum over 0, 1, 2, ... of a softmax is none."""
+def _is_trained_convolution(op: "openvino.Node") -> bool:
+    """Return whether an operator is a convolution with trained weights, unlike YOLO's sum weighted by 0, 1, 2, ..."""
     if op.get_type_name() not in _CONVOLUTIONS:
         return False
     weights = op.input_value(1).get_node()
-    if weights.get_type_name() == "Convert":  # of halves
+    if weights.get_type_name() == "Convert":  # weights stored in half precision
         weights = weights.input_value(0).get_node()
     if weights.get_type_name() != "Constant":
         return True
@@ -189,8 +189,8 @@ def _learns(op: "openvino.Node") -> bool:
     return not np.array_equal(np.asarray(weights.get_data(), np.float32).ravel(), np.arange(shape[1]))
 
 
-def _note(model: "openvino.Model") -> str | None:
-    """Return what the metadata says of the suppression; OpenVINO puts that of ONNX below `framework`."""
+def _stored_nms(model: "openvino.Model") -> str | None:
+    """Return the suppression settings in the metadata; OpenVINO has the metadata of an ONNX file in `framework`."""
     for path in ([nms_settings.KEY], ["framework", nms_settings.KEY]):
         if model.has_rt_info(path):
             return str(model.get_rt_info(path).value)
@@ -198,7 +198,7 @@ def _note(model: "openvino.Model") -> str | None:
 
 
 def _check_rows(model: "openvino.Model", classes: int, graph: str) -> None:
-    """Refuse the rows of forks before 2019-12-16, which hold one score."""
+    """Refuse rows with only one score, as in forks of keras-retinanet before 2019-12-16."""
     width = model.outputs[0].get_partial_shape()[-1]
     if width.is_dynamic or width.get_length() != classes + _BOX_AND_LABEL:
         raise GraphError(
@@ -208,7 +208,7 @@ def _check_rows(model: "openvino.Model", classes: int, graph: str) -> None:
 
 
 def _operators(model: "openvino.Model") -> Iterator["openvino.Node"]:
-    """Yield every operator, those in the bodies of loops included."""
+    """Yield every operator, including those in the bodies of loops."""
     for op in model.get_ordered_ops():
         yield op
         if op.get_type_name() in _LOOPS:
@@ -216,7 +216,7 @@ def _operators(model: "openvino.Model") -> Iterator["openvino.Node"]:
 
 
 def _constant(op: "openvino.Node", port: int) -> float | None:
-    """Return the one number that an operator takes as a constant at a port, else None."""
+    """Return the number that an operator takes at a port, or None if it is not a constant with one number."""
     if port >= op.get_input_size():
         return 0.0 if port == _NMS_PORTS[-1] else None
     source = op.input_value(port).get_node()

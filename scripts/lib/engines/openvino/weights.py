@@ -1,4 +1,4 @@
-"""Handle weights stored as integers, which OpenVINO may mix up when it computes with them as floats."""
+"""Avoid a fault of OpenVINO with weights that are stored as integers and computed with as floats."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -9,29 +9,29 @@ if TYPE_CHECKING:
 _INTEGERS = ("i4", "u4", "i8", "u8")
 _LAYERS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData", "MatMul")
 _QUANTIZED = "FakeQuantize"
-# What stands between stored integers and the layer that takes them as floats.
+# Operators between stored integers and the layer that takes them as floats.
 _TO_FLOATS = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose")
-# What quantized values pass as they are.
-_PASSING = (
+# Operators that leave quantized values unchanged.
+_UNCHANGING = (
     "Concat", "Gather", "Interpolate", "MaxPool", "Pad", "Relu", "Reshape", "ShuffleChannels", "Slice", "Split",
     "Squeeze", "StridedSlice", "Transpose", "Unsqueeze", "VariadicSplit",
 )  # fmt: skip
 
-# What stands behind an operator, by the types that are passed and its name, which is its own in a network.
+# The source of an operator, by the types of operators that were skipped and the name of the operator.
 Sources = dict[tuple[tuple[str, ...], str], "openvino.Node"]
 
 
-def make_sound(model: "openvino.Model", streams: int) -> int:
+def fix_integer_weights(model: "openvino.Model", streams: int) -> int:
     """Prevent OpenVINO from mixing up weights stored as integers; return the largest number of streams to compile with.
 
-    OpenVINO 2026.4 turns such weights into floats while it compiles, unless what goes into their layer is quantized
-    too. With several streams it may then take one layer's weights for another's: scores near 1 and boxes all over the
-    picture, without an error. So they are made floats before it compiles; in a network whose other layers compute in
-    integers, which would be lost with that, one stream has to do.
+    OpenVINO 2026.4 converts such weights to floats while it compiles, unless the input of their layer is quantized too.
+    With several streams it may then use the weights of another layer: scores near 1 and boxes all over the picture,
+    without an error. So the weights are converted to floats before OpenVINO compiles the graph. In a network with
+    quantized layers this would convert those too, so it is compiled with a single stream instead.
     """
     operators = model.get_ops()
-    behind: Sources = {}
-    if not any(_floats_of_integers(op, behind) for op in operators if op.get_type_name() in _LAYERS):
+    sources: Sources = {}
+    if not any(_has_integer_weights(op, sources) for op in operators if op.get_type_name() in _LAYERS):
         return streams
     if any(op.get_type_name() == _QUANTIZED for op in operators):
         return 1
@@ -42,27 +42,27 @@ def make_sound(model: "openvino.Model", streams: int) -> int:
     return streams
 
 
-def _floats_of_integers(layer: "openvino.Node", behind: Sources) -> bool:
-    """Return whether a layer's weights are stored as integers, and what goes into it is not quantized."""
-    values, weights = (layer.input_value(at).get_node() for at in (0, 1))
-    stored = _source(weights, _TO_FLOATS, behind)
+def _has_integer_weights(layer: "openvino.Node", sources: Sources) -> bool:
+    """Return whether a layer's weights are stored as integers while its input is not quantized."""
+    values, weights = (layer.input_value(port).get_node() for port in (0, 1))
+    stored = _source(weights, _TO_FLOATS, sources)
     if stored.get_type_name() != "Constant" or stored.get_element_type().get_type_name() not in _INTEGERS:
         return False
-    return bool(_source(values, _PASSING, behind).get_type_name() != _QUANTIZED)
+    return bool(_source(values, _UNCHANGING, sources).get_type_name() != _QUANTIZED)
 
 
-def _source(node: "openvino.Node", passed: tuple[str, ...], behind: Sources) -> "openvino.Node":
-    """Return the first operator from `node` up that is not one of those that are passed.
+def _source(node: "openvino.Node", skipped: tuple[str, ...], sources: Sources) -> "openvino.Node":
+    """Return the first operator that is not of a skipped type, from `node` towards the inputs.
 
     Args:
-        node: where to begin.
-        passed: types of operators.
-        behind: what was found before: many layers may stand behind one long chain.
+        node: the operator to start with.
+        skipped: types of operators.
+        sources: results of earlier calls, since many layers may follow one long chain.
     """
-    way = []
-    while node.get_type_name() in passed and (passed, node.get_name()) not in behind:
-        way.append(node.get_name())
+    chain = []
+    while node.get_type_name() in skipped and (skipped, node.get_name()) not in sources:
+        chain.append(node.get_name())
         node = node.input_value(0).get_node()
-    found = behind.get((passed, node.get_name()), node)
-    behind.update(((passed, name), found) for name in way)
+    found = sources.get((skipped, node.get_name()), node)
+    sources.update(((skipped, name), found) for name in chain)
     return found

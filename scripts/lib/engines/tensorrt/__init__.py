@@ -1,1 +1,1 @@
-"""TensorRT on an NVIDIA GPU: how a graph is prepared, built into an engine file, and run."""
+"""TensorRT on an NVIDIA GPU: graphs are prepared, built into engine files, and run."""

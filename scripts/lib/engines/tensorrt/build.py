@@ -1,4 +1,4 @@
-"""TensorRT itself, 10 or 11: its import, its messages, what it gives back, and the building of engines."""
+"""Import TensorRT 10 or 11, log its messages, check the results of its calls, and build engines."""
 
 import importlib
 import logging
@@ -27,7 +27,7 @@ def load_tensorrt() -> ModuleType:
 
 
 def make_logger(trt: ModuleType) -> Any:
-    """Return an `ILogger` that hands TensorRT's messages on, and keeps the `last_error` for ours."""
+    """Return an `ILogger` that logs TensorRT's messages, and keeps `last_error` for error messages."""
     severity = trt.ILogger.Severity
     levels = {
         severity.INTERNAL_ERROR: logging.ERROR,
@@ -39,7 +39,7 @@ def make_logger(trt: ModuleType) -> Any:
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
-            trt.ILogger.__init__(self)  # pybind11 wants this call itself, not super()'s
+            trt.ILogger.__init__(self)  # pybind11 needs this call instead of super()
             self.last_error = ""
 
         def log(self, severity: Any, msg: str) -> None:
@@ -52,10 +52,15 @@ def make_logger(trt: ModuleType) -> Any:
 
 
 def checked(name: str, result: Any, logger: Any) -> Any:
-    """Return what a call of TensorRT gave, unless that says that it failed.
+    """Return the result of a TensorRT call, after a check that the call succeeded.
+
+    Args:
+        name: name of the call for errors.
+        result: result of the call.
+        logger: the logger of `make_logger`.
 
     Raises:
-        DeviceError: it gave None or False; the message names the call.
+        DeviceError: the result is None or False.
     """
     if result is None or result is False:
         raise DeviceError(
@@ -65,11 +70,11 @@ def checked(name: str, result: Any, logger: Any) -> Any:
     return result
 
 
-def make(kind: Any, name: str, *arguments: Any) -> Any:
+def create(kind: Any, name: str, *arguments: Any) -> Any:
     """Return a new Builder, Runtime or OnnxParser.
 
     Raises:
-        DeviceError: there is no GPU for it, which pybind11 calls a TypeError.
+        DeviceError: no GPU can be used; pybind11 raises a TypeError.
     """
     try:
         return kind(*arguments)
@@ -82,25 +87,25 @@ def build_plan(trt: ModuleType, model: bytes, logger: Any) -> bytes:
 
     Args:
         trt: the module `tensorrt`.
-        model: an ONNX file's content, of fixed shapes, its precision in its types.
-        logger: from `make_logger`.
+        model: content of an ONNX file with fixed shapes; its types set the precision.
+        logger: the logger of `make_logger`.
 
     Returns:
-        The serialised engine, for this version of TensorRT and this GPU.
+        The serialized engine, for this version of TensorRT and this GPU.
 
     Raises:
         DeviceError: TensorRT cannot build it.
     """
-    builder = make(trt.Builder, "Builder", logger)
-    # From 11 on every network is strongly typed; the flag is still taken.
+    builder = create(trt.Builder, "Builder", logger)
+    # From 11 on every network is strongly typed; the flag is still accepted.
     flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = checked("Builder.create_network", builder.create_network(flags), logger)
-    parser = make(trt.OnnxParser, "OnnxParser", network, logger)
+    parser = create(trt.OnnxParser, "OnnxParser", network, logger)
     if not parser.parse(model):
         errors = [parser.get_error(at) for at in range(parser.num_errors)]
         reasons = "; ".join(f"{error.node_operator()} {error.node_name()}: {error.desc()}" for error in errors)
         raise DeviceError(f"TensorRT's OnnxParser.parse cannot read the network: {reasons}; {REMEDY}")
     config = checked("Builder.create_builder_config", builder.create_builder_config(), logger)
-    config.clear_flag(trt.BuilderFlag.TF32)  # f32 is to be float32, not its upper 19 bits
+    config.clear_flag(trt.BuilderFlag.TF32)  # f32 means full float32, not its upper 19 bits
     plan = builder.build_serialized_network(network, config)
     return bytes(checked("Builder.build_serialized_network", plan, logger))

@@ -1,4 +1,4 @@
-"""One NVIDIA GPU through pycuda: its primary context, streams, and memory on both sides."""
+"""Use an NVIDIA GPU through pycuda: its primary context, streams, and pairs of buffers on host and GPU."""
 
 import importlib
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ REMEDY = "set detect.engine: openvino to run on the CPU"
 
 
 class GpuModel(NamedTuple):
-    """What an engine file depends on.
+    """The properties of a GPU and its driver that an engine file depends on.
 
     Attributes:
-        name: the GPU's, as its driver gives it.
-        compute_capability: of the GPU, MAJOR.MINOR.
-        driver: the newest CUDA version that the driver serves, as CUDA counts: 13000 is 13.0.
+        name: name of the GPU, from its driver.
+        compute_capability: compute capability of the GPU, MAJOR.MINOR.
+        driver: newest CUDA version that the driver supports, as CUDA's number: 13000 is 13.0.
     """
 
     name: str
@@ -30,17 +30,17 @@ class GpuModel(NamedTuple):
 
 
 class Gpu(Closeable):
-    """The first GPU that CUDA shows.
+    """The first GPU that CUDA lists.
 
-    TensorRT works in a device's primary context, so that is the one that is used. It is pushed for each piece of work
-    and popped after it, so that whichever thread works has it, and no thread keeps it.
+    It uses the device's primary context, as TensorRT does. The context is pushed before each piece of work and popped
+    after it, so that any thread can work, and no thread keeps the context.
     """
 
     def __init__(self) -> None:
-        """Take the GPU.
+        """Retain the GPU's primary context.
 
         Raises:
-            DeviceError: there is none, or no driver, or no pycuda.
+            DeviceError: GPU, driver or pycuda is missing.
         """
         self._cuda = _load_pycuda()
         try:
@@ -54,7 +54,7 @@ class Gpu(Closeable):
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make the GPU this thread's for the block; a call that fails there becomes a DeviceError."""
+        """Make the GPU current in this thread for the block; a failed CUDA call in it becomes a DeviceError."""
         with self._reported():
             self._context.push()
             try:
@@ -72,15 +72,15 @@ class Gpu(Closeable):
             raise DeviceError(f"the GPU {self.model.name}: {error}; check `nvidia-smi`, or {REMEDY}") from error
 
     def stream(self) -> Any:
-        """Return a new stream; it has `handle` and `synchronize()`."""
+        """Return a new CUDA stream."""
         return self._cuda.Stream()
 
     def buffer(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> "Buffer":
-        """Return memory for an array, on both sides."""
+        """Return new memory for an array, on host and GPU."""
         return Buffer(self._cuda, shape, dtype)
 
     def close(self) -> None:
-        """Give the context back; may be called again."""
+        """Release the context; may be called again."""
         context, self._context = self._context, None
         if context is not None:
             with self._reported():
@@ -88,11 +88,11 @@ class Gpu(Closeable):
 
 
 class Buffer:
-    """An array in pinned memory of the host, which copies run beside, and its place on the GPU.
+    """An array in pinned memory of the host, for asynchronous copies, and memory of the same size on the GPU.
 
     Attributes:
         host: the array.
-        address: on the GPU.
+        address: address of the memory on the GPU.
     """
 
     def __init__(self, cuda: ModuleType, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
@@ -107,15 +107,15 @@ class Buffer:
         self.address = int(self._device)
 
     def upload(self, stream: Any) -> None:
-        """Queue the copy to the GPU."""
+        """Copy the array to the GPU, asynchronously."""
         self._cuda.memcpy_htod_async(self._device, self.host, stream)
 
     def download(self, stream: Any) -> None:
-        """Queue the copy from the GPU."""
+        """Copy the array from the GPU, asynchronously."""
         self._cuda.memcpy_dtoh_async(self.host, self._device, stream)
 
     def free(self) -> None:
-        """Free both sides; may be called again."""
+        """Free the memory on host and GPU; may be called again."""
         device, self._device = self._device, None
         pinned: Any = self.host.base
         self.host = np.empty(0, np.uint8)
@@ -127,7 +127,7 @@ class Buffer:
 
 
 def _load_pycuda() -> ModuleType:
-    """Import pycuda's driver interface, without its autoinit."""
+    """Import pycuda's driver interface; pycuda.autoinit would create a context of its own."""
     try:
         return importlib.import_module("pycuda.driver")
     except ImportError as error:

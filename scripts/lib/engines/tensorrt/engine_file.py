@@ -1,6 +1,6 @@
 """Engine files: one for each combination of everything that an engine depends on, so that no wrong one is loaded.
 
-`KEY.engine` is TensorRT's, `KEY.json` next to it has the values that the key is the hash of, and the file's own hash.
+`KEY.engine` is TensorRT's file. `KEY.json` next to it has the values whose hash is KEY, and the hash of the file.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.tensorrt.build import build_plan, checked, make
+from scripts.lib.engines.tensorrt.build import build_plan, checked, create
 from scripts.lib.engines.tensorrt.cuda import Gpu, GpuModel
 from scripts.lib.engines.tensorrt.prepare import prepare
 from scripts.lib.engines.tensorrt.prepare_described import prepare_described
@@ -25,7 +25,8 @@ from scripts.lib.files import read_json, replacing, sha256, write_json
 from scripts.lib.graphs.description import Description, from_values
 
 _log = logging.getLogger(__name__)
-_MADE_BY = (
+# Modules that prepare and build an engine: a change of one of them makes a new engine file.
+_MODULES = (
     "engines/onnx_graphs/folding.py", "engines/onnx_graphs/half.py", "engines/onnx_graphs/small_graphs.py",
     "engines/onnx_graphs/top_k.py", "engines/onnx_graphs/top_k_described.py", "engines/tensorrt/build.py",
     "engines/tensorrt/prepare.py", "engines/tensorrt/prepare_described.py", "graphs/feeding.py",
@@ -37,14 +38,14 @@ class EngineParts:
     """Everything that an engine depends on.
 
     Attributes:
-        tensorrt: version.
-        gpu: name, compute capability, driver.
+        tensorrt: version of TensorRT.
+        gpu: the GPU and its driver.
         onnx: SHA-256 of the graph.
-        batch_size: frames in a batch.
+        batch_size: number of frames in a batch.
         size: the size of the network's input in pixels.
         precision: f16 or f32.
-        code: hash of the modules that make the engine out of the graph.
-        description: the description of a network whose family has one, as JSON takes it.
+        code: hash of the modules that prepare and build the engine.
+        description: the network's description as a JSON object; None if it has none.
     """
 
     tensorrt: str
@@ -58,7 +59,7 @@ class EngineParts:
 
     @property
     def values(self) -> dict[str, Any]:
-        """What the parts are, as JSON takes them."""
+        """The parts as a JSON object."""
         values = asdict(self) | {"gpu": self.gpu._asdict(), "size": self.size._asdict()}
         if self.description is None:
             del values["description"]
@@ -79,38 +80,38 @@ def engine_parts(
     trt: ModuleType, gpu: Gpu, graph: Path, *, size: Size, batch_size: int, precision: str,
     description: Description | None = None,
 ) -> EngineParts:  # fmt: skip
-    """Return what the engine of a graph depends on, on this machine."""
+    """Return everything that the engine of a graph depends on, on this machine."""
     library = Path(__file__).parents[2]
-    code = hashlib.sha256(b"".join((library / name).read_bytes() for name in _MADE_BY)).hexdigest()[:16]
+    code = hashlib.sha256(b"".join((library / name).read_bytes() for name in _MODULES)).hexdigest()[:16]
     values = description.to_values() if description else None
     return EngineParts(str(trt.__version__), gpu.model, sha256(graph), batch_size, size, precision, code, values)
 
 
 def load_engine(trt: ModuleType, gpu: Gpu, logger: Any, *, graph: Path, folder: Path, parts: EngineParts) -> list[Any]:
-    """Return the engine, deserialised; its file is built if it does not exist, or if TensorRT does not take it.
+    """Load an engine; build its file first if it does not exist, or if TensorRT cannot load it.
 
     Args:
         trt: the module `tensorrt`.
-        gpu: where it is to run.
-        logger: TensorRT's.
-        graph: the cut ONNX graph.
+        gpu: the GPU that runs the engine.
+        logger: the logger of `make_logger`.
+        graph: the ONNX graph.
         folder: the folder of the engine files.
-        parts: what the engine depends on.
+        parts: everything that the engine depends on.
 
     Returns:
-        An `ICudaEngine`, and the `Runtime` that has to outlive it; a list, so that its owner can let go of them.
+        An `ICudaEngine`, and the `Runtime` that must outlive it; `release_engine` empties this list.
 
     Raises:
         GraphError: the graph cannot be used.
-        DeviceError: TensorRT cannot build it, or not load what it built.
+        DeviceError: TensorRT cannot build the engine, or cannot load the engine that it built.
     """
     path = folder / parts.file
     folder.mkdir(parents=True, exist_ok=True)
     with gpu.current():
-        runtime = make(trt.Runtime, "Runtime", logger)
-        # Jobs that start together on one machine need it at the same time: one builds, the others wait.
+        runtime = create(trt.Runtime, "Runtime", logger)
+        # Jobs that start together on a machine need the same file: one job builds it, the others wait.
         with _locked(path.with_suffix(".lock")):
-            if _is_sound(path):
+            if _is_intact(path):
                 engine = runtime.deserialize_cuda_engine(path.read_bytes())
                 if engine is not None:
                     return [engine, runtime]
@@ -132,7 +133,7 @@ def _build(trt: ModuleType, graph: Path, parts: EngineParts, path: Path, logger:
         )  # fmt: skip
     plan = build_plan(trt, model, logger)
     record = path.with_suffix(".json")
-    record.unlink(missing_ok=True)  # without it the engine is not believed
+    record.unlink(missing_ok=True)  # an engine file without a record is never loaded
     with replacing(path, "wb") as stream:
         stream.write(plan)
     write_json(record, parts.values | {"sha256": hashlib.sha256(plan).hexdigest()})
@@ -140,13 +141,13 @@ def _build(trt: ModuleType, graph: Path, parts: EngineParts, path: Path, logger:
     return plan
 
 
-def _is_sound(path: Path) -> bool:
-    """Return whether the file is there and has the recorded hash: TensorRT may crash on a damaged one."""
+def _is_intact(path: Path) -> bool:
+    """Return whether the file exists and has the recorded hash: TensorRT may crash on a damaged file."""
     record = path.with_suffix(".json")
     return path.exists() and record.exists() and read_json(record)["sha256"] == sha256(path)
 
 
-def let_go(gpu: Gpu, loaded: list[Any]) -> None:
+def release_engine(gpu: Gpu, loaded: list[Any]) -> None:
     """Release the result of `load_engine`: the engine, then its runtime."""
     with gpu.current():
         while loaded:
@@ -155,7 +156,7 @@ def let_go(gpu: Gpu, loaded: list[Any]) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, however that ends."""
+    """Hold a file lock, which the system releases even if the process is killed."""
     with path.open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX)

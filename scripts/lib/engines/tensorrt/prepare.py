@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.onnx_graphs.folding import folded
+from scripts.lib.engines.onnx_graphs.folding import fold_constants
 from scripts.lib.engines.onnx_graphs.half import halve
-from scripts.lib.engines.onnx_graphs.top_k import append_picking, is_worth
+from scripts.lib.engines.onnx_graphs.top_k import append_top_k, is_worthwhile
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.layouts import Layout, find_layout
 from scripts.lib.graphs.operators import check_operators
@@ -22,21 +22,21 @@ _FRAMES = "frames"
 
 
 def prepare(graph: Path, *, size: Size, batch_size: int, precision: str) -> bytes:
-    """Return the graph as an ONNX file's bytes: uint8 (N, H, W, 3) in, float32 boxes and scores out, all of fixed size.
+    """Return the content of an ONNX file: uint8 (N, H, W, 3) in, float32 boxes and scores out, all of fixed size.
 
-    Where it has many anchors, the best of them are further outputs, see top_k.py.
+    If there are many anchors, the best of them are further outputs, see top_k.py.
 
-    With `f16` what stands between the first convolution and the last is in half precision; the mean before it, and
-    the box decoding and the scores after it, are in float32.
+    With `f16` everything from the first convolution to the last is in half precision; the subtraction of the mean, the
+    decoding of boxes and the scores are in float32.
 
     Args:
         graph: an `.onnx` file, cut before its suppression.
         size: the size of the network's input.
-        batch_size: frames in a batch, N.
+        batch_size: number of frames in a batch, N.
         precision: f16 or f32.
 
     Raises:
-        GraphError: the file cannot be read, its layout is not known, or it does not fit the batch or the precision.
+        GraphError: the file cannot be read, its layout is not known, or the batch or the precision does not fit it.
     """
     import onnx
 
@@ -49,23 +49,23 @@ def prepare(graph: Path, *, size: Size, batch_size: int, precision: str) -> byte
                 f"{graph}: suppresses its boxes itself, which TensorRT cannot; use detect.engine: openvino"
             )
         _fix_input(model, [batch_size, size.height, size.width, 3], graph)
-        model = folded(model)
+        model = fold_constants(model)
         if precision == "f16":
             halve(model, str(graph))
-        _tidy(model, layout)
-        if is_worth(model.graph.output[1].type.tensor_type.shape.dim[1].dim_value):
-            append_picking(model, layout.boxes, layout.scores)
+        _order_outputs(model, layout)
+        if is_worthwhile(model.graph.output[1].type.tensor_type.shape.dim[1].dim_value):
+            append_top_k(model, layout.boxes, layout.scores)
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString())
     except GraphError:
         raise
-    # The kinds of onnx, onnxruntime and protobuf have nothing in common.
+    # The errors of onnx, onnxruntime and protobuf have no common base class.
     except Exception as error:
         raise GraphError(f"{graph}: it cannot be made ready for TensorRT: {error}") from error
 
 
 def _fix_input(model: "onnx.ModelProto", shape: list[int], graph: Path) -> None:
-    """Give the input its size; let one of floats take bytes instead, and take the mean off inside."""
+    """Fix the size of the input; if it takes floats, let it take bytes, and subtract the mean inside the graph."""
     from onnx import TensorProto, helper
 
     constants = {constant.name for constant in model.graph.initializer}
@@ -76,7 +76,7 @@ def _fix_input(model: "onnx.ModelProto", shape: list[int], graph: Path) -> None:
         len(inputs) == 1
         and types[0].elem_type in (TensorProto.FLOAT, TensorProto.UINT8)
         and len(found[0]) == len(shape)
-        and all(isinstance(had, str) or had == wanted for had, wanted in zip(found[0], shape, strict=True))
+        and all(isinstance(length, str) or length == wanted for length, wanted in zip(found[0], shape, strict=True))
     )
     if not fits:
         described = ", ".join(f"{one.name} {sizes}" for one, sizes in zip(inputs, found, strict=True))
@@ -91,14 +91,14 @@ def _fix_input(model: "onnx.ModelProto", shape: list[int], graph: Path) -> None:
             helper.make_node("Cast", [_FRAMES], ["frames/floats"], to=TensorProto.FLOAT),
             helper.make_node("Sub", ["frames/floats", "mean"], [name]),
         ]
-        for at, step in enumerate(steps):
-            model.graph.node.insert(at, step)
+        for index, step in enumerate(steps):
+            model.graph.node.insert(index, step)
         inputs[0].name = _FRAMES
     inputs[0].CopyFrom(helper.make_tensor_value_info(inputs[0].name, TensorProto.UINT8, shape))
 
 
-def _tidy(model: "onnx.ModelProto", layout: Layout) -> None:
-    """Put the outputs in order, boxes first, and drop unused domains."""
+def _order_outputs(model: "onnx.ModelProto", layout: Layout) -> None:
+    """Put the boxes before the scores, and remove unused operator domains."""
     outputs = {output.name: output for output in model.graph.output}
     ordered = [outputs[layout.boxes], outputs[layout.scores]]
     del model.graph.output[:]

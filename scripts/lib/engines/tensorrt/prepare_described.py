@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.described.engine import named_output
-from scripts.lib.engines.onnx_graphs.folding import folded
+from scripts.lib.engines.described.engine import find_output
+from scripts.lib.engines.onnx_graphs.folding import fold_constants
 from scripts.lib.engines.onnx_graphs.half import halve
-from scripts.lib.engines.onnx_graphs.top_k_described import append_picking
+from scripts.lib.engines.onnx_graphs.top_k_described import append_top_k
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, PixelFormat
 from scripts.lib.graphs.feeding import COLOURS, Input, operators, read_input
@@ -21,19 +21,19 @@ from scripts.lib.graphs.signature_reader import read_file
 if TYPE_CHECKING:
     import onnx
 
-# Operators of graphs that suppress boxes themselves: the size of their outputs depends on the picture, but the engine's
-# memory is allocated before.
+# Operators of graphs that suppress boxes themselves: the size of their outputs depends on the picture, but memory is
+# allocated before the engine runs.
 _SUPPRESSING = ("NonMaxSuppression", "NonZero", "If", "Loop", "Scan", "Compress", "Unique")
 FRAMES = "frames"
 
 
-def output_name(at: int) -> str:
-    """Return what an output that is read is called, by its place among them."""
-    return f"read/{at}"
+def output_name(index: int) -> str:
+    """Return the name in the prepared graph of the output with this index in the description."""
+    return f"read/{index}"
 
 
 def obstacle(signature: Signature, description: Description) -> str | None:
-    """Return why TensorRT cannot run a network; None if nothing is known against it."""
+    """Return why TensorRT cannot run a network; None if no reason is known."""
     found = [name for name in _SUPPRESSING if name in signature.operators]
     if found:
         return (
@@ -46,22 +46,22 @@ def obstacle(signature: Signature, description: Description) -> str | None:
 def prepare_described(graph: Path, description: Description, *, size: Size, batch_size: int, precision: str) -> bytes:
     """Return the graph as an ONNX file's bytes: uint8 (n, H, W, 3) BGR in, float32 out, all of fixed size.
 
-    Its outputs are the description's, in order, see output_name; where it has many boxes, the best of them are further
-    outputs, see top_k_described.py. n is the batch size, or what the network was exported
-    with.
+    Its outputs are the description's, in order, see output_name; if there are many boxes, the best of them are further
+    outputs, see top_k_described.py. n is the batch size, or the number of pictures that the network was exported for.
 
-    With `f16` what stands between the first convolution and the last is in half precision; the pixels before it, and
-    what is made of its numbers, are in float32.
+    With `f16` everything from the first convolution to the last is in half precision; the conversion of pixels and
+    whatever follows the last convolution are in float32.
 
     Args:
         graph: an `.onnx` file.
-        description: the description of its family.
+        description: the network's description.
         size: the size of the network's input.
-        batch_size: frames in a batch.
+        batch_size: number of frames in a batch.
         precision: f16 or f32.
 
     Raises:
-        GraphError: the file cannot be read, suppresses inside, or does not fit the description or the precision.
+        GraphError: the file cannot be read, the network suppresses boxes itself, or the description or the precision
+            does not fit it.
     """
     import onnx
 
@@ -73,31 +73,31 @@ def prepare_described(graph: Path, description: Description, *, size: Size, batc
     unit = taken.batch or batch_size
     try:
         model = onnx.load(graph)
-        _give_outputs(model, [named_output(one, signature.output_names, str(graph)) for one in description.outputs.all])
+        _set_outputs(model, [find_output(one, signature.output_names, str(graph)) for one in description.outputs.all])
         _take_bytes(model, taken, description.pixels, size, unit)
-        _give_others(model, taken.others_of(unit))
-        model = folded(model)
+        _fix_other_inputs(model, taken.others_of(unit))
+        model = fold_constants(model)
         if precision == "f16":
             halve(model, str(graph))
         _check_fixed(model, graph)
-        append_picking(model, description)
+        append_top_k(model, description)
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString())
     except GraphError:
         raise
-    # The kinds of onnx, onnxruntime and protobuf have nothing in common.
+    # The errors of onnx, onnxruntime and protobuf have no common base class.
     except Exception as error:
         raise GraphError(f"{graph}: it cannot be made ready for TensorRT: {error}") from error
 
 
-def _give_outputs(model: "onnx.ModelProto", names: list[str]) -> None:
-    """Have the graph give these tensors alone, in this order, as float32 of other names."""
+def _set_outputs(model: "onnx.ModelProto", names: list[str]) -> None:
+    """Make these tensors the only outputs, in this order, as float32 and renamed by output_name."""
     from onnx import TensorProto, helper
 
     del model.graph.output[:]
-    for at, name in enumerate(names):
-        model.graph.node.append(helper.make_node("Cast", [name], [output_name(at)], to=TensorProto.FLOAT))
-        model.graph.output.append(helper.make_tensor_value_info(output_name(at), TensorProto.FLOAT, None))
+    for index, name in enumerate(names):
+        model.graph.node.append(helper.make_node("Cast", [name], [output_name(index)], to=TensorProto.FLOAT))
+        model.graph.output.append(helper.make_tensor_value_info(output_name(index), TensorProto.FLOAT, None))
 
 
 def _take_bytes(model: "onnx.ModelProto", taken: Input, pixels: PixelFormat, size: Size, count: int) -> None:
@@ -131,8 +131,8 @@ def _take_bytes(model: "onnx.ModelProto", taken: Input, pixels: PixelFormat, siz
     graph.input.extend(others)
 
 
-def _give_others(model: "onnx.ModelProto", others: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Put constants in the place of the graph's other inputs, which it does not list any more."""
+def _fix_other_inputs(model: "onnx.ModelProto", others: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Add constants with the names of the graph's other inputs, which were removed from its list of inputs."""
     from onnx import numpy_helper
 
     model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in others.items())

@@ -1,4 +1,4 @@
-"""Where TensorRT computes a batch: an execution context, a stream, and the memory of the input and the outputs."""
+"""What TensorRT needs to compute a batch: an execution context, a stream, and memory for input and outputs."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,11 +12,11 @@ from scripts.lib.engines.tensorrt.cuda import Buffer, Gpu
 from scripts.lib.errors import DeviceError
 
 
-class Place:
-    """A place for one batch; further ones of the same engine may be under way at once."""
+class BatchSlot:
+    """An execution context, a stream and buffers for one batch; an engine may use several slots at once."""
 
     def __init__(self, gpu: Gpu, logger: Any) -> None:
-        """Name the GPU, and TensorRT's logger."""
+        """Store the GPU and TensorRT's logger; `open` allocates the slot."""
         self._gpu, self._logger = gpu, logger
         self._context: Any = None
         self._stream: Any = None
@@ -24,23 +24,23 @@ class Place:
         self._frames = 0
 
     def open(self, engine: Any, kinds: Mapping[str, npt.DTypeLike], shape: tuple[int, ...]) -> None:
-        """Make the context and the memory, for batches of a shape.
+        """Create the context and allocate the buffers, for batches of a fixed shape.
 
         Args:
             engine: an `ICudaEngine`.
-            kinds: the type of each of its tensors, the frames' first.
-            shape: of the frames.
+            kinds: types of the engine's tensors by name, the frames first.
+            shape: shape of a batch of frames.
 
         Raises:
-            DeviceError: naming the call that failed.
+            DeviceError: a call failed; the message names it.
         """
         with self._gpu.current():
             self._stream = self._gpu.stream()
             self._context = self._checked("ICudaEngine.create_execution_context", engine.create_execution_context())
             frames = next(iter(kinds))
             self._checked("IExecutionContext.set_input_shape", self._context.set_input_shape(frames, shape))
-            if vague := self._context.infer_shapes():
-                raise DeviceError(f"TensorRT's IExecutionContext.infer_shapes lacks the shapes of {', '.join(vague)}")
+            if unknown := self._context.infer_shapes():
+                raise DeviceError(f"TensorRT's IExecutionContext.infer_shapes lacks the shapes of {', '.join(unknown)}")
             for name, kind in kinds.items():
                 buffer = self._gpu.buffer(self._shape(name), kind)
                 self._buffers.append(buffer)
@@ -51,7 +51,7 @@ class Place:
             raise DeviceError(f"the engine takes batches of {self._buffers[0].host.shape}; expected {shape}")
 
     def _execute(self, batch: Pixels) -> None:
-        """Queue a batch, filled up with black frames."""
+        """Copy a batch to the GPU and run it, both asynchronously; black frames fill the rest of the batch."""
         frames = self._buffers[0]
         frames.host[: len(batch)] = batch
         frames.host[len(batch) :] = 0
@@ -66,7 +66,7 @@ class Place:
             buffer.download(self._stream)
 
     def close(self) -> None:
-        """Free everything, whatever of it fails."""
+        """Free everything, also if freeing a part of it fails."""
         with self._gpu.current(), ExitStack() as stack:
             stack.callback(self._forget)
             for buffer in self._buffers:
