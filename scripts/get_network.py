@@ -58,10 +58,10 @@ def get_network(
     img_min_side: int | None = None,
     needs_size: bool = False,
 ) -> None:
-    """Get the network from the one source that is given.
+    """Get the network from its source: a folder, a data image or an archive.
 
-    Nothing is written under its final name before digest and hashes are as expected, the class names can be read
-    and the network's input and outputs are known.
+    No file gets its final name before digest and hashes are checked, the class names are read, and the network's input
+    and outputs are known.
 
     Args:
         graph: file to write; its name, one of GRAPHS, selects the graph.
@@ -151,7 +151,7 @@ def _stated_size(labelled: Size | None, ini: Path) -> StatedSize | None:
 
 @contextmanager
 def _scratch_folder(parent: Path) -> Iterator[Path]:
-    """Make an empty folder on the same disk, and remove it at the end; first remove those of a killed run."""
+    """Create an empty folder on the same disk, and remove it at the end; replace the folder of a killed run."""
     folder = parent / ".get_network.part"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -194,12 +194,12 @@ def _check_length(path: Path) -> None:
 def _copy_weights(directory: Path, folder: Path) -> None:
     """Copy the files that hold the graph's weights; a missing one is reported when the weights are read."""
     for name in external.weight_files(folder / "graph.onnx", str(directory / "graph.onnx")):
-        place = external.relative_path(name)
-        if place is None or not (path := directory / place).is_file() or (folder / place).exists():
+        relative = external.relative_path(name)
+        if relative is None or not (path := directory / relative).is_file() or (folder / relative).exists():
             continue
         if path.parent.resolve().is_relative_to(directory.resolve()):
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            _copy(path, folder / place)
+            (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+            _copy(path, folder / relative)
 
 
 def _copy(path: Path, copy: Path) -> None:
@@ -248,7 +248,7 @@ def _from_image(
 
 
 def _wanted(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the files to take from an image, including the weights of an ONNX graph."""
+    """Return the names of the files to extract from an image, including the weights of an ONNX graph."""
     return (*names, TRAIN_INI, *(external.NAMES if "graph.onnx" in names else ()))
 
 
@@ -267,7 +267,7 @@ def _engine(stack: ExitStack, fetch: Fetch) -> "docker.DockerClient | None":
 
 
 def _names_among(files: Collection[str]) -> bool:
-    """Return whether one of these files names the classes, since a frozen graph does not."""
+    """Return whether one of these files may name the classes; a frozen graph does not."""
     return any(name in files for name in (TRAIN_INI, *OPTIONAL))
 
 
@@ -285,7 +285,7 @@ def _expect(names: tuple[str, ...], members: Members, source: str) -> None:
 
 
 def _provenance(source: Source, reference: str, fetched_by: FetchedBy | None, image: Image) -> ProvenanceRecord:
-    """Return where an image's files came from; the files themselves are added later."""
+    """Return the record of an image's source; its files are added later."""
     return ProvenanceRecord(
         source=source,
         reference=reference,
@@ -308,7 +308,7 @@ def _check(found: Mapping[str, NetworkFile], expected: Mapping[str, str], refere
 
 
 def _check_operators(path: Path, reference: str) -> None:
-    """Refuse a graph that does more than compute before any job loads it or any media is downloaded."""
+    """Refuse a graph that does more than compute, before any job loads it or any media is downloaded."""
     check = {".pb": check_frozen_graph, ".onnx": check_onnx, ".xml": check_openvino_file}[path.suffix]
     check(path.read_bytes(), f"{reference}: {path.name}")
 

@@ -1,7 +1,7 @@
-"""Convert the sample network to ONNX for other programs, and to int8.
+"""Convert the sample network to ONNX for other programs, and quantize it to int8.
 
-It uses the workflow's functions, in the environment that has the tools: `.venv-convert/bin/python -m
-benchmarks.made_elsewhere FOLDER`.
+It uses the workflow's functions, in the environment with their packages: `.venv-convert/bin/python -m
+benchmarks.convert_sample FOLDER`.
 """
 
 import json
@@ -12,21 +12,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "examples" / "aquarium"
 WIDTH, HEIGHT = 640, 480
-# The value in config/config.yaml.
+# The values in config/config.yaml.
 THRESHOLD, CALIBRATION_FRAMES, MAX_DRIFT = 0.3, 150, 0.1
 
 
 def make(folder: Path) -> None:
-    """Write `graph.onnx`, and `graph.xml` with `graph.bin`, into a folder; takes a minute or two."""
+    """Write `graph.onnx`, `graph.xml` and `graph.bin` into a folder; this takes a minute or two."""
     python = ROOT / ".venv-convert" / "bin" / "python"
-    command = [str(python), "-m", "benchmarks.made_elsewhere", str(folder)]
+    command = [str(python), "-m", "benchmarks.convert_sample", str(folder)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}")
 
 
 def main(folder: Path) -> None:
-    """Convert, then quantize."""
+    """Convert the network, then quantize it."""
     from scripts.convert_network import convert_network
     from scripts.lib.record_files import write_record
     from scripts.quantize_network import quantize_network
