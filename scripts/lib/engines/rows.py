@@ -88,14 +88,14 @@ class RowsEngine(Engine):
     depth = 1
 
     def __init__(
-        self, run: Run, taken: RowsInput, *, graph: str, size: Size, batch_size: int, nms: Nms | None,
+        self, run: Run, graph_input: RowsInput, *, graph: str, size: Size, batch_size: int, nms: Nms | None,
         convention: RowsConvention | None, description: dict[str, object],
     ) -> None:  # fmt: skip
         """Check that graph and settings fit, and run the graph once on a black frame.
 
         Args:
             run: the function that runs the graph.
-            taken: the graph's input.
+            graph_input: the graph's input.
             graph: name of the graph for errors.
             size: the size of the network's input.
             batch_size: number of frames in a batch; the graph processes them one by one.
@@ -107,9 +107,9 @@ class RowsEngine(Engine):
             SettingsError: a setting is missing that the graph needs.
             GraphError: the graph's input or outputs are not as expected.
         """
-        self._pixels, self._first, self.classes = _checked_convention(convention, taken, graph)
-        self._channels, self._rank = _channel_axis(taken, size, graph), len(taken.shape)
-        self._takes_bytes = taken.takes_bytes
+        self._pixels, self._first, self.classes = _checked_convention(convention, graph_input, graph)
+        self._channels, self._rank = _channel_axis(graph_input, size, graph), len(graph_input.shape)
+        self._takes_bytes = graph_input.takes_bytes
         self._run: Run | None = run
         self._graph, self.size, self.batch_size, self.nms = graph, size, batch_size, nms or FINAL
         self.description = description | {"pixels": self._pixels, "first_label": self._first}
@@ -230,7 +230,7 @@ def _with_graph_error(run: Run, graph: Path, engine: str) -> Run:
     return run_graph
 
 
-def _checked_convention(convention: RowsConvention | None, taken: RowsInput, graph: str) -> tuple[str, int, int]:
+def _checked_convention(convention: RowsConvention | None, graph_input: RowsInput, graph: str) -> tuple[str, int, int]:
     """Return pixel format, first label and number of classes.
 
     Raises:
@@ -247,17 +247,17 @@ def _checked_convention(convention: RowsConvention | None, taken: RowsInput, gra
             f"{what}, and does not say how it counts; set network.first_label to the label of the first name in "
             "train.ini: 1 where 0 is the background (torchvision), else 0"
         )
-    if taken.takes_bytes and convention.pixels not in _BYTE_PIXELS:
+    if graph_input.takes_bytes and convention.pixels not in _BYTE_PIXELS:
         raise SettingsError(
             f"{graph}: it takes bytes, network.pixels is {convention.pixels}; expected {' or '.join(_BYTE_PIXELS)}"
         )
     return convention.pixels, convention.first_label, convention.classes
 
 
-def _channel_axis(taken: RowsInput, size: Size, graph: str) -> int:
+def _channel_axis(graph_input: RowsInput, size: Size, graph: str) -> int:
     """Return the axis of a picture's colours, 0 or 2; refuse an input where it is unclear, or of another size."""
-    picture = list(taken.shape[-3:])
-    single = len(taken.shape) == 3 or (len(taken.shape) == 4 and taken.shape[0] in (None, 1))
+    picture = list(graph_input.shape[-3:])
+    single = len(graph_input.shape) == 3 or (len(graph_input.shape) == 4 and graph_input.shape[0] in (None, 1))
     fitting = []
     for axis, wanted in ((0, [_COLOURS, size.height, size.width]), (2, [size.height, size.width, _COLOURS])):
         if picture[axis : axis + 1] == [_COLOURS] and all(
@@ -265,7 +265,7 @@ def _channel_axis(taken: RowsInput, size: Size, graph: str) -> int:
         ):
             fitting.append(axis)
     if not single or len(fitting) != 1:
-        shape = ", ".join("?" if length is None else str(length) for length in taken.shape)
+        shape = ", ".join("?" if length is None else str(length) for length in graph_input.shape)
         raise GraphError(
             f"{graph}: its input is ({shape}); expected one picture of {size.width} x {size.height} pixels, "
             f"(3, {size.height}, {size.width}) or ({size.height}, {size.width}, 3), with or without a 1 before, the 3 "

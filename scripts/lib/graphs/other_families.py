@@ -22,8 +22,8 @@ def torchvision(signature: Signature, hints: NetworkHints) -> Description | None
     # The order of the outputs differs, and their names are numbers unless the exporter was given names.
     roles = [_role(output) for output in signature.outputs]
     first, pictures = roles[: len(_ROLES)], len(roles) // len(_ROLES)
-    taken = shape[0] if len(shape) == 4 else 1
-    if set(first) != _ROLES or roles != first * pictures or taken not in (None, pictures):
+    batch = shape[0] if len(shape) == 4 else 1
+    if set(first) != _ROLES or roles != first * pictures or batch not in (None, pictures):
         return None
     boxes, scores, labels = (first.index(role) for role in ("boxes", "scores", "labels"))
     outputs = OutputNames(boxes=boxes, scores=scores, labels=labels, pictures=pictures)
@@ -77,8 +77,8 @@ def gives_rows(signature: Signature) -> bool:
     if len(shape) == 4:
         return shape[:2] == (1, 1) and shape[3] == _LONG_ROW
     # An output with one number for each class has as many rows as the input has pictures.
-    taken = signature.inputs[0].shape if signature.inputs else None
-    is_counted = "NonMaxSuppression" in signature.operators or (taken is not None and taken[0] is not None)
+    shape_in = signature.inputs[0].shape if signature.inputs else None
+    is_counted = "NonMaxSuppression" in signature.operators or (shape_in is not None and shape_in[0] is not None)
     return len(shape) == 2 and shape[0] is None and is_counted and shape[1] in (_LONG_ROW - 1, _LONG_ROW)
 
 

@@ -1,4 +1,4 @@
-"""Candidates that are picked where the scores are: what is found in them is what is found in all scores."""
+"""Test the selection of the best anchors: the same boxes are found as in all scores."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def session_of(model: bytes) -> onnxruntime.InferenceSession:
 
 
 def appended(opset: int) -> bytes:
-    """Return a graph that hands boxes and scores through, with what picks candidates behind it."""
+    """Return a graph whose outputs are its inputs, with the selection of candidates appended."""
     shapes = {"boxes": [1, ANCHORS, 4], "scores": [1, ANCHORS, CLASSES]}
     graph = helper.make_graph(
         [helper.make_node("Identity", [f"{name}_in"], [name]) for name in shapes],
@@ -68,7 +68,7 @@ def appended(opset: int) -> bytes:
 
 @pytest.mark.parametrize("nms", SUPPRESSIONS, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_boxes_are_found_whatever_the_scores_are(kind: str, nms: Nms) -> None:
+def test_selected_anchors_give_the_same_boxes(kind: str, nms: Nms) -> None:
     session = session_of(write_top_k(K))
     for seed in range(25):
         rng = np.random.default_rng(seed)
@@ -78,20 +78,20 @@ def test_the_same_boxes_are_found_whatever_the_scores_are(kind: str, nms: Nms) -
         boxes = np.concatenate([corners, corners + rng.uniform(5, 40, (ANCHORS, 2))], 1).astype(np.float32)
         found = Candidates(*session.run(list(OUTPUTS), {"boxes": boxes[None], "scores": scores[None]}))
         assert found.boxes.shape == (1, K, 4)
-        picked = found.outputs(threshold)
+        selected = found.outputs(threshold)
         high = (scores >= np.float32(threshold)).any(axis=1).sum()
         if high >= K or not np.isfinite(scores).all():
-            assert picked is None
+            assert selected is None
             continue
-        assert picked is not None
+        assert selected is not None
         expected = select(boxes, scores, threshold, nms)
-        for one, other in zip(select(picked.boxes[0], picked.scores[0], threshold, nms), expected, strict=True):
+        for one, other in zip(select(selected.boxes[0], selected.scores[0], threshold, nms), expected, strict=True):
             np.testing.assert_array_equal(one, other)
-        assert scores.max() < threshold or picked.scores.max() == scores.max()
+        assert scores.max() < threshold or selected.scores.max() == scores.max()
 
 
 @pytest.mark.parametrize("opset", [13, 17, 18, 21])
-def test_behind_a_graph_of_any_version_it_is_the_same(opset: int) -> None:
+def test_the_selection_is_the_same_in_graphs_of_any_opset(opset: int) -> None:
     rng = np.random.default_rng(0)
     scores = scores_of("few", rng, 0.3)[None]
     boxes = rng.uniform(0, 60, (1, ANCHORS, 4)).astype(np.float32)
@@ -101,7 +101,7 @@ def test_behind_a_graph_of_any_version_it_is_the_same(opset: int) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_one_frame_with_too_many_has_the_batch_copied_and_padding_does_not() -> None:
+def test_a_frame_with_too_many_anchors_has_the_batch_copied() -> None:
     rng = np.random.default_rng(0)
     scores = np.stack([scores_of("few", rng, 0.3), scores_of("all", rng, 0.3)])
     boxes = rng.uniform(0, 60, (2, ANCHORS, 4)).astype(np.float32)
@@ -123,25 +123,25 @@ def batch() -> np.ndarray:
 
 
 def best_scores(outputs: Outputs) -> np.ndarray:
-    """Return the scores of each frame's anchors, each its best, highest first."""
+    """Return the highest score of each anchor, by frame, in descending order."""
     return -np.sort(-outputs.scores.max(axis=2), axis=1)
 
 
 def assert_same_found(found: Outputs, expected: Outputs, threshold: float) -> None:
     nms = Nms(0.4, 300)
-    for at in range(len(expected.boxes)):
-        one = select(found.boxes[at], found.scores[at], threshold, nms)
-        other = select(expected.boxes[at], expected.scores[at], threshold, nms)
+    for frame in range(len(expected.boxes)):
+        one = select(found.boxes[frame], found.scores[frame], threshold, nms)
+        other = select(expected.boxes[frame], expected.scores[frame], threshold, nms)
         assert len(other.boxes) > 3
-        for had, wanted in zip(one, other, strict=True):
-            np.testing.assert_array_equal(had, wanted)
+        for actual, wanted in zip(one, other, strict=True):
+            np.testing.assert_array_equal(actual, wanted)
 
 
 def onnxruntime_with(graph: Path, min_score: float | None) -> OnnxRuntimeEngine:
     return OnnxRuntimeEngine(graph, size=SIZE, batch_size=BATCH, threads=1, device=Device(), min_score=min_score)
 
 
-def test_onnxruntime_gives_the_candidates_or_everything(graph: Path) -> None:
+def test_onnxruntime_returns_candidates_or_all_anchors(graph: Path) -> None:
     content = batch()
     with onnxruntime_with(graph, None) as engine:
         expected = engine.infer(content)
@@ -162,7 +162,7 @@ def test_onnxruntime_gives_the_candidates_or_everything(graph: Path) -> None:
         np.testing.assert_array_equal(found.scores, expected.scores)
 
 
-def test_a_graph_of_few_anchors_gives_all(graph: Path) -> None:
+def test_all_anchors_of_a_graph_with_few_are_returned(graph: Path) -> None:
     engine = OnnxRuntimeEngine(graph, size=Size(64, 48), batch_size=1, threads=1, min_score=0.5)
     assert engine.infer(np.zeros((1, 48, 64, 3), np.uint8)).boxes.shape == (1, 12, 4)
 
@@ -173,7 +173,7 @@ def test_on_a_cpu_all_scores_are_searched(graph: Path) -> None:
 
 
 @pytest.mark.parametrize(("opset", "outputs"), [(11, 2), (12, 6), (13, 6)])
-def test_a_graph_of_old_operators_is_prepared_without(graph: Path, tmp_path: Path, opset: int, outputs: int) -> None:
+def test_no_selection_in_a_graph_of_an_old_opset(graph: Path, tmp_path: Path, opset: int, outputs: int) -> None:
     model = onnx.load(graph)
     model.opset_import[0].version = opset
     onnx.save(model, tmp_path / "old.onnx")
@@ -182,7 +182,7 @@ def test_a_graph_of_old_operators_is_prepared_without(graph: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("version", TENSORRT)
-def test_tensorrt_copies_the_candidates_or_everything(
+def test_tensorrt_copies_candidates_or_all_anchors(
     graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     device = install(monkeypatch, version)

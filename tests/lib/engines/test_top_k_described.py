@@ -1,4 +1,4 @@
-"""The best boxes of described networks, picked where the outputs are: what is found is what is found in all of them."""
+"""Test the selection of the best rows of described networks: the same boxes are found as in all rows."""
 
 from dataclasses import replace
 from typing import Any
@@ -32,7 +32,7 @@ YOLO_NMS = Nms(0.7, 300, per_class=True, best_class=True)
 TABLE, APART = OutputNames(table=0, boxes_last=True), OutputNames(boxes=0, scores=1)
 CENTRES, FRACTIONS = BoxFormat("cxcywh"), BoxFormat("cxcywh", "fraction")
 
-# Each with the places of the classes that have a name among a box's numbers, and how many of these there are.
+# Description, columns of the named classes among the scores of a box, and number of these columns.
 NETWORKS: dict[str, tuple[Description, tuple[int, ...], int]] = {
     "ultralytics": (Description("ultralytics", TABLE, boxes=CENTRES, suppression=YOLO_NMS), (0, 1, 2), 3),
     "yolov5": (Description("yolov5", OutputNames(table=0), boxes=CENTRES, scores=Scores(objectness=True),
@@ -55,10 +55,10 @@ KINDS = ("few", "ties", "ties at the threshold", "none", "k less one", "exactly 
 
 
 def outputs_of(name: str, kind: str, rng: np.random.Generator, threshold: float) -> list[np.ndarray]:
-    """Return a network's outputs of two pictures, of which the second has scores of a kind."""
-    description, places, length = NETWORKS[name]
+    """Return a network's outputs for two pictures; the second one has scores of the kind."""
+    description, columns, length = NETWORKS[name]
     function = description.scores.function
-    # Those of a softmax are 1 together.
+    # The sum of a softmax is 1.
     scores = rng.uniform(0, threshold * (0.01 if function == "softmax" else 0.9), (2, BOXES, CLASSES))
     high, classes = rng.permutation(BOXES), rng.integers(0, CLASSES, BOXES)
     count = {"few": 20, "ties": 20, "ties at the threshold": 30, "none": 0, "k less one": K - 1, "exactly k": K,
@@ -74,18 +74,18 @@ def outputs_of(name: str, kind: str, rng: np.random.Generator, threshold: float)
         others_have = np.log((1 - scores.sum(axis=2, keepdims=True)) / others)
         scores = np.log(scores)
     else:
-        # What is no class is high everywhere.
+        # The columns that are no class are high in all boxes.
         others_have = np.full((2, BOXES, 1), 0.99)
         if description.scores.objectness:
-            # Every second box is sure of its class, and no other is sure that there is anything.
-            likely = scores.max(axis=2, keepdims=True)
-            others_have = np.where(np.arange(BOXES)[:, None] % 2, likely, 1.0)
+            # The objectness of every second box is its score, that of the others is 1.
+            objectness = scores.max(axis=2, keepdims=True)
+            others_have = np.where(np.arange(BOXES)[:, None] % 2, objectness, 1.0)
             scores = scores / others_have
         scores = np.log(scores / (1 - scores)) if function == "sigmoid" else scores
     if kind in ("nan", "inf", "-inf"):
         scores[1, high[0], classes[0]] = float(kind)
     numbers = np.repeat(others_have, length, axis=2).astype(np.float32)
-    numbers[..., places] = scores
+    numbers[..., columns] = scores
     boxes = rng.uniform(0.1, 0.9, (2, BOXES, 4)).astype(np.float32)
     if description.boxes.unit == "pixels":
         boxes[..., :2] *= 100
@@ -106,7 +106,7 @@ def top_k_of(name: str, outputs: list[np.ndarray]) -> TopK:
 def run(top_k: TopK, outputs: list[np.ndarray], model: bytes | None = None) -> list[np.ndarray]:
     kinds = [helper.np_dtype_to_tensor_dtype(one.dtype) for one in outputs]
     session = session_of(model or write_top_k(top_k, kinds))
-    return session.run(top_k.names, {str(at): one for at, one in enumerate(outputs)})
+    return session.run(top_k.names, {str(index): one for index, one in enumerate(outputs)})
 
 
 def decoded(name: str, found: RawOutputs) -> Outputs:
@@ -117,15 +117,15 @@ def assert_same(one: Outputs, other: Outputs, threshold: float, nms: Nms) -> int
     count = 0
     for boxes, scores, all_boxes, all_scores in zip(*one, *other, strict=True):
         expected = select(all_boxes, all_scores, threshold, nms)
-        for had, wanted in zip(select(boxes, scores, threshold, nms), expected, strict=True):
-            np.testing.assert_array_equal(had, wanted)
+        for actual, wanted in zip(select(boxes, scores, threshold, nms), expected, strict=True):
+            np.testing.assert_array_equal(actual, wanted)
         count += len(expected.boxes)
     return count
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_same_boxes_are_found_whatever_the_scores_are(name: str, kind: str) -> None:
+def test_selected_rows_give_the_same_boxes(name: str, kind: str) -> None:
     nms = NETWORKS[name][0].suppression
     assert nms is not None
     for seed in range(6):
@@ -135,8 +135,8 @@ def test_the_same_boxes_are_found_whatever_the_scores_are(name: str, kind: str) 
         with np.errstate(invalid="ignore"):
             every = decoded(name, RawOutputs(outputs))
         top_k = top_k_of(name, outputs)
-        given = run(top_k, outputs)
-        found = top_k.rows(given, threshold)
+        selected = run(top_k, outputs)
+        found = top_k.rows(selected, threshold)
         if not np.isfinite(every.scores).all() or ((every.scores >= threshold).any(axis=2).sum(axis=1) >= K).any():
             assert found is None
             continue
@@ -149,15 +149,15 @@ def test_the_same_boxes_are_found_whatever_the_scores_are(name: str, kind: str) 
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_few_boxes_are_always_picked(name: str) -> None:
-    """Columns that are no class, which are high everywhere, do not count."""
+def test_few_boxes_are_always_selected(name: str) -> None:
+    """Columns that are no class have high scores in all boxes, and are ignored."""
     outputs = outputs_of(name, "few", np.random.default_rng(3), 0.3)
     top_k = top_k_of(name, outputs)
     assert top_k.rows(run(top_k, outputs), 0.3) is not None
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64])
-def test_numbers_of_another_type_stay_what_they_are(kind: Any) -> None:
+def test_the_type_of_the_outputs_is_kept(kind: Any) -> None:
     for name in NETWORKS:
         outputs = [one.astype(kind) for one in outputs_of(name, "few", np.random.default_rng(1), 0.3)]
         top_k = top_k_of(name, outputs)
@@ -170,12 +170,15 @@ def test_numbers_of_another_type_stay_what_they_are(kind: Any) -> None:
 
 
 def through(name: str, outputs: list[np.ndarray], opset: int) -> onnx.ModelProto:
-    """Return a graph that hands outputs through, with what picks boxes behind it."""
+    """Return a graph whose outputs are its inputs, with the selection appended."""
     graph = helper.make_graph(
-        [helper.make_node("Identity", [str(at)], [f"read/{at}"]) for at in range(len(outputs))],
+        [helper.make_node("Identity", [str(index)], [f"read/{index}"]) for index in range(len(outputs))],
         "through",
-        [helper.make_tensor_value_info(str(at), TensorProto.FLOAT, one.shape) for at, one in enumerate(outputs)],
-        [helper.make_tensor_value_info(f"read/{at}", TensorProto.FLOAT, one.shape) for at, one in enumerate(outputs)],
+        [helper.make_tensor_value_info(str(index), TensorProto.FLOAT, one.shape) for index, one in enumerate(outputs)],
+        [
+            helper.make_tensor_value_info(f"read/{index}", TensorProto.FLOAT, one.shape)
+            for index, one in enumerate(outputs)
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     append_top_k(model, NETWORKS[name][0])
@@ -184,7 +187,7 @@ def through(name: str, outputs: list[np.ndarray], opset: int) -> onnx.ModelProto
 
 @pytest.mark.parametrize("opset", [13, 17, 18, 21])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_behind_a_graph_of_any_version_it_is_the_same(name: str, opset: int) -> None:
+def test_the_selection_is_the_same_in_graphs_of_any_opset(name: str, opset: int) -> None:
     outputs = outputs_of(name, "few", np.random.default_rng(0), 0.3)
     model = through(name, outputs, opset)
     onnx.checker.check_model(model, full_check=True)
@@ -195,8 +198,8 @@ def test_behind_a_graph_of_any_version_it_is_the_same(name: str, opset: int) -> 
 
 @pytest.mark.parametrize("opset", [12, 13, 18])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_tensorrts_real_builder_builds_it(name: str, opset: int) -> None:
-    """TensorRT for RTX builds without a GPU; behind graphs of an old version nothing is picked."""
+def test_the_real_builder_builds_the_selection(name: str, opset: int) -> None:
+    """TensorRT for RTX builds without a GPU; in graphs of an old opset nothing is selected."""
     import tensorrt_rtx
 
     model = through(name, outputs_of(name, "few", np.random.default_rng(0), 0.3), opset)
@@ -204,7 +207,7 @@ def test_tensorrts_real_builder_builds_it(name: str, opset: int) -> None:
     assert build_plan(tensorrt_rtx, model.SerializeToString(), make_logger(tensorrt_rtx))
 
 
-def test_where_it_does_not_pay_or_does_not_fit_all_is_given() -> None:
+def test_no_selection_if_it_is_not_worthwhile_or_outputs_do_not_fit() -> None:
     yolo, apart = NETWORKS["ultralytics"][0], NETWORKS["detr"][0]
     assert plan_top_k(yolo, [(1, 7, 255)]) is None
     assert plan_top_k(yolo, [(1, 7, 256)]) == TopK(yolo, 64)
@@ -220,22 +223,22 @@ def test_where_it_does_not_pay_or_does_not_fit_all_is_given() -> None:
     assert plan_top_k(each, [(1, 84, 8400)] * 2) is None
 
 
-def test_one_picture_with_too_many_has_all_given() -> None:
+def test_a_picture_with_too_many_boxes_has_all_copied() -> None:
     outputs = outputs_of("ultralytics", "all", np.random.default_rng(0), 0.3)
     top_k = top_k_of("ultralytics", outputs)
-    given = run(top_k, outputs)
-    assert top_k.rows(given, 0.3) is None
-    assert top_k.rows([one[:1] for one in given], 0.3) is not None
+    selected = run(top_k, outputs)
+    assert top_k.rows(selected, 0.3) is None
+    assert top_k.rows([one[:1] for one in selected], 0.3) is not None
 
 
-def test_a_computed_score_next_to_the_threshold_has_all_given() -> None:
-    """On a GPU a sigmoid may round otherwise than numpy's; a score that is only copied does not."""
-    for name, expected in (("rt-detr", None), ("ultralytics", "picked")):
+def test_a_computed_score_near_the_threshold_has_all_copied() -> None:
+    """A sigmoid may be rounded differently on a GPU; scores that are only copied are not rounded."""
+    for name, expected in (("rt-detr", None), ("ultralytics", "selected")):
         outputs = outputs_of(name, "none", np.random.default_rng(0), 0.3)
         top_k = top_k_of(name, outputs)
-        given = run(top_k, outputs)
-        best = float(given[-2][:, -1].max())
-        assert top_k.rows(given, best) is None
+        selected = run(top_k, outputs)
+        best = float(selected[-2][:, -1].max())
+        assert top_k.rows(selected, best) is None
         just_above = float(np.nextafter(np.float32(best), np.float32(1)))
-        assert (top_k.rows(given, just_above) is None) == (expected is None)
-        assert top_k.rows(given, best * 1.001) is not None
+        assert (top_k.rows(selected, just_above) is None) == (expected is None)
+        assert top_k.rows(selected, best * 1.001) is not None
