@@ -66,7 +66,7 @@ test-gpu: setup setup-convert  ## on a machine with an NVIDIA GPU: compare Tenso
 	$(BIN)/python -m pytest tests/gpu
 
 # Installs nothing: the machine may reach no registry. MADE=FOLDER has the sample network as graph.onnx (python -m
-# benchmarks.made_elsewhere FOLDER), DEVICE=cpu and QUICK=1 try it out.
+# benchmarks.convert_sample FOLDER), DEVICE=cpu and QUICK=1 try it out.
 gpu-evidence:  ## on a machine with an NVIDIA GPU: measure everything in eight minutes, and write docs/evidence-gpu.md
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu_evidence $(if $(MADE),--made $(MADE)) $(if $(DEVICE),--device $(DEVICE)) $(if $(QUICK),--quick) $(if $(PAGE),--page $(PAGE))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import ceiling, made_elsewhere
+from benchmarks import ceiling, convert_sample
 from benchmarks.case import resnet50, sample_int8, sample_network
 from benchmarks.ceiling import CeilingExtent
 from benchmarks.clips import repeat_clip, write_clip
@@ -49,15 +49,15 @@ SIZES = {"720p": Size(1280, 720), "1080p": Size(1920, 1080)}
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured.
+    """The amount of work to measure.
 
     Attributes:
-        frames: frames of the 720p clip, for each network.
-        rounds: rounds of each comparison.
-        patience: further rounds of a comparison, at most, to replace disturbed ones.
-        repeats: repetitions of measurements that are not comparisons.
-        turns: repetitions of the six-second clip for the short and for the long clip of `memory`.
-        longer: repetitions of each clip for `plain_loop`, as starting would otherwise be a tenth of the time.
+        frames: number of frames of the 720p clip, by network.
+        rounds: number of rounds of each comparison.
+        patience: largest number of further rounds of a comparison, to replace disturbed ones.
+        repeats: number of repetitions of measurements that are not comparisons.
+        turns: numbers of repetitions of the six-second clip for the short and for the long clip of `memory`.
+        longer: number of repetitions of each clip for `plain_loop`; otherwise a tenth of the time would be starting.
         ceiling: the extent of the section `ceiling`.
         shape: the size of the larger network; None for ResNet-50's.
     """
@@ -96,7 +96,7 @@ QUICK = Extent(
 
 
 class Bench:
-    """Makes the clips and networks, and yields each section's figures by the network's name."""
+    """Creates the clips and networks; each section is a method that yields figures by the name of the network."""
 
     def __init__(self, folder: Path, extent: Extent, onnx: Path | None, peer: str) -> None:
         self._folder, self._extent, self._peer = folder, extent, peer
@@ -108,7 +108,7 @@ class Bench:
         }
 
     def limit(self) -> Iterator[tuple[str, Figures]]:
-        """Yield the step's speed as a share of its engine's."""
+        """Yield the speed of the step as a fraction of the speed of its engine."""
         for case in self._cases:
             yield (
                 case.name,
@@ -161,7 +161,7 @@ class Bench:
             yield case.name, measure_stages(case, self._clips[case.name], self._folder, self._extent.repeats)
 
     def ceiling(self) -> Iterator[tuple[str, Figures]]:
-        """Yield the speed of everything but the engine, with engines that take no processor time."""
+        """Yield the speed of everything except the engine, with engines that take no processor time."""
         folder = self._folder / "ceiling"
         folder.mkdir()
         yield from ceiling.measure_ceiling(folder, self._extent.ceiling)
@@ -172,7 +172,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="what to measure (default: all)")
     parser.add_argument("--quick", action="store_true", help="measure little, as a test; the figures mean nothing")
-    parser.add_argument("--made", type=Path, help="folder with the networks that benchmarks.made_elsewhere wrote")
+    parser.add_argument("--made", type=Path, help="folder with the networks that benchmarks.convert_sample wrote")
     parser.add_argument("--peer", default=PLAIN_LOOP, help="another program, with plain_loop.py's arguments")
     parser.add_argument(
         "--size",
@@ -186,7 +186,7 @@ def main(words: Sequence[str] | None = None) -> None:
         made = args.made
         if made is None and "plain_loop" in (args.sections or SECTIONS):
             made = Path(folder)
-            made_elsewhere.make(made)
+            convert_sample.make(made)
         extent = QUICK if args.quick else FULL
         if args.size:
             sizes = {name: ceiling.SIZES[name] for name in args.size}

@@ -1,4 +1,4 @@
-"""Make the networks to measure, and the arguments to call the workflow's step with them."""
+"""Create the networks to measure, and the arguments of the workflow's step for them."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import yaml
 from benchmarks.clips import SAMPLE
 from benchmarks.network import Shape, write_detr, write_network, write_yolo
 from scripts.lib.boxes import Size
-from scripts.lib.engines import nms_settings
+from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize, Scores
 from scripts.lib.record_files import write_record
 from scripts.lib.suppression import Nms
@@ -29,15 +29,15 @@ class Case:
     """A network.
 
     Attributes:
-        name: its name in the results.
+        name: name of the network in the results.
         graph: the network's file for the workflow.
         onnx: the same network for other programs; None if it was not converted.
-        train_ini: the names of its classes.
-        size: the size of its input.
+        train_ini: the file with the names of the classes.
+        size: the size of the network's input.
         iou: the IoU above which boxes are suppressed.
         precision: the precision that the workflow uses.
-        description: the description of its family; None for a RetinaNet.
-        is_trained: whether its weights are trained, not random.
+        description: the network's description; None for a RetinaNet.
+        is_trained: whether the weights are trained and not random.
     """
 
     name: str
@@ -57,17 +57,17 @@ class Case:
 
 
 def sample_network(onnx: Path | None) -> Case:
-    """Return the network of the demo, a small one."""
+    """Return the small network of the demo."""
     return Case("sample", SAMPLE / "graph.pb", onnx, SAMPLE / "train.ini", Size(640, 480), 0.5, is_trained=True)
 
 
 def sample_int8(onnx: Path) -> Case:
-    """Return the demo's network in int8, from the folder of `onnx`, which other programs run."""
+    """Return the network of the demo in int8, from the folder of `onnx`, the same network for other programs."""
     return replace(sample_network(onnx), name="sample int8", graph=onnx.with_name("graph.xml"), precision="int8")
 
 
 def resnet50(folder: Path, shape: Shape | None = None) -> Case:
-    """Write a network of ResNet-50's size, which has the sample's classes."""
+    """Write a network of the size of ResNet-50, with the classes of the sample."""
     size = Size(640, 384)
     graph = write_network(folder / "resnet50.onnx", size, shape)
     return Case("resnet50", graph, graph, SAMPLE / "train.ini", size, nms_settings.DEFAULT.iou)
@@ -98,7 +98,7 @@ def _of_a_family(
     shape = shape or Shape((2, 2, 2, 2), 32, 128, classes=80)
     graph = write(folder / f"{name}.onnx", Size(side, side), shape)
     train_ini = folder / f"{name}.ini"
-    train_ini.write_text(f"[Data]\nSpecies = {','.join(f'class {at}' for at in range(shape.classes))}\n")
+    train_ini.write_text(f"[Data]\nSpecies = {','.join(f'class {number}' for number in range(shape.classes))}\n")
     return Case(name, graph, graph, train_ini, Size(side, side), 0.7, description=described)
 
 

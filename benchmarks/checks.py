@@ -1,7 +1,7 @@
 """Print the cost of checking for damage during detection: `python -m benchmarks.checks`.
 
-Each round detects in a clip with and without the checks, in turn, and also only reads it with and without them. Without
-checks, packets and frames pass through unchanged. Processor times are compared.
+Each round detects in a clip with and without the checks, and reads it with and without them. Without checks, packets
+and frames are passed on directly. Processor times are compared.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def _without_checks() -> AbstractContextManager[object]:
 
 
 def write_as(folder: Path, name: str, like: Path) -> Path:
-    """Write the clip again with another codec, or in another container."""
+    """Write a clip again with another codec, or in another container."""
     coded = _CLIPS[name]
     if coded is None:
         return like
@@ -66,7 +66,7 @@ def write_as(folder: Path, name: str, like: Path) -> Path:
 
 
 def _compare(folder: Path, clip: Path, rounds: int) -> tuple[list[list[Usage]], int]:
-    """Return each round's usage: detecting with checks, without, reading with checks, without; and the frames."""
+    """Return each round's usage, for detecting and reading, with and without checks; and the number of frames."""
     case, arguments = sample_network(None), {}
     with open_case(case) as engine:
         arguments = job.bind(step.detect, step_arguments(case, clip, folder / "step", cores()))

@@ -1,4 +1,4 @@
-"""Make the media: the sample's pictures, enlarged; clips get grain, so that their files are as large as a camera's."""
+"""Create media from the sample's pictures, enlarged. Clips get grain, so that they are as large as a camera's files."""
 
 import os
 from fractions import Fraction
@@ -15,7 +15,7 @@ from scripts.lib.boxes import Pixels, Size
 SAMPLE = Path(__file__).resolve().parents[1] / "examples" / "aquarium"
 RATE = 25
 GRAIN = 6.0  # grey levels
-# Different clips and pictures; further ones repeat them.
+# Number of different clips and pictures; further ones are links to these.
 DISTINCT_CLIPS, DISTINCT_PICTURES = 10, 150
 _OF_SAMPLE = 150  # frames
 
@@ -46,7 +46,7 @@ def write_clip(path: Path, size: Size, frames: int = 150, seed: int = 0) -> Path
 
 
 def write_coded_clip(path: Path, size: Size, frames: int, encoder: str, options: dict[str, str]) -> Path:
-    """Write a clip as write_clip does, with another encoder, from the frames of a clip that it wrote.
+    """Write the frames of write_clip with another encoder.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""Print the number of holes in videos that are noticed, for each format: `python -m benchmarks.damage`."""
+"""Print how many holes in videos are noticed, for each format: `python -m benchmarks.damage`."""
 
 import argparse
 import logging
@@ -13,7 +13,7 @@ def main() -> None:
     """Print the table of docs/evidence.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--holes", type=int, default=45, help="holes for each format and filling (45)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the holes' places (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the positions of the holes (0)")
     parser.add_argument("formats", nargs="*", metavar="FORMAT", help="only these formats")
     options = parser.parse_args()
     if unknown := set(options.formats) - FORMATS.keys():

@@ -1,4 +1,4 @@
-"""Measure a repeated run on small pictures of a folder: with nothing to do, and with one file changed."""
+"""Measure repeated runs on small pictures in a folder: with nothing to do, and with one file changed."""
 
 import re
 import time
@@ -17,12 +17,12 @@ from tests.workflow import ROOT, command_line, environment
 # Sizes so small that Snakemake and the files cost more than the network.
 PICTURE, INPUT = Size(32, 24), Size(64, 48)
 _DISTINCT, _IN_A_FOLDER = 300, 1000
-# Before the name of each job in Snakemake's log.
+# The line of Snakemake's log with the name of a job.
 _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) ([a-z_0-9]+):$", re.MULTILINE)
 
 
 def measure_folder_again(folder: Path, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the cost of a first run, and of repeated runs; `media.per_job` has its default.
+    """Yield the cost of a first run and of repeated runs, with the default of `media.per_job`.
 
     Args:
         folder: the folder for the pictures and the run.

@@ -39,7 +39,7 @@ _NO_PACE = "none"
 def decode(pictures: Path) -> int:
     """Decode all pictures of a folder; return their number."""
     files = [path for path in sorted(pictures.rglob("*")) if path.is_file()]
-    kept = None  # kept until the next one is decoded, so that memory is not allocated again for each
+    kept = None  # held until the next picture is decoded, so that memory is not allocated again for each picture
     for path in files:
         kept = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     del kept
@@ -47,7 +47,7 @@ def decode(pictures: Path) -> int:
 
 
 def detect(pictures: Path, threads: int, pace: float | None) -> int:
-    """List the pictures and detect in them, in the current folder, as a shared job does; return their number."""
+    """List the pictures and detect in them as a shared job does, in the current folder; return their number."""
     listing = list_folder(pictures, include=[], exclude=[], not_below=[])
     write_listing(LISTING, listing)
     media_ids = [file.media_id for file in listing.files]

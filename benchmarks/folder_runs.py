@@ -1,4 +1,4 @@
-"""Measure runs on files of a folder: planning, one changed file, and the cost of a picture."""
+"""Measure runs on files in a folder: planning, and the cost of a picture."""
 
 import json
 import os
@@ -13,21 +13,21 @@ from benchmarks.folder_process import CLASSES, SIZE
 from benchmarks.measure import cores, measured_process
 from benchmarks.network import anchors
 from scripts.lib.boxes import Size
-from scripts.lib.engines import nms_settings
+from scripts.lib.graphs import nms_settings
 from tests.workflow import ROOT, command_line, environment
 
-# Path of a Python with PyPI's package `megadetector`; without it the comparison is left out.
+# Variable with the path of a Python that has PyPI's package `megadetector`; without it there is no comparison.
 PEER_VARIABLE = "MEGADETECTOR_PYTHON"
 _IN_A_FOLDER = 1000
-# Size of the pictures, a divisor of their number, and pictures per second of the engine. If the engine is the slowest
-# part, there is little to compare: MegaDetector's script waits for it and takes the time of both; a job works meanwhile
-# and takes the engine's time. So small pictures at 50 per second are not measured.
+# Size of the pictures, a divisor of their number, and pictures per second of the engine. Small pictures at 50 per
+# second are not measured: if the engine is the slowest part, a job takes the engine's time, and MegaDetector's script
+# the sum of both.
 SMALL, LARGE = Size(640, 480), Size(1920, 1080)
 _CASES = ((SMALL, 1, "none"), (SMALL, 1, "300"), (LARGE, 10, "50"))
 
 
 def measure_folder_planning(folder: Path, counts: Mapping[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the cost of a dry run for each number of empty files, by name; the files are new to the run."""
+    """Yield the cost of a dry run for each number of empty files, by name; all files are new to the run."""
     for name, count in counts.items():
         survey, run = folder / f"survey-{name}", folder / f"plan-folder-{name}"
         for number in range(count):
@@ -46,12 +46,12 @@ def measure_folder_planning(folder: Path, counts: Mapping[str, int]) -> Iterator
 
 
 def measure_folder_pictures(folder: Path, count: int, rounds: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the cost of a picture in shared jobs in addition to decoding, and the cost of MegaDetector's script.
+    """Yield the cost of a picture in shared jobs, without decoding, and compare it with MegaDetector's script.
 
     Args:
         folder: the folder for pictures and runs.
-        count: the number of small pictures; there are fewer large ones.
-        rounds: rounds of each way; the least processor time counts, as other programs only add to it.
+        count: number of small pictures; there are fewer large ones.
+        rounds: number of rounds. The smallest processor time counts, since other programs can only increase it.
     """
     peer = os.environ.get(PEER_VARIABLE)
     for size, share, pace in _CASES:

@@ -1,4 +1,4 @@
-"""Compare a network's results on a GPU with those on the CPU, and with its own, for `make gpu-evidence`."""
+"""Compare a network's results on a GPU with those on the CPU, and selected boxes with all, for `make gpu-evidence`."""
 
 import time
 from collections.abc import Sequence
@@ -14,34 +14,33 @@ from benchmarks.measure import cores, measured
 from scripts.lib.boxes import Floats, Pixels
 from scripts.lib.engines.background import BackgroundEngine
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.engines.described import open_described
-from scripts.lib.engines.described_cuda import CudaRunner
-from scripts.lib.engines.devices import Device
-from scripts.lib.engines.feeding import Input, numbers
-from scripts.lib.engines.gpu_feeding import GpuFeeding
-from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
+from scripts.lib.engines.described.engine import open_described
+from scripts.lib.engines.onnxruntime.described_cuda import CudaRunner
+from scripts.lib.engines.onnxruntime.devices import Device
+from scripts.lib.engines.onnxruntime.engine import OnnxRuntimeEngine
+from scripts.lib.engines.onnxruntime.gpu_feeding import GpuFeeding
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.engines.table import open_engine
+from scripts.lib.graphs.feeding import Input, numbers
 from scripts.lib.suppression import select
 
-# Differences due to another order of summation: median and largest of boxes in pixels, and largest of scores; see
-# tests/gpu. They are compared for boxes above the threshold in the sample network, whose weights are trained; in
-# networks with random weights, for the boxes with the highest scores.
+# Largest allowed differences, due to another order of summation: median and maximum for boxes in pixels, and maximum
+# for scores; see tests/gpu. The boxes with the highest scores are compared.
 _MEDIAN, _MOST, _SCORE = 0.002, 0.02, 0.0005
 _COMPARED = 1000
 
 
-def opened(case: Case, device: str, folder: Path, least_score: float | None = None) -> Engine:
-    """Open a network as on a GPU; with the provider forced off, what computes there computes on the CPU.
+def opened(case: Case, device: str, folder: Path, min_score: float | None = None) -> Engine:
+    """Open a network as on a GPU, or with the same graphs on the CPU.
 
     Args:
         case: the network.
-        device: `cuda`; or `cpu`, to try it out.
-        folder: for what an engine builds.
-        least_score: see EngineRequest.
+        device: `cuda`, or `cpu` to try the command out.
+        folder: the folder of the engine files.
+        min_score: see EngineRequest.
     """
     words: dict[str, Any] = {
-        "size": case.size, "batch_size": BATCH_SIZE, "threads": cores(), "least_score": least_score,
+        "size": case.size, "batch_size": BATCH_SIZE, "threads": cores(), "min_score": min_score,
     }  # fmt: skip
     graph, described = case.onnx or case.graph, case.description
     if device == "cuda":
@@ -81,19 +80,19 @@ def compared_with_cpu(case: Case, engine: Engine, batches: Sequence[Pixels]) -> 
     )
 
 
-def compared_with_all(engine: Engine, picking: Engine, batches: Sequence[Pixels], threshold: float) -> str:
-    """Compare the boxes found in picked candidates with those found in all scores, and the pace of both."""
-    if "candidates" not in picking.description:
-        return "not measured: none are picked here"
+def compared_with_all(engine: Engine, top_k: Engine, batches: Sequence[Pixels], threshold: float) -> str:
+    """Compare the boxes found in selected candidates with those found in all scores, and the speed of both."""
+    if "candidates" not in top_k.description:
+        return "not measured: none are selected here"
     copied, found, every = 0, [], []
     for batch in batches:
-        outputs = picking.infer(batch)
+        outputs = top_k.infer(batch)
         copied += outputs.boxes.nbytes + outputs.scores.nbytes
-        found.append(_best_scores(outputs, picking, threshold))
+        found.append(_best_scores(outputs, top_k, threshold))
         every.append(_best_scores(engine.infer(batch), engine, threshold))
-    seconds = [measured(partial(bare, each, list(batches))).wall for each in (engine, picking)]
+    seconds = [measured(partial(bare, each, list(batches))).wall for each in (engine, top_k)]
     one, its = np.concatenate(found), np.concatenate(every)
-    # Another session may sum in another order, so a score at the threshold may be there in one alone.
+    # The sessions may sum in different orders, so a score near the threshold may reach it in only one of them.
     same = f"scores at most {np.abs(one - its).max(initial=0):.6f} apart" if len(one) == len(its) else "NOT as many"
     frames = len(batches) * BATCH_SIZE
     return (
@@ -103,15 +102,15 @@ def compared_with_all(engine: Engine, picking: Engine, batches: Sequence[Pixels]
 
 
 def score_of_rank(engine: Engine, batch: Pixels, rank: int | None) -> float:
-    """Return the score of the box at a rank in a frame; None for half of the boxes, which are more than are picked."""
+    """Return the score of the box at a rank in a frame; None for the middle rank, beyond the selected boxes."""
     ranked = -np.sort(-engine.infer(batch).scores.max(axis=2), axis=1)
     return float(ranked[:, ranked.shape[1] // 2 if rank is None else rank].min())
 
 
-def compared_in_full(engine: Engine, picking: Engine, batch: Pixels, threshold: float) -> str:
-    """Compare the boxes if more of them reach the threshold than are picked, so that all are copied back."""
+def compared_in_full(engine: Engine, top_k: Engine, batch: Pixels, threshold: float) -> str:
+    """Compare the boxes if more reach the threshold than are selected, so that all are copied."""
     every = Outputs(*map(np.copy, engine.infer(batch)))
-    outputs = picking.infer(batch)
+    outputs = top_k.infer(batch)
     one, its = (_best_scores(each, engine, threshold) for each in (outputs, every))
     same = len(one) == len(its) and bool(np.abs(one - its).max(initial=0) <= _SCORE)
     return (
@@ -120,8 +119,8 @@ def compared_in_full(engine: Engine, picking: Engine, batch: Pixels, threshold: 
     )
 
 
-def paces_of_feeding(case: Case, device: str, batch: Pixels, rounds: int) -> str:
-    """Compare preparing a network's input on the host and on the GPU, from pinned and from other memory."""
+def compared_feeding(case: Case, device: str, batch: Pixels, rounds: int) -> str:
+    """Compare the conversion of frames to a network's input on host and GPU, with pinned and other memory."""
     if case.description is None:
         return "not measured: it has no description"
     pixels = case.description.pixels
@@ -129,10 +128,10 @@ def paces_of_feeding(case: Case, device: str, batch: Pixels, rounds: int) -> str
     seconds = []
     with GpuFeeding(pixels, taken, case.size, Device(device)) as feeding:
         for pinned in (False, True):
-            feeding.feed(batch, comes_again=pinned)
+            feeding.feed(batch, is_reused=pinned)
             start = time.monotonic()
             for _ in range(rounds):
-                feeding.feed(batch, comes_again=pinned)
+                feeding.feed(batch, is_reused=pinned)
             seconds.append(time.monotonic() - start)
     start = time.monotonic()
     numbers(batch, pixels, taken)
@@ -142,6 +141,6 @@ def paces_of_feeding(case: Case, device: str, batch: Pixels, rounds: int) -> str
 
 
 def _best_scores(outputs: Outputs, engine: Engine, threshold: float) -> Floats:
-    """Return the scores of the boxes found, frame by frame, highest first."""
+    """Return the highest score of each box that is found, frame by frame, in descending order."""
     found = [select(boxes, scores, threshold, engine.nms) for boxes, scores in zip(*outputs, strict=True)]
     return np.concatenate([-np.sort(-each.scores.max(axis=1, initial=-np.inf)) for each in found])

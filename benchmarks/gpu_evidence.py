@@ -1,8 +1,8 @@
-"""Measure all that needs a machine with an NVIDIA GPU, in eight minutes: `make gpu-evidence`.
+"""Measure everything that needs a machine with an NVIDIA GPU, in eight minutes: `make gpu-evidence`.
 
-Needs no network access, and the packages av, numpy, onnx, onnxruntime-gpu, opencv-python-headless, PyYAML and
-simplejpeg. Writes a page with the figures, the GPU's name, its driver and the date after each figure, so that a run
-that is stopped leaves what it has measured. The page also lists what there was no time for.
+It needs the packages av, numpy, onnx, onnxruntime-gpu, opencv-python-headless, PyYAML and simplejpeg, and no network
+access. The page with the figures, the GPU's name, its driver and the date is written after each figure, so that a run
+that is stopped leaves its results. The page also lists figures for which there was no time.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from benchmarks.case import BATCH_SIZE, THRESHOLD, Case, detr, resnet50, sample_
 from benchmarks.ceiling import CODECS, CeilingExtent, measure_ceiling
 from benchmarks.clips import repeat_clip, write_clip, write_coded_clip
 from benchmarks.gpu_compare import (
+    compared_feeding,
     compared_in_full,
     compared_with_all,
     compared_with_cpu,
     opened,
-    paces_of_feeding,
     score_of_rank,
 )
 from benchmarks.inside import bare, fitted
@@ -49,10 +49,10 @@ from tests.workflow import ROOT
 PAGE = ROOT / "docs" / "evidence-gpu.md"
 SECONDS = 480.0
 _CORES = (1, 2, 4, 8, 16)
-_FOUND = 20  # boxes that score enough in a frame, with random weights
+_FOUND = 20  # boxes that reach the threshold in a frame, with random weights
 _TINY = Shape((1, 1, 1, 1), 8, 16)
 
-Line = tuple[str, str, str]  # what, with what, figures
+Line = tuple[str, str, str]  # what is measured, with which network or clip, figures
 
 
 class Evidence:
@@ -63,14 +63,14 @@ class Evidence:
     """
 
     def __init__(self, folder: Path, device: str, cases: Sequence[Case], *, quick: bool, ends: float) -> None:
-        """Prepare.
+        """Store the arguments.
 
         Args:
             folder: the folder for clips and results.
-            device: `cuda`; or `cpu`, to try the command out.
+            device: `cuda`, or `cpu` to try the command out.
             cases: the networks.
             quick: measure little, as a test; the figures mean nothing.
-            ends: the time, on the monotonic clock, after which no measurement starts.
+            ends: time of the monotonic clock after which no measurement starts.
         """
         self._folder, self._device, self._cases, self._quick, self._ends = folder, device, cases, quick, ends
         self.failed = 0
@@ -90,12 +90,12 @@ class Evidence:
                 for count in [*counts, cores()]:
                     what = f"the step against its bare engine, {count} of {cores()} cores"
                     yield self._line(what, case.name, partial(self._speed, case, engine, clip, repeated, count))
-        # Last, as a decoder that hangs or crashes would prevent later figures.
+        # Last, since a decoder that hangs or crashes would prevent later figures.
         yield from self._ceiling()
         yield from self._nvdec(size)
 
     def _line(self, what: str, where: str, measure: Callable[[], str]) -> Line:
-        """Return a line of the page; a failure is written into it and does not stop the others."""
+        """Return a line of the page; a failure is written into the line, and further lines are measured."""
         if time.monotonic() > self._ends:
             return what, where, "no time left"
         try:
@@ -110,7 +110,7 @@ class Evidence:
             )
 
     def _nvdec(self, size: Size) -> Iterator[Line]:
-        """Compare NVDEC's frames with the CPU's, sound and damaged, and the pace of both."""
+        """Compare NVDEC's frames of intact and damaged clips with the CPU's, and the speed of both."""
         what = "NVDEC's frames against the CPU's"
         try:
             library = load_nvdec("nvdec" if self._device == "cuda" else "cpu", os.environ)
@@ -130,28 +130,28 @@ class Evidence:
             yield self._line(what, damaged, partial(nvdec.compared_with_cpu, clip, library))
 
     def _compared(self, case: Case, engine: Engine, batches: list[Pixels]) -> Iterator[Line]:
-        """Yield a network's results on the GPU against the CPU's, and the picked candidates against all."""
+        """Compare a network's results on the GPU with the CPU's, and selected candidates with all anchors."""
         few = batches[: 2 if self._quick else 10]
         many = batches[: 2 if self._quick else 40]
 
-        def picked() -> str:
+        def selected() -> str:
             threshold = THRESHOLD if case.is_trained else score_of_rank(engine, few[0], _FOUND)
-            with opened(case, self._device, self._folder, threshold) as picking:
-                return compared_with_all(engine, picking, many, threshold)
+            with opened(case, self._device, self._folder, threshold) as top_k:
+                return compared_with_all(engine, top_k, many, threshold)
 
         def in_full() -> str:
             threshold = score_of_rank(engine, few[0], None)
-            with opened(case, self._device, self._folder, threshold) as picking:
-                return compared_in_full(engine, picking, few[0], threshold)
+            with opened(case, self._device, self._folder, threshold) as top_k:
+                return compared_in_full(engine, top_k, few[0], threshold)
 
         rounds = 2 if self._quick else 50
         figures: dict[str, Callable[[], str]] = {
             f"{self._device} against the CPU": lambda: compared_with_cpu(case, engine, few),
-            "candidates picked on the GPU against all scores": picked,
+            "candidates picked on the GPU against all scores": selected,
             "more candidates than are picked against all scores": in_full,
         }
         if case.description is not None:
-            figures["from bytes to numbers"] = lambda: paces_of_feeding(case, self._device, few[0], rounds)
+            figures["from bytes to numbers"] = lambda: compared_feeding(case, self._device, few[0], rounds)
         for what, measure in figures.items():
             yield self._line(what, case.name, measure)
 
@@ -173,13 +173,13 @@ class Evidence:
             found = in_turns(actions, 1 if self._quick else 2, 0)
         finally:
             _allow(allowed)
-        given = _frames_used(self._folder / "step")
-        paces = [(given / whole.wall, frames / engine_alone.wall) for whole, engine_alone in found]
+        used = _frames_used(self._folder / "step")
+        paces = [(used / whole.wall, frames / engine_alone.wall) for whole, engine_alone in found]
         ratio = spread([whole / alone for whole, alone in paces])["median"]
         return f"{paces[0][0]:.0f} of {paces[0][1]:.0f} frames/s, ratio {ratio:.2f}"
 
     def _ceiling(self) -> Iterator[Line]:
-        """Yield the figures of `ceiling` on all cores, one clip after another."""
+        """Yield the figures of `ceiling` on all cores for each clip."""
         sizes = {"720p": Size(160, 90)} if self._quick else {"720p": Size(1280, 720), "1080p": Size(1920, 1080)}
         for name, size in sizes.items():
             for codec in ["h264"] if self._quick else CODECS:
@@ -198,7 +198,7 @@ def _ceiling_of(folder: Path, extent: CeilingExtent) -> str:
 def _allow(some: Iterable[int]) -> None:
     """Restrict all threads of this process, and those that they start, to some cores."""
     for thread in Path("/proc/self/task").iterdir():
-        with suppress(ProcessLookupError):  # it has just ended
+        with suppress(ProcessLookupError):  # the thread has ended
             os.sched_setaffinity(int(thread.name), some)
 
 
@@ -215,17 +215,17 @@ def _frames_used(folder: Path) -> int:
 
 
 def card() -> str:
-    """Return the GPU's name, driver and compute capability, from the driver."""
-    asked = ["nvidia-smi", "--query-gpu=name,driver_version,compute_cap", "--format=csv,noheader"]
+    """Return the GPU's name, driver and compute capability, from nvidia-smi."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version,compute_cap", "--format=csv,noheader"]
     try:
-        done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     except (OSError, subprocess.SubprocessError) as error:
         return f"none (nvidia-smi: {error})"
     return done.stdout.strip()
 
 
 def head(device: str) -> str:
-    """Return the page's beginning."""
+    """Return the beginning of the page."""
     import onnxruntime  # type: ignore[import-untyped]
 
     forced = "" if device == "cuda" else " **The provider was forced off: these figures say nothing of a GPU.**"
@@ -259,7 +259,7 @@ def main(words: Sequence[str] | None = None) -> None:
         ]
         if args.made:
             cases.insert(0, sample_network(args.made / "graph.onnx"))
-        # The last measurement takes a minute at most.
+        # The last measurement takes at most a minute.
         ends = begun + args.seconds - min(75.0, args.seconds / 4)
         evidence = Evidence(folder, args.device, cases, quick=args.quick, ends=ends)
         for what, where, figures in evidence.lines():
@@ -268,7 +268,7 @@ def main(words: Sequence[str] | None = None) -> None:
             write_bytes(args.page, text.encode())
     write_bytes(args.page, f"{text}\nIt took {time.monotonic() - begun:.0f} s.\n".encode())
     if evidence.failed:
-        sys.exit(f"{evidence.failed} of these failed; why is above, and in {args.page}")
+        sys.exit(f"{evidence.failed} of these failed; the errors are above, and in {args.page}")
 
 
 if __name__ == "__main__":

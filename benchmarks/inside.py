@@ -1,4 +1,4 @@
-"""Measure within one process: the step's speed against its engine's, and the time of its stages."""
+"""Measure within one process: the speed of the step relative to its engine, and the time of its stages."""
 
 import time
 from collections import defaultdict
@@ -25,9 +25,9 @@ from scripts.lib.workflow import job
 
 
 def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: int) -> dict[str, Any]:
-    """Compare the step with its own engine in a plain loop on frames that are already in memory.
+    """Compare the step with its engine in a plain loop on frames in memory.
 
-    The engine is open in both; the section `start` measures the time to open it.
+    The engine is opened before both; the section `start` measures the time to open it.
     """
     with open_case(case) as engine:
         batches, frames = fitted([clip], "video", case.size)
@@ -55,7 +55,7 @@ def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: i
 
 
 def measure_stages(case: Case, clip: Path, folder: Path, rounds: int) -> dict[str, Any]:
-    """Return the processor time of a frame in each stage of the step, in ms, each stage measured alone."""
+    """Return the processor time of a frame in each stage of the step, in ms; the stages are measured separately."""
     cv2.setNumThreads(1)  # as in the step
     found = defaultdict(list)
     with open_case(case) as engine:
@@ -117,9 +117,9 @@ def fitted(files: Sequence[Path], kind: Kind, size: Size) -> tuple[list[Pixels],
 
 
 def bare(engine: Engine, batches: list[Pixels]) -> None:
-    """Run batches through an engine, as many at once as it accepts."""
-    for at, batch in enumerate(batches):
-        if at >= engine.depth:
+    """Run batches through an engine, as many at the same time as it accepts."""
+    for index, batch in enumerate(batches):
+        if index >= engine.depth:
             engine.finish()
         engine.start(batch)
     for _ in range(min(engine.depth, len(batches))):

@@ -1,4 +1,4 @@
-"""Stand in for Tator's client with a project of very many media; responses are generated on request."""
+"""A stand-in for Tator's client with a project of very many media, whose responses are generated on request."""
 
 import json
 from array import array
@@ -34,7 +34,7 @@ class ManyMedia:
     """The calls that the steps make.
 
     Attributes:
-        count: the number of media; their ids are from 1, their names those of `make_run`.
+        count: number of media; their ids begin with 1, their names are those of `name_of`.
     """
 
     def __init__(self, count: int) -> None:

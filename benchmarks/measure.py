@@ -1,4 +1,4 @@
-"""Measure on a machine with other load: in turns, recording the load of other programs."""
+"""Measure on a machine with other load: actions take turns, and the load of other programs is recorded."""
 
 import math
 import os
@@ -21,8 +21,8 @@ class Usage:
 
     Attributes:
         wall: elapsed seconds.
-        cpu: seconds of processor time, on all cores.
-        others: cores that other programs used on average.
+        cpu: seconds of processor time on all cores.
+        others: average number of cores used by other programs.
         pss: peak memory of a process and its descendants in bytes, with shared pages counted once; 0 if not measured.
         output: the process's output.
     """
@@ -54,35 +54,35 @@ def measured_process(
         watch_memory: also measure its memory, which takes some processor time.
 
     Raises:
-        RuntimeError: it failed; with the end of its output.
+        RuntimeError: the process failed; the message has the end of its errors.
     """
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         busy, wall = _busy(), time.monotonic()
         process = subprocess.Popen(
-            command, cwd=directory, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=said
+            command, cwd=directory, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=errors
         )
         pss = _watch(process.pid) if watch_memory else 0
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall, cpu = time.monotonic() - wall, used.ru_utime + used.ru_stime
         others = (_busy() - busy - cpu) / wall
-        for stream in (output, said):
+        for stream in (output, errors):
             stream.seek(0)
         if process.returncode:
-            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {said.read().decode()[-3000:]}")
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {errors.read().decode()[-3000:]}")
         return Usage(wall, cpu, others, pss, output.read().decode())
 
 
 def in_turns(
     actions: Sequence[Callable[[], Usage]], rounds: int, patience: int, seconds: float = math.inf
 ) -> list[list[Usage]]:
-    """Measure the actions in turn, every second round backwards; return the quietest rounds, in order of time.
+    """Measure actions in turn, in reverse order every second round; return the least disturbed rounds in time order.
 
     Args:
         actions: the actions to compare.
-        rounds: the number of rounds to return.
-        patience: further rounds to run, at most, to replace disturbed ones.
-        seconds: time after which disturbed rounds are not replaced any more.
+        rounds: number of rounds to return.
+        patience: largest number of further rounds, to replace disturbed ones.
+        seconds: time after which disturbed rounds are no longer replaced.
     """
     ends = time.monotonic() + seconds
     done: list[list[Usage]] = []
@@ -92,8 +92,8 @@ def in_turns(
         order = actions if len(done) % 2 == 0 else actions[::-1]
         usages = [action() for action in order]
         done.append(usages if order is actions else usages[::-1])
-    calmest = sorted(range(len(done)), key=lambda at: max(usage.others for usage in done[at]))[:rounds]
-    return [done[at] for at in sorted(calmest)]
+    calmest = sorted(range(len(done)), key=lambda index: max(usage.others for usage in done[index]))[:rounds]
+    return [done[index] for index in sorted(calmest)]
 
 
 def quiet(usages: Sequence[Usage]) -> bool:
@@ -102,12 +102,12 @@ def quiet(usages: Sequence[Usage]) -> bool:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Return the least, the median and the greatest."""
+    """Return minimum, median and maximum of some values."""
     return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
 def cores() -> int:
-    """Return how many processor cores this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
@@ -136,7 +136,7 @@ def _tree(pid: int) -> list[int]:
             try:
                 found += map(int, children.read_text(encoding="ascii").split())
             except (FileNotFoundError, ProcessLookupError):
-                continue  # a thread that has just ended
+                continue  # the thread has ended
     return found
 
 

@@ -1,4 +1,4 @@
-"""Run MegaDetector's batch script with an engine of a set pace.
+"""Run MegaDetector's batch script with a detector of fixed speed.
 
     megadetector_process.py PICTURES OUT WORKERS PACE WIDTH HEIGHT ANCHORS CLASSES THRESHOLD IOU
 
@@ -31,14 +31,14 @@ class PacedDetector:
     def __init__(  # noqa: PLR0917
         self, pace: float | None, size: tuple[int, int], anchors: int, classes: int, threshold: float, iou: float
     ) -> None:
-        """Prepare.
+        """Create the boxes, with random positions.
 
         Args:
             pace: pictures per second; None for no cost.
             size: width and height of the network's input.
-            anchors: the number of boxes before suppression.
-            classes: the number of classes.
-            threshold: the least score of a box.
+            anchors: number of boxes before suppression.
+            classes: number of classes.
+            threshold: minimum score of a box.
             iou: the IoU above which boxes are suppressed.
         """
         self._seconds = 0.0 if pace is None else 1 / pace
@@ -53,14 +53,14 @@ class PacedDetector:
         """Return a picture's boxes."""
         begun = time.monotonic()
         self._scaled(np.asarray(image))
-        time.sleep(self._seconds)  # like its detectors, which wait while the network runs
+        time.sleep(self._seconds)  # MegaDetector's detectors wait in the same way while the network runs
         detections = self._suppressed()
         if not detections or time.monotonic() < begun + self._seconds:
             raise RuntimeError("the detector found nothing, or took less than the network would")
         return {"file": image_id, "detections": detections, "max_detection_conf": _SCORE}
 
     def _scaled(self, picture: Any) -> Any:
-        """Return a picture in the network's size, with grey edges, colours first."""
+        """Return a picture scaled to the network's size, with grey padding and the colours first."""
         width, height = self._size
         scale = min(width / picture.shape[1], height / picture.shape[0])
         inner = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
@@ -77,9 +77,9 @@ class PacedDetector:
         for label in np.unique(labels):
             of_class = rows[labels == label]
             boxes, scores = self._boxes[of_class], self._scores[of_class, label]
-            for at in cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), self._threshold, self._iou):
-                box = (boxes[at] / (*self._size, *self._size)).round(4).tolist()
-                found.append({"category": str(label + 1), "conf": round(float(scores[at]), 3), "bbox": box})
+            for index in cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), self._threshold, self._iou):
+                box = (boxes[index] / (*self._size, *self._size)).round(4).tolist()
+                found.append({"category": str(label + 1), "conf": round(float(scores[index]), 3), "bbox": box})
         return found
 
 
@@ -88,7 +88,7 @@ def main(pictures: str, out: str, workers: str, pace: str, *network: str) -> Non
     width, height, anchors, classes, threshold, iou = network
     shape = (int(width), int(height)), int(anchors), int(classes), float(threshold), float(iou)
     cv2.setNumThreads(1)
-    said, sys.stdout = sys.stdout, sys.stderr
+    output, sys.stdout = sys.stdout, sys.stderr  # the script prints to stdout too
     files = [str(path) for path in sorted(Path(pictures).rglob("*")) if path.is_file()]
     batch.load_detector = lambda *_, **__: PacedDetector(None if pace == "none" else float(pace), *shape)
     batch.is_gpu_available = lambda *_, **__: False  # otherwise it needs PyTorch
@@ -112,7 +112,7 @@ def main(pictures: str, out: str, workers: str, pace: str, *network: str) -> Non
     )
     if any(one.get("failure") for one in results):
         raise RuntimeError("a picture failed")
-    said.write(json.dumps({"wall": wall, "cpu": cpu, "pictures": len(results)}))
+    output.write(json.dumps({"wall": wall, "cpu": cpu, "pictures": len(results)}))
 
 
 if __name__ == "__main__":

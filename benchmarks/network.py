@@ -1,8 +1,8 @@
-"""Write networks with seeded random weights as ONNX: a RetinaNet of ResNet-50's size, and others by their outputs.
+"""Write networks with seeded random weights as ONNX: a RetinaNet with ResNet-50, and outputs like YOLO's and DETR's.
 
 The RetinaNet is cut before its suppression; its layers are those of keras-retinanet's ResNet-50 with batch
-normalisation folded in. The boxes mean nothing, but the weights are scaled so that few boxes have a high score, as in a
-trained network.
+normalization folded in. The boxes are meaningless, but the weights are scaled so that few boxes have a high score, as
+in a trained network.
 """
 
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ class Shape:
     """The size of a network.
 
     Attributes:
-        blocks: bottlenecks of each of the four stages.
-        width: channels of the first convolution.
-        channels: channels of the pyramid and the heads.
-        classes: the number of classes.
-        score_bias: before the sigmoid; an anchor's usual score in a trained network is about 0.01.
+        blocks: number of bottlenecks of each of the four stages.
+        width: number of channels of the first convolution.
+        channels: number of channels of the pyramid and the heads.
+        classes: number of classes.
+        score_bias: bias of the scores before the sigmoid; most anchors of a trained network score about 0.01.
     """
 
     blocks: Sequence[int] = (3, 4, 6, 3)
@@ -44,7 +44,7 @@ class Shape:
 
 
 class _Graph:
-    """Collects nodes and weights; each method adds one layer and returns its output's name."""
+    """Collects nodes and weights; each method adds some and returns the name of the output."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
@@ -64,25 +64,25 @@ class _Graph:
         return name
 
     def kernel(self, inputs: int, outputs: int, side: int, gain: float = 1.0, bias: float = 0.0) -> tuple[str, str]:
-        """Add a convolution's weights, which keep the variance of rectified inputs when the gain is 1."""
+        """Add the weights of a convolution, which keeps the variance of rectified inputs if the gain is 1."""
         values = self._rng.standard_normal((outputs, inputs, side, side), np.float32)
         values *= gain * np.sqrt(2 / (inputs * side * side))
         return self.constant(values.astype(np.float32)), self.constant(np.full(outputs, bias, np.float32))
 
     def convolve(self, source: str, kernel: tuple[str, str], side: int, stride: int = 1, *, relu: bool = False) -> str:
-        """Add a convolution that pads by half its side."""
+        """Add a convolution with a padding of half its side."""
         pads = [side // 2] * 4
         made = self.add("Conv", source, *kernel, kernel_shape=[side, side], strides=[stride, stride], pads=pads)
         return self.add("Relu", made) if relu else made
 
 
 def write_network(path: Path, size: Size, shape: Shape | None = None, seed: int = 0) -> Path:
-    """Write a network for pictures of one size, any number at once.
+    """Write a RetinaNet for pictures of a fixed size, in batches of any number.
 
     Args:
         path: the `.onnx` file.
-        size: the size of its input; each side a multiple of the coarsest stride, 128.
-        shape: the size of its layers; None for ResNet-50's.
+        size: the size of the input; both sides must be multiples of the largest stride, 128.
+        shape: the size of the layers; None for that of ResNet-50.
         seed: the seed of the weights.
     """
     shape = shape or Shape()
@@ -114,8 +114,8 @@ def write_yolo(path: Path, size: Size, shape: Shape) -> Path:
 
     Args:
         path: the `.onnx` file.
-        size: the size of its input; each side a multiple of 32.
-        shape: how large it is.
+        size: the size of the input; both sides must be multiples of 32.
+        shape: the size of the layers.
     """
     graph = _Graph(0)
     columns = 4 + shape.classes
@@ -142,9 +142,9 @@ def write_detr(path: Path, size: Size, shape: Shape, queries: int = 300) -> Path
 
     Args:
         path: the `.onnx` file.
-        size: the size of its input; each side a multiple of 32.
-        shape: how large it is.
-        queries: the number of its boxes.
+        size: the size of the input; both sides must be multiples of 32.
+        shape: the size of the layers.
+        queries: number of boxes.
     """
     graph = _Graph(0)
     last, channels = _backbone(graph, _as_bytes(graph, "images"), shape)[-1]
@@ -153,8 +153,8 @@ def write_detr(path: Path, size: Size, shape: Shape, queries: int = 300) -> Path
     kernel = graph.kernel(channels, columns, 1, gain=0.25, bias=shape.score_bias)
     made = graph.add("Reshape", graph.convolve(last, kernel, 1), graph.constant(np.array([0, columns, cells])))
     # Each query has its own weights for the cells.
-    looks = np.random.default_rng(1).standard_normal((cells, queries)).astype(np.float32) / np.float32(cells**0.5)
-    found = graph.add("Transpose", graph.add("MatMul", made, graph.constant(looks)), perm=[0, 2, 1])
+    attention = np.random.default_rng(1).standard_normal((cells, queries)).astype(np.float32) / np.float32(cells**0.5)
+    found = graph.add("Transpose", graph.add("MatMul", made, graph.constant(attention)), perm=[0, 2, 1])
     parts = graph.constant(np.array([4, shape.classes]))
     graph.nodes.append(helper.make_node("Split", [found, parts], ["offsets", "logits"], axis=2))
     graph.add("Sigmoid", "offsets", to="pred_boxes")
@@ -162,7 +162,7 @@ def write_detr(path: Path, size: Size, shape: Shape, queries: int = 300) -> Path
 
 
 def _as_bytes(graph: _Graph, name: str) -> str:
-    """Add the conversion of pixels from 0 to 1 to the backbone's input."""
+    """Add the conversion of pixels from 0 to 1 to the range of bytes, which the backbone takes."""
     return graph.add("Mul", name, graph.constant(np.array(255, np.float32)))
 
 
@@ -179,7 +179,7 @@ def _save(path: Path, graph: _Graph, size: Size, outputs: dict[str, list[Any]]) 
 
 
 def anchors(size: Size) -> npt.NDArray[np.float32]:
-    """Return anchors (A, 4) x1, y1, x2, y2: nine for each cell, by level and row."""
+    """Return anchors (A, 4) x1, y1, x2, y2: nine for each cell, in the order of levels and rows."""
     levels = []
     for stride in STRIDES:
         sides = stride * _ANCHOR_SIDE * np.array(SCALES)
@@ -194,7 +194,7 @@ def anchors(size: Size) -> npt.NDArray[np.float32]:
 
 
 def _backbone(graph: _Graph, pixels: str, shape: Shape) -> list[tuple[str, int]]:
-    """Add ResNet; return its last three stages with their channels."""
+    """Add a ResNet; return outputs and numbers of channels of its last three stages."""
     # Pixels minus their mean are about 60.
     source = graph.convolve(pixels, graph.kernel(3, shape.width, 7, gain=1 / 60), 7, 2, relu=True)
     source = graph.add("MaxPool", source, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
@@ -203,14 +203,14 @@ def _backbone(graph: _Graph, pixels: str, shape: Shape) -> list[tuple[str, int]]
         inner = shape.width * 2**stage
         for block in range(blocks):
             stride = 2 if stage and not block else 1
-            aside = source
+            shortcut = source
             if not block:
-                aside = graph.convolve(source, graph.kernel(channels, inner * 4, 1, gain=0.7), 1, stride)
+                shortcut = graph.convolve(source, graph.kernel(channels, inner * 4, 1, gain=0.7), 1, stride)
             made = graph.convolve(source, graph.kernel(channels, inner, 1), 1, stride, relu=True)
             made = graph.convolve(made, graph.kernel(inner, inner, 3), 3, relu=True)
             # A small gain keeps the sum over many blocks from growing.
             made = graph.convolve(made, graph.kernel(inner, inner * 4, 1, gain=0.3), 1)
-            source = graph.add("Relu", graph.add("Add", made, aside))
+            source = graph.add("Relu", graph.add("Add", made, shortcut))
             channels = inner * 4
         stages.append((source, channels))
     return stages[1:]
@@ -241,7 +241,7 @@ def _pyramid(graph: _Graph, stages: list[tuple[str, int]], shape: Shape) -> list
 
 
 def _head(graph: _Graph, pyramid: list[str], shape: Shape, columns: int, *, gain: float, bias: float) -> str:
-    """Add a head, the same for each level; return (N, A, columns)."""
+    """Add a head that is shared by all levels; return the name of its output (N, A, columns)."""
     wide = shape.channels
     kernels = [graph.kernel(wide, wide, 3) for _ in range(4)]
     last = graph.kernel(wide, len(RATIOS) * len(SCALES) * columns, 3, gain=gain, bias=bias)
@@ -256,7 +256,7 @@ def _head(graph: _Graph, pyramid: list[str], shape: Shape, columns: int, *, gain
 
 
 def _decode(graph: _Graph, deltas: str, places: npt.NDArray[np.float32]) -> None:
-    """Add the boxes: each anchor, its corners moved by a share of its sides."""
+    """Add the decoding of boxes: the corners of each anchor are moved by a fraction of its sides."""
     sides = places[:, 2:] - places[:, :2]
     scale = graph.constant((np.tile(sides, 2) * _DELTA_SCALE)[None])
     graph.add("Add", graph.add("Mul", deltas, scale), graph.constant(places[None]), to="boxes/stack:0")

@@ -1,8 +1,8 @@
 """Print the cost of numbering by times at a constant rate: `python -m benchmarks.numbering`.
 
-Each round detects in the same clip in turn as an original, numbered as in Tator's player, and as a streaming copy,
-whose frames are counted; and also only reads it both ways, with one thread. Processor times are compared, and the CSV
-files byte by byte. Everything else is the same, including the checks for damage.
+Each round detects in a clip as an original, whose frames are numbered by their times as in Tator's player, and as a
+streaming copy, whose frames are counted. It also reads the clip in both ways, with one thread. Processor times are
+compared, and the CSV files byte by byte. Everything else is the same, including the checks for damage.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def _arguments(folder: Path, clip: Path, role: str) -> dict[str, Any]:
 
 
 def _compare(folder: Path, clip: Path, engine: Engine, rounds: int, patience: int) -> tuple[list[list[Usage]], bool]:
-    """Return each round's usage: detecting by times, by counting, reading by both; and whether the boxes are equal."""
+    """Return each round's usage, for detecting and reading, by times and by counting; and whether boxes are equal."""
     shown = Shown(rate=Fraction(RATE), width=_SIZE.width, height=_SIZE.height, count=_FRAMES)
     by_role = {role: _arguments(folder / role, clip, role) for role in ("archival", "streaming")}
 

@@ -1,4 +1,4 @@
-"""Measure whole processes: compared with other programs, their memory, and the time until the first frame."""
+"""Measure whole processes: their speed compared with another program, their memory, and the time to start."""
 
 import json
 import shlex
@@ -25,10 +25,10 @@ def measure_plain_loop(
     Args:
         case: the network; it must have an ONNX file.
         clip: the video.
-        folder: the folder for their output.
+        folder: the folder for the output of both.
         rounds: the number of rounds.
         patience: further rounds, at most, to replace disturbed ones.
-        peer: the other program, a command that takes the arguments of benchmarks/plain_loop.py.
+        peer: the command of the other program, which takes the arguments of benchmarks/plain_loop.py.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = folder / "peer.csv"
@@ -69,9 +69,9 @@ def measure_peak(case: Case, clip: Path, folder: Path, rounds: int) -> dict[str,
 
 
 def measure_start(case: Case, clip: Path, folder: Path, rounds: int) -> dict[str, Any]:
-    """Return the seconds from a job's start until its first batch is done, and those of a second media in a run.
+    """Return the seconds from a job's start until its first batch is done, and those for a second media in a run.
 
-    The former is measured on the step in one process; the latter in the workflow, where Snakemake starts it.
+    The former is measured with a process of the step, the latter with the workflow.
     """
     steps = [json.loads(_run_step(case, clip, folder, max_frames=BATCH_SIZE).output) for _ in range(rounds)]
     run = _prepare_run(case, clip, folder / "run")
@@ -97,7 +97,7 @@ def _prepare_run(case: Case, clip: Path, folder: Path) -> dict[str, Any]:
         shutil.copy(arguments["downloads"], resources / "downloads" / f"{media}.json")
         shutil.copy(arguments["provenance"], resources / "network" / "provenance.json")
         shutil.copy(clip, resources / "media" / str(media))
-    (folder / "nowhere").mkdir(exist_ok=True)  # a setting is required, but the network is here already
+    (folder / "nowhere").mkdir(exist_ok=True)  # the setting is required, but the network's files exist already
     return {
         "tator": {"host": "http://127.0.0.1:9", "project_id": 1, "media_ids": [1, 2]},
         "network": {"directory": "nowhere", "graph": graph},

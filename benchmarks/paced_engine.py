@@ -6,9 +6,10 @@ from collections import deque
 import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.engines import nms_settings, top_k
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.engines.top_k import Candidates
+from scripts.lib.engines.onnx_graphs import top_k
+from scripts.lib.engines.onnx_graphs.top_k import Candidates
+from scripts.lib.graphs import nms_settings
 
 _BOXES = 20  # boxes in a frame
 _SIDE = 40  # pixels of a box
@@ -48,7 +49,7 @@ class PacedEngine(Engine):
             np.ascontiguousarray(np.broadcast_to(scores, (*shape, classes))),
         )
         self._picked: Candidates | None = None
-        if top_k.is_worth(anchors):
+        if top_k.is_worthwhile(anchors):
             best = np.argsort(-scores.max(axis=1), kind="stable")[: top_k.MOST]
             self._picked = Candidates(
                 np.ascontiguousarray(np.broadcast_to(boxes[best], (batch_size, len(best), 4))),

@@ -14,20 +14,20 @@ from tests.made_records import provenance
 
 
 def measure_pictures(run: Run, case: Case, pictures: Sequence[Path], jobs: list[list[int]]) -> dict[str, Any]:
-    """Compare jobs, from the start of their process to its end, with an opened engine in a plain loop.
+    """Compare the processes of jobs with an open engine in a plain loop.
 
     Args:
-        run: the run; its media are resolved, but not detected in.
+        run: the run; its media are resolved, but detection has not run.
         case: the network.
-        pictures: the pictures for the plain loop, which repeats them.
-        jobs: the media of each job; after each job the engine processes as many pictures.
+        pictures: pictures for the plain loop, which repeats them.
+        jobs: the media of each job; after each job the engine processes the same number of pictures.
     """
     ready, _ = fitted(pictures, "image", case.size)
     steps, bares = [], []
     with open_case(case) as engine:
         bare(engine, ready[:2])
         for media_ids in jobs:
-            turn = [ready[at % len(ready)] for at in range(-(-len(media_ids) // BATCH_SIZE))]
+            turn = [ready[number % len(ready)] for number in range(-(-len(media_ids) // BATCH_SIZE))]
             steps.append(_detect(run, case, media_ids))
             bares.append(measured(partial(bare, engine, turn)))
     return {

@@ -1,4 +1,4 @@
-"""Detect with a simple program, to compare the workflow with: OpenCV, onnxruntime, suppression; one frame at a time."""
+"""A simple detection program to compare the workflow with: OpenCV, onnxruntime and suppression, frame by frame."""
 
 import argparse
 import csv

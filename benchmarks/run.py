@@ -1,4 +1,4 @@
-"""Make a run's folder, with the stand-in for Tator, to measure the workflow or one of its steps in."""
+"""Runs of the workflow, or of one of its steps, with the stand-in for Tator."""
 
 import sys
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from tests.workflow import ROOT, command_line, environment
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder.
+    """A run with the sample network.
 
     Attributes:
-        folder: its path.
-        server: the Tator site.
+        folder: the folder of the run.
+        server: the stand-in for Tator.
         media_ids: the media of the run.
-        size: the size of the network's input, the sample's.
+        size: the size of the network's input.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Run:
         """Run the workflow.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: the workflow failed.
         """
         command = command_line(self.folder, *arguments, settings=self.settings)
         return measured_process(command, directory=self.folder, environ=self._environ)
@@ -58,7 +58,7 @@ class Run:
         """Run one step as a separate job, in the folder.
 
         Raises:
-            RuntimeError: it failed; the message is the end of its log.
+            RuntimeError: the step failed; the message is the end of its log.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         file, log = self.folder / "arguments.json", self.folder / f"{script}.log"
@@ -70,7 +70,7 @@ class Run:
             raise RuntimeError(log.read_text(encoding="utf-8")[-3000:]) from error
 
     def files(self, pattern: str, media_ids: list[int] | None = None) -> list[str]:
-        """Return the path for each of these media, or for all of the run."""
+        """Return the paths of some media, or of all media of the run."""
         return [pattern.format(media_id=media_id) for media_id in media_ids or self.media_ids]
 
     def resolve(self) -> None:

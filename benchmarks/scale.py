@@ -30,7 +30,7 @@ from scripts.lib.files import write_json
 from scripts.lib.workflow.batches import batches, media_per_job
 from tests.tator_server.launch import Server, running
 
-# Pictures first: some file systems (ext4 without a journal) make files slowly for minutes after many were removed.
+# Pictures first: some file systems (ext4 without a journal) create files slowly for minutes after many were removed.
 SECTIONS = (
     *(
         "pictures",
@@ -46,7 +46,7 @@ SECTIONS = (
     ),
     "memory",
 )
-# Files of a folder, or media of Tator, and the largest processor time in seconds to plan a run on them.
+# By number of files in a folder, or media in Tator: the largest processor time to plan a run, in seconds.
 PLANS = {"1000": 4, "10000": 5, "100000": 10, "1000000": 60}
 # What each figure should reach.
 TARGETS = {
@@ -86,18 +86,18 @@ PICTURE = Size(640, 480)
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured.
+    """The amount of work to measure.
 
     Attributes:
-        planned: the number of media of a dry run, by `media.per_job`.
-        clips: the number of one-second clips of the complete run.
-        pictures: the number of pictures of 640x480.
-        uploaded: the number of media whose boxes are uploaded.
-        boxes: the number of boxes of each of these.
-        rounds: repetitions of what can be repeated.
-        files: numbers of files of a folder, or of media of Tator, for dry runs, by name.
-        again: the number of pictures of the folder whose run is repeated.
-        records: numbers of media for the memory of steps, few and many.
+        planned: number of media of a dry run, by `media.per_job`.
+        clips: number of one-second clips of the complete run.
+        pictures: number of pictures of 640x480.
+        uploaded: number of media whose boxes are uploaded.
+        boxes: number of boxes of each uploaded media.
+        rounds: number of repetitions of the measurements that are repeated.
+        files: numbers of files in a folder, or of media in Tator, for dry runs, by name.
+        again: number of pictures in the folder of the repeated runs.
+        records: numbers of media for the memory of steps: few and many.
     """
 
     planned: dict[int | str, int]
@@ -136,7 +136,7 @@ QUICK = Extent(
 
 
 class Bench:
-    """Makes the media and sites, and yields each section's figures by name."""
+    """Creates media and sites; each section is a method that yields figures by name."""
 
     def __init__(self, folder: Path, extent: Extent) -> None:
         self._folder, self._extent = folder, extent
@@ -149,7 +149,7 @@ class Bench:
         self._servers.close()
 
     def pictures(self) -> Iterator[tuple[str, Figures]]:
-        """Yield the speed of jobs with many pictures against their engine's."""
+        """Yield the speed of jobs with many pictures relative to their engine."""
         media = self._folder / "pictures"
         write_pictures(media, PICTURE, self._extent.pictures)
         few = sorted(media.iterdir())[:DISTINCT_PICTURES]
@@ -170,7 +170,7 @@ class Bench:
             )
 
     def clips(self) -> Iterator[tuple[str, Figures]]:
-        """Yield the cost of a run with many clips in addition to that of its frames."""
+        """Yield the cost of a run with many clips, without that of their frames."""
         run, used = self._run_of_clips
         yield "auto", measure_clips(run, replace(sample_network(None), size=INPUT), used)
 
@@ -180,7 +180,7 @@ class Bench:
         yield "auto", measure_idle(run, self._extent.rounds)
 
     def uploads(self) -> Iterator[tuple[str, Figures]]:
-        """Yield the cost of uploading many boxes, and of uploading them again."""
+        """Yield the cost of uploading many boxes once and again."""
         server = self._server(None)
         file = {"path": "none", "resolution": [PICTURE.height, PICTURE.width]}
         media_ids = [

@@ -1,4 +1,4 @@
-"""Measure the memory of the steps that read all media, with made-up records.
+"""Measure the memory of the steps that read all media, with generated records.
 
 `python -m benchmarks.step_memory STEP FOLDER` runs one step, in a folder that `make_run` filled, and prints its peak
 memory in MB and its processor time in seconds.
@@ -38,11 +38,11 @@ STEPS = (
 )
 # Steps that use Tator.
 _OF_TATOR = ("get_attributes", "write_counts", "mark_processed", "match_media", "resolve_media", "select_media")
-# The number of media with true boxes, which people draw, at most.
+# Largest number of media with true boxes, as people draw them.
 _ANNOTATED = 1000
 _BEGIN_OF_JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(90)
 _SITE: dict[str, Any] = {"host": "https://tator.example.org", "project_id": 1}
-# Links to a file; some file systems do not allow many more.
+# Largest number of links to a file; some file systems do not allow many more.
 _LINKS = 20_000
 _SETTINGS = {"media": {"folder": "survey"}}
 
@@ -55,11 +55,11 @@ def measure_memory(folder: Path, small: int, large: int) -> Iterator[tuple[str, 
         small: the number of media of the small run.
         large: the number of media of the large run.
     """
-    places = {count: folder / f"media-{count}" for count in (small, large)}
-    for count, place in places.items():
-        make_run(place, count)
+    runs = {count: folder / f"media-{count}" for count in (small, large)}
+    for count, run in runs.items():
+        make_run(run, count)
     for step in STEPS:
-        found = {count: _measured(step, place) for count, place in places.items()}
+        found = {count: _measured(step, run) for count, run in runs.items()}
         few, many = found[small], found[large]
         ms = 1000 * many["cpu_seconds"] / large
         yield step, {"few_mb": few["mb"], "many_mb": many["mb"], "ratio": many["mb"] / few["mb"], "ms_a_media": ms}
@@ -252,7 +252,7 @@ def _arguments(step: str) -> dict[str, Any]:
             "matches": [Path(f"resources/matches/{some[0]}.json") for some in _shared_jobs(media_ids)],
             "match_table": results / "matches.csv",
         },
-        # Of the largest job that media share.
+        # With the media of the largest shared job.
         "list_media": lambda: {
             "listing": LISTING,
             "kind": "any",
@@ -289,20 +289,20 @@ def _of_command(name: str) -> dict[str, Any]:
     return {"folder": Path(), "console": Console(file=StringIO()), "pause": 0.0, "once": True}
 
 
-def _say_nothing(_: str) -> None:
-    """Replace a function that prints."""
+def _discard(_: str) -> None:
+    """Discard a message."""
 
 
 def main(step: str, folder: str) -> None:
     """Run a step and print its memory and time."""
     os.chdir(folder)
-    for place in ("resources/matches", "resources/listed"):
-        Path(place).mkdir(exist_ok=True)
+    for name in ("resources/matches", "resources/listed"):
+        Path(name).mkdir(exist_ok=True)
     script = import_module(f"scripts.commands.{step}" if step in COMMANDS else f"scripts.{step}")
     begun = time.process_time()
     arguments = _arguments(step)
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(job, "tell_user", _say_nothing))  # it would print a table of all media
+        stack.enter_context(mock.patch.object(job, "tell_user", _discard))  # it would print a table of all media
         if step in _OF_TATOR:
             stack.enter_context(mock.patch.object(script, "Project", project_of(len(media_ids_of()))))
         getattr(script, step)(**arguments)

@@ -1,7 +1,7 @@
 """Run a rule's function in a separate process, as a job does: `python -m benchmarks.step_process SCRIPT ARGUMENTS LOG`.
 
-ARGUMENTS is a file with a JSON object: the function's arguments, paths as text; and `rule`, where its rule has another
-name than the script.
+ARGUMENTS is a file with a JSON object: the arguments of the function, paths as text, and `rule` if the name of the rule
+differs from that of the script.
 """
 
 import importlib
@@ -18,7 +18,7 @@ def main(script: str, file: str, log: str) -> None:
     """Call the script as Snakemake does."""
     arguments: dict[str, Any] = read_json(Path(file))
     threads, rule = arguments.pop("threads", 1), arguments.pop("rule", script)
-    asked = SimpleNamespace(
+    snakemake = SimpleNamespace(
         input={},
         output={},
         params=arguments,
@@ -29,7 +29,7 @@ def main(script: str, file: str, log: str) -> None:
         wildcards={},
         config={},
     )
-    job.run(getattr(importlib.import_module(f"scripts.{script}"), script), asked)
+    job.run(getattr(importlib.import_module(f"scripts.{script}"), script), snakemake)
 
 
 if __name__ == "__main__":

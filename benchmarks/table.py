@@ -1,4 +1,4 @@
-"""Print and return a benchmark's results: each figure, its target, and their ratio."""
+"""Print and return the results of a benchmark: each figure, its target, and their ratio."""
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.measure import cores
 
 Figures = dict[str, Any]
-# The targets by section, name and figure: at least, or at most if it begins with `<`.
+# Targets such as `>= 0.85` by section, name and figure.
 Targets = Mapping[tuple[str, str, str], str]
 
 
@@ -19,7 +19,7 @@ def measured_sections(bench: object, sections: Sequence[str], targets: Targets) 
     Args:
         bench: an object with a method for each section, which yields names and their figures.
         sections: the sections to measure.
-        targets: the figures' targets.
+        targets: the targets of the figures.
     """
     results: dict[str, Any] = {"machine": _machine()}
     for section in sections:

@@ -1,4 +1,4 @@
-"""Measure the traffic with Tator: uploads of many boxes, and the cost of the schema for a job."""
+"""Measure the cost of uploads of many boxes, and of Tator's schema for a job."""
 
 import contextlib
 import os
@@ -20,19 +20,19 @@ from scripts.lib.workflow.batches import batches, media_per_job, write_hashes
 from tests.made_records import detection_record, provenance
 
 WIDTH, HEIGHT = 640, 480
-BOXES_A_FRAME = 20
+BOXES_PER_FRAME = 20
 # The divisor of the number of media for the smaller upload, to compare its memory.
 FEW = 4
 
 
 def measure_uploads(run: Run, boxes: int) -> dict[str, Any]:
-    """Return the cost of uploading: first, again without changes, and after a change in one media.
+    """Return the cost of a first upload, of one without changes, and of one after a change in one media.
 
-    It is measured for the step and for the workflow, which knows without a request that nothing changed.
+    It is measured for the step, and for the workflow, which recognizes without a request that nothing changed.
 
     Args:
         run: a run in a new folder; its media are in Tator.
-        boxes: the number of boxes of each media.
+        boxes: number of boxes of each media.
     """
     run.resolve()
     _prepare(run, "resources/destination.json", "Object Detector")
@@ -77,7 +77,7 @@ def measure_uploads(run: Run, boxes: int) -> dict[str, Any]:
 
 
 def measure_connect(run: Run, rounds: int) -> dict[str, Any]:
-    """Return the cost of Tator's schema for a job that parses it, and for a job after an earlier one parsed it."""
+    """Return the cost of Tator's schema for a job that parses it, and for a job that uses the stored result."""
     folder = run.folder / "connect"
     (folder / schema.KEPT.parent).mkdir(parents=True)
 
@@ -128,8 +128,8 @@ def _write_detections(run: Run, media_id: int, boxes: int) -> None:
     scores = rng.random((boxes, 7), np.float32)
     with (folder / f"{media_id}.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = DetectionWriter(stream, video_id(media_id, "made"))
-        for frame, at in enumerate(range(0, boxes, BOXES_A_FRAME)):
-            part = slice(at, at + BOXES_A_FRAME)
+        for frame, first in enumerate(range(0, boxes, BOXES_PER_FRAME)):
+            part = slice(first, first + BOXES_PER_FRAME)
             found = np.concatenate([corners[part], sides[part]], axis=1)
             writer.write(frame, found, scores[part].argmax(axis=1), scores[part])
     record = detection_record(media_id=media_id, width=WIDTH, height=HEIGHT, boxes=boxes)
@@ -159,7 +159,7 @@ def _upload(run: Run, media_ids: list[int], destination: str = "resources/destin
 
 
 def _upload_in_workflow(run: Run) -> Usage:
-    """Run the rules that upload, and only them."""
+    """Run only the rules that upload."""
     most = media_per_job("auto", len(run.media_ids))
     shared = batches(run.media_ids, most) if most > 1 else []
     (run.folder / "resources" / "batches").mkdir(exist_ok=True)

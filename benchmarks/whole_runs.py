@@ -1,4 +1,4 @@
-"""Measure whole runs: planning, a run of many clips, and a run with nothing left to do."""
+"""Measure whole runs: planning, a run with many clips, and a run with nothing to do."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -63,20 +63,20 @@ def measure_plans_of_file(folder: Path, counts: Mapping[str, int]) -> Iterator[t
 
 
 def measure_clips(run: Run, case: Case, used: Usage) -> dict[str, Any]:
-    """Return a run's time for each media, without downloading, decoding and the network, which are measured alone.
+    """Return the time of a run for each media, without download, decoding and network, which are measured separately.
 
     Args:
         run: the finished run.
-        case: its network.
-        used: the run's usage.
+        case: the network of the run.
+        used: the usage of the run.
     """
     frames = sum(
         read_json(run.folder / path)["frames"]["used"] for path in run.files("results/detections/{media_id}.json")
     )
-    fetched = run.folder / "fetched"
-    fetched.mkdir()
+    downloads = run.folder / "fetched"
+    downloads.mkdir()
     addresses = _addresses(run)
-    clips = [fetched / str(media_id) for media_id in run.media_ids]
+    clips = [downloads / str(media_id) for media_id in run.media_ids]
     session = Connection(**run.site).store
     with open_case(case) as engine:
         parts = {
@@ -106,7 +106,7 @@ def measure_clips(run: Run, case: Case, used: Usage) -> dict[str, Any]:
 
 
 def measure_idle(run: Run, rounds: int) -> dict[str, Any]:
-    """Return the cost of a run with nothing left to do."""
+    """Return the cost of a run with nothing to do."""
     run.server.clear_requests()
     found = [run.workflow() for _ in range(rounds)]
     return {
@@ -118,7 +118,7 @@ def measure_idle(run: Run, rounds: int) -> dict[str, Any]:
 
 
 def _addresses(run: Run) -> list[str]:
-    """Return the files' addresses in the store."""
+    """Return the addresses of the files in the store."""
     records = [read_json(run.folder / path) for path in run.files("resources/records/{media_id}.json")]
     with mock.patch.dict(os.environ, {"TATOR_AUTH_TOKEN": run.server.token}):
         project = Connection(**run.site).project

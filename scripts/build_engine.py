@@ -1,15 +1,15 @@
-"""Build TensorRT's engine of the network for this machine's GPU."""
+"""Build a TensorRT engine of the network for this machine's GPU."""
 
 import logging
 import os
 from pathlib import Path
 
 from scripts.lib.detection.network import size_of_network
-from scripts.lib.engines.cuda import Gpu
-from scripts.lib.engines.engine_file import engine_parts, let_go, load_engine
-from scripts.lib.engines.prepare_described import obstacle
 from scripts.lib.engines.table import ENGINES
-from scripts.lib.engines.tensorrt_build import load_tensorrt, make_logger
+from scripts.lib.engines.tensorrt.build import load_tensorrt, make_logger
+from scripts.lib.engines.tensorrt.cuda import Gpu
+from scripts.lib.engines.tensorrt.engine_file import engine_parts, load_engine, release_engine
+from scripts.lib.engines.tensorrt.prepare_described import obstacle
 from scripts.lib.errors import GraphError
 from scripts.lib.files import write_json
 from scripts.lib.graphs.description import from_values
@@ -41,11 +41,11 @@ def build_engine(
     Args:
         graph: the network, cut before its suppression, as ONNX.
         provenance: the record of get_network.
-        record: the JSON file to write: the engine's file, and everything it depends on.
+        record: the JSON file to write, with the engine's file and everything that it depends on.
         engines: the folder of the engine files.
         img_max_side: width of the network's input in pixels; None for the size in its file.
-        img_min_side: height of the network's input in pixels; likewise.
-        batch_size: frames that go through the network at once.
+        img_min_side: height of the network's input in pixels; None for the size in its file.
+        batch_size: number of frames in a batch.
         precision: f16 or f32.
 
     Raises:
@@ -53,17 +53,17 @@ def build_engine(
         SettingsError: neither the settings nor the network have its size.
         DeviceError: GPU, driver or package is missing or fails.
     """
-    read = read_record(ProvenanceRecord, provenance)
-    description = None if read.description is None else from_values(read.description, str(provenance))
-    against = None if description is None else obstacle(read_file(graph), description)
-    if against is not None:
-        chosen = choose_for_network("tensorrt", precision, against, os.environ)
+    source = read_record(ProvenanceRecord, provenance)
+    description = None if source.description is None else from_values(source.description, str(provenance))
+    problem = None if description is None else obstacle(read_file(graph), description)
+    if problem is not None:
+        chosen = choose_for_network("tensorrt", precision, problem, os.environ)
         if ENGINES[chosen.engine].is_built:
-            raise GraphError(f"{graph}: {against}; set detect.engine: openvino (or onnxruntime)")
+            raise GraphError(f"{graph}: {problem}; set detect.engine: openvino (or onnxruntime)")
         _log.info("%s: %s; %s is used", graph, chosen.reason, chosen.engine)
         write_json(record, {"file": None, "reason": chosen.reason})
         return
-    size = size_of_network(graph, read, description, (img_max_side, img_min_side), str(graph))
+    size = size_of_network(graph, source, description, (img_max_side, img_min_side), str(graph))
     trt = load_tensorrt()
     logger = make_logger(trt)
     with Gpu() as gpu:
@@ -71,7 +71,7 @@ def build_engine(
             trt, gpu, graph, size=size, batch_size=batch_size, precision=precision, description=description
         )
         loaded = load_engine(trt, gpu, logger, graph=graph, folder=engines, parts=parts)
-        let_go(gpu, loaded)
+        release_engine(gpu, loaded)
     write_json(record, {"file": str(engines / parts.file)} | parts.values)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from scripts.lib import deadline
 from scripts.lib.boxes import Floats, Pixels, Size
-from scripts.lib.engines import nms_settings
-from scripts.lib.engines.layouts import Layout
 from scripts.lib.errors import GraphError
 from scripts.lib.files import replacing, sha256
+from scripts.lib.graphs import nms_settings
+from scripts.lib.graphs.layouts import Layout
 from scripts.lib.graphs.operators import check_frozen_graph
 from scripts.lib.preprocess import subtract_mean
 from scripts.lib.record_files import write_record
@@ -37,14 +37,14 @@ def convert_network(
     img_min_side: int,
     threads: int,
 ) -> None:
-    """Write graph.pb as ONNX without its suppression, whose settings go into the metadata.
+    """Write graph.pb as ONNX without its suppression, whose settings are stored in the metadata.
 
-    Every anchor is compared, on generated pictures, so that a network can be converted before there are media.
+    All anchors are compared on generated pictures, so that a network can be converted before there are media.
 
     Args:
         graph: the frozen graph.
         onnx: the file to write.
-        record: the JSON record to write: what was converted, and how much it differs from the original.
+        record: the JSON record to write, with the differences from the original.
         img_max_side: width of the network's input in pixels.
         img_min_side: height of the network's input in pixels.
         threads: number of CPU threads.
@@ -53,7 +53,7 @@ def convert_network(
         GraphError: the graph has operators that do more than compute, its layout is not known, or the converted
             network computes other boxes.
     """
-    from scripts.lib.engines.openvino_graph import cut, read_graph, read_nms
+    from scripts.lib.engines.openvino.graph import cut, read_graph, read_nms
 
     size = Size(img_max_side, img_min_side)
     content = graph.read_bytes()
@@ -65,7 +65,7 @@ def convert_network(
     classes = cut(model, layout, str(graph), 1, size).outputs[1].get_shape()[2]
     nms = read_nms(model, layout, classes, str(graph))
     del model
-    definition = _needed(content, layout)
+    definition = _cut_definition(content, layout)
     with deadline.watched(str(graph), "being converted by TensorFlow"):
         converted = _convert(definition, layout, nms_settings.to_text(nms))
     with replacing(onnx, "wb") as stream:
@@ -90,7 +90,7 @@ def convert_network(
     _log.info("%s: %s", onnx, checked)
 
 
-def made_pictures(count: int, size: Size) -> Pixels:
+def generate_pictures(count: int, size: Size) -> Pixels:
     """Return (count, height, width, 3) pictures with shades, shapes and noise, the same each time."""
     rng = np.random.default_rng(0)
     pictures = np.empty((count, size.height, size.width, 3), np.uint8)
@@ -122,8 +122,8 @@ def run_tensorflow(definition: Any, layout: Layout, batch: Pixels) -> tuple[Floa
     return np.concatenate(boxes), np.concatenate(scores)
 
 
-def _needed(content: bytes, layout: Layout) -> Any:
-    """Return the part of the graph that boxes and scores are computed from, so that nothing else is run."""
+def _cut_definition(content: bytes, layout: Layout) -> Any:
+    """Return the part of the graph that computes boxes and scores, so that nothing else is run."""
     import tensorflow as tf
 
     definition = tf.compat.v1.GraphDef()
@@ -137,8 +137,8 @@ def _input(definition: Any) -> str:
     return next(f"{node.name}:0" for node in definition.node if node.op == "Placeholder")
 
 
-def _convert(definition: Any, layout: Layout, note: str) -> bytes:
-    """Return the ONNX graph, from pixels as floats to boxes and scores."""
+def _convert(definition: Any, layout: Layout, nms: str) -> bytes:
+    """Return the content of an ONNX file with the graph from float pixels to boxes and scores."""
     import onnx
     import tf2onnx
 
@@ -148,16 +148,16 @@ def _convert(definition: Any, layout: Layout, note: str) -> bytes:
         output_names=[layout.boxes, layout.scores],
         opset=OPSET,
     )
-    onnx.helper.set_model_props(model, {nms_settings.KEY: note})
+    onnx.helper.set_model_props(model, {nms_settings.KEY: nms})
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
 
 def _compare(definition: Any, layout: Layout, converted: Path, size: Size, threads: int) -> ConversionCheck:
-    """Return how much the converted graph differs from TensorFlow."""
-    from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
+    """Return the differences between the converted graph and TensorFlow."""
+    from scripts.lib.engines.onnxruntime.engine import OnnxRuntimeEngine
 
-    batch = made_pictures(PICTURES, size)
+    batch = generate_pictures(PICTURES, size)
     boxes, scores = run_tensorflow(definition, layout, batch)
     with OnnxRuntimeEngine(converted, size=size, batch_size=PICTURES, threads=threads) as engine:
         found = engine.infer(batch)
@@ -180,7 +180,7 @@ def _compare(definition: Any, layout: Layout, converted: Path, size: Size, threa
 
 
 def _check(checked: ConversionCheck, graph: Path) -> None:
-    # Written so that NaN fails too.
+    # With `not`, so that NaN fails too.
     if not (checked.box_difference <= BOX_TOLERANCE and checked.score_difference <= SCORE_TOLERANCE):
         raise GraphError(
             f"{graph}: converted to ONNX its boxes differ from TensorFlow's by {checked.box_difference:.4g} pixels "

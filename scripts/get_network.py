@@ -19,7 +19,7 @@ from scripts.lib.files import sha256 as hash_of
 from scripts.lib.graphs import class_names, external
 from scripts.lib.graphs.description import input_size
 from scripts.lib.graphs.file_names import GRAPHS, missing
-from scripts.lib.graphs.found_network import NetworkSettings, StatedSize, look_at
+from scripts.lib.graphs.found_network import NetworkSettings, StatedSize, inspect_graph
 from scripts.lib.graphs.openvino_file import check_openvino_file
 from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
 from scripts.lib.record_files import write_record
@@ -58,10 +58,10 @@ def get_network(
     img_min_side: int | None = None,
     needs_size: bool = False,
 ) -> None:
-    """Get the network from the one source that is given.
+    """Get the network from its source: a folder, a data image or an archive.
 
-    Nothing is written under its final name before digest and hashes are as expected, the class names can be read
-    and the network's input and outputs are known.
+    No file gets its final name before digest and hashes are checked, the class names are read, and the network's input
+    and outputs are known.
 
     Args:
         graph: file to write; its name, one of GRAPHS, selects the graph.
@@ -109,7 +109,7 @@ def get_network(
             origin, labelled = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
             origin, labelled = _from_image(reference, names, folder, fetch, ca_file)
-        siblings = external.sibling_of(folder / graph.name)
+        siblings = external.weight_files_in_folder(folder / graph.name)
         optional = [name for name in (TRAIN_INI, *OPTIONAL) if (folder / name).is_file()]
         found = {
             name: NetworkFile(sha256=hash_of(folder / name), size=(folder / name).stat().st_size)
@@ -118,9 +118,10 @@ def get_network(
         _check(found, sha256 or {}, origin.reference)
         _check_operators(folder / graph.name, origin.reference)
         if graph.suffix == ".onnx":
-            external.write_whole(folder / graph.name, folder, folder / graph.name, f"{origin.reference}: {graph.name}")
+            whole = folder / graph.name
+            external.write_with_weights(whole, folder, whole, f"{origin.reference}: {graph.name}")
         stated = _stated_size(labelled, folder / TRAIN_INI)
-        network = look_at(folder / graph.name, asked, origin.reference, stated=stated)
+        network = inspect_graph(folder / graph.name, asked, origin.reference, stated=stated)
         if needs_size and network.description is None:
             own = network.size or (stated.size if stated else None)
             input_size((img_max_side, img_min_side), None, network.signature.source, own)
@@ -150,7 +151,7 @@ def _stated_size(labelled: Size | None, ini: Path) -> StatedSize | None:
 
 @contextmanager
 def _scratch_folder(parent: Path) -> Iterator[Path]:
-    """Make an empty folder on the same disk, and remove it at the end; first remove those of a killed run."""
+    """Create an empty folder on the same disk, and remove it at the end; replace the folder of a killed run."""
     folder = parent / ".get_network.part"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -192,13 +193,13 @@ def _check_length(path: Path) -> None:
 
 def _copy_weights(directory: Path, folder: Path) -> None:
     """Copy the files that hold the graph's weights; a missing one is reported when the weights are read."""
-    for name in external.files_of(folder / "graph.onnx", str(directory / "graph.onnx")):
-        place = external.place_of(name)
-        if place is None or not (path := directory / place).is_file() or (folder / place).exists():
+    for name in external.weight_files(folder / "graph.onnx", str(directory / "graph.onnx")):
+        relative = external.relative_path(name)
+        if relative is None or not (path := directory / relative).is_file() or (folder / relative).exists():
             continue
         if path.parent.resolve().is_relative_to(directory.resolve()):
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            _copy(path, folder / place)
+            (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+            _copy(path, folder / relative)
 
 
 def _copy(path: Path, copy: Path) -> None:
@@ -247,7 +248,7 @@ def _from_image(
 
 
 def _wanted(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the files to take from an image, including the weights of an ONNX graph."""
+    """Return the names of the files to extract from an image, including the weights of an ONNX graph."""
     return (*names, TRAIN_INI, *(external.NAMES if "graph.onnx" in names else ()))
 
 
@@ -266,7 +267,7 @@ def _engine(stack: ExitStack, fetch: Fetch) -> "docker.DockerClient | None":
 
 
 def _names_among(files: Collection[str]) -> bool:
-    """Return whether one of these files names the classes, since a frozen graph does not."""
+    """Return whether one of these files may name the classes; a frozen graph does not."""
     return any(name in files for name in (TRAIN_INI, *OPTIONAL))
 
 
@@ -284,7 +285,7 @@ def _expect(names: tuple[str, ...], members: Members, source: str) -> None:
 
 
 def _provenance(source: Source, reference: str, fetched_by: FetchedBy | None, image: Image) -> ProvenanceRecord:
-    """Return where an image's files came from; the files themselves are added later."""
+    """Return the record of an image's source; its files are added later."""
     return ProvenanceRecord(
         source=source,
         reference=reference,
@@ -307,7 +308,7 @@ def _check(found: Mapping[str, NetworkFile], expected: Mapping[str, str], refere
 
 
 def _check_operators(path: Path, reference: str) -> None:
-    """Refuse a graph that does more than compute before any job loads it or any media is downloaded."""
+    """Refuse a graph that does more than compute, before any job loads it or any media is downloaded."""
     check = {".pb": check_frozen_graph, ".onnx": check_onnx, ".xml": check_openvino_file}[path.suffix]
     check(path.read_bytes(), f"{reference}: {path.name}")
 

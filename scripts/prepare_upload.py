@@ -43,24 +43,24 @@ def prepare_upload(
 
     Args:
         train_ini: the network's species.
-        provenance: where the network came from; written into the description of a version that is made.
+        provenance: the record of the network's source, which is named in the description of the version.
         host: Tator's address.
-        project_id: the project.
-        localization_type_id: the box type.
-        species_attribute: its attribute for the species, string or enum.
-        confidence_attribute: its attribute for the score, float.
-        version: name of the version; created if the project has none of that name.
-        version_id: an existing version instead, or None.
-        version_number: an existing version's running number instead, or None.
+        project_id: id of the project.
+        localization_type_id: id of the box type.
+        species_attribute: attribute of the box type for the species, string or enum.
+        confidence_attribute: attribute of the box type for the score, float.
+        version: name of the version, which is created if the project has none of this name.
+        version_id: id of an existing version to use instead, or None.
+        version_number: number of an existing version to use instead, or None.
         destination: the JSON file to write.
-        track_type_id: the state type of tracks; None if tracks are not uploaded. Its attributes for species and
-            confidence have the same names as the box type's.
-        track_length_attribute: its attribute for the number of boxes, int; None if there is none.
+        track_type_id: id of the state type of tracks, with attributes of the same names for species and confidence;
+            None if tracks are not uploaded.
+        track_length_attribute: attribute of the track type for the number of boxes, int; None if there is none.
         counted_species: the species whose counts become attributes of the media.
 
     Raises:
-        ServerError: type, attribute or version do not fit, naming what the project has.
-        SettingsError: the network has no such species, naming those that it has.
+        ServerError: type, attribute or version do not fit; the message names those of the project.
+        SettingsError: the network has no such species; the message names those of the network.
     """
     names = read_species(train_ini)
     if unknown := [name for name in counted_species if name not in names]:
@@ -119,14 +119,14 @@ def _defaults(owner: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known(owner: dict[str, Any], version: dict[str, Any], project: Project, of: str) -> dict[str, list[Any]]:
-    """Return which attributes and defaults a type had over time."""
+    """Return the attributes and defaults that a type has had over time."""
     known = known_attributes.from_description(str(version.get("description") or ""), of)
     return known_attributes.merged(known, owner, project.clock.now())
 
 
 def _check_attributes(owner: dict[str, Any], needs: Sequence[Need], names: list[str], what: str) -> None:
-    lacks = [project_needs.missing_attribute(owner, f"{what} type", need) for need in needs]
-    if problem := next(filter(None, [*lacks, project_needs.unset_required(owner, needs, what)]), None):
+    problems = [project_needs.missing_attribute(owner, f"{what} type", need) for need in needs]
+    if problem := next(filter(None, [*problems, project_needs.unset_required(owner, needs, what)]), None):
         raise ServerError(problem)
     species = needs[0].attribute
     choices = next(one for one in owner.get("attribute_types") or [] if one["name"] == species).get("choices")
@@ -145,9 +145,10 @@ def _description(
     box_type: dict[str, Any],
     track_type: dict[str, Any] | None,
 ) -> str:
-    """Return a description that names the network of the version's boxes.
+    """Return the description of a version, with the network of its boxes.
 
-    It also contains the attributes and defaults of the types when boxes and tracks were made; see known_attributes.py.
+    It also contains the attributes and defaults that the types had when boxes and tracks were created; see
+    known_attributes.py.
     """
     graph = next(file.sha256 for name, file in network.files.items() if name != "train.ini")
     what = f"Boxes of the network {network.reference} ({network.digest or 'no digest'}, graph sha256:{graph}), "
@@ -165,7 +166,7 @@ def _describe(
     box_type: dict[str, Any],
     track_type: dict[str, Any] | None,
 ) -> None:
-    """Update a version's description, however the version was chosen, but only one that the workflow wrote."""
+    """Update the description of a version, if the workflow wrote it."""
     before = str(version.get("description") or "")
     description = _description(project, before, network, box_type, track_type)
     if before != description and before.endswith(project_needs.OUR_WORDS):

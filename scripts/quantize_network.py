@@ -12,7 +12,6 @@ import numpy as np
 from scripts.lib import deadline
 from scripts.lib.boxes import Pixels, Size, iou_matrix
 from scripts.lib.detection.whole_network import WholeNetwork, read_network
-from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import replacing, sha256
@@ -20,6 +19,7 @@ from scripts.lib.fitting import Fitting
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
+from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.description import Resize
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DownloadRecord, MediaRecord
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# A media is read in order, up to this number of frames.
+# Number of frames of a media, from the first on, among which frames are chosen.
 READ_AT_MOST = 3000
 # Every third frame is used to measure the drift.
 HOLD_BACK = 3
-# With fewer boxes the drift would be a matter of chance.
+# With fewer boxes, the drift would depend on chance.
 LEAST_BOXES = 10
 SAME_BOX = 0.5
 
@@ -55,8 +55,8 @@ class CalibrationMedia:
 
     Attributes:
         path: the file.
-        record: its record of resolve_media.
-        download: its record of download_media.
+        record: the record of resolve_media.
+        download: the record of download_media.
     """
 
     path: Path
@@ -85,27 +85,27 @@ def quantize_network(
     listing: Path | None = None,
     tiles: dict[str, Any] | str | None = None,
 ) -> None:
-    """Write the network for OpenVINO with its convolutions in int8, and a record of its drift from f32.
+    """Write the network for OpenVINO with convolutions in int8, and a record of the drift from f32.
 
     Args:
         records: the records of resolve_media or list_media of each media to take frames from; media without frames
             are left out.
         graph: the network, `graph.pb`, `graph.onnx`, or `graph.xml` with its weights next to it.
         train_ini: the names of its classes.
-        provenance: the record of get_network, with the description of its family.
+        provenance: the record of get_network, with the network's description.
         quantized: the `.xml` file to write.
         weights: the `.bin` file to write, of the same name.
         drift: the JSON record to write.
         img_max_side: width of the network's input in pixels; None for the size in its file.
         img_min_side: height of the network's input in pixels; None for the size in its file.
-        keep_threshold: the least score of a box, here as in detection.
-        nms: settings of the suppression, instead of the graph's own.
+        keep_threshold: minimum score of a box, as in detection.
+        nms: suppression settings that replace those of the graph.
         calibration_frames: number of frames to take from all media together.
         max_drift: the largest drift to accept, from 0 to 1.
         threads: number of CPU threads.
         media: the downloaded files.
         downloads: the records of download_media.
-        listing: the listing of a run on a folder, instead of these two.
+        listing: the listing of a run on a folder, instead of `media` and `downloads`.
         tiles: how detection cuts large frames; one tile of each frame is used, and several of a picture.
 
     Raises:
@@ -121,32 +121,32 @@ def quantize_network(
         for record, path, download in zip(wanted, media or none, downloads or none, strict=True)
     ]
     sources = [CalibrationMedia(path, record, fetched) for record, (path, fetched) in zip(wanted, files, strict=True)]
-    # An unnamed file, so that nothing is left of it after a kill.
+    # An unnamed file, so that nothing is left if the job is killed.
     with tempfile.TemporaryFile(dir=quantized.parent) as file:
         store = np.memmap(file, np.uint8, "w+", shape=(calibration_frames, size.height, size.width, 3))
         used = take_frames(sources, store, whole.resize, from_values(tiles, size))
         frames = range(sum(used.values()))
         held_back = frames[HOLD_BACK - 1 :: HOLD_BACK]
-        learned = [at for at in frames if at not in held_back]
+        used_frames = [index for index in frames if index not in held_back]
         if not held_back:
             raise PipelineError(
                 f"media {_ids(sources)} gave {len(frames)} frames; expected at least {HOLD_BACK} to quantize the "
                 "network: name others in detect.calibration_media, or set detect.precision: f32"
             )
-        _log.info("%d frames to quantize with, %d held back", len(learned), len(held_back))
-        with deadline.watched(str(graph), f"being quantized with {len(learned)} frames", batches=10):
-            model, found_nms = _quantized(whole, nms, [store[at] for at in learned])
+        _log.info("%d frames to quantize with, %d held back", len(used_frames), len(held_back))
+        with deadline.watched(str(graph), f"being quantized with {len(used_frames)} frames", batches=10):
+            model, found_nms = _quantized(whole, nms, [store[index] for index in used_frames])
         _write(model, quantized, weights)
         del model
         found = measure(
             lambda path: whole.opened(path, found_nms),
             (graph, quantized),
-            (store[at] for at in held_back),
+            (store[index] for index in held_back),
             keep_threshold,
         )
     result = QuantizationRecord(
         media_ids=[source.record.media_id for source in sources],
-        frames=CalibrationFrames(of_each_media=used, to_quantize=len(learned), held_back=len(held_back)),
+        frames=CalibrationFrames(of_each_media=used, to_quantize=len(used_frames), held_back=len(held_back)),
         threshold=keep_threshold,
         boxes=found.boxes,
         drift=found.drift,
@@ -167,22 +167,22 @@ def quantize_network(
 def take_frames(
     sources: Sequence[CalibrationMedia], store: Pixels, resize: Resize, tiling: Tiling | None = None
 ) -> dict[str, int]:
-    """Fill the store with frames, evenly from each media, fitted to the network.
+    """Fill an array with frames, fitted to the network, in equal numbers from each media.
 
     Args:
         sources: the media.
-        store: (n, height, width, 3), filled from the front.
-        resize: how a frame is scaled to the network's input.
+        store: the array (n, height, width, 3), which is filled from its beginning.
+        resize: how a frame is resized to the network's input.
         tiling: how detection cuts large frames; None if it does not.
 
     Returns:
-        The number of frames from each media, by its id; the media is not checked for damage after the last of them.
+        The number of frames by media id. A media is not checked for damage after its last frame.
     """
     used: dict[str, int] = {}
     fitting = Fitting(resize, Size(store.shape[2], store.shape[1]))
     for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
-        name, at = str(source.record.media_id), sum(used.values())
-        share = -(-(len(store) - at) // left)
+        name, start = str(source.record.media_id), sum(used.values())
+        share = -(-(len(store) - start) // left)
         used[name] = 0
         first = source.record if source.record.state != "ready" else source.download
         if first.state != "ready":
@@ -191,8 +191,8 @@ def take_frames(
         try:
             for picture in _spread(source, share):
                 most = share if source.record.file_kind == "image" else 1
-                for part in _parts(picture, tiling, most, at + used[name]):
-                    fitting.fit(part, store[at + used[name]])
+                for part in _parts(picture, tiling, most, start + used[name]):
+                    fitting.fit(part, store[start + used[name]])
                     used[name] += 1
         except MediaFault as fault:
             _log.info("media %s: %s; %d frames of it are used", name, fault, used[name])
@@ -218,30 +218,30 @@ def _parts(picture: Pixels, tiling: Tiling | None, count: int, first: int) -> li
         return [picture]
     regions = tiling.regions(frame)
     count = min(count, len(regions))
-    chosen = [regions[(first + at * len(regions) // count) % len(regions)] for at in range(count)]
+    chosen = [regions[(first + number * len(regions) // count) % len(regions)] for number in range(count)]
     return [tile.part_of(picture) for tile in chosen]
 
 
 def _quantized(
     whole: WholeNetwork, nms: dict[str, Any] | None, frames: Sequence[Pixels]
 ) -> tuple["openvino.Model", Nms]:
-    """Return the graph in int8, from pixels as bytes to boxes before suppression, and the suppression's settings."""
-    from scripts.lib.engines.openvino_graph import after_convolutions, load_openvino
+    """Return the quantized graph from uint8 pixels to boxes before suppression, and the suppression settings."""
+    from scripts.lib.engines.openvino.graph import after_convolutions, load_openvino
 
-    load_openvino()  # first, as NNCF would load it with its telemetry
+    load_openvino()  # before NNCF, which would import OpenVINO with its telemetry
     import nncf
 
     part, own = whole.before_suppression(read_own=nms is None)
     found = own if nms is None else nms_settings.from_values(nms)
-    unit = part.inputs[0].get_shape()[0]
-    batches = [frames[at : at + unit] for at in range(0, len(frames) - unit + 1, unit)]
+    length = part.inputs[0].get_shape()[0]
+    batches = [frames[first : first + length] for first in range(0, len(frames) - length + 1, length)]
     model = nncf.quantize(
         part,
         nncf.Dataset(batches, np.stack),
         subset_size=len(batches),
-        # The fast bias correction makes all scores a little too high, so that more boxes pass the threshold.
+        # The fast bias correction makes all scores slightly too high, so that more boxes reach the threshold.
         fast_bias_correction=False,
-        # The operators that turn the last convolutions' outputs into pixels: in int8 a box would be off by pixels.
+        # The operators that decode boxes and scores stay in f32: in int8, boxes would be wrong by pixels.
         ignored_scope=nncf.IgnoredScope(names=after_convolutions(part)),
     )
     model.set_rt_info(nms_settings.to_text(found), nms_settings.KEY)
@@ -249,27 +249,27 @@ def _quantized(
 
 
 def _write(model: "openvino.Model", quantized: Path, weights: Path) -> None:
-    """Write both files, complete or not at all."""
-    from scripts.lib.engines.openvino_graph import load_openvino
+    """Write both files; each is replaced only when it is complete."""
+    from scripts.lib.engines.openvino.graph import load_openvino
 
     with stoppable(), tempfile.TemporaryDirectory() as folder:
-        made = Path(folder, quantized.name)
-        load_openvino().save_model(model, made, compress_to_fp16=False)
+        saved = Path(folder, quantized.name)
+        load_openvino().save_model(model, saved, compress_to_fp16=False)
         for path in (weights, quantized):
             with replacing(path, "wb") as stream:
-                stream.write(made.with_suffix(path.suffix).read_bytes())
+                stream.write(saved.with_suffix(path.suffix).read_bytes())
 
 
 def measure(
     opened: Callable[[Path], Engine], graphs: tuple[Path, Path], frames: Iterator[Pixels], threshold: float
 ) -> Drift:
-    """Return how much the second graph's kept boxes differ from the first one's.
+    """Return the drift of the quantized graph's boxes from those of the original.
 
     Args:
-        opened: opens an engine for a graph, for batches of one.
+        opened: function that opens an engine for a graph, with a batch size of 1.
         graphs: the graph in f32 and in int8.
-        frames: (height, width, 3) each, as the network takes them.
-        threshold: the least score of a box.
+        frames: arrays (height, width, 3), fitted to the network.
+        threshold: minimum score of a box.
     """
     counts, differences = np.zeros(2, np.int64), [np.zeros(0)]
     with opened(graphs[0]) as exact, opened(graphs[1]) as rounded:
@@ -296,17 +296,17 @@ def _kept(engine: Engine, frame: Pixels, threshold: float) -> Selection:
 
 
 def _score_differences(one: Selection, other: Selection) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Match boxes of the same label that overlap, best score first; return how far each pair's scores are apart."""
+    """Match overlapping boxes of the same label, best score first; return the difference of scores of each pair."""
     shared = iou_matrix(one.boxes, other.boxes) * (one.labels[:, None] == other.labels[None])
     differences = []
-    for at in range(len(one.boxes)):
+    for index in range(len(one.boxes)):
         if not shared.shape[1]:
             break
-        best = int(shared[at].argmax())
-        if shared[at, best] >= SAME_BOX:
+        best = int(shared[index].argmax())
+        if shared[index, best] >= SAME_BOX:
             shared[:, best] = 0
-            label = one.labels[at]
-            differences.append(abs(float(one.scores[at, label]) - float(other.scores[best, label])))
+            label = one.labels[index]
+            differences.append(abs(float(one.scores[index, label]) - float(other.scores[best, label])))
     return np.asarray(differences, np.float64)
 
 

@@ -6,8 +6,15 @@ from typing import Any, ClassVar
 import onnxruntime  # type: ignore[import-untyped]
 import pytest
 
-from scripts.lib.engines import devices, table
-from scripts.lib.engines.devices import CPU_PROVIDER, CUDA_PROVIDER, TENSORRT_PROVIDER, Provider, choose_device
+from scripts.lib.engines import table
+from scripts.lib.engines.onnxruntime import devices
+from scripts.lib.engines.onnxruntime.devices import (
+    CPU_PROVIDER,
+    CUDA_PROVIDER,
+    TENSORRT_PROVIDER,
+    Provider,
+    choose_device,
+)
 
 onnxruntime_session = onnxruntime.InferenceSession
 

@@ -71,7 +71,7 @@ def main(graph: Path, frames: Path, folder: Path) -> None:
     import tensorflow as tf
 
     from scripts.convert_network import convert_network, run_tensorflow
-    from scripts.lib.engines.layouts import LAYOUTS
+    from scripts.lib.graphs.layouts import LAYOUTS
 
     batch = np.load(frames)
     convert_network(

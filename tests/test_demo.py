@@ -17,7 +17,7 @@ import yaml
 
 from examples.accuracy import LabeledBox, ap50, read_truth
 from examples.demo import SAMPLE
-from scripts.lib.engines.openvino_graph import load_openvino
+from scripts.lib.engines.openvino.graph import load_openvino
 from scripts.lib.graphs import found_network
 from scripts.lib.train_ini import species
 from tests import documents
@@ -78,7 +78,7 @@ def answer(command):
 
 
 def test_the_second_network_is_small_and_its_own_size_is_known():
-    found = found_network.look_at(SAMPLE / "fcos" / "graph.onnx", found_network.NetworkSettings(), "fcos")
+    found = found_network.inspect_graph(SAMPLE / "fcos" / "graph.onnx", found_network.NetworkSettings(), "fcos")
     assert (found.description.family, found.names.source.endswith("names.txt")) == ("torchvision", True)
     assert list(found.names.names) == list(species(SAMPLE / "train.ini"))
     assert (SAMPLE / "fcos" / "graph.onnx").stat().st_size < 3_000_000

@@ -6,7 +6,7 @@ import onnx
 import pytest
 import yaml
 
-from scripts.lib.graphs.found_network import NetworkSettings, look_at
+from scripts.lib.graphs.found_network import NetworkSettings, inspect_graph
 from scripts.lib.workflow.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 from tests import gpu_driver
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector, write_yolo
@@ -75,7 +75,7 @@ def taken(tmp_path):
     def take(write):
         write(network / "graph.onnx")
         (network / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
-        found = look_at(network / "graph.onnx", NetworkSettings(), "network").description
+        found = inspect_graph(network / "graph.onnx", NetworkSettings(), "network").description
         provenance = json.loads((network / "provenance.json").read_text())
         (network / "provenance.json").write_text(json.dumps(provenance | {"description": found.to_values()}))
 

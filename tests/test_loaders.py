@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.openvino_graph import load_openvino
+from scripts.lib.engines.openvino.graph import load_openvino
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from tests.workflow import ROOT

@@ -26,7 +26,7 @@ from scripts.lib.graphs.class_names import TRAIN_INI
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import NAMES
 from scripts.lib.graphs.file_names import missing
-from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, look_at, read_description
+from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, inspect_graph, read_description
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.suppression import Selection, select
 from scripts.lib.token import redact
@@ -90,7 +90,7 @@ def inspect_network(
     if not graph.is_file():
         raise GraphError(f"{graph}: is not a file; expected a network: a .onnx, .pb or .xml file")
     check_operators(graph)
-    found = look_at(graph, asked, str(graph.parent), needs_size=False)
+    found = inspect_graph(graph, asked, str(graph.parent), needs_size=False)
     size = asked.size or found.size or train.size(graph.with_name(TRAIN_INI))
     lines = lines_about(found, size)
     with _with_weights(graph) as whole:
@@ -118,7 +118,7 @@ def _with_weights(graph: Path) -> Iterator[Path]:
         raise GraphError(missing(str(graph.parent), weights.name, sorted(path.name for path in graph.parent.iterdir())))
     with tempfile.TemporaryDirectory(prefix="inspect_network-") as folder:
         whole = Path(folder, graph.name)
-        is_written = graph.suffix == ".onnx" and external.write_whole(graph, graph.parent, whole, str(graph))
+        is_written = graph.suffix == ".onnx" and external.write_with_weights(graph, graph.parent, whole, str(graph))
         yield whole if is_written else graph
 
 

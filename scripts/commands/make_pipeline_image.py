@@ -29,7 +29,7 @@ from scripts.lib.graphs import class_names, external
 from scripts.lib.graphs.class_count import check_names
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import NAMES
-from scripts.lib.graphs.found_network import NetworkSettings, look_at, read_description
+from scripts.lib.graphs.found_network import NetworkSettings, inspect_graph, read_description
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.signals import stoppable
 from scripts.lib.token import redact
@@ -95,7 +95,7 @@ def make_pipeline_image(
     with stoppable(), tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
         if graph_onnx is not None:
             whole = Path(folder, "graph.onnx")
-            if external.write_whole(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
+            if external.write_with_weights(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
                 files["graph.onnx"] = whole
         for name, original in graphs.items():
             classes, found = _looked_at(files, name, original, asked)
@@ -141,7 +141,7 @@ def _looked_at(
         graph = Path(folder, name)
         graph.symlink_to(files[name].absolute())
         check_operators(graph, str(original))
-        found = look_at(graph, asked, str(original.parent), needs_size=False)
+        found = inspect_graph(graph, asked, str(original.parent), needs_size=False)
     if found.description is None:
         _check(files[name], found.names.names, files.get(class_names.TRAIN_INI, original), asked.size)
     else:
@@ -153,7 +153,7 @@ def _looked_at(
 def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int] | None) -> None:
     from scripts.lib.boxes import Size
     from scripts.lib.engines.base import check_outputs
-    from scripts.lib.engines.openvino_graph import cut, read_graph, read_nms
+    from scripts.lib.engines.openvino.graph import cut, read_graph, read_nms
 
     with deadline.watched(str(graph), "being read by OpenVINO"):
         model, layout = read_graph(graph)

@@ -25,10 +25,10 @@ from scripts.get_network import get_network
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import read_detections
-from scripts.lib.engines.nms_settings import to_values
 from scripts.lib.errors import GraphError, PipelineError
 from scripts.lib.files import read_json
 from scripts.lib.fitting import Fitting
+from scripts.lib.graphs.nms_settings import to_values
 from scripts.lib.suppression import Nms, select
 from tests.exporters.exporter_process import Environments, exported
 from tests.exporters.families import NETWORKS, Exported

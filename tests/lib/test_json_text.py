@@ -6,11 +6,11 @@ import pytest
 
 from scripts.lib import json_text
 from scripts.lib.data_images import archive, login
-from scripts.lib.engines import nms_settings
 from scripts.lib.errors import GraphError, PipelineError, SettingsError
 from scripts.lib.evaluation import truth_check
 from scripts.lib.evaluation.truth import foreign_truth
 from scripts.lib.files import read_json
+from scripts.lib.graphs import nms_settings
 from scripts.lib.server import faults
 from tests.docker_engine import tar
 from tests.workflow import ROOT

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.convert_network import BOX_TOLERANCE, SCORE_TOLERANCE, _check, made_pictures
+from scripts.convert_network import BOX_TOLERANCE, SCORE_TOLERANCE, _check, generate_pictures
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
@@ -79,7 +79,7 @@ def test_another_network_is_refused(box: float, score: float) -> None:
 
 
 def test_the_made_pictures_are_the_same_each_time_and_not_flat() -> None:
-    first, second = made_pictures(2, Size(64, 32)), made_pictures(2, Size(64, 32))
+    first, second = generate_pictures(2, Size(64, 32)), generate_pictures(2, Size(64, 32))
     np.testing.assert_array_equal(first, second)
     assert first.shape == (2, 32, 64, 3)
     assert first.std(axis=(1, 2)).min() > 20

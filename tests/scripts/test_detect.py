@@ -211,8 +211,8 @@ def test_the_engine_knows_the_least_score_that_is_asked_for(
 ) -> None:
     asked: list[float] = []
 
-    def open_engine(*_: object, least_score: float, **__: object) -> Mirror:
-        asked.append(least_score)
+    def open_engine(*_: object, min_score: float, **__: object) -> Mirror:
+        asked.append(min_score)
         return Mirror(8)
 
     monkeypatch.setattr(network, "open_engine", open_engine)

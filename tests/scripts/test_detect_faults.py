@@ -11,7 +11,7 @@ import pytest
 
 from scripts.lib.detection import batch_reader, media_detection, pipeline
 from scripts.lib.detections import HEADER, DetectionWriter
-from scripts.lib.engines.openvino import OpenVinoEngine
+from scripts.lib.engines.openvino.engine import OpenVinoEngine
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.source import FrameSource, Summary
 from scripts.lib.frames.video import VideoFrames

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from scripts.commands.make_pipeline_image import make_pipeline_image
 from scripts.convert_network import convert_network
 from scripts.get_network import get_network
-from scripts.lib.engines.openvino_graph import read_graph
+from scripts.lib.engines.openvino.graph import read_graph
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs import allowed
 from scripts.lib.graphs.messages import read_graph_def

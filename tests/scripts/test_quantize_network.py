@@ -10,7 +10,7 @@ import pytest
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.engines.openvino_graph import after_convolutions, cut, read_graph
+from scripts.lib.engines.openvino.graph import after_convolutions, cut, read_graph
 from scripts.lib.errors import PipelineError
 from scripts.lib.graphs.description import Resize
 from scripts.lib.records.network_changes import Drift, KeptBoxes, ScoreDifference

@@ -9,15 +9,15 @@ from scripts.lib import tiles
 from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
 from scripts.lib.detection.options import DetectOptions
-from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
-from scripts.lib.engines.feeding import of_bytes, size_of_input
-from scripts.lib.engines.prepare_described import obstacle
 from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import ENGINES, open_engine
+from scripts.lib.engines.tensorrt.prepare_described import obstacle
 from scripts.lib.files import read_json, sha256
+from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.class_count import check_names
 from scripts.lib.graphs.description import Description, Resize, from_values, input_size
+from scripts.lib.graphs.feeding import of_bytes, size_of_input
 from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.record_files import read_record
 from scripts.lib.records.detection import NetworkUsed
@@ -139,7 +139,7 @@ class Network:
             description=self._of_graph(chosen.precision),
             names=len(names),
             device=self.options.device,
-            least_score=self.options.keep_threshold,
+            min_score=self.options.keep_threshold,
         )
         try:
             self.used = self._describe(engine, names)

@@ -8,10 +8,10 @@ from scripts.lib import deadline
 from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine
-from scripts.lib.engines.feeding import of_bytes, read_input, size_of_input
 from scripts.lib.engines.table import names_of, open_engine
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, Resize, from_values, input_size
+from scripts.lib.graphs.feeding import of_bytes, read_input, size_of_input
 from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.record_files import read_record
 from scripts.lib.records.network import ProvenanceRecord
@@ -54,11 +54,11 @@ class WholeNetwork:
             GraphError: it suppresses inside, or is not what its description says.
         """
         if self.description is not None and self.description.suppression is not None:
-            from scripts.lib.engines.described_openvino import read_of_bytes
+            from scripts.lib.engines.openvino.described import read_of_bytes
 
             taken = read_input(read_file(self.graph), self.description, self.size)
             return read_of_bytes(self.graph, self.description, taken, self.size), self.description.suppression
-        from scripts.lib.engines.openvino_graph import cut, read_graph, read_nms
+        from scripts.lib.engines.openvino.graph import cut, read_graph, read_nms
 
         whole, layout = read_graph(self.graph)
         if layout.labels is not None:
@@ -71,7 +71,7 @@ class WholeNetwork:
         """Make this graph ready, or what quantization made of it, for batches of one."""
         described = self.description
         if described is None:
-            from scripts.lib.engines.openvino import OpenVinoEngine
+            from scripts.lib.engines.openvino.engine import OpenVinoEngine
 
             with deadline.watched(str(graph), "being made ready"):
                 return OpenVinoEngine(graph, size=self.size, batch_size=1, threads=self.threads, nms=nms)

@@ -1,1 +1,1 @@
-"""The engines, the libraries that run a network; each module imports its library on use; see table.py."""
+"""The engines: libraries that run a network. Each is imported only when it is used; see table.py."""

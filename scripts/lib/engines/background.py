@@ -8,35 +8,35 @@ from scripts.lib.engines.base import Engine, Outputs
 
 
 class BackgroundEngine(Engine):
-    """Runs an engine whose `start` returns when its batch is done; two batches may be under way, one of them waiting.
+    """Runs an engine whose `start` blocks until its batch is done; a second batch may wait in a queue.
 
-    The engine's outputs have to stay valid after its next `start`.
+    The outputs of the wrapped engine must stay valid after its next `start`.
     """
 
     depth = 2
 
     def __init__(self, engine: Engine) -> None:
-        """Take over an engine, which nothing else uses from now on, and which is closed with this one."""
+        """Store the engine to run, which must not be used elsewhere; `close` closes it too."""
         self._engine = engine
         self.batch_size, self.size, self.classes = engine.batch_size, engine.size, engine.classes
         self.nms, self.description = engine.nms, engine.description
-        self._under_way: deque[Future[Outputs]] = deque()
+        self._pending: deque[Future[Outputs]] = deque()
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
     def start(self, batch: Pixels) -> None:
         """Start a batch, or queue it after the one that is being computed."""
         if self._thread is None:
             raise RuntimeError("the engine is closed")
-        self._under_way.append(self._thread.submit(self._engine.infer, batch))
+        self._pending.append(self._thread.submit(self._engine.infer, batch))
 
     def finish(self) -> Outputs:
-        """Wait for the oldest batch under way; raise an error of its `start`."""
-        return self._under_way.popleft().result()
+        """Wait for the oldest unfinished batch and return its outputs; raise the error of its `start`."""
+        return self._pending.popleft().result()
 
     def close(self) -> None:
-        """Wait for the batch that is being computed, forget the one that waits, and free the engine."""
+        """Wait for the batch that is being computed, drop the queued one, and close the engine."""
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.shutdown(wait=True, cancel_futures=True)
-        self._under_way.clear()
+        self._pending.clear()
         self._engine.close()

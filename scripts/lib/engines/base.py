@@ -1,4 +1,4 @@
-"""The interface of every engine: bytes of frames in, boxes and scores out."""
+"""The interface of all engines: frames in, boxes and scores out."""
 
 from abc import abstractmethod
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from scripts.lib.suppression import Nms
 
 
 class Outputs(NamedTuple):
-    """The outputs of a network for a batch, before suppression, in the order of its anchors.
+    """The outputs of a network for a batch, before suppression, in the order of the anchors.
 
-    An engine that knows the threshold may leave out anchors whose scores are finite and below it in every class.
+    An engine that has the score threshold may leave out anchors whose scores are finite and below it in every class.
 
     Attributes:
-        boxes: (N, A, 4) float32, x1, y1, x2, y2 in network pixels.
+        boxes: (N, A, 4) float32, x1, y1, x2, y2 in pixels of the network's input.
         scores: (N, A, C) float32.
     """
 
@@ -23,23 +23,24 @@ class Outputs(NamedTuple):
     scores: Floats
 
     def first(self, count: int) -> "Outputs":
-        """Return the outputs of the first frames, without copying."""
+        """Return the outputs of the first `count` frames, without copying."""
         return Outputs(self.boxes[:count], self.scores[:count])
 
 
 class Engine(Closeable):
     """A loaded network for batches of one size.
 
-    `start` begins a batch and `finish` returns its outputs, first in, first out; up to `depth` may be under way.
-    An engine is used by one thread.
+    `start` begins a batch and `finish` returns its outputs, first in, first out. Up to `depth` batches may be started
+    and not yet finished. An engine is used by one thread.
 
     Attributes:
-        batch_size: frames in a batch, N.
+        batch_size: number of frames in a batch, N.
         size: width and height of the network's input.
-        classes: C, the number of classes it scores.
+        classes: number of classes with scores, C.
         nms: the network's settings for suppression.
-        depth: how many batches may be under way at once.
-        description: for the record: name, version, precision, threads and whatever else determined the result.
+        depth: largest number of batches that may be started and not yet finished.
+        description: the values for the record: name, version, precision, threads and everything else that affects the
+            results.
     """
 
     batch_size: int
@@ -60,33 +61,39 @@ class Engine(Closeable):
 
     @abstractmethod
     def finish(self) -> Outputs:
-        """Wait for the oldest batch under way and return its outputs, which stay valid until the next `start`."""
+        """Wait for the oldest unfinished batch and return its outputs, which stay valid until the next `start`."""
 
     @abstractmethod
     def close(self) -> None:
         """Cancel all batches and free the engine; may be called again."""
 
     def infer(self, batch: Pixels) -> Outputs:
-        """Run one batch; nothing else may be under way."""
+        """Run one batch and return its outputs; no other batch may be unfinished."""
         self.start(batch)
         return self.finish()
 
 
 def check_outputs(boxes: tuple[int, ...], scores: tuple[int, ...], batch_size: int, graph: str) -> int:
-    """Return the number of classes; refuse shapes that are not boxes and scores of the same anchors.
+    """Check the shapes of boxes and scores, and return the number of classes.
+
+    Args:
+        boxes: shape of the boxes, expected (N, A, 4).
+        scores: shape of the scores, expected (N, A, C).
+        batch_size: the expected N.
+        graph: name of the graph for errors.
 
     Raises:
-        GraphError: naming the shapes found and expected.
+        GraphError: the shapes differ from these; the message names both.
     """
     rank = 3
-    sound = (
+    is_valid = (
         len(boxes) == len(scores) == rank
         and boxes[:2] == scores[:2]
         and boxes[0] == batch_size
         and boxes[2] == 4
         and scores[2] > 0
     )
-    if not sound:
+    if not is_valid:
         raise GraphError(
             f"{graph}: its outputs have the shapes {boxes} and {scores}; "
             f"expected boxes ({batch_size}, anchors, 4) and scores ({batch_size}, anchors, classes)"

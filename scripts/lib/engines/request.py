@@ -1,10 +1,10 @@
-"""The request to open an engine."""
+"""The arguments to open an engine."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the table of engines is read while a run is planned
+if TYPE_CHECKING:  # these imports are too slow for the planning of a run
     from scripts.lib.boxes import Size
     from scripts.lib.engines.rows import RowsConvention
     from scripts.lib.graphs.description import Description
@@ -13,21 +13,21 @@ if TYPE_CHECKING:  # the table of engines is read while a run is planned
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """The arguments to open an engine.
+    """A network, and how to run it.
 
     Attributes:
         graph: the network's file: `graph.pb`, `graph.onnx`, or OpenVINO's own `graph.xml`.
         size: width and height of the network's input.
-        batch_size: frames in a batch.
+        batch_size: number of frames in a batch.
         threads: number of CPU threads.
-        precision: what to compute with, one of the engine's.
-        engines: the folder of engines that are built.
-        nms: suppression settings instead of the graph's own.
-        rows: how to read a graph that gives rows.
-        description: the description of a network whose family has one.
-        names: how many classes of such a network have a name.
-        device: what onnxruntime computes on: auto, cpu or cuda.
-        least_score: the least score of a box; anchors below it may be left out. None to return all.
+        precision: precision of the computation, one of the engine's.
+        engines: the folder of the engine files.
+        nms: suppression settings that replace those of the graph; None to keep these.
+        rows: the convention of a graph whose outputs are rows.
+        description: the network's description; None if it has none.
+        names: number of class names of a described network.
+        device: the device of onnxruntime: auto, cpu or cuda.
+        min_score: the minimum score of a box; anchors that score less may be left out. None to return all.
     """
 
     graph: Path
@@ -41,4 +41,4 @@ class EngineRequest:
     description: "Description | None" = None
     names: int = 0
     device: str = "cpu"
-    least_score: float | None = None
+    min_score: float | None = None

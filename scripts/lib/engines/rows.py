@@ -1,11 +1,12 @@
-"""Networks whose outputs are rows: boxes, scores and labels after suppression, like torchvision's.
+"""Networks whose outputs are rows: boxes, scores and labels after suppression, as exported by torchvision.
 
-Such a graph processes one picture at a time, and defines neither its kind of pixels nor the numbers of its classes.
+Such a graph takes one picture at a time. Its file defines neither the pixel format nor the first label.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,30 +14,33 @@ import numpy.typing as npt
 
 from scripts.lib.boxes import Floats, Pixels, Size
 from scripts.lib.engines.base import Engine, Outputs
+from scripts.lib.engines.onnxruntime.devices import Device
+from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.preprocess import MEAN
 from scripts.lib.suppression import FINAL, Nms
 
 _COLOURS = 3
 
-# network.pixels: reversed to RGB, mean, divisor.
+# For each value of network.pixels: whether the colours are reversed to RGB, mean, divisor.
 _PIXELS: dict[str, tuple[bool, tuple[float, float, float], float]] = {
     "rgb_0_to_1": (True, (0.0, 0.0, 0.0), 255.0),
     "rgb_0_to_255": (True, (0.0, 0.0, 0.0), 1.0),
     "bgr_0_to_255": (False, (0.0, 0.0, 0.0), 1.0),
     "bgr_less_mean": (False, MEAN, 1.0),
 }
-_WHOLE = ("rgb_0_to_255", "bgr_0_to_255")  # what bytes can hold
+_BYTE_PIXELS = ("rgb_0_to_255", "bgr_0_to_255")  # formats for inputs of type uint8
 
 
 @dataclass(frozen=True)
 class RowsConvention:
-    """The properties that a graph with rows does not define itself.
+    """Properties of a graph with rows that its file does not define.
 
     Attributes:
-        pixels: the pixels that it expects, one of _PIXELS; None if not set.
-        first_label: the label of the first name in train.ini, 0, or 1 where 0 is the background; None when not set.
-        classes: how many names there are.
+        pixels: pixel format, a key of _PIXELS; None if the settings have none.
+        first_label: label of the first name in train.ini: 0, or 1 if label 0 is the background; None if the settings
+            have none.
+        classes: number of class names.
     """
 
     pixels: str | None
@@ -45,49 +49,67 @@ class RowsConvention:
 
 
 class RowsInput(NamedTuple):
-    """A graph's one input.
+    """The only input of a graph.
 
     Attributes:
-        shape: its dimensions, None for an open one.
-        takes_bytes: uint8, else float32.
+        shape: the dimensions; None for one of any length.
+        takes_bytes: whether the type is uint8; float32 otherwise.
     """
 
     shape: Sequence[int | None]
     takes_bytes: bool
 
 
-# From one picture, as the graph takes it, to boxes, scores and labels.
+# Computes boxes, scores and labels from one picture in the form of the graph's input.
 Run = Callable[[npt.NDArray[Any]], Sequence[npt.NDArray[Any]]]
 
 
+class RowsGraph(NamedTuple):
+    """A graph whose outputs are rows, loaded by an engine.
+
+    Attributes:
+        run: the function that runs the graph.
+        input: the graph's input.
+        version: version of the engine's library.
+    """
+
+    run: Run
+    input: RowsInput
+    version: str
+
+
+# Loads a graph with a number of threads; returns None if its outputs are not rows.
+ReadRows = Callable[[Path, int], RowsGraph | None]
+
+
 class RowsEngine(Engine):
-    """Runs a graph whose outputs are rows, and returns them as boxes with a score in the column of their class."""
+    """Runs a graph whose outputs are rows; the score of a row is in the column of its class, the others are 0."""
 
     depth = 1
 
     def __init__(
-        self, run: Run, taken: RowsInput, *, graph: str, size: Size, batch_size: int, nms: Nms | None,
+        self, run: Run, graph_input: RowsInput, *, graph: str, size: Size, batch_size: int, nms: Nms | None,
         convention: RowsConvention | None, description: dict[str, object],
     ) -> None:  # fmt: skip
-        """Check that the graph and the settings fit, and try it.
+        """Check that graph and settings fit, and run the graph once on a black frame.
 
         Args:
-            run: the graph.
-            taken: the graph's input.
-            graph: its name in errors.
+            run: the function that runs the graph.
+            graph_input: the graph's input.
+            graph: name of the graph for errors.
             size: the size of the network's input.
-            batch_size: frames in a batch; they go through the graph one by one.
-            nms: to suppress what the graph left; None for nothing.
-            convention: what the graph does not say.
-            description: for the record.
+            batch_size: number of frames in a batch; the graph processes them one by one.
+            nms: settings of a further suppression; None for none.
+            convention: the properties that the graph's file does not define.
+            description: values for the record.
 
         Raises:
             SettingsError: a setting is missing that the graph needs.
             GraphError: the graph's input or outputs are not as expected.
         """
-        self._pixels, self._first, self.classes = _complete(convention, taken, graph)
-        self._channels, self._rank = _channel_axis(taken, size, graph), len(taken.shape)
-        self._takes_bytes = taken.takes_bytes
+        self._pixels, self._first, self.classes = _checked_convention(convention, graph_input, graph)
+        self._channels, self._rank = _channel_axis(graph_input, size, graph), len(graph_input.shape)
+        self._takes_bytes = graph_input.takes_bytes
         self._run: Run | None = run
         self._graph, self.size, self.batch_size, self.nms = graph, size, batch_size, nms or FINAL
         self.description = description | {"pixels": self._pixels, "first_label": self._first}
@@ -96,18 +118,18 @@ class RowsEngine(Engine):
 
     def start(self, batch: Pixels) -> None:
         """Run a batch."""
-        found = [self._rows(picture) for picture in batch]
-        most = max(len(boxes) for boxes, _, _ in found)
+        rows = [self._rows(picture) for picture in batch]
+        most = max(len(boxes) for boxes, _, _ in rows)
         outputs = Outputs(
             np.zeros((len(batch), most, 4), np.float32), np.zeros((len(batch), most, self.classes), np.float32)
         )
-        for at, (boxes, scores, labels) in enumerate(found):
-            outputs.boxes[at, : len(boxes)] = boxes
-            outputs.scores[at, np.arange(len(boxes)), labels] = scores
+        for frame, (boxes, scores, classes) in enumerate(rows):
+            outputs.boxes[frame, : len(boxes)] = boxes
+            outputs.scores[frame, np.arange(len(boxes)), classes] = scores
         self._ready.append(outputs)
 
     def finish(self) -> Outputs:
-        """Return the oldest batch's outputs; the scores of other classes than a row's own are 0."""
+        """Return the outputs of the oldest batch."""
         return self._ready.popleft()
 
     def close(self) -> None:
@@ -116,10 +138,10 @@ class RowsEngine(Engine):
         self._run = None
 
     def _rows(self, picture: Pixels) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-        """Return boxes (n, 4), scores (n,) and labels (n,) from 0 of one picture, without padding."""
+        """Return boxes (n, 4), scores (n,) and class indices (n,) of one picture, without padding."""
         if self._run is None:
             raise RuntimeError("the engine is closed")
-        outputs = self._run(self._prepared(picture))
+        outputs = self._run(self._to_input(picture))
         try:
             boxes, scores, labels = (
                 np.asarray(output).reshape(shape) for output, shape in zip(outputs, ((-1, 4), -1, -1), strict=True)
@@ -128,21 +150,21 @@ class RowsEngine(Engine):
             raise self._misshapen(outputs) from error
         if not len(boxes) == len(scores) == len(labels):
             raise self._misshapen(outputs)
-        rows = ~(scores <= 0)  # what is not a number stays, and is refused where every engine's is
+        rows = ~(scores <= 0)  # NaN is kept here and refused later, as for all engines
         if self._first == 1:
-            # The background's: what OpenVINO gives where a graph finds nothing, with a score that means nothing.
+            # If a graph finds nothing, OpenVINO returns a row with the label of the background and a meaningless score.
             rows &= labels != 0
-        numbers = labels[rows].astype(np.int64) - self._first
-        if ((numbers < 0) | (numbers >= self.classes)).any():
-            wrong = sorted({int(number) + self._first for number in numbers if not 0 <= number < self.classes})
+        indices = labels[rows].astype(np.int64) - self._first
+        if ((indices < 0) | (indices >= self.classes)).any():
+            wrong = sorted({int(index) + self._first for index in indices if not 0 <= index < self.classes})
             raise GraphError(
                 f"{self._graph}: gives the labels {', '.join(map(str, wrong))}; expected {self._first} to "
                 f"{self._first + self.classes - 1}, as train.ini has {self.classes} names and network.first_label is "
                 f"{self._first}: correct one of them"
             )
-        return boxes[rows].astype(np.float32), scores[rows].astype(np.float32), numbers
+        return boxes[rows].astype(np.float32), scores[rows].astype(np.float32), indices
 
-    def _prepared(self, picture: Pixels) -> npt.NDArray[Any]:
+    def _to_input(self, picture: Pixels) -> npt.NDArray[Any]:
         to_rgb, mean, divisor = _PIXELS[self._pixels]
         content: npt.NDArray[Any] = picture[..., ::-1] if to_rgb else picture
         if not self._takes_bytes:
@@ -159,8 +181,61 @@ class RowsEngine(Engine):
         )
 
 
-def _complete(convention: RowsConvention | None, taken: RowsInput, graph: str) -> tuple[str, int, int]:
-    """Return pixels, first label and number of classes; fail where one of them is not set."""
+def open_rows(request: EngineRequest, *, engine: str, read: ReadRows, device: Device) -> Engine | None:
+    """Return an engine for an ONNX graph whose outputs are rows; None for a graph of another layout.
+
+    Args:
+        request: the request; its graph is an `.onnx` file.
+        engine: the engine's name, for the record.
+        read: loads the graph in that engine.
+        device: the device that computes, for the record.
+
+    Raises:
+        GraphError: the graph cannot be used.
+        SettingsError: a setting is missing that the graph needs.
+    """
+    loaded = read(request.graph, request.threads)
+    if loaded is None:
+        return None
+    description = {
+        "name": engine,
+        "version": loaded.version,
+        **device.record,
+        "precision": "f32",
+        "threads": request.threads,
+        "batch_size": request.batch_size,
+        "layout": "rows",
+    }
+    return RowsEngine(
+        _with_graph_error(loaded.run, request.graph, engine), loaded.input, graph=str(request.graph),
+        size=request.size, batch_size=request.batch_size, nms=request.nms, convention=request.rows,
+        description=description,
+    )  # fmt: skip
+
+
+def wrong_inputs(graph: Path, found: list[str]) -> GraphError:
+    """Return the error for a graph that has other inputs than one picture."""
+    return GraphError(f"{graph}: its inputs are {', '.join(found)}; expected one, of float32 or uint8: a picture")
+
+
+def _with_graph_error(run: Run, graph: Path, engine: str) -> Run:
+    """Return the function with the engine's errors as a GraphError that names the graph."""
+
+    def run_graph(picture: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
+        try:
+            return run(picture)
+        except Exception as error:  # the engines' errors have no common class below Exception
+            raise GraphError(f"{graph}: {engine} cannot run it on a picture of {picture.shape}: {error}") from error
+
+    return run_graph
+
+
+def _checked_convention(convention: RowsConvention | None, graph_input: RowsInput, graph: str) -> tuple[str, int, int]:
+    """Return pixel format, first label and number of classes.
+
+    Raises:
+        SettingsError: one of them is not set, or does not fit the input.
+    """
     what = f"{graph}: its outputs are rows of boxes, scores and labels"
     if convention is None or convention.pixels is None:
         raise SettingsError(
@@ -172,25 +247,25 @@ def _complete(convention: RowsConvention | None, taken: RowsInput, graph: str) -
             f"{what}, and does not say how it counts; set network.first_label to the label of the first name in "
             "train.ini: 1 where 0 is the background (torchvision), else 0"
         )
-    if taken.takes_bytes and convention.pixels not in _WHOLE:
+    if graph_input.takes_bytes and convention.pixels not in _BYTE_PIXELS:
         raise SettingsError(
-            f"{graph}: it takes bytes, network.pixels is {convention.pixels}; expected {' or '.join(_WHOLE)}"
+            f"{graph}: it takes bytes, network.pixels is {convention.pixels}; expected {' or '.join(_BYTE_PIXELS)}"
         )
     return convention.pixels, convention.first_label, convention.classes
 
 
-def _channel_axis(taken: RowsInput, size: Size, graph: str) -> int:
-    """Return where a picture's colours stand, 0 or 2; refuse an input that does not tell, or cannot take the size."""
-    picture = list(taken.shape[-3:])
-    single = len(taken.shape) == 3 or (len(taken.shape) == 4 and taken.shape[0] in (None, 1))
+def _channel_axis(graph_input: RowsInput, size: Size, graph: str) -> int:
+    """Return the axis of a picture's colours, 0 or 2; refuse an input where it is unclear, or of another size."""
+    picture = list(graph_input.shape[-3:])
+    single = len(graph_input.shape) == 3 or (len(graph_input.shape) == 4 and graph_input.shape[0] in (None, 1))
     fitting = []
     for axis, wanted in ((0, [_COLOURS, size.height, size.width]), (2, [size.height, size.width, _COLOURS])):
         if picture[axis : axis + 1] == [_COLOURS] and all(
-            had in (None, length) for had, length in zip(picture, wanted, strict=True)
+            length in (None, expected) for length, expected in zip(picture, wanted, strict=True)
         ):
             fitting.append(axis)
     if not single or len(fitting) != 1:
-        shape = ", ".join("?" if length is None else str(length) for length in taken.shape)
+        shape = ", ".join("?" if length is None else str(length) for length in graph_input.shape)
         raise GraphError(
             f"{graph}: its input is ({shape}); expected one picture of {size.width} x {size.height} pixels, "
             f"(3, {size.height}, {size.width}) or ({size.height}, {size.width}, 3), with or without a 1 before, the 3 "

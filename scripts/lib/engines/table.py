@@ -1,6 +1,6 @@
 """The table of engines: their files, precisions, and how they are opened. A new engine is an entry here and a module.
 
-Imports nothing heavy: the table is read while a run is planned.
+Heavy libraries are imported only when an engine is opened, since the table is also read while a run is planned.
 """
 
 import os
@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.lib import deadline
-from scripts.lib.engines.devices import Device, choose_device, load_cuda
+from scripts.lib.engines.onnxruntime.devices import Device, choose_device, load_cuda
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError, SettingsError
 
 if TYPE_CHECKING:
     from scripts.lib.boxes import Size
     from scripts.lib.engines.base import Engine
-    from scripts.lib.engines.described import MakeRunner
-    from scripts.lib.engines.rows import RowsConvention
-    from scripts.lib.engines.rows_graph import ReadRows
+    from scripts.lib.engines.described.engine import MakeRunner
+    from scripts.lib.engines.rows import ReadRows, RowsConvention
     from scripts.lib.graphs.description import Description
     from scripts.lib.suppression import Nms
 
@@ -32,11 +31,11 @@ class EngineKind:
     """An entry of the table.
 
     Attributes:
-        suffixes: of the graphs that it reads.
-        precisions: what it computes with; the first unless the settings say otherwise.
-        environment: the conda environment of `envs/` that has its packages.
-        is_built: whether it is built from the graph, in a job before detection.
-        open: makes it ready.
+        suffixes: suffixes of the files that the engine reads.
+        precisions: precisions of the computation; the first one is the default.
+        environment: name of the conda environment in `envs/` with the engine's packages.
+        is_built: whether an engine file is built from the graph, in a job before detection.
+        open: function that opens the engine.
     """
 
     suffixes: tuple[str, ...]
@@ -47,13 +46,13 @@ class EngineKind:
 
 
 def _open_openvino(request: EngineRequest) -> "Engine":
-    from scripts.lib.engines.described_openvino import OpenVinoRunner
-    from scripts.lib.engines.openvino import OpenVinoEngine
-    from scripts.lib.engines.rows_graph import read_with_openvino
+    from scripts.lib.engines.openvino.described import OpenVinoRunner
+    from scripts.lib.engines.openvino.engine import OpenVinoEngine
+    from scripts.lib.engines.openvino.rows import read_rows
 
     return (
         _open_described("openvino", OpenVinoRunner, request)
-        or _open_rows("openvino", read_with_openvino, request)
+        or _open_rows("openvino", read_rows, request)
         or OpenVinoEngine(
             request.graph, size=request.size, batch_size=request.batch_size, threads=request.threads, nms=request.nms
         )
@@ -64,10 +63,10 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
     import onnxruntime  # type: ignore[import-untyped]
 
     from scripts.lib.engines.background import BackgroundEngine
-    from scripts.lib.engines.described import OnnxRuntimeRunner
-    from scripts.lib.engines.described_cuda import CudaRunner
-    from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
-    from scripts.lib.engines.rows_graph import read_with_onnxruntime
+    from scripts.lib.engines.onnxruntime.described import OnnxRuntimeRunner
+    from scripts.lib.engines.onnxruntime.described_cuda import CudaRunner
+    from scripts.lib.engines.onnxruntime.engine import OnnxRuntimeEngine
+    from scripts.lib.engines.onnxruntime.rows import read_rows
 
     available = onnxruntime.get_available_providers()
     device = choose_device(request.device, available, os.environ)
@@ -76,25 +75,25 @@ def _open_onnxruntime(request: EngineRequest) -> "Engine":
     runner = CudaRunner if device.name == "cuda" else OnnxRuntimeRunner
     engine = (
         _open_described("onnxruntime", partial(runner, device=device), request, device)
-        or _open_rows("onnxruntime", partial(read_with_onnxruntime, device=device), request, device)
+        or _open_rows("onnxruntime", partial(read_rows, device=device), request, device)
         or OnnxRuntimeEngine(
             request.graph,
             size=request.size,
             batch_size=request.batch_size,
             threads=request.threads,
             nms=request.nms,
-            # Others than this engine take batches of other sizes, for each of which TensorRT would build an engine.
+            # The other two also run smaller batches, and TensorRT would build an engine for each size.
             device=device.with_tensorrt(request.engines, available),
-            # On a CPU picking takes as long as searching all scores does afterwards.
-            least_score=request.least_score if device.name == "cuda" else None,
+            # On a CPU, selecting the best anchors takes as long as searching all scores afterwards.
+            min_score=request.min_score if device.name == "cuda" else None,
         )
     )
     return BackgroundEngine(engine) if device.name == "cuda" else engine
 
 
 def _open_tensorrt(request: EngineRequest) -> "Engine":
-    from scripts.lib.engines.described_tensorrt import TensorRtRunner
-    from scripts.lib.engines.tensorrt import TensorRtEngine
+    from scripts.lib.engines.tensorrt.described import TensorRtRunner
+    from scripts.lib.engines.tensorrt.engine import TensorRtEngine
 
     runner = partial(TensorRtRunner, precision=request.precision, folder=request.engines)
     return _open_described("tensorrt", runner, request, None) or TensorRtEngine(
@@ -104,26 +103,26 @@ def _open_tensorrt(request: EngineRequest) -> "Engine":
         precision=request.precision,
         folder=request.engines,
         nms=request.nms,
-        least_score=request.least_score,
+        min_score=request.min_score,
     )
 
 
 def _open_described(
     engine: str, runner: "MakeRunner", request: EngineRequest, device: Device | None = _CPU
 ) -> "Engine | None":
-    """Return an engine for a network that has a description, None for any other."""
+    """Return an engine for a network with a description; None if it has none."""
     if request.description is None:
         return None
-    from scripts.lib.engines.described import open_described
+    from scripts.lib.engines.described.engine import open_described
 
     return open_described(request, request.description, engine=engine, make_runner=runner, device=device)
 
 
 def _open_rows(engine: str, read: "ReadRows", request: EngineRequest, device: Device = _CPU) -> "Engine | None":
-    """Return an engine for a graph that gives rows, None for any other graph."""
+    """Return an engine for an ONNX graph whose outputs are rows; None for any other graph."""
     if request.graph.suffix != ".onnx":
         return None
-    from scripts.lib.engines.rows_graph import open_rows
+    from scripts.lib.engines.rows import open_rows
 
     return open_rows(request, engine=engine, read=read, device=device)
 
@@ -134,12 +133,12 @@ ENGINES = {
     "tensorrt": EngineKind((".onnx",), ("f16", "f32"), "tensorrt", is_built=True, open=_open_tensorrt),
 }
 
-# What runs a network where nothing else is asked for and there is no GPU.
+# The engine if the settings name none and there is no GPU.
 DEFAULT_ENGINE = next(iter(ENGINES))
 
 
 def names_of(*, suffix: str | None = None, precision: str | None = None, is_built: bool | None = None) -> list[str]:
-    """Return the engines that read this suffix, compute with this precision, and are built before detection or not."""
+    """Return the names of the engines with these properties; None accepts any value."""
     return [
         name
         for name, kind in ENGINES.items()
@@ -163,24 +162,24 @@ def open_engine(
     description: "Description | None" = None,
     names: int = 0,
     device: str = "cpu",
-    least_score: float | None = None,
+    min_score: float | None = None,
 ) -> "Engine":
-    """Open a network.
+    """Open a network in an engine.
 
     Args:
         graph: the network's file.
-        engine: a name of ENGINES.
-        size: this and the others are EngineRequest's.
-        batch_size: see there.
-        threads: see there.
-        precision: see there.
-        engines: see there.
-        nms: see there.
-        rows: see there.
-        description: see there.
-        names: see there.
-        device: see there.
-        least_score: see there.
+        engine: a name in ENGINES.
+        size: see EngineRequest, also for the arguments below.
+        batch_size: see EngineRequest.
+        threads: see EngineRequest.
+        precision: see EngineRequest.
+        engines: see EngineRequest.
+        nms: see EngineRequest.
+        rows: see EngineRequest.
+        description: see EngineRequest.
+        names: see EngineRequest.
+        device: see EngineRequest.
+        min_score: see EngineRequest.
 
     Raises:
         GraphError: the engine cannot use the graph.
@@ -196,9 +195,9 @@ def open_engine(
             f"expected {' or '.join(kind.suffixes)}"
         )
     request = EngineRequest(
-        graph, size, batch_size, threads, precision, engines, nms, rows, description, names, device, least_score
+        graph, size, batch_size, threads, precision, engines, nms, rows, description, names, device, min_score
     )
-    if kind.is_built:  # which takes as long as it takes
+    if kind.is_built:  # building may take long, so there is no deadline
         return kind.open(request)
     with deadline.watched(str(graph), f"being loaded by {engine}"):
         return kind.open(request)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from av.bitstream import BitStreamFilterContext
 
-from scripts.lib.engines.devices import missing_gpu
+from scripts.lib.engines.onnxruntime.devices import missing_gpu
 from scripts.lib.errors import DeviceError
 from scripts.lib.frames.threads import NotSound
 

@@ -1,1 +1,1 @@
-"""Network files: their family, class names and operators."""
+"""Network files: their family, inputs and outputs, class names and operators."""

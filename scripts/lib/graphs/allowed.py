@@ -1,11 +1,11 @@
-"""The allowed operators of a network: they compute from their inputs, and access no file, process or host."""
+"""The operators that a network may have: they compute from their inputs, and access no file, process or host."""
 
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Of frozen graphs, of TensorFlow 1 and 2: arithmetic, shapes, convolutions, suppression.
+# TensorFlow 1 and 2, in frozen graphs: arithmetic, shapes, convolutions, suppression.
 _COMPUTING = _names("""
 Abs Acos Acosh Add AddN AddV2 All Any ArgMax ArgMin Asin Asinh Atan Atan2 Atanh AvgPool AvgPool3D BatchMatMul
 BatchMatMulV2 BatchMatMulV3 BatchNormWithGlobalNormalization BatchToSpace BatchToSpaceND BiasAdd BiasAddV1 Bitcast
@@ -28,27 +28,27 @@ TruncateMod Unique UniqueV2 Unpack UnravelIndex UnsortedSegmentMax UnsortedSegme
 ZerosLike FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel QuantizeAndDequantizeV2
 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4
 """)
-# Operators that may pass on a list of tensors (types RESOURCE and VARIANT), besides numbers.
+# Operators whose values may be lists of tensors (types RESOURCE and VARIANT) besides numbers.
 _FLOW = _names("""
 Enter Exit LoopCond Merge NextIteration Switch Identity IdentityN If StatelessIf Case StatelessCase While
 StatelessWhile PartitionedCall StatefulPartitionedCall
 """)
-# Lists of tensors, of loops; all in memory, and of one run of the graph.
+# Lists of tensors, used in loops; they are in memory only, and end with the run of the graph.
 _LISTS = _names("""
 TensorArrayV3 TensorArrayReadV3 TensorArrayWriteV3 TensorArrayGatherV3 TensorArrayScatterV3 TensorArraySizeV3
 TensorArraySplitV3 TensorArrayConcatV3 TensorArrayCloseV3 EmptyTensorList TensorListReserve TensorListFromTensor
 TensorListStack TensorListGetItem TensorListSetItem TensorListLength TensorListPushBack TensorListPopBack
 TensorListGather TensorListScatterV2 TensorListConcatV2 TensorListElementShape TensorListResize
 """)
-# The text that Assert shows when it fails; nothing else may take text.
+# The message of Assert and the constants for it; other operators may not take text.
 TEXT = frozenset({"Assert", "Const"})
 
 TENSORFLOW = _COMPUTING | _FLOW | _LISTS | TEXT
-HANDING_ON = _FLOW
-# Those whose attributes may name a function of the graph's own library.
+LIST_PASSING = _FLOW
+# Operators whose attributes may name a function of the graph's library.
 CALLING = _names("If StatelessIf Case StatelessCase While StatelessWhile PartitionedCall StatefulPartitionedCall")
 
-# Of ONNX' own operators those for text, for decoding pictures and for training are left out.
+# ONNX's own operators, without those for text, for decoding pictures and for training.
 _ONNX = _names("""
 Abs Acos Acosh Add AffineGrid And ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool BatchNormalization
 BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike CausalConvWithState Ceil
@@ -67,8 +67,8 @@ SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert Sequence
 Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split SplitToSequence Sqrt Squeeze Sub Sum
 SwiGLU Swish Tan Tanh TensorScatter ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor
 """)
-# Those that onnxruntime's optimisers and quantizers write, for convolutions and for attention. EPContext, which names
-# libraries and files, is not included.
+# Operators that onnxruntime's optimizers and quantizers write, for convolutions and attention; not EPContext, which
+# names libraries and files.
 _MICROSOFT = _names("""
 Attention BiasAdd BiasGelu BiasSoftmax BiasSplitGelu ConvTransposeWithDynamicPads CropAndResize DequantizeLinear
 DynamicQuantizeLSTM DynamicQuantizeMatMul EmbedLayerNormalization ExpandDims FastGelu FusedConv FusedGemm
@@ -81,12 +81,12 @@ Unique
 """)
 _NCHWC = _names("AveragePool Conv GlobalAveragePool GlobalMaxPool MaxPool ReorderInput ReorderOutput Upsample")
 
-# Domain: operators.
+# Allowed operators by domain.
 ONNX = {
     "": _ONNX,
     "ai.onnx": _ONNX,
     "com.microsoft": _MICROSOFT,
     "com.microsoft.nchwc": _NCHWC,
 }
-# How the domains begin that ONNX, onnxruntime, its providers and TensorRT's plugins use for operators of their own.
-OTHERS_DOMAINS = ("ai.onnx", "com.", "trt.", "org.pytorch")
+# Prefixes of the domains that ONNX, onnxruntime, its providers and TensorRT's plugins use for their own operators.
+RESERVED_DOMAINS = ("ai.onnx", "com.", "trt.", "org.pytorch")

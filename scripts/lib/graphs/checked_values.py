@@ -7,16 +7,16 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from scripts.lib.errors import SettingsError
 
 
-def made(kind: type, values: Mapping[str, Any], where: str) -> Any:
-    """Return a dataclass from a JSON object, with every value checked.
+def create(kind: type, values: Mapping[str, Any], where: str) -> Any:
+    """Return a dataclass with the values of a JSON object, after a check of their types.
 
     Args:
         kind: the dataclass; its fields may be dataclasses, literals, numbers, texts, lists of numbers or of literals.
-        values: the object.
-        where: its name in errors.
+        values: the JSON object.
+        where: name of the object for errors.
 
     Raises:
-        SettingsError: naming the key, the value and what is expected.
+        SettingsError: a key is unknown or missing, or a value has the wrong type.
     """
     if not isinstance(values, Mapping):
         raise SettingsError(f"{where} is {values!r}; expected an object")
@@ -34,7 +34,7 @@ def made(kind: type, values: Mapping[str, Any], where: str) -> Any:
 
 def _checked(kind: Any, value: Any, where: str) -> Any:
     if isinstance(kind, type) and is_dataclass(kind):
-        return made(kind, value, where)
+        return create(kind, value, where)
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise SettingsError(f"{where} is {value!r}; expected {' or '.join(map(str, get_args(kind)))}")
@@ -49,7 +49,7 @@ def _checked(kind: Any, value: Any, where: str) -> Any:
     allowed = tuple(part for part in (parts or (kind,)) if part is not type(None))
     if float in allowed:
         allowed = (*allowed, int)
-    # A bool is an int to Python.
+    # In Python a bool is an int.
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         raise SettingsError(f"{where} is {value!r}; expected {' or '.join(one.__name__ for one in allowed)}")
     return value
@@ -65,10 +65,10 @@ def _checked_words(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any,
 def _checked_numbers(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     exact = None if kinds[-1] is Ellipsis else len(kinds)
     whole = kinds[0] is int
-    sound = isinstance(value, list | tuple) and all(
+    is_valid = isinstance(value, list | tuple) and all(
         isinstance(one, int if whole else int | float) and not isinstance(one, bool) for one in value
     )
-    if not sound or (exact is not None and len(value) != exact):
+    if not is_valid or (exact is not None and len(value) != exact):
         expected = f"{'a list of' if exact is None else exact} {'whole ' if whole else ''}numbers"
         raise SettingsError(f"{where} is {value!r}; expected {expected}")
     return tuple(value)

@@ -1,36 +1,36 @@
-"""Find the number of classes in a network's file, and refuse another number of names before the network runs."""
+"""Find the number of classes in a network's file, and check the number of names before the network runs."""
 
 from collections.abc import Mapping, Sequence
 
 from scripts.lib.display_text import short
-from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, check_labels
+from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.signature import Signature
 
-# The ends of the names of the last layers' biases, by exporter: of the layer with a number for each class and anchor,
-# and of the layer with four numbers for each anchor; None if the first has one number for each class.
+# Suffixes of the names of the last layers' biases, by exporter: of the layer with a number for each class and anchor,
+# and of the layer with four numbers for each anchor; None if the first layer has one number for each class.
 _LAST_LAYERS = (
     # torchvision: Faster R-CNN, RetinaNet and FCOS, SSD, SSDLite
     ("box_predictor.cls_score.bias", None),
     ("classification_head.cls_logits.bias", "regression_head.bbox_reg.bias"),
     ("classification_head.module_list.0.bias", "regression_head.module_list.0.bias"),
     ("classification_head.module_list.0.1.bias", "regression_head.module_list.0.1.bias"),
-    # TensorFlow's Object Detection API: Faster R-CNN. An SSD of it may have no number for the background.
+    # TensorFlow's Object Detection API: Faster R-CNN. Its SSDs are left out, as they may have no class for background.
     ("SecondStageBoxPredictor/ClassPredictor/biases", None),
     # keras-retinanet
     ("pyramid_classification/bias", "pyramid_regression/bias"),
 )
 _BOX = 4  # numbers of a box
-# The families whose label 0 is the background. Detectron2 uses torchvision's names of layers, but has it last.
+# Families with the background as label 0. Detectron2 has the names of torchvision's layers, but the background is last.
 _BACKGROUND_FIRST = ("torchvision", "tensorflow")
 
 
 def classes_of_weights(shapes: Mapping[str, Sequence[int]]) -> int | None:
-    """Return the number of classes of the last layers, with the background; None if no layer has a known name.
+    """Return the number of classes in the last layers, including the background; None if no layer has a known name.
 
     Args:
-        shapes: the shapes of the weights by name.
+        shapes: shapes of the weights by name.
     """
     for scores, boxes in _LAST_LAYERS:
         numbers = _length(shapes, scores)
@@ -41,11 +41,11 @@ def classes_of_weights(shapes: Mapping[str, Sequence[int]]) -> int | None:
 
 
 def check_class_count(signature: Signature, description: Description | None, names: Sequence[str], source: str) -> None:
-    """Refuse a number of names that is not the number of classes in a file; accept any if the file does not show it.
+    """Refuse a wrong number of names; accept any number if the file does not show the number of classes.
 
     Args:
         signature: the signature of the graph.
-        description: the description of its family; None for a graph that has its own engine.
+        description: the network's description; None if it has none.
         names: the names of the classes.
         source: where the names are from, for errors.
 
@@ -61,7 +61,13 @@ def check_class_count(signature: Signature, description: Description | None, nam
 
 
 def check_names(classes: int, names: Sequence[str], graph: str, source: str) -> None:
-    """Refuse a number of names that is not a graph's number of classes; `source` says in errors where they are from.
+    """Refuse a number of names that differs from the number of classes.
+
+    Args:
+        classes: number of classes in the graph.
+        names: the names of the classes.
+        graph: name of the graph for errors.
+        source: where the names are from, for errors.
 
     Raises:
         GraphError: the numbers differ.
@@ -74,15 +80,15 @@ def check_names(classes: int, names: Sequence[str], graph: str, source: str) -> 
 
 
 def _columns(signature: Signature, description: Description) -> int | None:
-    """Return the number of labels of a described network, without a column of the background; None if unknown."""
+    """Return the number of classes of a described network, without the background; None if unknown."""
     outputs, scores = description.outputs, description.scores
     if outputs.are_final:
         return signature.classes if description.family in _BACKGROUND_FIRST else None
     wanted = outputs.scores if outputs.table is None else outputs.table
     shapes = [
         output.shape
-        for at, output in enumerate(signature.outputs)
-        if at == wanted or output.name in (wanted, f"{wanted}:0")
+        for index, output in enumerate(signature.outputs)
+        if index == wanted or output.name in (wanted, f"{wanted}:0")
     ]
     if not shapes or shapes[0] is None or len(shapes[0]) not in (2, 3):
         return None
@@ -93,7 +99,7 @@ def _columns(signature: Signature, description: Description) -> int | None:
 
 
 def _retinanet_classes(signature: Signature) -> int | None:
-    """Return the number of classes of a RetinaNet; None for rows, whose first label is in the settings."""
+    """Return the number of classes of a RetinaNet; None if unknown, and for rows, whose file does not show it."""
     shapes = {output.name: output.shape for output in signature.outputs}
     for layout in LAYOUTS:
         if shapes.keys() != set(layout.outputs):

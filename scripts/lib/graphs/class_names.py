@@ -14,13 +14,13 @@ from scripts.lib.errors import GraphError
 from scripts.lib.graphs.signature import Signature
 
 TRAIN_INI = "train.ini"
-# Of transformers, with the settings of the network and of what prepares its pictures.
+# Written by transformers, with the settings of the network.
 CONFIG = "config.json"
-# Where Ultralytics writes what an OpenVINO file does not hold.
+# Written by Ultralytics next to an OpenVINO file, with the metadata of the export.
 METADATA = "metadata.yaml"
-# No class, in lists that number COCO's categories without gaps; torchvision's begin with the background.
+# Names of entries that are no class, in lists with an entry for every COCO number, and of torchvision's background.
 _UNUSED = ("N/A", "n/a", "", "__background__")
-# A Python literal takes fifty times its text in memory, and seconds a megabyte.
+# Parsing a Python literal takes fifty times its size in memory, and seconds for a megabyte.
 _LONGEST_LITERAL = 2**19
 
 _log = logging.getLogger(__name__)
@@ -31,9 +31,9 @@ class ClassNames:
     """The names of a network's classes.
 
     Attributes:
-        names: in the order of its classes.
-        labels: the label, or column, of each; None if they count on from the first.
-        source: where they come from.
+        names: names in the order of the classes.
+        labels: label, or column, of each name; None if they are consecutive.
+        source: where the names are from, for errors.
     """
 
     names: tuple[str, ...]
@@ -42,20 +42,20 @@ class ClassNames:
 
 
 def name_files() -> tuple[str, ...]:
-    """Return the names of the files next to a graph that may name its classes."""
+    """Return the names of files that may name the classes of a graph next to them."""
     return tuple(_READERS)
 
 
 def find_names(folder: Path, signature: Signature, source: str) -> ClassNames:
-    """Return the names from the first of train.ini, files of names and metadata that has any; the others must agree.
+    """Return the names from train.ini, or else from a file of names, or else from the metadata.
 
     Args:
-        folder: with the graph and what lies next to it.
-        signature: of the graph.
-        source: the name of the folder in errors.
+        folder: the folder of the graph.
+        signature: the signature of the graph.
+        source: name of the folder for errors.
 
     Raises:
-        GraphError: there are none, they cannot be read, or two places give different numbers of names.
+        GraphError: there are no names, they cannot be read, or two sources have different numbers of names.
     """
     found = [
         read((folder / name).read_bytes(), f"{source}: {name}")
@@ -76,10 +76,10 @@ def find_names(folder: Path, signature: Signature, source: str) -> ClassNames:
 
 
 def to_train_ini(names: Sequence[str], source: str) -> str:
-    """Return a train.ini that holds these names.
+    """Return the text of a train.ini with these names.
 
     Raises:
-        GraphError: a name has a character that a train.ini cannot hold.
+        GraphError: a train.ini cannot hold one of the names.
     """
     for name in names:
         if "," in name or not name.isprintable():
@@ -158,7 +158,7 @@ def _literal(value: Any) -> Any:
 
 
 def _of_value(value: Any, source: str) -> ClassNames:
-    """Return the names of a list, or of a dictionary by their numbers."""
+    """Return the names in a list, or in a dictionary from numbers to names."""
     if isinstance(value, list | tuple):
         value = dict(enumerate(value))
     try:
@@ -173,7 +173,7 @@ def _of_value(value: Any, source: str) -> ClassNames:
 
 
 def _checked(names: Mapping[int, str], source: str) -> ClassNames:
-    """Return the names in the order of their numbers, without those of classes that were never trained."""
+    """Return the names in the order of their numbers, without those that are no class."""
     used = {key: names[key].strip() for key in sorted(names) if names[key].strip() not in _UNUSED}
     if not used or len(names) > train_ini.MOST_NAMES or min(names) < 0:
         raise GraphError(

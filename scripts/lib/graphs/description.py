@@ -1,7 +1,7 @@
-"""The description of a detector: how a picture becomes its input, and how its outputs become boxes.
+"""The description of a network: how a frame becomes its input, and how its outputs become boxes.
 
-Every family of networks (families.py) is a description, and `network.description` writes one for any other. It
-travels as a JSON object, in resources/network/provenance.json and in the labels of data images.
+Each family in families.py is a description; `network.description` is one for any other network. Descriptions are stored
+as JSON objects, in resources/network/provenance.json and in the labels of data images.
 """
 
 from collections.abc import Mapping
@@ -10,30 +10,32 @@ from typing import Any, Literal
 
 from scripts.lib.boxes import Size
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.graphs.checked_values import made
+from scripts.lib.graphs import nms_settings
+from scripts.lib.graphs.checked_values import create
 from scripts.lib.suppression import Nms
 
-# An output of the graph: its place among them, or its name.
+# An output of the graph: its index, or its name.
 Output = int | str
-# What stands in a row of a table: the box has four numbers, the others one each.
+# A column in a row of a table; the box has four numbers, the others have one each.
 Column = Literal["box", "score", "label", "picture"]
-# The sides of the network's input, where another input is given them.
+# Names in `inputs` that stand for the sides of the network's input.
 SIDES = ("width", "height")
 
 
 @dataclass(frozen=True)
 class Resize:
-    """How a frame becomes a picture of the network's size.
+    """How a frame is resized to the network's input.
 
     Attributes:
         kind: `stretch` both sides; `pad` at the right or the bottom, then scale, as OpenEM does; `letterbox`: scale,
             then pad.
-        place: where a letterbox puts the frame.
-        colour: of the padding, the same for every channel.
-        filter: `linear` looks at four pixels, as OpenCV does; `antialiased` at all that a new pixel covers, as Pillow.
-        rounding: what a letterbox does to the scaled sides.
-        one_gain: boxes are mapped back by the factor before rounding, the same for both sides, as YOLOv5 and YOLOX do;
-            else by each side's own.
+        place: position of the frame in a letterbox.
+        colour: value of the padding in all channels.
+        filter: `linear` interpolates between four pixels, as OpenCV; `antialiased` averages all pixels that a new pixel
+            covers, as Pillow.
+        rounding: how a letterbox rounds the scaled sides.
+        one_gain: whether boxes are mapped back with the same factor for both sides, from before rounding, as YOLOv5 and
+            YOLOX do; otherwise with a factor for each side.
     """
 
     kind: Literal["stretch", "pad", "letterbox"] = "pad"
@@ -46,13 +48,13 @@ class Resize:
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """The pixels of the network's input: (byte / divisor - mean) / deviation.
+    """The pixel format of the network's input: (byte / divisor - mean) / deviation.
 
     Attributes:
-        order: of the colours.
-        divisor: what bytes are divided by.
-        mean: of each channel, in this order.
-        deviation: of each channel, in this order.
+        order: order of the colours.
+        divisor: divisor of the bytes.
+        mean: mean of each channel, in this order.
+        deviation: standard deviation of each channel, in this order.
     """
 
     order: Literal["rgb", "bgr"] = "rgb"
@@ -62,26 +64,26 @@ class PixelFormat:
 
     @property
     def are_bytes(self) -> bool:
-        """Whether the bytes go in as they are."""
+        """Whether the input has the values of the bytes."""
         return self.divisor == 1 and set(self.mean) == {0} and set(self.deviation) == {1}
 
 
 @dataclass(frozen=True)
 class OutputNames:
-    """Where the boxes are: all numbers of a box in one table, or in an output for each kind.
+    """The outputs of the boxes: a table with all numbers of a box, or separate outputs.
 
     Attributes:
-        table: (N, A, K), or (N, K, A) with `boxes_last`: four numbers of the box, then its scores; with `is_rows`
-            what `columns` says.
-        boxes: (N, A, 4) or (N, 4, A); this and `scores` stand instead of `table`.
-        scores: (N, A, C), or (N, C, A) with `boxes_last`; with `labels` (N, A).
-        labels: (N, A): each box has one score and this label, as after the network's own suppression.
-        is_rows: the table holds rows of box, score and label; with `labels` of box and score.
-        columns: the order of these, where it is another. In `picture` stands the place of the row's picture in the
-            batch, or a negative number in a row of nothing; such rows have no axis for the batch.
-        boxes_last: the last axis of the table, or of the scores, counts boxes.
-        pictures: how many pictures go in at once, each with outputs of its own, one picture's after the other's (these
-            are the first picture's places); None if the outputs have an axis for the batch.
+        table: output (N, A, K), or (N, K, A) with `boxes_last`: four numbers of a box, then its scores; with `is_rows`
+            the columns in `columns`.
+        boxes: output (N, A, 4) or (N, 4, A); `boxes` and `scores` are set instead of `table`.
+        scores: output (N, A, C), or (N, C, A) with `boxes_last`; (N, A) with `labels`.
+        labels: output (N, A): each box has one score and one label, as after suppression in the network.
+        is_rows: whether the rows of the table are box, score and label; with `labels` box and score.
+        columns: order of the columns in a row, if it is different. `picture` is the index of the picture in the batch,
+            negative in a row without a box; such rows have no batch axis.
+        boxes_last: whether the boxes are on the last axis of the table, or of the scores.
+        pictures: number of pictures in a batch, if each has separate outputs: the indices above are for the first
+            picture, and the outputs of the others follow; None if the outputs have a batch axis.
     """
 
     table: Output | None = None
@@ -95,29 +97,29 @@ class OutputNames:
 
     @property
     def of_picture(self) -> list[Output]:
-        """Those that are used, of the first picture where each has its own."""
+        """The outputs that are used, of the first picture if each has separate ones."""
         return [one for one in (self.table, self.boxes, self.scores, self.labels) if one is not None]
 
     @property
     def all(self) -> list[Output]:
-        """Those that are used, of each picture."""
+        """The outputs that are used, of all pictures."""
         first = self.of_picture
         further = range(1, self.pictures or 1)
         return first + [one + at * len(first) for at in further for one in first if isinstance(one, int)]
 
     @property
     def row(self) -> tuple[Column, ...]:
-        """The order of what stands in a row."""
+        """The columns of a row, in order."""
         return self.columns or (("box", "score", "label") if self.labels is None else ("box", "score"))
 
     @property
     def at_once(self) -> int | None:
-        """How many pictures can go in at once; None if the outputs have an axis for the batch."""
+        """The number of pictures that the outputs allow in a batch; None if they have a batch axis."""
         return self.pictures or (1 if "picture" in self.columns else None)
 
     @property
     def contradiction(self) -> str | None:
-        """What is wrong with them together; None if nothing is."""
+        """The message if the attributes contradict each other; None if they do not."""
         if (self.table is None) == (self.boxes is None or self.scores is None):
             return "outputs names neither or both of table, and boxes with scores; expected one of the two"
         wanted = {"box", "score"} | ({"label"} if self.labels is None else set())
@@ -148,13 +150,14 @@ class OutputNames:
 
 @dataclass(frozen=True)
 class BoxFormat:
-    """What the four numbers of a box mean.
+    """The meaning of the four numbers of a box.
 
     Attributes:
-        corners: `xyxy`, `yxyx`; `xywh` from the top left corner, `cxcywh` from the centre.
-        unit: pixels of the input, or fractions of its sides, or `grid`: offsets within a cell, and sizes to be
-            exponentiated, both in cells.
-        strides: for `grid`, the sides of the cells in pixels, in the order of the boxes.
+        corners: two corners, `xyxy` or `yxyx`; or a point and the size, `xywh` with the top left corner, `cxcywh` with
+            the centre.
+        unit: pixels of the input, fractions of its sides, or `grid`: offsets within a cell, and logarithms of sizes,
+            both in cells.
+        strides: sides of the cells of a `grid` in pixels, in the order of the boxes.
     """
 
     corners: Literal["xyxy", "yxyx", "xywh", "cxcywh"] = "xyxy"
@@ -164,12 +167,12 @@ class BoxFormat:
 
 @dataclass(frozen=True)
 class Scores:
-    """What the scores mean.
+    """The meaning of the scores.
 
     Attributes:
-        function: what makes scores of the network's numbers.
-        objectness: the first number says whether there is anything; each score is multiplied by it.
-        background: the column of what is no object, which is left out.
+        function: function that computes scores from the network's values.
+        objectness: whether the first value is the objectness, by which each score is multiplied.
+        background: column of the background, which is left out.
     """
 
     function: Literal["none", "sigmoid", "softmax"] = "none"
@@ -182,20 +185,20 @@ class Description:
     """How to prepare the input and decode the outputs of a network.
 
     Attributes:
-        family: a name of families.FAMILIES.
-        outputs: where the boxes are.
-        resize: how a frame becomes the input.
-        pixels: what numbers go in.
-        boxes: what the numbers of a box mean.
-        scores: what the scores mean.
-        suppression: of boxes that overlap; None if the network has done it.
-        first_label: the label, or column, of the first name; those below it are the background.
-        labels: the label, or column, of each name; None if they count on from the first.
-        width: of the network's input in pixels; None if the file takes any and does not say.
-        height: of the network's input in pixels.
-        multiple: what both sides must be a multiple of.
-        inputs: what goes into the graph's other inputs for each picture, by their names: numbers, or `width` and
-            `height` of the network's input.
+        family: name of the family in families.FAMILIES, or `described`.
+        outputs: the outputs of the boxes.
+        resize: how a frame is resized to the input.
+        pixels: the pixel format of the input.
+        boxes: the meaning of the numbers of a box.
+        scores: the meaning of the scores.
+        suppression: settings of the suppression of overlapping boxes; None if the network suppresses them.
+        first_label: label, or column, of the first name; lower ones are the background.
+        labels: label, or column, of each name; None if they are consecutive from `first_label` on.
+        width: width of the network's input in pixels; None if the file does not fix it.
+        height: height of the network's input in pixels; None if the file does not fix it.
+        multiple: number of which both sides must be multiples.
+        inputs: values of the graph's other inputs for each picture, by name: numbers, or `width` and `height` of the
+            network's input.
     """
 
     family: str
@@ -214,17 +217,15 @@ class Description:
 
     @property
     def size(self) -> Size | None:
-        """The network's own size, where it is known."""
+        """The size of the network's input; None if it is not known."""
         return None if self.width is None or self.height is None else Size(self.width, self.height)
 
     def with_size(self, size: Size | None) -> "Description":
-        """Return it with another size."""
+        """Return the description with another size."""
         return replace(self, width=size.width if size else None, height=size.height if size else None)
 
     def to_values(self) -> dict[str, Any]:
-        """Return it as JSON takes it."""
-        from scripts.lib.engines import nms_settings
-
+        """Return the description as a JSON object."""
         values = asdict(self)
         values["suppression"] = None if self.suppression is None else nms_settings.to_values(self.suppression)
         listed: dict[str, Any] = _listed(values)
@@ -232,13 +233,11 @@ class Description:
 
 
 def from_values(values: Mapping[str, Any], where: str = "network.description") -> Description:
-    """Return the description that a JSON object holds; what is absent has its default.
+    """Return the description of a JSON object; missing keys have their defaults.
 
     Raises:
-        SettingsError: naming the key, the value and what is expected.
+        SettingsError: a key or a value is wrong, or values contradict each other.
     """
-    from scripts.lib.engines import nms_settings
-
     left = dict(values)
     suppression = left.pop("suppression", None)
     try:
@@ -248,7 +247,7 @@ def from_values(values: Mapping[str, Any], where: str = "network.description") -
             f"{where}.suppression is {suppression!r}; expected null, or iou, max_detections, per_class and min_score"
         ) from error
     inputs = _other_inputs(left.pop("inputs", {}), where)
-    found: Description = made(Description, {"family": "described", **left}, where)
+    found: Description = create(Description, {"family": "described", **left}, where)
     described = replace(found, suppression=nms, inputs=inputs)
     if problem := _contradiction(described):
         raise SettingsError(f"{where}: {problem}")
@@ -262,13 +261,13 @@ def input_size(
 
     Args:
         asked: detect.img_max_side and detect.img_min_side.
-        description: the description of its family; None for a network that has an engine of its own.
-        graph: its name in errors.
-        own: the size where the description has none; None if it is not known.
+        description: the network's description; None if it has none.
+        graph: name of the graph for errors.
+        own: the network's size if its description has none; None if it is not known.
 
     Raises:
-        SettingsError: neither says it, or they contradict each other.
-        GraphError: the size is not one that the network takes.
+        SettingsError: neither the settings nor the network have a size.
+        GraphError: the network cannot take this size.
     """
     width, height = asked
     own = (description.size if description else None) or own
@@ -309,8 +308,8 @@ def _other_inputs(values: Any, where: str) -> dict[str, tuple[float | str, ...]]
     if not isinstance(values, Mapping):
         raise SettingsError(f"{where}.inputs is {values!r}; expected {expected}")
     for name, listed in values.items():
-        sound = isinstance(listed, list | tuple) and listed
-        if not sound or not all(one in SIDES if isinstance(one, str) else _is_number(one) for one in listed):
+        is_list = isinstance(listed, list | tuple) and listed
+        if not is_list or not all(one in SIDES if isinstance(one, str) else _is_number(one) for one in listed):
             raise SettingsError(f"{where}.inputs.{name} is {listed!r}; expected {expected}")
     return {str(name): tuple(listed) for name, listed in values.items()}
 

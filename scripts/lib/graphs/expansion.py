@@ -1,4 +1,4 @@
-"""Count the operators of a graph after each call of a function is replaced by the function's operators.
+"""Count the operators of a graph in which each call of a function is replaced by the function's operators.
 
 Programs that load a graph do this. Twenty functions that each call the next one twice become a million operators.
 """
@@ -7,27 +7,27 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 MOST_OPERATORS = 1_000_000
-# What identifies a function: in ONNX the domain, the name and the overload; in TensorFlow the name.
+# The key of a function: in ONNX the domain, the name and the overload; in TensorFlow the name.
 Key = tuple[Hashable, ...]
 Calls = Counter[Key]
 _RECURSION = "a function that calls itself"
 _MAIN: Key = ()
 
 
-def problem(main: Calls, functions: Sequence[tuple[Key, Calls]]) -> str | None:
-    """Return what is wrong with how functions call each other; None if nothing is.
+def find_problem(main: Calls, functions: Sequence[tuple[Key, Calls]]) -> str | None:
+    """Return a description of recursion or too many operators; None if there is no problem.
 
     Args:
-        main: the graph's nodes, each as a call: of an operator where no function has the key.
-        functions: the key and the nodes of each function, also of several with one key.
+        main: the calls of the main graph; an operator is a call whose key belongs to no function.
+        functions: the key and the calls of each function; several functions may have the same key.
     """
-    together: dict[Key, Calls] = {_MAIN: main}
+    merged: dict[Key, Calls] = {_MAIN: main}
     for key, calls in functions:
-        together[key] = together.get(key, Counter()) + calls
-    if (what := _expand(together, [*together])) is not None:
-        return what
-    # Programs that know of no overloads, or of no domains, take one of several functions. There a sound function may
-    # call itself, which ends such a program at once; what is counted is what it has copied by then.
+        merged[key] = merged.get(key, Counter()) + calls
+    if (found := _expand(merged, [*merged])) is not None:
+        return found
+    # Programs that ignore overloads, or domains, use one of several functions with the same name. A valid function may
+    # seem to call itself then, which such a program refuses; the operators that it has copied by then are counted.
     for view in _views(main, functions):
         if _expand(view, [_MAIN]) == _too_many():
             return _too_many()
@@ -35,25 +35,25 @@ def problem(main: Calls, functions: Sequence[tuple[Key, Calls]]) -> str | None:
 
 
 def _views(main: Calls, functions: Sequence[tuple[Key, Calls]]) -> Iterator[dict[Key, Calls]]:
-    """Yield which functions a program sees that knows less of a key, and takes the first or the last of one."""
-    parts = max((len(key) for key, _ in functions), default=0)
-    for known in (slice(0, 2), slice(1, 2))[: parts - 1]:
+    """Yield the functions for programs that use only a part of a key, and the first or the last function with it."""
+    length = max((len(key) for key, _ in functions), default=0)
+    for used in (slice(0, 2), slice(1, 2))[: length - 1]:
         for ordered in (functions, functions[::-1]):
-            seen: dict[Key, Calls] = {_MAIN: _shortened(main, known)}
+            view: dict[Key, Calls] = {_MAIN: _shortened(main, used)}
             for key, calls in ordered:
-                seen.setdefault(key[known], _shortened(calls, known))
-            yield seen
+                view.setdefault(key[used], _shortened(calls, used))
+            yield view
 
 
-def _shortened(calls: Calls, known: slice) -> Calls:
+def _shortened(calls: Calls, used: slice) -> Calls:
     short: Calls = Counter()
     for key, count in calls.items():
-        short[key[known]] += count
+        short[key[used]] += count
     return short
 
 
 def _expand(calls: Mapping[Key, Calls], todo: list[Key]) -> str | None:
-    """Return what is wrong with the functions of `todo` and those that they call."""
+    """Return a description of recursion or too many operators in the functions of `todo`; None if there is neither."""
     expanded: dict[Key, int] = {}
     open_now: set[Key] = set()
     recursion = None

@@ -1,6 +1,6 @@
-"""Read the weights of ONNX files that are stored in other files into the graph, so that it is one file.
+"""Embed weights that are stored in other files into an ONNX file.
 
-What follows, above all every hash of the graph, then depends on the weights too.
+Everything that depends on the hash of the graph then depends on the weights too.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.lib.errors import GraphError
 
-# What exporters call the file (PyTorch, Optimum); from a data image only these are taken.
+# File names of weights that PyTorch and Optimum write; only these are copied from a data image.
 NAMES = ("graph.onnx.data", "graph.onnx_data")
 _EXTERNAL = 1
 _LARGEST_IN_PLAN = 64 << 20
@@ -17,64 +17,65 @@ _LARGEST_IN_PLAN = 64 << 20
 _LARGEST = 2**31 - 1
 
 
-def files_of(graph: Path, source: str | None = None) -> list[str]:
-    """Return the names of the files beside an ONNX file that hold its weights, as it writes them.
+def weight_files(graph: Path, source: str | None = None) -> list[str]:
+    """Return the names in an ONNX file of the other files that hold its weights.
 
     Args:
         graph: the ONNX file.
-        source: its name in errors.
+        source: name of the file for errors.
 
     Raises:
-        GraphError: it cannot be read.
+        GraphError: the file cannot be read.
     """
     return sorted({_entries(tensor).get("location", "") for tensor in _external(_read(graph, source or str(graph)))})
 
 
-def sibling_of(graph: Path) -> list[str]:
-    """Return the names of files beside an ONNX file that hold its weights, as far as a plan needs them.
+def weight_files_in_folder(graph: Path) -> list[str]:
+    """Return the relative paths of existing files that hold the weights of an ONNX file; for the plan of a run.
 
-    What is absent or cannot be read, the job says that gets the network. A large graph holds its weights itself.
+    Errors are ignored here, since the job that gets the network reports them. Large graphs are not read, since they
+    hold their weights themselves.
     """
     if graph.suffix != ".onnx" or not graph.is_file() or graph.stat().st_size > _LARGEST_IN_PLAN:
         return []
     try:
-        names = files_of(graph)
+        names = weight_files(graph)
     except GraphError:
         return []
-    places = {place for name in names if (place := place_of(name)) and (graph.parent / place).is_file()}
-    return sorted(map(str, places))
+    paths = {path for name in names if (path := relative_path(name)) and (graph.parent / path).is_file()}
+    return sorted(map(str, paths))
 
 
-def place_of(name: str) -> PurePosixPath | None:
-    """Return where a file of weights is, below the graph's folder; None for a name that leads elsewhere or nowhere."""
-    place = PurePosixPath(name)
-    if "\0" in name or not place.parts or place.is_absolute() or ".." in place.parts:
+def relative_path(name: str) -> PurePosixPath | None:
+    """Return the path of a file of weights, relative to the graph's folder; None for a path out of the folder."""
+    path = PurePosixPath(name)
+    if "\0" in name or not path.parts or path.is_absolute() or ".." in path.parts:
         return None
-    return place
+    return path
 
 
-def write_whole(graph: Path, folder: Path, target: Path, source: str) -> list[Path]:
-    """Write an ONNX file with the weights that lie next to it; nothing is written where none do.
+def write_with_weights(graph: Path, folder: Path, target: Path, source: str) -> list[Path]:
+    """Write an ONNX file with its weights embedded; write nothing if no weights are in other files.
 
     Args:
         graph: the ONNX file.
-        folder: where the files with its weights are; none outside of it is read.
+        folder: the folder of the files with the weights; files outside of it are refused.
         target: the file to write, which may be the graph itself.
-        source: the name of the graph in errors.
+        source: name of the graph for errors.
 
     Returns:
-        The files that were taken in.
+        The files with weights.
 
     Raises:
         GraphError: the graph cannot be read, or a file is absent, outside the folder, too short, or too large.
     """
     model = _read(graph, source)
-    taken: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     total = graph.stat().st_size
     for tensor in _external(model):
         entries = _entries(tensor)
         name = entries.get("location", "")
-        path = taken.setdefault(name, _inside(folder, name, source))
+        path = files.setdefault(name, _inside(folder, name, source))
         offset, length = _span(entries, path, source)
         total += length
         if total > _LARGEST:
@@ -87,13 +88,13 @@ def write_whole(graph: Path, folder: Path, target: Path, source: str) -> list[Pa
             tensor.raw_data = stream.read(length)
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")
-    if taken:
+    if files:
         target.write_bytes(model.SerializeToString())
-    return list(taken.values())
+    return list(files.values())
 
 
 def _read(graph: Path, source: str) -> Any:
-    from scripts.lib.graphs.messages import read_weights  # protobuf takes a while to import, and plans need it seldom
+    from scripts.lib.graphs.messages import read_weights  # protobuf is slow to import, and few plans need it
 
     try:
         return read_weights(graph.read_bytes())
@@ -104,7 +105,7 @@ def _read(graph: Path, source: str) -> Any:
 
 
 def _external(model: Any) -> Iterator[Any]:
-    """Yield every tensor whose values lie in another file."""
+    """Yield every tensor whose values are in another file."""
     holders = [model.graph, *model.functions]
     while holders:
         holder = holders.pop()
@@ -131,10 +132,10 @@ def _entries(tensor: Any) -> dict[str, str]:
 
 
 def _inside(folder: Path, name: str, source: str) -> Path:
-    """Return the file of a name; refuse one that does not exist, not below the folder, or behind a symbolic link."""
-    place = place_of(name)
-    path = folder / (place or "")
-    if place is None or path.resolve() != folder.resolve() / place:
+    """Return the file with a name; refuse a missing file, one outside the folder, and symbolic links."""
+    relative = relative_path(name)
+    path = folder / (relative or "")
+    if relative is None or path.resolve() != folder.resolve() / relative:
         raise GraphError(
             f"{source}: its weights are said to be in {name[:200]!r}; expected a file in the graph's own folder, or "
             "in one below it: put it there, and export the graph again"
@@ -149,7 +150,7 @@ def _inside(folder: Path, name: str, source: str) -> Path:
 
 
 def _span(entries: dict[str, str], path: Path, source: str) -> tuple[int, int]:
-    """Return where a tensor's values begin in the file, and how many bytes they are."""
+    """Return offset and number of bytes of a tensor's values in the file."""
     size = path.stat().st_size
     try:
         offset = int(entries.get("offset", "0"))

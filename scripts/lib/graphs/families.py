@@ -7,21 +7,20 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from scripts.lib.engines.feeding import COLOURS, read_input, size_of_input
-from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import detr, other_families, yolo
 from scripts.lib.graphs.description import Description, from_values
+from scripts.lib.graphs.feeding import COLOURS, read_input, size_of_input
 from scripts.lib.graphs.hints import NetworkHints
+from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.refusals import refuse_other_tasks
 from scripts.lib.graphs.signature import Signature
 
 _log = logging.getLogger(__name__)
 
-# Families with their own engine: RetinaNets, whole or cut, and rows that network.pixels and first_label describe.
+# Families without a description: RetinaNets, whole or cut, and rows whose convention is in the settings.
 RETINANET, ROWS = "retinanet", "rows"
 DESCRIBED = "described"
-
 
 # A function that returns a family's description of a graph; None if the graph is of another family.
 Matcher = Callable[[Signature, NetworkHints], Description | None]
@@ -43,53 +42,53 @@ FAMILIES: dict[str, Matcher] = {
 NAMES = ("auto", RETINANET, ROWS, *FAMILIES, DESCRIBED)
 
 
-def describe(signature: Signature, known: NetworkHints) -> Description | None:
-    """Return the description of a network; None for a RetinaNet and for rows, which have engines of their own.
+def describe(signature: Signature, hints: NetworkHints) -> Description | None:
+    """Return the description of a network; None for a RetinaNet and for rows, which engines handle separately.
 
     Args:
-        signature: the signature of its graph.
-        known: the settings, and the number of names.
+        signature: the signature of the graph.
+        hints: the settings, and the number of names.
 
     Raises:
-        GraphError: it is not a detector, or its family is not known.
+        GraphError: the network is not a detector, or its family is not known.
         SettingsError: the settings contradict each other, or the file fits several families.
     """
-    if (known.family == DESCRIBED) != (known.description is not None):
+    if (hints.family == DESCRIBED) != (hints.description is not None):
         raise SettingsError(
-            f"network.family is {known.family} and network.description is "
-            f"{'not set' if known.description is None else 'set'}; expected both family: {DESCRIBED} and a description"
+            f"network.family is {hints.family} and network.description is "
+            f"{'not set' if hints.description is None else 'set'}; expected both family: {DESCRIBED} and a description"
         )
-    if known.description is not None:
-        described = from_values(known.description)
-        read_input(signature, described)  # errors in its inputs are raised before a missing size
-        return _completed(described, signature, known)
-    if known.family in (RETINANET, ROWS) or (known.family == "auto" and _has_own_engine(signature, known)):
+    if hints.description is not None:
+        described = from_values(hints.description)
+        read_input(signature, described)  # an error in the inputs comes before a missing size
+        return _completed(described, signature, hints)
+    if hints.family in (RETINANET, ROWS) or (hints.family == "auto" and _has_no_description(signature, hints)):
         return None
     refuse_other_tasks(signature)
-    found = _candidates(signature, known)
-    if known.family != "auto":
-        if known.family not in found:
+    found = _candidates(signature, hints)
+    if hints.family != "auto":
+        if hints.family not in found:
             raise GraphError(
-                f"{signature.source}: is not of the family {known.family} (network.family): {_inside(signature)}; "
-                f"{_advice(found)}"
+                f"{signature.source}: is not of the family {hints.family} (network.family): "
+                f"{_describe_tensors(signature)}; {_advice(found)}"
             )
-        return found[known.family]
+        return found[hints.family]
     if len(found) > 1:
         raise SettingsError(
             f"{signature.source}: may be of the family {' or '.join(found)}, which read the same outputs differently: "
-            f"{_inside(signature)}; set network.family to the one that exported it"
+            f"{_describe_tensors(signature)}; set network.family to the one that exported it"
         )
     if not found:
-        advice = yolo.other_meaning(signature, known.names) or other_families.what_to_describe(signature)
-        advice = advice or _without_other_inputs(signature, known) or _advice(found)
-        raise GraphError(f"{signature.source}: is of no known family: {_inside(signature)}; {advice}")
+        advice = yolo.advice_on_output(signature, hints.names) or other_families.advice_on_description(signature)
+        advice = advice or _advice_on_inputs(signature, hints) or _advice(found)
+        raise GraphError(f"{signature.source}: is of no known family: {_describe_tensors(signature)}; {advice}")
     [(name, description)] = found.items()
     _log.info("%s: is of the family %s", signature.source, name)
     return description
 
 
-def _has_own_engine(signature: Signature, known: NetworkHints) -> bool:
-    """Return whether a graph is a RetinaNet, or has rows that the settings describe or no known family has."""
+def _has_no_description(signature: Signature, hints: NetworkHints) -> bool:
+    """Return whether a graph is a RetinaNet, or has rows of no known family or with a pixel format in the settings."""
     names = set(signature.output_names)
     layouts = [
         layout
@@ -98,43 +97,43 @@ def _has_own_engine(signature: Signature, known: NetworkHints) -> bool:
     ]
     if not layouts or (layouts[0].labels is None and _has_colours_first(signature)):
         return False
-    if layouts[0].labels is None or known.pixels is not None:
+    if layouts[0].labels is None or hints.pixels is not None:
         return True
-    # Other families have outputs of these names too.
-    return not any(FAMILIES[name](signature, known) for name in ("torchvision", "d-fine", "deimv2"))
+    # These families have outputs with the same names.
+    return not any(FAMILIES[name](signature, hints) for name in ("torchvision", "d-fine", "deimv2"))
 
 
 def _has_colours_first(signature: Signature) -> bool:
-    """Return whether the input is (pictures, 3, height, width), which RetinaNets of Keras do not have."""
+    """Return whether the input is (pictures, 3, height, width); RetinaNets of Keras have the colours last."""
     shape = signature.inputs[0].shape or () if len(signature.inputs) == 1 else ()
     return len(shape) == 4 and shape[1] == COLOURS != shape[3]
 
 
-def _candidates(signature: Signature, known: NetworkHints) -> dict[str, Description]:
+def _candidates(signature: Signature, hints: NetworkHints) -> dict[str, Description]:
     found = {}
     for name, matches in FAMILIES.items():
-        if known.family in ("auto", name) and (description := matches(signature, known)) is not None:
-            found[name] = _completed(description, signature, known)
+        if hints.family in ("auto", name) and (description := matches(signature, hints)) is not None:
+            found[name] = _completed(description, signature, hints)
     return found
 
 
-def _completed(description: Description, signature: Signature, known: NetworkHints) -> Description:
-    """Return a description with the size from the file, and the labels from the settings and names."""
+def _completed(description: Description, signature: Signature, hints: NetworkHints) -> Description:
+    """Return a description with the size in the file and the labels of the settings added."""
     size = size_of_input(signature.without_inputs(description.inputs))
     if size is not None:
         description = description.with_size(size)
-    if known.first_label is not None and description.family != DESCRIBED:
-        first = known.first_label
+    if hints.first_label is not None and description.family != DESCRIBED:
+        first = hints.first_label
         if description.labels is not None:
-            return replace(description, labels=tuple(range(first, first + known.names)))
+            return replace(description, labels=tuple(range(first, first + hints.names)))
         return replace(description, first_label=first)
     return description
 
 
-def _without_other_inputs(signature: Signature, known: NetworkHints) -> str | None:
-    """Return advice on a network that is of a known family except for further inputs; None for any other."""
+def _advice_on_inputs(signature: Signature, hints: NetworkHints) -> str | None:
+    """Return advice on a network of a known family that has further inputs; None for any other network."""
     others = [one.name for one in signature.inputs[1:]]
-    if not others or not _candidates(signature.without_inputs(others), known):
+    if not others or not _candidates(signature.without_inputs(others), hints):
         return None
     return (
         f"export it with one input, of pictures, without {', '.join(others)}, or say in network.description, under "
@@ -142,7 +141,7 @@ def _without_other_inputs(signature: Signature, known: NetworkHints) -> str | No
     )
 
 
-def _inside(signature: Signature) -> str:
+def _describe_tensors(signature: Signature) -> str:
     inputs, outputs = (", ".join(map(str, tensors)) or "none" for tensors in (signature.inputs, signature.outputs))
     return f"its inputs are {inputs}; its outputs {outputs}"
 

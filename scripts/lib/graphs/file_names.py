@@ -1,15 +1,15 @@
-"""The names that a network's files have in its folder or data image."""
+"""The names of a network's files in its folder or data image."""
 
 GRAPHS = ("graph.pb", "graph.onnx", "graph.xml")
 
 
 def missing(place: str, name: str, there: list[str]) -> str:
-    """Say that a file is missing, and what is there in its place.
+    """Return the message for a missing file, with the files that exist.
 
     Args:
         place: the folder, or the image and the folder in it.
-        name: of the file.
-        there: names of the files that are there.
+        name: name of the missing file.
+        there: names of the existing files.
     """
     names = ", ".join(repr(other) for other in there[:20])
     found = f"has no {name}, but {names}" if names else f"is empty: it has no {name}"

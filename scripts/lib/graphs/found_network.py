@@ -1,4 +1,4 @@
-"""Inspect a network in a folder: its graph, family, names of classes, and size."""
+"""Inspect a network in a folder: its graph, family, class names, and size."""
 
 import logging
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from typing import Any
 
 from scripts.lib import json_text, yaml_text
 from scripts.lib.boxes import Size
-from scripts.lib.engines.feeding import read_input, size_of_input
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import class_names
 from scripts.lib.graphs.class_count import check_class_count
 from scripts.lib.graphs.class_names import ClassNames
 from scripts.lib.graphs.description import Description, input_size
 from scripts.lib.graphs.families import describe
+from scripts.lib.graphs.feeding import read_input, size_of_input
 from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.signature import Signature
 from scripts.lib.graphs.signature_reader import read_file
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """The settings of a network: those of `network` by their names, and the sides of `detect`."""
+    """Settings of a network: those of `network` with the same names, and `img_max_side`, `img_min_side` of `detect`."""
 
     family: str = "auto"
     description: Mapping[str, Any] | None = None
@@ -37,7 +37,7 @@ class NetworkSettings:
 
     @property
     def size(self) -> Size | None:
-        """The size of the network's input; None if they do not say it."""
+        """The size of the network's input; None if the settings have none."""
         return Size(self.img_max_side, self.img_min_side) if self.img_max_side and self.img_min_side else None
 
 
@@ -46,9 +46,9 @@ class FoundNetwork:
     """A network in a folder.
 
     Attributes:
-        names: of its classes.
-        description: the description of its family; None for one that has an engine of its own.
-        signature: of its graph.
+        names: the names of the classes.
+        description: the network's description; None for a RetinaNet and for rows.
+        signature: the signature of the graph.
     """
 
     names: ClassNames
@@ -57,22 +57,22 @@ class FoundNetwork:
 
     @property
     def size(self) -> Size | None:
-        """The size that the file says, of its input or in what is written of its training; None if it says none."""
+        """The size in the network's file, of the input or in the metadata; None if there is none."""
         return self.description.size if self.description is not None else size_of_input(self.signature)
 
     def warning(self, asked: NetworkSettings, stated: "StatedSize | None" = None) -> str | None:
-        """Return what is wrong, or may be, with the size that the settings name; None if nothing is.
+        """Return a warning about the size in the settings; None if it is right or not set.
 
         Args:
-            asked: what the settings say.
-            stated: the size that is said next to the graph; the graph's own comes first.
+            asked: the settings.
+            stated: the size stated outside the graph; it is used if the graph has none.
         """
         sides = (asked.img_max_side, asked.img_min_side)
         known = StatedSize(self.size, "network's file") if self.size is not None else stated
         if None in sides:
             return None
         setting = f"detect.img_max_side, detect.img_min_side: {sides[0]} x {sides[1]}"
-        if known is None and self.description is not None:  # it has a convention of its own, or resizes inside
+        if known is None and self.description is not None:  # it resizes frames itself, or takes any size
             return None
         if known is None:
             return (
@@ -97,10 +97,10 @@ class StatedSize:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """Return what a YAML file holds that has network.description alone.
+    """Return network.description from a YAML file that contains only that.
 
     Raises:
-        SettingsError: it cannot be read.
+        SettingsError: the file cannot be read.
     """
     try:
         values = yaml_text.parse(path.read_text(encoding="utf-8"))
@@ -111,21 +111,21 @@ def read_description(path: Path) -> dict[str, Any]:
     return values
 
 
-def look_at(
+def inspect_graph(
     graph: Path, asked: NetworkSettings, source: str, *, needs_size: bool = True, stated: StatedSize | None = None
 ) -> FoundNetwork:
     """Inspect a network by its graph and the files next to it.
 
     Args:
         graph: the graph.
-        asked: what the settings say.
-        source: the name of the folder in errors.
-        needs_size: refuse a network whose size neither its file nor the settings say, nor `stated`.
-        stated: the size that is said next to the graph.
+        asked: the settings.
+        source: name of the folder for errors.
+        needs_size: refuse a network whose size is neither in its file, nor in the settings, nor `stated`.
+        stated: the size stated outside the graph.
 
     Raises:
-        GraphError: it is no detector, of no known family, or its names do not fit.
-        SettingsError: the settings contradict each other or the file, or the file can be of several families.
+        GraphError: the network is not a detector, its family is not known, or the names do not fit.
+        SettingsError: the settings contradict each other or the file, or the file fits several families.
     """
     folder = graph.parent
     signature = _with_metadata(read_file(graph, f"{source}: {graph.name}"), folder, source)
@@ -142,20 +142,20 @@ def look_at(
     description = describe(signature, known)
     check_class_count(signature, description, names.names, names.source)
     sides = (asked.img_max_side, asked.img_min_side)
-    said = description is not None and description.size is not None
-    beside = stated.size if stated else None
+    has_size = description is not None and description.size is not None
+    stated_size = stated.size if stated else None
     if description is None:
-        if needs_size and not signature.is_frozen:  # it has to be known only to run it
-            input_size(sides, None, signature.source, size_of_input(signature) or beside)
-    elif needs_size or said or asked.img_max_side:
-        size = input_size(sides, description, signature.source, beside)
+        if needs_size and not signature.is_frozen:  # it is only needed to run the network
+            input_size(sides, None, signature.source, size_of_input(signature) or stated_size)
+    elif needs_size or has_size or asked.img_max_side:
+        size = input_size(sides, description, signature.source, stated_size)
         read_input(signature, description, size)
         _log.info("%s: family %s, %d x %d pixels", signature.source, description.family, *size)
     return FoundNetwork(names, description, signature)
 
 
 def _with_metadata(signature: Signature, folder: Path, source: str) -> Signature:
-    """Return a signature with what Ultralytics wrote into a file next to it."""
+    """Return a signature with the metadata in the file that Ultralytics writes next to a graph."""
     path = folder / class_names.METADATA
     if not path.is_file():
         return signature
@@ -169,7 +169,7 @@ def _with_metadata(signature: Signature, folder: Path, source: str) -> Signature
 
 
 def _config(folder: Path, source: str) -> dict[str, Any]:
-    """Return what transformers' files beside a graph say, nothing if there are none."""
+    """Return the contents of transformers' files next to a graph; empty if there are none."""
     found: dict[str, Any] = {}
     for name in (class_names.CONFIG, _PREPROCESSOR):
         path = folder / name

@@ -10,9 +10,9 @@ class NetworkHints:
     """Information about a network besides its graph.
 
     Attributes:
-        names: how many classes have a name.
-        labels: the label of each, where the names say so.
-        config: what transformers' config.json says, and its preprocessor's under `preprocessor`.
+        names: number of class names.
+        labels: label of each name; None if the source of the names has no labels.
+        config: contents of transformers' config.json, with those of preprocessor_config.json under `preprocessor`.
         family: network.family.
         description: network.description.
         first_label: network.first_label.

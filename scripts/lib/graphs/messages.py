@@ -1,9 +1,8 @@
-"""The parts of TensorFlow's GraphDef and ONNX' ModelProto that name operators, read with protobuf alone.
+"""Parts of TensorFlow's GraphDef and ONNX's ModelProto as protobuf messages, without TensorFlow and onnx.
 
-Neither TensorFlow nor onnx is needed, and neither sees a file before its operators are checked. Each message is
-declared with those of its fields that can name an operator, a function, or a type of value, and with the shapes of
-weights; protobuf passes over the rest. A `map` and a `oneof` are declared as plain fields, so that nothing hides behind
-a second entry of the same name.
+So operators are checked before TensorFlow or onnx opens the file. Each message is declared only with the fields that
+can name an operator, a function, or a type of value, and with the shapes of weights; protobuf skips all others. A `map`
+and a `oneof` are declared as plain fields, so that a second entry of the same name is not hidden.
 """
 
 from functools import cache
@@ -16,7 +15,7 @@ _SCALARS = {"string": 9, "bytes": 12, "int32": 5, "int64": 3}
 _MESSAGE = 11
 _OPTIONAL, _REPEATED = 1, 3
 
-# Message: field: (number, type); a star: repeated.
+# Message, field, (number, type); a star stands for a repeated field.
 _TENSORFLOW = {
     "GraphDef": {"node": (1, "NodeDef*"), "library": (2, "Library")},
     "Library": {"function": (1, "FunctionDef*"), "gradient": (2, "Gradient*"), "registered_gradients": (3, "bytes*")},
@@ -53,7 +52,7 @@ _ONNX = {
     "Attribute": {"g": (6, "GraphProto"), "graphs": (11, "GraphProto*")},
 }  # fmt: skip
 
-# Where the weights of an ONNX file are; what is not named here is kept as it is when the message is written again.
+# The weights of an ONNX file. All other fields are kept unchanged when the message is written again.
 _WEIGHTS = {
     "ModelProto": {"graph": (7, "GraphProto"), "functions": (25, "FunctionProto*")},
     "GraphProto": {
@@ -70,7 +69,7 @@ _WEIGHTS = {
     "Entry": {"key": (1, "string"), "value": (2, "string")},
 }  # fmt: skip
 
-# What an ONNX file takes and gives, and says of itself.
+# Inputs, outputs and metadata of an ONNX file.
 _SIGNATURE = {
     "ModelProto": {"producer": (2, "string"), "graph": (7, "GraphProto"), "metadata_props": (14, "Entry*")},
     "GraphProto": {
@@ -87,7 +86,7 @@ _SIGNATURE = {
     "Entry": {"key": (1, "string"), "value": (2, "string")},
 }  # fmt: skip
 
-# What a graph of a few operators is written with.
+# Fields to write a graph of a few operators.
 _WRITTEN = {
     "ModelProto": {"ir_version": (1, "int64"), "graph": (7, "GraphProto"), "opset_import": (8, "Opset*")},
     "Opset": {"domain": (1, "string"), "version": (2, "int64")},
@@ -112,7 +111,7 @@ def read_graph_def(content: bytes) -> Any:
     """Return a frozen graph's nodes and library as messages.
 
     Raises:
-        ValueError: it is not a GraphDef.
+        ValueError: the content is not a GraphDef.
     """
     return _parse("tensorflow", "GraphDef", content)
 
@@ -121,16 +120,16 @@ def read_model_proto(content: bytes) -> Any:
     """Return an ONNX file's graph and functions as messages.
 
     Raises:
-        ValueError: it is not a ModelProto.
+        ValueError: the content is not a ModelProto.
     """
     return _parse("onnx", "ModelProto", content)
 
 
 def read_weights(content: bytes) -> Any:
-    """Return an ONNX file as a message that shows its weights, and becomes a whole file when it is written again.
+    """Return an ONNX file as a message with its weights, which is a complete file when it is written again.
 
     Raises:
-        ValueError: it is not a ModelProto.
+        ValueError: the content is not a ModelProto.
     """
     return _parse("weights", "ModelProto", content)
 
@@ -139,13 +138,13 @@ def read_signature(content: bytes) -> Any:
     """Return an ONNX file's inputs, outputs, operators and metadata as messages.
 
     Raises:
-        ValueError: it is no ModelProto.
+        ValueError: the content is not a ModelProto.
     """
     return _parse("signature", "ModelProto", content)
 
 
 def new_model() -> Any:
-    """Return an empty ONNX ModelProto, to be filled and written."""
+    """Return an empty ONNX ModelProto."""
     return _classes("written")["checked.written.ModelProto"]()
 
 

@@ -1,4 +1,4 @@
-"""OpenVINO's own `.xml` files: what they take, give and say of themselves, and which operators they may have."""
+"""Read the signature of OpenVINO's `.xml` files, and check their operators."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.signature import Signature, Tensor
 
-# OpenVINO's own operators only compute; what comes from an extension, a library, has another version.
+# Versions of OpenVINO's own operators, which only compute; operators of extensions, which are libraries, have others.
 _OPSET = re.compile(r"opset\d{1,3}")
 _KINDS = {
     "FP32": "float32", "FP16": "float16", "U8": "uint8", "I8": "int8", "I32": "int32", "I64": "int64",
@@ -16,12 +16,12 @@ _KINDS = {
 }  # fmt: skip
 _SHOWN = 5
 _DIGITS = 19
-# Networks of ten thousand operators have some two hundred thousand elements; a body within a body is four levels deep.
+# A network of ten thousand operators has about 200,000 elements; each body in a body adds four levels.
 _MOST_ELEMENTS, _DEEPEST = 2_000_000, 100
 
 
 class _Builder(ElementTree.TreeBuilder):
-    """Builds a tree of bounded size: in memory it takes twenty times its file."""
+    """Builds a tree of limited size, as a tree takes twenty times the memory of its file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,10 +40,10 @@ class _Builder(ElementTree.TreeBuilder):
 
 
 def read_openvino_file(content: bytes, source: str) -> Signature:
-    """Return the signature of a `.xml` file's content; `source` is its name in errors.
+    """Return the signature in the content of a `.xml` file; `source` is its name for errors.
 
     Raises:
-        GraphError: it is no OpenVINO network.
+        GraphError: the content is not an OpenVINO network.
     """
     root = _parsed(content, source)
     layers = {layer.get("id"): layer for layer in root.findall("./layers/layer")}
@@ -67,7 +67,7 @@ def check_openvino_file(content: bytes, source: str) -> None:
     """Refuse an OpenVINO network with operators that are not OpenVINO's own.
 
     Raises:
-        GraphError: it is no OpenVINO network, or has others.
+        GraphError: the content is not an OpenVINO network, or has other operators.
     """
     layers = list(_parsed(content, source).iter("layer"))
     foreign = dict.fromkeys(
@@ -83,12 +83,12 @@ def check_openvino_file(content: bytes, source: str) -> None:
 
 
 def _parsed(content: bytes, source: str) -> ElementTree.Element:
-    # Entities may stand for gigabytes, and nothing that OpenVINO writes has any.
+    # Entities can expand to gigabytes, and OpenVINO writes none.
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise GraphError(f"{source}: declares entities, which no OpenVINO network does; export it again")
     try:
-        # UTF-8, whatever the file declares: in another encoding the entities would not have been seen.
-        parser = ElementTree.XMLParser(target=_Builder())  # noqa: S314, it has no entities
+        # Always as UTF-8: in another encoding, the check above would miss entities.
+        parser = ElementTree.XMLParser(target=_Builder())  # noqa: S314, there are no entities
         parser.feed(content.decode("utf-8-sig"))
         root: ElementTree.Element = parser.close()
     except (ElementTree.ParseError, ValueError) as error:
@@ -98,14 +98,14 @@ def _parsed(content: bytes, source: str) -> ElementTree.Element:
         ) from error
     if root.tag != "net":
         raise GraphError(f"{source}: is XML, but no OpenVINO network; expected the .xml file that an exporter wrote")
-    # OpenVINO ignores namespaces: a layer in one would be run, and not be seen here.
+    # OpenVINO ignores namespaces and would run a layer in one, but this check would miss it.
     if any(element.tag.startswith("{") for element in root.iter()):
         raise GraphError(f"{source}: has XML namespaces, which no OpenVINO network does; export it again")
     return root
 
 
 def _port(layer: ElementTree.Element, number: str | None) -> Tensor:
-    """Return an output port of a layer, its only one where no number is given."""
+    """Return the output of a layer with this port number; its first output if `number` is None."""
     ports = [port for port in layer.findall("./output/port") if number in (None, port.get("id"))]
     if not ports:
         return Tensor(layer.get("name", ""), "", None)
@@ -115,13 +115,13 @@ def _port(layer: ElementTree.Element, number: str | None) -> Tensor:
 
 
 def _length(text: str) -> int | None:
-    """Return the length of a dimension; None if it is free or none that a network can have."""
+    """Return the length of a dimension; None if it is not fixed or not valid."""
     number = text.strip()
     return int(number) or None if number.isascii() and number.isdigit() and len(number) < _DIGITS else None
 
 
 def _leaves(element: ElementTree.Element) -> Iterator[tuple[str, Any]]:
-    """Yield what the file says of itself, by the last part of its path."""
+    """Yield names and values of the metadata below an element."""
     for child in element.iter():
         if child is not element and (value := child.get("value")) is not None:
             yield child.get("name") or child.tag, value

@@ -1,8 +1,8 @@
-"""Check a network's operators before any program loads it: a graph is a program, and its maker may be a stranger.
+"""Check a network's operators before any program loads it: a graph is a program, and its author may be a stranger.
 
-Frozen TensorFlow graphs and ONNX files are read with protobuf alone (see messages.py). Every node is held against
-the list in allowed.py: those of the graph, of each function in its library, and of the graphs in attributes. What
-the list does not name is refused, also where nothing leads to it.
+Frozen TensorFlow graphs and ONNX files are read with protobuf alone (see messages.py). Every node is compared with the
+list in allowed.py: those of the graph, of each function in its library, and of the graphs in attributes. An operator
+that is not in the list is refused, even if it is never reached.
 """
 
 from collections import Counter
@@ -24,22 +24,22 @@ _REMEDY_ONNX = (
 _WHOLE = "expected a complete file, for inference only: copy or export it again"
 _SHOWN = 5
 _LARGEST = 2**31 - 1  # a protobuf message cannot be larger
-# TensorFlow's DataType. A reference to a variable has 100 more.
+# Numbers of TensorFlow's DataType. The number of a reference to a variable is higher by 100.
 _STRING, _RESOURCE, _VARIANT, _REFERENCES = 7, 20, 21, 100
 _NAMES = {_STRING: "STRING", _RESOURCE: "RESOURCE", _VARIANT: "VARIANT"}
 _ARGUMENT = "a {} as an argument of a function"
-# What onnxruntime takes for its own format, whatever the file is called.
+# Files that begin with this are read by onnxruntime as its own format, whatever their name.
 _ORT = b"ORTM"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What a graph must not have.
+    """A part of a graph that is not allowed.
 
     Attributes:
-        node: the name of the node, empty for what is not in one.
-        place: the function or the node whose graph holds it, empty for the main graph.
-        what: what is wrong with it.
+        node: name of the node; empty if the problem is not in a node.
+        place: name of the function, or of the node with the sub-graph; empty for the main graph.
+        what: description of the problem.
     """
 
     node: str
@@ -47,18 +47,18 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        """Return the problem in words; `repr` escapes control characters in names."""
+        """Return the problem as text; `repr` escapes control characters in names."""
         place = f" of {self.place[:100]!r}" if self.place else ""
         return f"{self.what} in node {self.node[:100]!r}{place}" if self.node else f"{self.what}{place}"
 
 
 def check_operators(graph: Path, source: str | None = None) -> None:
-    """Refuse a `.pb`, `.onnx` or `.xml` file with operators that do more than compute; `source` is its name in errors.
+    """Refuse a `.pb`, `.onnx` or `.xml` file with operators that do more than compute; `source` is its name for errors.
 
-    Engine files are not looked at: they are never taken from a network's source.
+    Engine files are not checked, since they are only loaded if the workflow itself built them.
 
     Raises:
-        GraphError: it is not a graph, or has an operator, a function or a type of value that is not allowed.
+        GraphError: the file is not a graph, or has an operator, a function or a type of value that is not allowed.
     """
     if (size := graph.stat().st_size) > _LARGEST:
         raise GraphError(f"{source or graph}: has {size} bytes; expected at most {_LARGEST}: {_WHOLE}")
@@ -109,7 +109,7 @@ def _refuse(problems: Iterator[Problem], graph: str, remedy: str = _REMEDY) -> N
 
 def _problems_of_graph_def(message: Any) -> Iterator[Problem]:
     functions = {function.signature.name for function in message.library.function}
-    if (what := expansion.problem(*_calls_of_graph_def(message))) is not None:
+    if (what := expansion.find_problem(*_calls_of_graph_def(message))) is not None:
         yield Problem("", "", what)
     for node in message.node:
         yield from _problems_of_node(node, "", functions)
@@ -146,7 +146,7 @@ def _problems_of_node(node: Any, place: str, functions: set[str]) -> Iterator[Pr
 
 
 def _problems_of_value(value: Any, at: Problem, operator: str, functions: set[str]) -> Iterator[Problem]:
-    """Yield what an attribute must not hold; `operator` is whose it is, empty for a function's own."""
+    """Yield the problems of an attribute's value; `operator` is that of the node, empty for a function's attribute."""
     for number in (value.type, *value.list.type):
         if not _may_have(operator, number, operator in functions):
             yield Problem(at.node, at.place, f"{operator or 'an attribute'} of type {_type_name(number)}")
@@ -156,7 +156,7 @@ def _problems_of_value(value: Any, at: Problem, operator: str, functions: set[st
         if odd or (tensor.dtype == _STRING and operator != "Const"):
             yield Problem(at.node, at.place, f"a constant of type {_type_name(tensor.dtype)}")
     called = _called(value)
-    # A function may call what it is given in many places, and hand it on: a few stand for millions of operators.
+    # A function can call an argument many times and pass it on, so that a few functions become millions of operators.
     if called and (operator in functions or not operator):
         yield Problem(at.node, at.place, _ARGUMENT.format("function"))
     for function in called:
@@ -175,7 +175,7 @@ def _may_have(operator: str, number: int, is_function: bool) -> bool:
     if number == _STRING:
         return operator in allowed.TEXT
     if number in (_RESOURCE, _VARIANT):
-        return is_function or operator in allowed.HANDING_ON
+        return is_function or operator in allowed.LIST_PASSING
     return number < _REFERENCES
 
 
@@ -186,11 +186,11 @@ def _type_name(number: int) -> str:
 def _problems_of_model(message: Any) -> Iterator[Problem]:
     functions = {(function.domain, function.name) for function in message.functions}
     yield from _problems_of_nodes(message.graph.node, "", functions)
-    if (what := expansion.problem(*_calls_of_model(message))) is not None:
+    if (what := expansion.find_problem(*_calls_of_model(message))) is not None:
         yield Problem("", "", what)
     for function in message.functions:
-        # onnxruntime takes its own operator where a function has the same name.
-        if not function.domain or function.domain.startswith(allowed.OTHERS_DOMAINS):
+        # onnxruntime runs its own operator instead of a function with the same name.
+        if not function.domain or function.domain.startswith(allowed.RESERVED_DOMAINS):
             yield Problem(
                 "", function.name, f"a function of the domain {function.domain[:100]!r}, which is not its own"
             )
@@ -202,7 +202,7 @@ def _problems_of_model(message: Any) -> Iterator[Problem]:
 
 
 def _calls_of_model(message: Any) -> tuple[expansion.Calls, list[tuple[expansion.Key, expansion.Calls]]]:
-    """Return the nodes of the graph and those of each function, as calls."""
+    """Return the calls of the main graph, and the key and the calls of each function."""
     functions = [
         (_key(each.domain, each.name, each.overload), _calls_of_nodes([each, *_graphs(each.attribute_proto)]))
         for each in message.functions
@@ -211,7 +211,7 @@ def _calls_of_model(message: Any) -> tuple[expansion.Calls, list[tuple[expansion
 
 
 def _calls_of_nodes(holders: list[Any]) -> expansion.Calls:
-    """Count the nodes of graphs, and of those in their attributes, by what identifies a function."""
+    """Count the nodes of graphs and of the sub-graphs in their attributes, by the key of the function."""
     calls: expansion.Calls = Counter()
     while holders:
         nodes = holders.pop().node
@@ -221,7 +221,7 @@ def _calls_of_nodes(holders: list[Any]) -> expansion.Calls:
 
 
 def _calls_of_graph_def(message: Any) -> tuple[expansion.Calls, list[tuple[expansion.Key, expansion.Calls]]]:
-    """Return the same of a frozen graph, whose nodes call by an operator's name or by an attribute."""
+    """Return the same for a frozen graph, whose nodes call a function by their operator or by an attribute."""
     functions = [(_key(each.signature.name), _calls_of_node_defs(each.node_def)) for each in message.library.function]
     return _calls_of_node_defs(message.node), functions
 
@@ -256,7 +256,7 @@ def _problems_of_nodes(nodes: Any, place: str, functions: set[tuple[str, str]]) 
         if not known and (node.domain, node.op_type) not in functions:
             domain = f" of the domain {node.domain[:100]!r}" if node.domain else ""
             yield Problem(node.name or "without a name", place, f"the operator {node.op_type[:100]!r}{domain}")
-        # The function may put it in many places, and hand it on: a few stand for millions of operators.
+        # A function can use it many times and pass it on, so that a few functions become millions of operators.
         if (node.domain, node.op_type) in functions and any(_graphs(node.attribute)):
             yield Problem(node.name or "without a name", place, _ARGUMENT.format("graph"))
         for graph in _graphs(node.attribute):

@@ -1,4 +1,4 @@
-"""Families with suppression inside and labels as output: torchvision, TensorFlow's API and Custom Vision."""
+"""Families with suppression inside the graph and labels as an output: torchvision, TensorFlow's API, Custom Vision."""
 
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize
 from scripts.lib.graphs.hints import NetworkHints
@@ -10,7 +10,7 @@ _LONG_ROW = 7  # index of the picture, box, score, label
 _TENSORFLOW = ("detection_boxes", "detection_scores", "detection_classes")
 
 
-def torchvision(signature: Signature, known: NetworkHints) -> Description | None:
+def torchvision(signature: Signature, hints: NetworkHints) -> Description | None:
     """Describe a detector of torchvision: boxes, scores and labels (int64) for each picture, without a batch axis.
 
     The input has a batch axis if the model was exported with a tensor as input. The number of pictures is fixed then,
@@ -19,18 +19,18 @@ def torchvision(signature: Signature, known: NetworkHints) -> Description | None
     shape = signature.inputs[0].shape if len(signature.inputs) == 1 else None
     if shape is None or len(shape) not in (3, 4) or shape[-3] != 3 or signature.inputs[0].kind != "float32":
         return None
-    # Their order differs, and their names are numbers unless the exporter was given names.
+    # The order of the outputs differs, and their names are numbers unless the exporter was given names.
     roles = [_role(output) for output in signature.outputs]
     first, pictures = roles[: len(_ROLES)], len(roles) // len(_ROLES)
-    taken = shape[0] if len(shape) == 4 else 1
-    if set(first) != _ROLES or roles != first * pictures or taken not in (None, pictures):
+    batch = shape[0] if len(shape) == 4 else 1
+    if set(first) != _ROLES or roles != first * pictures or batch not in (None, pictures):
         return None
     boxes, scores, labels = (first.index(role) for role in ("boxes", "scores", "labels"))
     outputs = OutputNames(boxes=boxes, scores=scores, labels=labels, pictures=pictures)
-    return Description("torchvision", outputs, Resize(), PixelFormat(), first_label=1, labels=known.labels)
+    return Description("torchvision", outputs, Resize(), PixelFormat(), first_label=1, labels=hints.labels)
 
 
-def tensorflow(signature: Signature, known: NetworkHints) -> Description | None:
+def tensorflow(signature: Signature, hints: NetworkHints) -> Description | None:
     """Describe a graph of TensorFlow's Object Detection API: its input is uint8, its boxes are fractions, y first."""
     names = {name.partition(":")[0]: name for name in signature.output_names}
     if not set(_TENSORFLOW) <= names.keys():
@@ -38,11 +38,11 @@ def tensorflow(signature: Signature, known: NetworkHints) -> Description | None:
     boxes, scores, labels = (names[name] for name in _TENSORFLOW)
     return Description(
         "tensorflow", OutputNames(boxes=boxes, scores=scores, labels=labels), Resize(), PixelFormat("rgb", 1.0),
-        BoxFormat("yxyx", "fraction"), first_label=1, labels=known.labels,
+        BoxFormat("yxyx", "fraction"), first_label=1, labels=hints.labels,
     )  # fmt: skip
 
 
-def custom_vision(signature: Signature, known: NetworkHints) -> Description | None:
+def custom_vision(signature: Signature, hints: NetworkHints) -> Description | None:
     """Describe a graph of Azure Custom Vision (domain General (compact) [S1]); the metadata give the pixel format."""
     if set(signature.output_names) != set(_CUSTOM_VISION):
         return None
@@ -53,12 +53,12 @@ def custom_vision(signature: Signature, known: NetworkHints) -> Description | No
     return Description(
         "custom-vision", outputs, Resize("stretch", filter="antialiased"),
         PixelFormat("bgr" if blue_first else "rgb", 1.0 if are_bytes else 255.0), BoxFormat("xyxy", "fraction"),
-        labels=known.labels,
+        labels=hints.labels,
     )  # fmt: skip
 
 
-def what_to_describe(signature: Signature) -> str | None:
-    """Return advice on a graph with outputs of a known layout, but pixels or values that are not known; else None."""
+def advice_on_description(signature: Signature) -> str | None:
+    """Return advice on a graph with outputs of a known layout, but unknown pixel format or values; else None."""
     shapes = {output.name: output.shape or () for output in signature.outputs}
     if shapes.keys() == {"dets", "labels"} and shapes["dets"][-1:] == (5,):
         meaning = "boxes with their score, and a label each, as MMDetection exports them"
@@ -77,8 +77,8 @@ def gives_rows(signature: Signature) -> bool:
     if len(shape) == 4:
         return shape[:2] == (1, 1) and shape[3] == _LONG_ROW
     # An output with one number for each class has as many rows as the input has pictures.
-    taken = signature.inputs[0].shape if signature.inputs else None
-    is_counted = "NonMaxSuppression" in signature.operators or (taken is not None and taken[0] is not None)
+    shape_in = signature.inputs[0].shape if signature.inputs else None
+    is_counted = "NonMaxSuppression" in signature.operators or (shape_in is not None and shape_in[0] is not None)
     return len(shape) == 2 and shape[0] is None and is_counted and shape[1] in (_LONG_ROW - 1, _LONG_ROW)
 
 

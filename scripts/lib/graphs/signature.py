@@ -22,7 +22,7 @@ class Tensor:
     shape: Shape | None
 
     def __str__(self) -> str:
-        """Return name, type and shape for a message."""
+        """Return name, type and shape as text for a message."""
         lengths = "?" if self.shape is None else ", ".join("?" if one is None else str(one) for one in self.shape)
         return f"{self.name or 'without a name'} {self.kind or 'of an unknown type'} ({lengths})"
 
@@ -32,15 +32,15 @@ class Signature:
     """Inputs, outputs and metadata of a graph.
 
     Attributes:
-        source: the name of the graph in errors.
+        source: name of the graph for errors.
         inputs: the inputs, without constants.
-        outputs: the outputs in the file's order; of a frozen graph those that show its family.
-        operators: the types of its operators, without those of sub-graphs.
-        metadata: the file's metadata; a value is text or, from a file next to it, of any type.
-        is_frozen: whether it is a frozen graph, any of whose tensors may be an output.
-        classes: the number of classes of its last layers, with the background; None if its weights do not show it.
-        takes_patches: whether it divides a picture into patches, as vision transformers do; None if its weights do not
-            show it.
+        outputs: the outputs in the order of the file; for a frozen graph the known outputs of some family.
+        operators: types of the operators, without those in sub-graphs.
+        metadata: metadata of the file, as text; values from a separate file are of any type.
+        is_frozen: whether the graph is a frozen TensorFlow graph, in which any tensor may be an output.
+        classes: number of classes in the last layers, including the background; None if the weights do not show it.
+        takes_patches: whether the network divides a picture into patches, as vision transformers do; None if the
+            weights do not show it.
     """
 
     source: str
@@ -58,5 +58,5 @@ class Signature:
 
     @property
     def output_names(self) -> list[str]:
-        """The outputs' names."""
+        """The names of the outputs."""
         return [output.name for output in self.outputs]

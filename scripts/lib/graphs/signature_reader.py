@@ -4,27 +4,27 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.class_count import classes_of_weights
+from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.messages import read_graph_def, read_signature
 from scripts.lib.graphs.openvino_file import read_openvino_file
 from scripts.lib.graphs.signature import Signature, Tensor
 
-# ONNX' and TensorFlow's numbers of the types of a detector's inputs and outputs.
+# Types of inputs and outputs by their numbers in ONNX and in TensorFlow.
 _ONNX_KINDS = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 _TENSORFLOW_KINDS = {1: "float32", 3: "int32", 4: "uint8", 9: "int64", 19: "float16"}
-_LEAST_PATCH = 14  # pixels; convolutional networks begin with 7 or fewer
+_LEAST_PATCH = 14  # pixels; the first convolution of a convolutional network has 7 or fewer
 _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
-# Outputs that show the family of a frozen graph, as its file does not mark any node as an output.
+# Names of nodes by which a frozen graph is recognized, since its file does not mark outputs.
 _TENSORFLOW_OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "detection_masks")
 
 
 def read_file(graph: Path, source: str | None = None) -> Signature:
-    """Read the signature of a `.onnx`, `.pb` or `.xml` file; `source` is its name in errors.
+    """Read the signature of a `.onnx`, `.pb` or `.xml` file; `source` is its name for errors.
 
     Raises:
-        GraphError: it cannot be read.
+        GraphError: the file cannot be read.
     """
     source = source or str(graph)
     try:
@@ -45,7 +45,7 @@ def _of_onnx(content: bytes, source: str) -> Signature:
     """Return the signature of an ONNX file's content.
 
     Raises:
-        ValueError: it is not an ONNX file.
+        ValueError: the content is not an ONNX file.
     """
     message = read_signature(content)
     weights = {constant.name: list(constant.dims) for constant in message.graph.initializer}
@@ -61,7 +61,7 @@ def _of_onnx(content: bytes, source: str) -> Signature:
 
 
 def _takes_patches(weights: Iterable[list[int]]) -> bool | None:
-    """Return whether a network's convolution of pictures is of large patches; None without such a convolution."""
+    """Return whether the convolution of the picture has a kernel as large as a patch; None if there is no such one."""
     squares = [shape[2] for shape in weights if len(shape) == 4 and shape[1] == 3 and shape[2] == shape[3]]
     return max(squares) >= _LEAST_PATCH if squares else None
 
@@ -70,7 +70,7 @@ def _of_frozen_graph(content: bytes, source: str) -> Signature:
     """Return the signature of a frozen TensorFlow graph's content.
 
     Raises:
-        ValueError: it is not a GraphDef.
+        ValueError: the content is not a GraphDef.
     """
     message = read_graph_def(content)
     names = {node.name for node in message.node}
@@ -95,7 +95,7 @@ def _onnx_tensor(message: Any) -> Tensor:
 
 
 def _shape_of_constant(node: Any) -> list[int]:
-    """Return the shape of a constant node; empty for any other node."""
+    """Return the shape of a constant; empty for any other node."""
     tensors = [attr.value.tensor for attr in node.attr if attr.key == "value"]
     return [length.size for length in tensors[0].shape.dim] if tensors else []
 

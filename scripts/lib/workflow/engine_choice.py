@@ -5,7 +5,7 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.lib.engines.devices import has_cuda_provider, missing_gpu
+from scripts.lib.engines.onnxruntime.devices import has_cuda_provider, missing_gpu
 from scripts.lib.engines.table import DEFAULT_ENGINE, ENGINES
 from scripts.lib.errors import SettingsError
 

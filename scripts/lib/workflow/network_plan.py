@@ -121,6 +121,6 @@ class NetworkPlan:
         if not directory:
             return []
         graph = Path(directory, network["graph"])
-        weights = ["graph.bin"] if graph.suffix == ".xml" else external.sibling_of(graph)
+        weights = ["graph.bin"] if graph.suffix == ".xml" else external.weight_files_in_folder(graph)
         optional = [name for name in OPTIONAL if Path(directory, name).is_file()]
         return [str(Path(directory, name)) for name in (graph.name, "train.ini", *optional, *weights)]

@@ -1,4 +1,4 @@
-"""Test an engine in a separate thread: batches in order, errors raised to the waiting caller, and an end."""
+"""Test an engine in a separate thread: the order of batches, errors, and closing."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from scripts.lib.suppression import FINAL
 
 
 class Slow(Engine):
-    """Takes a time for each batch, within `start`, and gives its first byte as the score."""
+    """An engine whose `start` takes some time; the score is the first byte of the batch."""
 
     depth = 1
 
@@ -61,17 +61,17 @@ def test_batches_come_out_in_order_and_one_thread_runs_them() -> None:
     assert slow.closed == 1
 
 
-def test_the_caller_works_meanwhile() -> None:
+def test_start_returns_before_the_batch_is_computed() -> None:
     slow = Slow()
     with BackgroundEngine(slow) as engine:
         slow.may_run.clear()
         engine.start(batch(1))
-        engine.start(batch(2))  # returns, though nothing is computed yet
+        engine.start(batch(2))  # returns before anything is computed
         slow.may_run.set()
         assert [engine.finish().scores[0, 0, 0] for _ in range(2)] == [1, 2]
 
 
-def test_an_error_comes_where_its_batch_is_waited_for() -> None:
+def test_an_error_is_raised_by_finish() -> None:
     with BackgroundEngine(Slow()) as engine:
         engine.start(batch(255))
         engine.start(batch(2))
@@ -80,7 +80,7 @@ def test_an_error_comes_where_its_batch_is_waited_for() -> None:
         assert engine.finish().scores[0, 0, 0] == 2
 
 
-def test_closing_forgets_what_waits() -> None:
+def test_closing_drops_queued_batches() -> None:
     slow = Slow(0.05)
     engine = BackgroundEngine(slow)
     engine.start(batch(1))

@@ -1,4 +1,4 @@
-"""Described networks on a GPU: what goes in is made there, and the boxes that can count are picked there.
+"""Test described networks on a GPU, which converts the pixels and selects the best boxes.
 
 onnxruntime on CUDA and TensorRT are stand-ins that compute on the CPU.
 """
@@ -16,15 +16,15 @@ import onnxruntime
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import described_cuda, gpu_feeding
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.engines.devices import CPU_PROVIDER, CUDA
-from scripts.lib.engines.feeding import Input, numbers
-from scripts.lib.engines.gpu_feeding import write_feeding
-from scripts.lib.engines.pinned import PinnedArrays, load_runtime
+from scripts.lib.engines.onnxruntime import described_cuda, gpu_feeding
+from scripts.lib.engines.onnxruntime.devices import CPU_PROVIDER, CUDA
+from scripts.lib.engines.onnxruntime.gpu_feeding import write_feeding
+from scripts.lib.engines.onnxruntime.pinned import PinnedArrays, load_runtime
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, PixelFormat, Scores
+from scripts.lib.graphs.feeding import Input, numbers
 from scripts.lib.suppression import Nms, select
 from tests import detector_graphs, gpu_driver, gpu_session
 from tests.detector_graphs import write_detr, write_yolo
@@ -42,7 +42,7 @@ ENGINES = ("onnxruntime", "tensorrt")
 
 @pytest.fixture
 def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Put both stand-ins in place; give TensorRT's device, on which nothing may be left."""
+    """Install both stand-ins; yield TensorRT's device, and check that all its memory was freed."""
     gpu_session.install(monkeypatch, tmp_path)
     device = gpu_driver.install(monkeypatch, TENSORRT[-1])
     yield device
@@ -50,7 +50,7 @@ def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def network(folder: Path, kind: str, unit: int | str = 1) -> tuple[Path, Description, Size]:
-    """Write a network, open to any number of pictures where `unit` is a word."""
+    """Write a network for `unit` pictures in a batch, or for any number if `unit` is a name."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "graph.onnx"
     if kind == "detr":
@@ -65,12 +65,12 @@ def network(folder: Path, kind: str, unit: int | str = 1) -> tuple[Path, Descrip
         tensor.type.tensor_type.shape.dim[0].dim_param = unit
     for constant in model.graph.initializer:
         values = onnx.numpy_helper.to_array(constant)
-        if values.dtype == np.int64 and values[0] == 1:  # of a Reshape: the batch
+        if values.dtype == np.int64 and values[0] == 1:  # the batch in the shape of a Reshape
             constant.CopyFrom(onnx.numpy_helper.from_array(np.array([0, *values[1:]]), constant.name))
     kept = [node for node in model.graph.node if node.op_type != "Concat" or node.output[0] != "output0"]
     last = next(node for node in model.graph.node if node.output[0] == "output0")
     centres = onnx.numpy_helper.to_array(next(one for one in model.graph.initializer if one.name == "centres"))
-    # Constants have no batch: as many of them as the other parts have.
+    # The constants are repeated for each picture of the batch.
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0), "naught"))
     kept += [
         onnx.helper.make_node("Mul", ["sides", "naught"], ["of_batch"]),
@@ -98,10 +98,10 @@ def batches(size: Size) -> list[np.ndarray]:
 
 
 def infer(engine: Engine, size: Size) -> list[Outputs]:
-    """Run all batches, as many at once as the engine takes."""
+    """Run all batches, as many at the same time as the engine allows."""
     outputs = []
-    for at, batch in enumerate(batches(size)):
-        if at >= engine.depth:
+    for index, batch in enumerate(batches(size)):
+        if index >= engine.depth:
             outputs.append(Outputs(*(array.copy() for array in engine.finish())))
         engine.start(batch)
     for _ in range(engine.depth):
@@ -110,7 +110,7 @@ def infer(engine: Engine, size: Size) -> list[Outputs]:
 
 
 def ranks(outputs: list[Outputs]) -> np.ndarray:
-    """Return the best scores of each picture's boxes, highest first."""
+    """Return the highest scores of each picture's boxes in descending order."""
     return np.concatenate([-np.sort(-one.scores.max(axis=2), axis=1) for one in outputs])
 
 
@@ -119,34 +119,32 @@ def assert_same_found(found: list[Outputs], expected: list[Outputs], threshold: 
     for one, other in zip(found, expected, strict=True):
         for boxes, scores, all_boxes, all_scores in zip(*one, *other, strict=True):
             kept = select(all_boxes, all_scores, threshold, engine.nms)
-            for had, wanted in zip(select(boxes, scores, threshold, engine.nms), kept, strict=True):
-                np.testing.assert_array_equal(had, wanted)
+            for actual, wanted in zip(select(boxes, scores, threshold, engine.nms), kept, strict=True):
+                np.testing.assert_array_equal(actual, wanted)
             count += len(kept.boxes)
     assert count > 8
 
 
 @pytest.mark.parametrize(("kind", "unit"), [("yolo", 1), ("yolo", 2), ("yolo", "batch"), ("detr", 1)])
-def test_on_cuda_the_outputs_are_those_of_the_cpu_to_the_bit(
-    gpus: Any, tmp_path: Path, kind: str, unit: int | str
-) -> None:
+def test_outputs_on_cuda_equal_those_on_the_cpu(gpus: Any, tmp_path: Path, kind: str, unit: int | str) -> None:
     found = network(tmp_path, kind, unit)
     with opened(found, "onnxruntime", 3, device="cpu") as engine:
         expected = infer(engine, found[2])
     gpu_session.GpuSession.asked.clear()
     with opened(found, "onnxruntime", 3, device="cuda") as engine:
-        given = infer(engine, found[2])
+        actual = infer(engine, found[2])
         assert engine.description["device"] == "CUDA"
         assert "candidates" not in engine.description
     # Without TensorRT, which builds an engine for each size of a batch.
     assert gpu_session.GpuSession.asked == [[CUDA, CPU_PROVIDER]] * 2
-    for one, other in zip(given, expected, strict=True):
+    for one, other in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(one.boxes, other.boxes)
         np.testing.assert_array_equal(one.scores, other.scores)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("kind", "unit"), [("yolo", 1), ("yolo", 2), ("yolo", "batch"), ("detr", 1)])
-def test_the_boxes_that_can_count_are_copied_or_all_of_them(
+def test_the_best_boxes_are_copied_or_all_if_they_may_not_be_enough(
     gpus: Any, tmp_path: Path, kind: str, unit: int | str, engine: str
 ) -> None:
     found = network(tmp_path, kind, unit)
@@ -158,24 +156,24 @@ def test_the_boxes_that_can_count_are_copied_or_all_of_them(
     most = scores.shape[1] // 4
     few, many = float(scores[:, most // 2].max()), float(scores[:, most + 1].min())
     assert few > many
-    with opened(found, engine, 3, least_score=few, **words) as picks:
-        assert picks.description["candidates"] == most
-        given = infer(picks, found[2])
-        assert {one.boxes.shape[1] for one in given} == {most}
-        assert [len(one.boxes) for one in given] == [3, 3, 2]
-        assert_same_found(given, expected, few, picks)
-    with opened(found, engine, 3, least_score=many, **words) as picks:
-        given = infer(picks, found[2])
-        assert scores.shape[1] in {one.boxes.shape[1] for one in given}
-        assert_same_found(given, expected, many, picks)
+    with opened(found, engine, 3, min_score=few, **words) as engine_with_selection:
+        assert engine_with_selection.description["candidates"] == most
+        actual = infer(engine_with_selection, found[2])
+        assert {one.boxes.shape[1] for one in actual} == {most}
+        assert [len(one.boxes) for one in actual] == [3, 3, 2]
+        assert_same_found(actual, expected, few, engine_with_selection)
+    with opened(found, engine, 3, min_score=many, **words) as engine_with_selection:
+        actual = infer(engine_with_selection, found[2])
+        assert scores.shape[1] in {one.boxes.shape[1] for one in actual}
+        assert_same_found(actual, expected, many, engine_with_selection)
 
 
-def test_tensorrt_copies_nothing_else(gpus: Any, tmp_path: Path) -> None:
+def test_tensorrt_copies_only_selected_boxes(gpus: Any, tmp_path: Path) -> None:
     found = network(tmp_path, "yolo")
-    with opened(found, "tensorrt", 1, least_score=1.0) as engine:
+    with opened(found, "tensorrt", 1, min_score=1.0) as engine:
         before = len(gpus.calls.names)
         engine.infer(batches(SIZE)[0][:1])
-        assert gpus.calls.names[before:].count("memcpy_dtoh_async") == 4  # rows, places, best and mean
+        assert gpus.calls.names[before:].count("memcpy_dtoh_async") == 4  # rows, indices, best and mean
     with opened(found, "tensorrt", 1) as engine:
         before = len(gpus.calls.names)
         engine.infer(batches(SIZE)[0][:1])
@@ -183,22 +181,22 @@ def test_tensorrt_copies_nothing_else(gpus: Any, tmp_path: Path) -> None:
     assert len(list((tmp_path / "engines").glob("*.engine"))) == 1
 
 
-def test_a_network_of_few_boxes_gives_all(gpus: Any, tmp_path: Path) -> None:
+def test_all_boxes_of_a_network_with_few_are_returned(gpus: Any, tmp_path: Path) -> None:
     path = write_yolo(tmp_path / "graph.onnx")
     for engine, words in (("onnxruntime", {"device": "cuda"}), ("tensorrt", {})):
-        with opened((path, described(path), Size(64, 64)), engine, 1, least_score=0.9, **words) as few:
+        with opened((path, described(path), Size(64, 64)), engine, 1, min_score=0.9, **words) as few:
             assert "candidates" not in few.description
 
 
-def test_on_a_cpu_all_are_given(tmp_path: Path) -> None:
+def test_all_boxes_are_returned_on_a_cpu(tmp_path: Path) -> None:
     for engine in ("onnxruntime", "openvino"):
-        with opened(network(tmp_path, "yolo"), engine, 1, least_score=0.9) as cpu:
+        with opened(network(tmp_path, "yolo"), engine, 1, min_score=0.9) as cpu:
             assert "candidates" not in cpu.description
 
 
-def test_what_the_gpu_cannot_run_is_named(gpus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_that_fails_on_the_gpu_is_reported(gpus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = network(tmp_path, "yolo", 2)
-    monkeypatch.setattr(described_cuda, "filled", lambda part, count: part)
+    monkeypatch.setattr(described_cuda, "pad_batch", lambda part, count: part)
     with pytest.raises(
         GraphError, match=r"graph.onnx: onnxruntime cannot run it on 1 pictures: [\s\S]*Got: 1 Expected: 2"
     ):
@@ -208,7 +206,7 @@ def test_what_the_gpu_cannot_run_is_named(gpus: Any, tmp_path: Path, monkeypatch
 @pytest.mark.parametrize("batched", [True, False])
 @pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize("kind", ["float32", "float16", "uint8"])
-def test_what_goes_in_is_the_same_to_the_bit(kind: str, channels_last: bool, batched: bool) -> None:
+def test_the_input_computed_on_the_gpu_equals_that_of_the_host(kind: str, channels_last: bool, batched: bool) -> None:
     imagenet = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     formats = [PixelFormat(order, divisor, *more) for order, divisor, more in itertools.product(
         ("rgb", "bgr"), (1.0, 255.0, 127.5), ((), imagenet, ((103.939, 116.779, 123.68), (1.0, 1.0, 1.0)))
@@ -226,7 +224,7 @@ def test_what_goes_in_is_the_same_to_the_bit(kind: str, channels_last: bool, bat
 
 
 class CudaRuntime:
-    """Stands in for CUDA's runtime library: counts what is pinned, and refuses what it would refuse."""
+    """A stand-in for CUDA's runtime library, which records pinned memory and checks its limits."""
 
     def __init__(self, room: int = 1 << 40) -> None:
         self.pinned: dict[int, int] = {}
@@ -253,7 +251,7 @@ class CudaRuntime:
         return last
 
 
-def test_the_memory_of_batches_is_pinned_once_and_let_go(
+def test_the_memory_of_batches_is_pinned_once_and_released(
     gpus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = CudaRuntime()
@@ -267,7 +265,7 @@ def test_the_memory_of_batches_is_pinned_once_and_let_go(
         engine.infer(np.zeros((1, SIDE, SIDE, 3), np.uint8))  # too small
         assert len(runtime.pinned) == 1
     assert not runtime.pinned
-    # Of a network that takes two at once, a single picture is filled up in memory that is not used again.
+    # A single picture for a network that takes two is padded in memory that is not reused, and not pinned.
     with opened(network(tmp_path / "pairs", "yolo", 2), "onnxruntime", 8, device="cuda") as engine:
         for count in (1, 3):
             engine.infer(np.zeros((count + 8, SIDE, SIDE, 3), np.uint8)[:count])
@@ -275,7 +273,7 @@ def test_the_memory_of_batches_is_pinned_once_and_let_go(
     assert not runtime.pinned
 
 
-def test_what_cannot_be_pinned_is_used_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_memory_that_cannot_be_pinned_is_used_unpinned(caplog: pytest.LogCaptureFixture) -> None:
     batch = np.zeros(1 << 20, np.uint8)
     runtime = CudaRuntime(room=3 << 20)
     arrays = [np.zeros(1 << 20, np.uint8) for _ in range(5)]
@@ -301,7 +299,7 @@ def test_what_cannot_be_pinned_is_used_as_it_is(caplog: pytest.LogCaptureFixture
         pinned.pin(batch)
 
 
-def test_a_runtime_that_is_not_there_is_done_without(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_runtime_library_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     assert load_runtime("") is None
     assert not caplog.records
     assert load_runtime("99.0") is None

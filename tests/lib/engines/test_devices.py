@@ -1,4 +1,4 @@
-"""Test which device onnxruntime computes on, why, and the message if it is missing."""
+"""Test the choice of onnxruntime's device, its reason, and the messages if a device is missing."""
 
 import os
 import sys
@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import devices, top_k
-from scripts.lib.engines import onnxruntime as engine_module
-from scripts.lib.engines.devices import (
+from scripts.lib.engines.onnx_graphs import top_k
+from scripts.lib.engines.onnxruntime import devices
+from scripts.lib.engines.onnxruntime import engine as engine_module
+from scripts.lib.engines.onnxruntime.devices import (
     CPU_PROVIDER,
     CUDA,
     CUDA_PROVIDER,
@@ -20,7 +21,7 @@ from scripts.lib.engines.devices import (
     choose_device,
     require_provider,
 )
-from scripts.lib.engines.pinned import PinnedArrays
+from scripts.lib.engines.onnxruntime.pinned import PinnedArrays
 from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import DeviceError, SettingsError
@@ -36,12 +37,12 @@ SIZE = Size(64, 48)
 
 @pytest.fixture
 def gpu(tmp_path: Path) -> Path:
-    """Return a folder of devices with a GPU."""
+    """Return a folder with the device file of a GPU."""
     (tmp_path / "nvidia0").touch()
     return tmp_path
 
 
-def test_auto_takes_the_gpu_where_onnxruntime_has_one(gpu: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_auto_uses_the_gpu_if_onnxruntime_supports_it(gpu: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     without = tmp_path_factory.mktemp("without")
     assert choose_device("auto", BOTH, {}, gpu) == Device("cuda", "auto: an NVIDIA GPU is here")
     assert choose_device("auto", BOTH, {}, without) == Device("cpu", "auto: no NVIDIA GPU is here")
@@ -50,7 +51,7 @@ def test_auto_takes_the_gpu_where_onnxruntime_has_one(gpu: Path, tmp_path_factor
     assert found == Device("cpu", f"auto: this onnxruntime has no CUDA provider, only {CPU_PROVIDER}")
 
 
-def test_what_is_asked_for_is_taken_or_refused(gpu: Path) -> None:
+def test_a_requested_device_is_used_or_refused(gpu: Path) -> None:
     assert choose_device("cpu", BOTH, {}, gpu) == Device("cpu", "by the configuration")
     assert choose_device("cuda", BOTH, {}, gpu) == Device("cuda", "by the configuration")
     with pytest.raises(DeviceError, match=r"detect.device: cuda: .* no CUDA provider.*install onnxruntime-gpu"):
@@ -86,7 +87,7 @@ def test_the_engine_follows_the_device(
 
 
 @pytest.mark.parametrize(("graph", "engine"), [("graph.onnx", "onnxruntime"), ("graph.xml", "openvino")])
-def test_a_network_that_tensorrt_does_not_run_goes_to_what_reads_its_file(
+def test_a_network_unsuitable_for_tensorrt_gets_another_engine(
     gpu: Path, monkeypatch: pytest.MonkeyPatch, graph: str, engine: str
 ) -> None:
     monkeypatch.setattr(engine_choice, "has_cuda_provider", lambda: True)
@@ -108,7 +109,7 @@ def test_an_engine_that_does_not_run_on_the_device_is_refused(
         choose("auto", None, {}, tmp_path_factory.mktemp("without"), device="cuda")
 
 
-def test_the_record_says_the_device_and_why(tmp_path: Path) -> None:
+def test_the_record_contains_the_device_and_the_reason(tmp_path: Path) -> None:
     graph = write_onnx(tmp_path / "graph.onnx")
     with open_engine(graph, engine="onnxruntime", size=SIZE, batch_size=2, threads=1, device="auto") as engine:
         assert engine.description["device"] == "CPU"
@@ -117,12 +118,12 @@ def test_the_record_says_the_device_and_why(tmp_path: Path) -> None:
         open_engine(graph, engine="onnxruntime", size=SIZE, batch_size=2, threads=1, device="cuda")
 
 
-def test_bound_outputs_are_those_of_a_plain_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bound_outputs_equal_those_of_a_plain_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = write_onnx(tmp_path / "graph.onnx")
     batch = np.random.default_rng(0).integers(0, 256, (2, SIZE.height, SIZE.width, 3), dtype=np.uint8)
     with open_engine(graph, engine="onnxruntime", size=SIZE, batch_size=2, threads=1) as engine:
         plain = engine.infer(batch)
-        # The way of a GPU, with the outputs on the CPU.
+        # As on a GPU, but with the outputs on the CPU.
         monkeypatch.setattr(engine_module, "run_session", lambda *words: engine_module.run_bound(*words[:4], "cpu"))
         bound = engine.infer(batch)
     assert np.array_equal(plain.boxes, bound.boxes)
@@ -131,12 +132,12 @@ def test_bound_outputs_are_those_of_a_plain_run(tmp_path: Path, monkeypatch: pyt
 
 @pytest.fixture
 def cuda(gpu: Path, monkeypatch: pytest.MonkeyPatch) -> type[GpuSession]:
-    """Put a GPU, onnxruntime-gpu and TensorRT in place."""
+    """Install stand-ins for a GPU, onnxruntime-gpu and TensorRT."""
     return install(monkeypatch, gpu)
 
 
 def infer(graph: Path, device: str, folder: Path, batch: np.ndarray, **words: Any) -> tuple[Any, dict[str, Any]]:
-    """Return a network's output, and its record's entry for the engine."""
+    """Return a network's outputs, and the record of the engine."""
     with open_engine(
         graph, engine="onnxruntime", size=SIZE, batch_size=2, threads=1, device=device, engines=folder, **words
     ) as engine:
@@ -156,14 +157,14 @@ def test_tensorrt_within_onnxruntime(cuda: type[GpuSession], tmp_path: Path, mon
     name, options = cuda.asked[-1][0]
     assert (name, options["trt_engine_cache_path"], options["trt_fp16_enable"]) == (TENSORRT_PROVIDER, str(folder), "0")
     assert cuda.asked[-1][1:] == ON_CUDA
-    # Candidates are picked without it: an engine of these few operators is not worth building.
-    monkeypatch.setattr(engine_module, "is_worth", lambda anchors: True)
-    monkeypatch.setattr(engine_module, "write_picking", lambda: top_k.write_picking(4))
-    infer(graph, "cuda", folder, batch, least_score=0.3)
+    # Candidates are selected without TensorRT: an engine for these few operators is not worth building.
+    monkeypatch.setattr(engine_module, "is_worthwhile", lambda anchors: True)
+    monkeypatch.setattr(engine_module, "write_top_k", lambda: top_k.write_top_k(4))
+    infer(graph, "cuda", folder, batch, min_score=0.3)
     assert [providers[0] for providers in cuda.asked[-2:]] == [(TENSORRT_PROVIDER, options), CUDA]
 
 
-def test_a_tensorrt_that_cannot_be_loaded_is_done_without(
+def test_tensorrt_that_cannot_be_loaded_is_not_used(
     cuda: type[GpuSession], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = write_onnx(tmp_path / "graph.onnx")
@@ -182,7 +183,7 @@ def test_the_libraries_that_pip_installs_are_loaded_first(
     cuda: type[GpuSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Those of the environment around a virtual one, too."""
+    """Also those of the environment that a virtual environment is based on."""
     folders = [tmp_path / f"{where}/nvidia/{package}/lib" for where in "ab" for package in ("cu13", "cudnn")]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -224,7 +225,7 @@ def test_rows_are_bound_on_a_gpu_too(cuda: type[GpuSession], tmp_path: Path, mon
 def test_retinanets_take_bytes_on_a_gpu(
     cuda: type[GpuSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mean is taken off there, and what fills up a batch is not pinned."""
+    """The GPU subtracts the mean, and memory of padded batches is not pinned."""
     pinned: list[int] = []
     monkeypatch.setattr(PinnedArrays, "pin", lambda self, batch: pinned.append(len(batch)))
     monkeypatch.setattr(engine_module, "subtract_mean", lambda batch: pytest.fail("on the host"))

@@ -1,4 +1,4 @@
-"""Engines: what comes out equals the whole graph's own output, and what is not known is refused."""
+"""Test engines: outputs equal those of the whole graph, and unknown graphs are refused."""
 
 import subprocess
 import sys
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Engine
-from scripts.lib.engines.layouts import LAYOUTS
-from scripts.lib.engines.openvino_graph import load_openvino, read_nms
+from scripts.lib.engines.openvino.graph import load_openvino, read_nms
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.graphs import nms_settings
+from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.preprocess import fit, subtract_mean
 from scripts.lib.suppression import Nms, Selection, select
 from tests.onnx_graph import write_onnx
@@ -32,7 +32,7 @@ def opened(graph: Path, engine: str = "openvino", batch_size: int = 2, **more) -
 
 
 def whole(graph: Path):
-    """Return a function that runs the whole graph, its own suppression included, on one picture."""
+    """Return a function that runs the whole graph, including its suppression, on a picture."""
     ov = load_openvino()
     core = ov.Core()
     model = core.read_model(graph)
@@ -45,15 +45,15 @@ def pictures(video: str, count: int) -> np.ndarray:
     """Return (count, 180, 320, 3) pictures of a video."""
     batch = np.zeros((count, SIZE.height, SIZE.width, 3), np.uint8)
     with open_frames(DATA / f"synthetic/{video}.mp4", "video") as frames:
-        for (_, picture), place in zip(frames, batch, strict=False):
-            fit(picture, place)
+        for (_, picture), fitted in zip(frames, batch, strict=False):
+            fit(picture, fitted)
     return batch
 
 
 def selections(engine: Engine, batch: np.ndarray, threshold: float) -> list[Selection]:
     found = []
-    for at in range(0, len(batch), engine.batch_size):
-        outputs = engine.infer(batch[at : at + engine.batch_size])
+    for first in range(0, len(batch), engine.batch_size):
+        outputs = engine.infer(batch[first : first + engine.batch_size])
         found += [select(*pair, threshold, engine.nms) for pair in zip(outputs.boxes, outputs.scores, strict=True)]
     return found
 
@@ -73,7 +73,7 @@ def test_openem_equals_the_whole_graph(video: str, threshold: float) -> None:
             expected = expected[expected[:, 5:].max(axis=1) >= np.float32(threshold)]
             np.testing.assert_array_equal(found.boxes, expected[:, :4])
             np.testing.assert_array_equal(found.labels, expected[:, 4])
-            # OpenEM's tail multiplies scores by 1.0, a quotient that OpenVINO gets right to the last bit only.
+            # OpenEM multiplies scores by a quotient of 1.0, which OpenVINO computes with an error of one bit.
             np.testing.assert_allclose(found.scores, expected[:, 5:], rtol=2.5e-7)
             rows += len(expected)
     assert rows > 100
@@ -93,21 +93,21 @@ def test_fizyr_equals_the_whole_graph(fizyr: Path, threshold: float) -> None:
             np.testing.assert_array_equal(found.scores[np.arange(keep.sum()), found.labels], scores[keep])
 
 
-def test_batches_come_out_in_the_order_they_went_in() -> None:
+def test_outputs_are_in_the_order_of_the_batches() -> None:
     batch = pictures("clip_910001", 10)
     with opened(OPENEM, batch_size=2) as engine:
-        expected = [engine.infer(batch[at : at + 2]).scores.copy() for at in range(0, 10, 2)]
+        expected = [engine.infer(batch[first : first + 2]).scores.copy() for first in range(0, 10, 2)]
         found = []
-        for at in range(0, 10, 2):
-            if at >= 2 * engine.depth:
+        for first in range(0, 10, 2):
+            if first >= 2 * engine.depth:
                 found.append(engine.finish().scores.copy())
-            engine.start(batch[at : at + 2])
+            engine.start(batch[first : first + 2])
         found += [engine.finish().scores.copy() for _ in range(engine.depth)]
     np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_the_size_of_the_batch_changes_nothing(batch_size: int) -> None:
+def test_outputs_do_not_depend_on_the_batch_size(batch_size: int) -> None:
     batch = pictures("clip_910001", 24)
     with opened(OPENEM, batch_size=batch_size) as engine, opened(OPENEM, batch_size=4) as other:
         for found, expected in zip(selections(engine, batch, 0.1), selections(other, batch, 0.1), strict=True):
@@ -116,7 +116,7 @@ def test_the_size_of_the_batch_changes_nothing(batch_size: int) -> None:
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_the_frames_of_a_short_batch_are_those_of_a_full_one(tmp_path: Path, engine: str) -> None:
+def test_a_short_batch_has_the_outputs_of_a_full_one(tmp_path: Path, engine: str) -> None:
     graph = write_onnx(tmp_path / "graph.onnx")
     batch = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), np.uint8)
     with open_engine(graph, engine=engine, size=Size(64, 48), batch_size=3, threads=2) as opened_one:
@@ -129,7 +129,7 @@ def test_the_frames_of_a_short_batch_are_those_of_a_full_one(tmp_path: Path, eng
             np.testing.assert_array_equal(found, one[:2])
 
 
-def test_closing_while_batches_are_under_way() -> None:
+def test_closing_with_unfinished_batches() -> None:
     engine = opened(OPENEM)
     for _ in range(engine.depth):
         engine.start(pictures("clip_910001", 2))
@@ -137,7 +137,7 @@ def test_closing_while_batches_are_under_way() -> None:
     engine.close()
 
 
-def test_openvino_calls_nobody() -> None:
+def test_openvino_makes_no_connection() -> None:
     code = (
         "import sys\n"
         "def refuse(event, arguments):\n"
@@ -169,7 +169,7 @@ def test_both_engines_agree_on_onnx(tmp_path: Path, outputs: tuple[str, str]) ->
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_a_graph_that_takes_bytes_takes_the_mean_off_itself(tmp_path: Path, engine: str) -> None:
+def test_the_mean_is_not_subtracted_for_a_graph_that_takes_bytes(tmp_path: Path, engine: str) -> None:
     batch = pictures("clip_910001", 2)
     with (
         opened(write_onnx(tmp_path / "bytes.onnx", bytes_in=True), engine) as takes_bytes,
@@ -179,7 +179,7 @@ def test_a_graph_that_takes_bytes_takes_the_mean_off_itself(tmp_path: Path, engi
     assert np.abs(found.boxes - other.boxes).max() > 0.1
 
 
-def test_nms_settings_can_be_given(tmp_path: Path) -> None:
+def test_given_nms_settings_replace_those_of_the_graph(tmp_path: Path) -> None:
     nms = Nms(iou=0.5, max_detections=100)
     for engine in ("openvino", "onnxruntime"):
         with opened(write_onnx(tmp_path / "graph.onnx"), engine, nms=nms) as one:
@@ -190,7 +190,7 @@ def test_nms_settings_can_be_given(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("nms", [Nms(0.25, 77), Nms(0.5, 300, min_score=0.05, per_class=True)])
-def test_nms_settings_travel_in_the_metadata(tmp_path: Path, engine: str, nms: Nms) -> None:
+def test_nms_settings_are_read_from_the_metadata(tmp_path: Path, engine: str, nms: Nms) -> None:
     graph = write_onnx(
         tmp_path / "graph.onnx", metadata={nms_settings.KEY: nms_settings.to_text(nms), "other": "words"}
     )
@@ -209,7 +209,7 @@ def test_metadata_that_cannot_be_read(tmp_path: Path, engine: str, text: str) ->
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_the_record_says_what_ran(tmp_path: Path, engine: str) -> None:
+def test_the_record_describes_the_engine(tmp_path: Path, engine: str) -> None:
     with opened(write_onnx(tmp_path / "graph.onnx"), engine) as one:
         assert one.description["name"] == engine
         assert one.description["precision"] == "f32"
@@ -242,7 +242,7 @@ def test_onnx_of_another_batch(tmp_path: Path) -> None:
         GraphError, match=r"its inputs are input_1:0 tensor\(float\) \[5, .*that takes \[2, 180, 320, 3\]"
     ):
         opened(graph, "onnxruntime")
-    with opened(graph, "openvino") as engine:  # which can give it another one
+    with opened(graph, "openvino") as engine:  # OpenVINO can change the batch
         assert engine.infer(pictures("clip_910001", 2)).boxes.shape[0] == 2
 
 
@@ -257,7 +257,7 @@ def test_junk(tmp_path: Path, name: str, engine: str, content: bytes) -> None:
         opened(graph, engine)
 
 
-def test_another_layout_in_a_frozen_graph(tmp_path: Path) -> None:
+def test_an_unknown_layout_of_a_frozen_graph(tmp_path: Path) -> None:
     graph = tmp_path / "graph.pb"
     graph.write_bytes(OPENEM.read_bytes().replace(b"nms/map/", b"nmz/map/"))
     with pytest.raises(GraphError, match=r"unknown layout; its outputs are nmz/map/.*known layouts: openem: nms/map"):
@@ -283,7 +283,7 @@ def test_the_wrong_engine() -> None:
 def nms_model(
     *, columns: int = 8, limit: int = 300, iou: float = 0.4, sigma: float = 0.0, times: int = 1, computed=False
 ):
-    """Return a model that suppresses outside of any loop, with rows of a width."""
+    """Return a model with suppressions outside of loops, and with rows of some columns."""
     ov = load_openvino()
     import openvino.opset9 as ops
 
@@ -316,6 +316,6 @@ def test_the_settings_are_read_from_the_graph() -> None:
         (FIZYR_LAYOUT, {"times": 1}, r"suppresses 1 times.*expected 3"),
     ],
 )
-def test_suppression_that_is_not_known(layout, options: dict, message: str) -> None:
+def test_unknown_suppression_is_refused(layout, options: dict, message: str) -> None:
     with pytest.raises(GraphError, match=message):
         read_nms(nms_model(**options), layout, 3, "graph")

@@ -1,4 +1,4 @@
-"""YOLO detectors as people export them: each is recognised, fed and read as its own predictor does."""
+"""Test YOLO detectors: recognition, input and decoding."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.described import DescribedEngine
+from scripts.lib.engines.described.engine import DescribedEngine
 from scripts.lib.errors import GraphError, SettingsError
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector
 from tests.family_networks import CELLS, Network, every_engine, found, gpu, names
@@ -26,17 +26,17 @@ def test_end_to_end_rows_are_corners_in_pixels(tmp_path: Path, engine: str) -> N
 
 @every_engine
 @pytest.mark.parametrize(
-    "said", [{"head": "RTDETRDecoder"}, {"head": "", "description": "Ultralytics rtdetr-l model trained on coco"}]
+    "metadata", [{"head": "RTDETRDecoder"}, {"head": "", "description": "Ultralytics rtdetr-l model trained on coco"}]
 )
-def test_rows_of_an_rtdetr_are_centres_in_fractions(tmp_path: Path, engine: str, said: dict) -> None:
+def test_rows_of_an_rtdetr_are_centres_in_fractions(tmp_path: Path, engine: str, metadata: dict) -> None:
     rows = raw([[0.25, 0.5, 0.25, 0.5, 0.9, 1]], 300, boxes_last=False)
-    write_detector(tmp_path / "graph.onnx", {"output0": rows}, metadata=ULTRALYTICS | said)
+    write_detector(tmp_path / "graph.onnx", {"output0": rows}, metadata=ULTRALYTICS | metadata)
     network = Network(tmp_path)
     assert (network.description.family, network.description.resize.kind) == ("ultralytics-rtdetr", "stretch")
     assert found(network, engine) == [((8, 16, 24, 48), 1, 0.9)]
 
 
-def test_rows_that_say_nothing_are_refused_until_the_family_is_said(tmp_path: Path) -> None:
+def test_ambiguous_rows_are_refused_until_the_family_is_set(tmp_path: Path) -> None:
     rows = raw([[8, 4, 24, 20, 0.9, 1]], 300, boxes_last=False)
     write_detector(tmp_path / "graph.onnx", {"output0": rows})
     names(tmp_path)
@@ -78,7 +78,7 @@ ANIMALS = {"stride": "64", "names": "{0: 'animal', 1: 'person', 2: 'vehicle'}"}
 @every_engine
 @pytest.mark.parametrize("shape", [(1, 3, SIDE, SIDE), ("batch", 3, "height", "width")])
 def test_megadetector_5_has_a_fourth_level(tmp_path: Path, engine: str, shape: tuple) -> None:
-    """A YOLOv5 with cells of 64 pixels too; a dynamic one does not say its size, and takes multiples of 64."""
+    """A YOLOv5 with further cells of 64 pixels; one without a fixed size takes multiples of 64."""
     rows = raw([[16, 12, 16, 16, 0.5, 0.2, 0.1, 0.8]], 3 * (CELLS + 1), boxes_last=False)
     shapes = {"output": (shape[0], rows.shape[1] if shape[0] == 1 else "boxes", 8)}
     write_detector(tmp_path / "graph.onnx", {"output": rows}, metadata=ANIMALS, shape=shape, shapes=shapes)
@@ -86,7 +86,7 @@ def test_megadetector_5_has_a_fourth_level(tmp_path: Path, engine: str, shape: t
     network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
     assert (network.description.family, network.description.multiple) == ("yolov5", 64)
     assert network.names == ["animal", "person", "vehicle"]
-    if shape[0] == 1 or engine == "openvino":  # the graph gives one picture's boxes, whatever goes in
+    if shape[0] == 1 or engine == "openvino":  # this graph returns the boxes of one picture for any batch
         assert found(network, engine, size=size) == [((8, 4, 24, 20), 2, 0.4)]
     with pytest.raises(GraphError):
         Network(tmp_path, img_max_side=96, img_min_side=96)
@@ -107,7 +107,7 @@ def test_megadetector_6_is_one_of_ultralytics(tmp_path: Path, engine: str, head:
     assert found(network, engine) == [((8, 4, 24, 20), 2, 0.9)]
 
 
-def test_older_exports_of_yolov5_give_what_the_boxes_are_made_of_besides(tmp_path: Path) -> None:
+def test_older_exports_of_yolov5_have_further_outputs(tmp_path: Path) -> None:
     rows = raw([[16, 12, 16, 16, 0.5, 0.2, 0.8]], 3 * CELLS, boxes_last=False)
     others = {f"level{side}": np.zeros((1, 3, side, side, 7), np.float32) for side in (8, 4, 2)}
     write_detector(tmp_path / "graph.onnx", {"output": rows, **others})
@@ -134,7 +134,7 @@ def test_a_yolox_that_decodes_itself(tmp_path: Path) -> None:
     assert found(Network(tmp_path), "onnxruntime") == [((8, 4, 24, 20), 1, 0.4)]
 
 
-def test_boxes_of_an_unknown_number_with_objectness_are_refused_until_the_family_is_said(tmp_path: Path) -> None:
+def test_an_unknown_number_of_boxes_with_objectness_is_refused_until_the_family_is_set(tmp_path: Path) -> None:
     rows = raw([[16, 12, 16, 16, 0.5, 0.2, 0.8]], CELLS, boxes_last=False)
     shape = ("n", 3, "h", "w")
     write_detector(tmp_path / "graph.onnx", {"output": rows}, shape=shape, shapes={"output": ("n", "boxes", 7)})
@@ -158,7 +158,9 @@ def test_boxes_of_an_unknown_number_with_objectness_are_refused_until_the_family
         ({"dets": (1, 300, 4), "labels": (1, 300, 3), "masks": (1, 300, 16, 16)}, None, "outlines or key points"),
     ],
 )
-def test_what_finds_no_boxes_is_named(tmp_path: Path, outputs: dict, metadata: dict | None, words: str) -> None:
+def test_networks_that_do_not_detect_boxes_are_refused(
+    tmp_path: Path, outputs: dict, metadata: dict | None, words: str
+) -> None:
     arrays = {name: np.zeros(shape, np.float32) for name, shape in outputs.items()}
     write_detector(tmp_path / "graph.onnx", arrays, metadata=None if metadata is None else ULTRALYTICS | metadata)
     names(tmp_path)
@@ -221,15 +223,15 @@ def test_an_openvino_file_without_names(tmp_path: Path) -> None:
     folder = tmp_path / "openvino"
     folder.mkdir()
     ov.save_model(model, folder / "graph.xml", compress_to_fp16=False)
-    told = {"task": "detect", "imgsz": [64, 64], "stride": 32, "names": {0: "cod", 1: "crab"}}
-    (folder / "metadata.yaml").write_text(yaml.safe_dump(told))
+    metadata = {"task": "detect", "imgsz": [64, 64], "stride": 32, "names": {0: "cod", 1: "crab"}}
+    (folder / "metadata.yaml").write_text(yaml.safe_dump(metadata))
     network = Network(folder)
     assert network.names == ["cod", "crab"]
     assert found(network, "openvino") == [((8, 4, 24, 20), 1, 0.9)]
 
 
 @every_engine
-def test_a_graph_that_takes_and_gives_halves(tmp_path: Path, engine: str) -> None:
+def test_a_graph_in_half_precision(tmp_path: Path, engine: str) -> None:
     table = raw([[16, 12, 16, 16, 0.1, 0.9]], CELLS).astype(np.float16)
     write_detector(tmp_path / "graph.onnx", {"output0": table}, kind="float16", metadata=ULTRALYTICS)
     assert found(Network(tmp_path), engine) == [((8, 4, 24, 20), 1, 0.9)]

@@ -1,4 +1,4 @@
-"""RF-DETR and the DETRs of Transformers as people export them: each is recognised and read as its predictor does."""
+"""Test RF-DETR and the DETRs of transformers: recognition, input and decoding."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def rf_detr(path: Path, columns: int) -> None:
 
 
 @every_engine
-def test_rf_detr_gives_numbers_for_each_class(tmp_path: Path, engine: str) -> None:
+def test_rf_detr(tmp_path: Path, engine: str) -> None:
     rf_detr(tmp_path / "graph.onnx", 3)
     names(tmp_path)
     network = Network(tmp_path)
@@ -30,7 +30,7 @@ def test_rf_detr_gives_numbers_for_each_class(tmp_path: Path, engine: str) -> No
     assert found(network, engine) == [((8, 16, 24, 48), 1, 0.5)]
 
 
-def test_rf_detr_whose_names_may_count_from_0_or_1(tmp_path: Path) -> None:
+def test_rf_detr_with_an_ambiguous_first_label(tmp_path: Path) -> None:
     rf_detr(tmp_path / "graph.onnx", 91)
     names(tmp_path, *(f"class {number}" for number in range(90)))
     with pytest.raises(SettingsError, match=r"set network\.first_label to 0 or 1"):
@@ -66,7 +66,7 @@ def test_rt_detr_by_its_configuration(tmp_path: Path, engine: str) -> None:
     network = Network(tmp_path)
     assert (network.description.family, network.names) == ("rt-detr", ["cod", "crab"])
     assert network.description.pixels.mean == (0, 0, 0)
-    # A query may be of several classes.
+    # One query may have boxes of several classes.
     assert found(network, engine) == [((8, 16, 24, 48), 1, 0.881), ((8, 16, 24, 48), 0, 0.731)]
 
 
@@ -87,7 +87,7 @@ def test_detr_by_its_configuration(tmp_path: Path, engine: str) -> None:
     [("conditional_detr", 1.0), ("deformable_detr", 1.0), ("dab-detr", 1.0), ("lw_detr", 1.0), ("deta", 0.7)],
 )
 def test_detrs_with_a_sigmoid_of_each_class(tmp_path: Path, model_type: str, iou: float, engine: str) -> None:
-    """Their last column is a class, their pictures are DETR's, and their processors give a hundred boxes."""
+    """Their last column is a class, pictures are prepared as for DETR, and their processors return a hundred boxes."""
     config = {"model_type": model_type, "num_queries": 300, "id2label": {"0": "cod", "1": "crab"}}
     transformers(tmp_path / "graph.onnx", 2, config=config)
     network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
@@ -102,7 +102,7 @@ def test_detrs_with_a_sigmoid_of_each_class(tmp_path: Path, model_type: str, iou
 def test_detrs_of_transformers_that_score_as_rt_detr(
     tmp_path: Path, model_type: str, mean: float, own: Size | None, engine: str
 ) -> None:
-    """They give as many boxes as they have queries; without a file that says how pictures are prepared, as trained."""
+    """They return a box for each query; without preprocessor_config.json pictures are prepared as in training."""
     config = {"model_type": model_type, "num_queries": 300, "id2label": {"0": "cod", "1": "crab"}}
     transformers(tmp_path / "graph.onnx", 2, shape=(1, 3, "height", "width"), config=config)
     network = Network(tmp_path, img_max_side=SIDE, img_min_side=SIDE)
@@ -123,7 +123,7 @@ def test_detrs_of_transformers_that_score_as_rt_detr(
         (3, {"model_type": "yolos", "num_detection_tokens": 450}, 450),
     ],
 )
-def test_the_number_of_queries_is_in_the_configuration_where_the_graph_leaves_it_open(
+def test_the_number_of_queries_is_read_from_the_configuration_if_it_is_not_fixed(
     tmp_path: Path, columns: int, config: dict, most: int
 ) -> None:
     transformers(tmp_path / "graph.onnx", columns, config=config)
@@ -136,7 +136,7 @@ def test_the_number_of_queries_is_in_the_configuration_where_the_graph_leaves_it
     assert network.description.suppression.max_detections == most
 
 
-def test_detrs_without_their_configuration_are_refused_until_the_family_is_said(tmp_path: Path) -> None:
+def test_detrs_without_a_configuration_are_refused_until_the_family_is_set(tmp_path: Path) -> None:
     transformers(tmp_path / "graph.onnx", 3)
     names(tmp_path)
     with pytest.raises(SettingsError, match="family rt-detr or detr"):

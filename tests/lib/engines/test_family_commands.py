@@ -1,4 +1,4 @@
-"""inspect_network and make_pipeline_image with detectors of any family."""
+"""Test inspect_network and make_pipeline_image with detectors of different families."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.family_networks import CELLS, DESCRIBED, gpu, names
 __all__ = ["gpu"]  # a fixture
 
 
-def test_inspect_network_says_what_a_run_will_do(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_inspect_network_prints_family_classes_size_and_boxes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     import cv2
 
     from scripts.commands.inspect_network import main
@@ -24,17 +24,17 @@ def test_inspect_network_says_what_a_run_will_do(tmp_path: Path, capsys: pytest.
     picture, out = tmp_path / "picture.png", tmp_path / "out.png"
     cv2.imwrite(str(picture), np.full((128, 128, 3), 60, np.uint8))
     assert main([str(graph), "--picture", str(picture), "--out", str(out)]) == 0
-    said = capsys.readouterr().out
-    assert "family: ultralytics\n" in said
-    assert "classes: 2 of" in said
-    assert "size: 64 x 64 pixels\n" in said
-    assert "boxes: 1\n  crab 0.900: x 16.0 to 48.0, y 8.0 to 40.0\n" in said
+    output = capsys.readouterr().out
+    assert "family: ultralytics\n" in output
+    assert "classes: 2 of" in output
+    assert "size: 64 x 64 pixels\n" in output
+    assert "boxes: 1\n  crab 0.900: x 16.0 to 48.0, y 8.0 to 40.0\n" in output
     shown = cv2.imread(str(out))
     assert (shown[20, 16] != 60).any()
     assert (shown[60, 60] == 60).all()
 
 
-def test_inspect_network_says_in_one_sentence_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_inspect_network_reports_errors(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     from scripts.commands.inspect_network import main
 
     graph = write_detector(tmp_path / "best.onnx", {"o": np.zeros((1, 10), np.float32)}, metadata=ULTRALYTICS)
@@ -71,14 +71,14 @@ def test_a_data_image_of_a_described_network(tmp_path: Path, capsys: pytest.Capt
     assert from_values(json.loads(labels["org.tator-detection.network"])).boxes.corners == "xywh"
 
 
-@pytest.mark.parametrize("names_beside", [True, False])
-def test_a_data_image_of_any_family(tmp_path: Path, names_beside: bool, capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize("with_names", [True, False])
+def test_a_data_image_of_any_family(tmp_path: Path, with_names: bool, capsys: pytest.CaptureFixture) -> None:
     import tarfile
 
     from scripts.commands.make_pipeline_image import main
 
     graph = write_detector(tmp_path / "best.onnx", {"output0": raw([[1, 1, 1, 1, 0, 0]], CELLS)}, metadata=ULTRALYTICS)
-    if names_beside:
+    if with_names:
         (tmp_path / "data.yaml").write_text("names: [cod, crab]\n")
     archive = tmp_path / "net.tar"
     assert main(["--graph-onnx", str(graph), "--no-daemon", "--output", str(archive), "yolo:1"]) == 0

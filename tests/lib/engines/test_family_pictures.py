@@ -1,4 +1,4 @@
-"""Pictures as detectors of each family are fed them, and the way of boxes back."""
+"""Test the preparation of pictures for each family, and the mapping of boxes back to the frame."""
 
 from pathlib import Path
 
@@ -7,30 +7,32 @@ import onnx
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.feeding import Input, numbers
 from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.description import PixelFormat, from_values
 from scripts.lib.graphs.detr import IMAGENET
+from scripts.lib.graphs.feeding import Input, numbers
 from tests.family_networks import Network, every_engine, gpu, names
 
 __all__ = ["gpu"]  # a fixture
 
 
 @pytest.mark.parametrize("pixels", [PixelFormat("rgb", 255.0), IMAGENET, PixelFormat("bgr", 1.0)])
-def test_pixels_are_those_of_the_exporters_predictors_to_the_last_bit(pixels: PixelFormat) -> None:
-    """One bit of a pixel, rounded to halves in each layer, moved boxes of a half YOLO by 5 pixels."""
+def test_pixels_equal_those_of_the_exporters_predictors(pixels: PixelFormat) -> None:
+    """A difference of one bit moved boxes of a YOLO in half precision by 5 pixels."""
     frames = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
-    given = numbers(frames, pixels, Input("images", "float32", channels_last=True, batched=True, batch=1))
+    values = numbers(frames, pixels, Input("images", "float32", channels_last=True, batched=True, batch=1))
     expected = frames.astype(np.float32) / np.float32(pixels.divisor)
     expected = (expected - np.float32(pixels.mean)) / np.float32(pixels.deviation)
-    assert given.tobytes() == expected.tobytes()
+    assert values.tobytes() == expected.tobytes()
 
 
 @every_engine
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_every_engine_feeds_the_same_numbers(tmp_path: Path, engine: str, order: str, channels_last: bool) -> None:
-    """A graph that gives its input as boxes shows what went in."""
+def test_input_values_are_the_same_in_every_engine(
+    tmp_path: Path, engine: str, order: str, channels_last: bool
+) -> None:
+    """The graph returns its input as boxes."""
     from onnx import TensorProto, helper, numpy_helper
 
     shape = [1, 8, 12, 3] if channels_last else [1, 3, 8, 12]
@@ -61,10 +63,10 @@ def test_every_engine_feeds_the_same_numbers(tmp_path: Path, engine: str, order:
     description = {"outputs": {"boxes": 0, "scores": 1}, "pixels": pixels}
     frames = np.random.default_rng(0).integers(0, 256, (3, 8, 12, 3), np.uint8)
     with Network(tmp_path, family="described", description=description).opened(engine, batch_size=3) as opened:
-        given = opened.infer(frames).boxes.reshape(3, *shape[1:])
+        values = opened.infer(frames).boxes.reshape(3, *shape[1:])
     expected = (frames[..., ::-1] if order == "rgb" else frames) / 255
     expected = (expected - mean) / deviation
-    np.testing.assert_allclose(given, expected if channels_last else expected.transpose(0, 3, 1, 2), atol=1e-5)
+    np.testing.assert_allclose(values, expected if channels_last else expected.transpose(0, 3, 1, 2), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(640, 480), (431, 637), (1279, 533), (30, 20), (64, 64)])
@@ -79,8 +81,8 @@ def test_every_engine_feeds_the_same_numbers(tmp_path: Path, engine: str, order:
         {"kind": "pad"},
     ],
 )
-def test_boxes_find_their_way_back(size: tuple[int, int], resize: dict) -> None:
-    """A white box on grey is found in the fitted picture, and lies where it was drawn once it is mapped back."""
+def test_boxes_are_mapped_back_to_the_frame(size: tuple[int, int], resize: dict) -> None:
+    """A white box on grey, found in the fitted picture and mapped back, is where it was drawn."""
     width, height = size
     frame = np.full((height, width, 3), 60, np.uint8)
     box = np.array([width // 4, height // 3, width // 2, height * 2 // 3])

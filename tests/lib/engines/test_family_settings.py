@@ -1,4 +1,4 @@
-"""What is taken of a detector's file and of the settings: its size, and the names of its classes."""
+"""Test the size and the class names of detectors, which are read from files and settings."""
 
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ __all__ = ["gpu"]  # a fixture
 
 def test_sides_are_multiples_of_the_stride(tmp_path: Path) -> None:
     table = raw([[16, 12, 16, 16, 0.1, 0.9]], CELLS)
-    shape, said = (1, 3, "height", "width"), {"output0": (1, 6, "anchors")}
-    write_detector(tmp_path / "graph.onnx", {"output0": table}, shape=shape, shapes=said, metadata=ULTRALYTICS)
+    shape, shapes = (1, 3, "height", "width"), {"output0": (1, 6, "anchors")}
+    write_detector(tmp_path / "graph.onnx", {"output0": table}, shape=shape, shapes=shapes, metadata=ULTRALYTICS)
     with pytest.raises(GraphError, match=r"multiples of 32; .* are 350 and 600: set them to 352 x 608"):
         Network(tmp_path, img_max_side=350, img_min_side=600)
     assert Network(tmp_path).description.size == Size(64, 64)  # as its metadata says
@@ -47,8 +47,8 @@ def fixed_rows(path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["ultralytics", "rows"])
-def test_another_size_than_the_file_says_is_a_warning(family: str, tmp_path: Path, monkeypatch: Any) -> None:
-    """Also of a network that has no description, and so no label of a data image either."""
+def test_a_size_that_differs_from_the_files_is_a_warning(family: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """Also for a network without a description, which has no label in a data image either."""
     if family == "rows":
         fixed_rows(tmp_path)
     else:
@@ -64,7 +64,7 @@ def test_another_size_than_the_file_says_is_a_warning(family: str, tmp_path: Pat
     assert len(warnings) == 1
 
 
-def test_a_size_that_nobody_says_is_asked_for_before_anything_is_downloaded(tmp_path: Path) -> None:
+def test_an_unknown_size_is_refused_before_downloads(tmp_path: Path) -> None:
     write_onnx(tmp_path / "graph.onnx")
     names(tmp_path, "cod", "crab", "seal")
     with pytest.raises(SettingsError, match=r"does not say which .*; set detect.img_max_side and detect.img_min_side"):
@@ -72,7 +72,7 @@ def test_a_size_that_nobody_says_is_asked_for_before_anything_is_downloaded(tmp_
     Network(tmp_path, img_max_side=64, img_min_side=64)
 
 
-def test_places_that_name_the_classes_must_agree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_sources_of_class_names_must_agree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_detector(tmp_path / "graph.onnx", {"output0": raw([[1, 1, 1, 1, 0, 0]], CELLS)}, metadata=ULTRALYTICS)
     (tmp_path / "train.ini").write_text("[Data]\nSpecies=crab,cod\n")
     assert Network(tmp_path).names == ["crab", "cod"]
@@ -110,7 +110,7 @@ def test_files_of_names(tmp_path: Path, name: str, content: str, expected: list[
             Network(tmp_path)
 
 
-def test_names_that_are_too_few(tmp_path: Path) -> None:
+def test_too_few_names(tmp_path: Path) -> None:
     metadata = {key: value for key, value in ULTRALYTICS.items() if key != "names"}
     write_detector(tmp_path / "graph.onnx", {"output0": raw([[1, 1, 1, 1, 0, 0]], CELLS)}, metadata=metadata)
     names(tmp_path, "cod")

@@ -1,4 +1,4 @@
-"""Plain detectors of no known family are described in the settings, and found right without code."""
+"""Test detectors of no known family with a description in the settings."""
 
 from pathlib import Path
 from typing import Any
@@ -12,27 +12,27 @@ from tests.family_networks import Network, every_engine, found, gpu, names
 __all__ = ["gpu"]  # a fixture
 pytestmark = pytest.mark.networks
 
-# The box (8, 4, 24, 20) of the second class, in the words of each.
+# The box (8, 4, 24, 20) of the second class, in different formats.
 XYXY, XYWH, CENTRE = [8, 4, 24, 20], [8, 4, 16, 16], [16, 12, 16, 16]
 LOGIT = float(np.log(9))  # sigmoid: 0.9
 
 
 def rows(*values: list[float], count: int = 5) -> np.ndarray:
-    """Return these rows, and rows of zeros: (1, count, columns)."""
+    """Return a table (1, count, columns) with these rows, and zeros in the others."""
     table = np.zeros((1, count, len(values[0])), np.float32)
     table[0, : len(values)] = values
     return table
 
 
 def logits(*values: list[float], count: int = 5) -> np.ndarray:
-    """Return these numbers, and for other boxes ones that stand for nothing."""
+    """Return a table (1, count, columns) with these rows of logits, and very low ones in the others."""
     table = np.full((1, count, len(values[0])), -30, np.float32)
     table[0, : len(values)] = values
     return table
 
 
 def with_background(column: int) -> np.ndarray:
-    """Return numbers before a softmax; all other boxes are background."""
+    """Return values before a softmax, for one box of the second class; all other boxes are background."""
     table = np.zeros((1, 5, 3), np.float32)
     table[..., column] = 30
     table[0, 0] = 0
@@ -42,7 +42,7 @@ def with_background(column: int) -> np.ndarray:
 
 NMS = {"iou": 0.5, "max_detections": 100, "per_class": True, "min_score": None}
 ODD: dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]] = {
-    # Peaks of a heat map, taken inside: box, score, class by its number.
+    # Peaks of a heat map, found by the network.
     "peaks as rows": (
         {"peaks": rows([*XYXY, 0.9, 1])},
         {"outputs": {"table": "peaks", "is_rows": True}},

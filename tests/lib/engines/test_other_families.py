@@ -1,4 +1,4 @@
-"""Detectors of torchvision and TensorFlow as people export them, and others that the settings describe."""
+"""Test detectors of torchvision and TensorFlow, and a described network."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ __all__ = ["gpu"]  # a fixture
 
 
 @every_engine
-def test_a_row_of_the_background_is_nothing(tmp_path: Path, engine: str) -> None:
+def test_a_row_of_the_background_is_ignored(tmp_path: Path, engine: str) -> None:
     outputs = {
         "12": np.array([[0, 0, 0, 0], [8, 4, 24, 20]], np.float32),
         "34": np.array([9.7e24, 0.5], np.float32),
@@ -47,8 +47,8 @@ def test_torchvision_in_either_order(tmp_path: Path, engine: str, order: tuple[s
 
 @every_engine
 @pytest.mark.parametrize("batch", [1, "batch"])
-def test_torchvision_whose_input_has_an_axis_for_the_batch(tmp_path: Path, engine: str, batch: int | str) -> None:
-    """Exported of a tensor; also where the file says that it takes any number, it gives the boxes of one picture."""
+def test_torchvision_with_a_batch_axis(tmp_path: Path, engine: str, batch: int | str) -> None:
+    """Exported with a tensor as input; it returns the boxes of one picture, even if the batch is not fixed."""
     outputs = {
         "boxes": np.array([[8, 4, 24, 20], [1, 1, 9, 9]], np.float32),
         "labels": np.array([2, 1], np.int64),
@@ -63,7 +63,7 @@ def test_torchvision_whose_input_has_an_axis_for_the_batch(tmp_path: Path, engin
 
 @every_engine
 def test_torchvision_of_several_pictures_at_once(tmp_path: Path, engine: str) -> None:
-    """Each has its own outputs, of any number of boxes; the last batch is padded."""
+    """Each picture has separate outputs with any number of boxes; the last batch is padded."""
     outputs = {
         "10": np.array([[1, 1, 9, 9]], np.float32), "11": np.array([1], np.int64), "12": np.array([0.4], np.float32),
         "20": np.array([[8, 4, 24, 20], [1, 1, 5, 5]], np.float32), "21": np.array([2, 1], np.int64),
@@ -80,8 +80,8 @@ def test_torchvision_of_several_pictures_at_once(tmp_path: Path, engine: str) ->
     assert best == [pytest.approx(pair) for pair in ([0, 0.4], [0.8, 0.9], [0, 0.4])]
 
 
-def test_outputs_of_one_picture_where_several_go_in_are_refused(tmp_path: Path) -> None:
-    """A file may say that it takes any number, and give the first one's boxes alone."""
+def test_outputs_of_one_picture_for_a_batch_of_several_are_refused(tmp_path: Path) -> None:
+    """The batch of a file may not be fixed, although it returns only the boxes of the first picture."""
     arrays = {"corners": np.zeros((1, 4, 4), np.float32), "classes": np.zeros((1, 4, 3), np.float32)}
     write_detector(tmp_path / "graph.onnx", arrays, shape=("batch", 3, SIDE, SIDE))
     names(tmp_path)
@@ -109,7 +109,7 @@ def test_tensorflow_object_detection(tmp_path: Path, engine: str) -> None:
 
 
 @every_engine
-def test_any_other_that_is_described(tmp_path: Path, engine: str) -> None:
+def test_a_described_network(tmp_path: Path, engine: str) -> None:
     boxes, scores = np.zeros((1, 4, 4), np.float32), np.full((1, 4, 3), -9, np.float32)
     boxes[0, :2] = [[0.125, 0.0625, 0.25, 0.25], [0.125, 0.0625, 0.25, 0.24]]
     scores[0, 0, 2], scores[0, 1, 1] = 2, 1
@@ -137,7 +137,7 @@ def test_any_other_that_is_described(tmp_path: Path, engine: str) -> None:
         ({"outputs": {"boxes": 0, "scores": 7}}, r"no output 7, but corners, classes"),
     ],
 )
-def test_a_description_that_is_wrong(tmp_path: Path, wrong: dict, words: str) -> None:
+def test_a_wrong_description(tmp_path: Path, wrong: dict, words: str) -> None:
     arrays = {"corners": np.zeros((1, 4, 4), np.float32), "classes": np.zeros((1, 4, 3), np.float32)}
     write_detector(tmp_path / "graph.onnx", arrays)
     names(tmp_path)

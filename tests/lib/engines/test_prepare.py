@@ -1,4 +1,4 @@
-"""The graph that TensorRT gets: fixed, of bytes, half precise where it may be; and TensorRT's own builder takes it."""
+"""Test the preparation of graphs for TensorRT: fixed size, bytes, half precision, and TensorRT's builder."""
 
 import re
 import sys
@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from scripts.lib.boxes import Floats, Size
-from scripts.lib.engines.prepare import prepare
-from scripts.lib.engines.tensorrt_build import build_plan, make_logger
-from scripts.lib.engines.top_k import MOST
+from scripts.lib.engines.onnx_graphs.top_k import MOST
+from scripts.lib.engines.tensorrt.build import build_plan, make_logger
+from scripts.lib.engines.tensorrt.prepare import prepare
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.preprocess import fit, subtract_mean
@@ -43,9 +43,9 @@ def frames() -> np.ndarray:
 
 
 def rounded_like_half(model: bytes) -> bytes:
-    """Return the graph computed in float32, with each tensor of half precision rounded to it.
+    """Return a graph that computes in float32 and rounds the tensors of half precision.
 
-    onnxruntime has no half precision on a CPU and drops the rounding between two operators.
+    onnxruntime has no half precision on a CPU, and does not round between two operators.
     """
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(model), strict_mode=True)
     halves = {one.name for one in graph.graph.value_info if one.type.tensor_type.elem_type == TensorProto.FLOAT16}
@@ -59,9 +59,9 @@ def rounded_like_half(model: bytes) -> bytes:
             if node.op_type == "Cast" and attribute.i == TensorProto.FLOAT16:
                 attribute.i = TensorProto.FLOAT
         nodes.append(node)
-        for at, name in enumerate(node.output):
+        for index, name in enumerate(node.output):
             if name in halves:
-                node.output[at] = f"{name}/exact"
+                node.output[index] = f"{name}/exact"
                 nodes.append(helper.make_node("Cast", [f"{name}/exact"], [f"{name}/rounded"], to=TensorProto.FLOAT16))
                 nodes.append(helper.make_node("Cast", [f"{name}/rounded"], [name], to=TensorProto.FLOAT))
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
@@ -71,7 +71,7 @@ def rounded_like_half(model: bytes) -> bytes:
 
 
 def drift(graph: Path, model: bytes, frames: np.ndarray) -> tuple[Floats, Floats]:
-    """Return how far boxes that score 0.3 or more move, in pixels, and all scores, against the graph as it is."""
+    """Return the differences from the original graph: of boxes that score 0.3 or more in pixels, and of all scores."""
     whole, other = session(graph.read_bytes()), session(model)
     boxes, scores = [], []
     for batch in frames:
@@ -100,7 +100,7 @@ def test_half_precision_moves_boxes_by_a_fraction_of_a_pixel(frames, sample_onnx
     assert scores.max() < 0.009
 
 
-def test_rows_are_for_the_other_engines(tmp_path):
+def test_rows_are_refused(tmp_path):
     graph = write_rows(tmp_path / "graph.onnx", [([0, 0, 9, 9], 0.5, 1)])
     with pytest.raises(GraphError, match=r"graph\.onnx: suppresses its boxes itself, which TensorRT cannot"):
         prepare(graph, size=SIZE, batch_size=BATCH, precision="f32")
@@ -116,7 +116,7 @@ def test_half_precision_of_a_plain_network(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["f16", "f32"])
-def test_what_the_graph_is_made_of(precision, sample_onnx):
+def test_tensors_and_types_of_the_prepared_graph(precision, sample_onnx):
     model = onnx.load_from_string(prepare(sample_onnx, size=SIZE, batch_size=BATCH, precision=precision))
     tensors = [*model.graph.input, *model.graph.output]
     assert [(one.name, one.type.tensor_type.elem_type) for one in tensors] == [
@@ -125,7 +125,7 @@ def test_what_the_graph_is_made_of(precision, sample_onnx):
         ("classification/concat:0", TensorProto.FLOAT),
         ("candidates/boxes", TensorProto.FLOAT),
         ("candidates/scores", TensorProto.FLOAT),
-        ("candidates/places", TensorProto.INT32),
+        ("candidates/indices", TensorProto.INT32),
         ("candidates/mean", TensorProto.FLOAT),
     ]
     assert [[dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in tensors] == [
@@ -137,7 +137,7 @@ def test_what_the_graph_is_made_of(precision, sample_onnx):
     expected = TensorProto.FLOAT16 if precision == "f16" else TensorProto.FLOAT
     assert {kinds[name] for node in convolutions for name in node.input[1:]} == {expected}
     assert len(convolutions) == 82
-    # The mean before the body, and the decoding behind it, are not in half precision.
+    # The subtraction of the mean and the decoding are not in half precision.
     typed = onnx.shape_inference.infer_shapes(model, strict_mode=True)
     types = {one.name: one.type.tensor_type.elem_type for one in [*typed.graph.value_info, *typed.graph.output]}
     for node in model.graph.node:
@@ -154,7 +154,7 @@ def test_kinds_of_input(tmp_path, graph):
     assert ("Sub" in {node.op_type for node in model.graph.node}) == (graph != "bytes")
 
 
-def test_what_cannot_be_prepared(tmp_path):
+def test_graphs_that_cannot_be_prepared(tmp_path):
     def refused(path: Path, precision: str = "f16") -> str:
         with pytest.raises(GraphError) as caught:
             prepare(path, size=SIZE, batch_size=BATCH, precision=precision)
@@ -190,11 +190,11 @@ def rtx():
 def test_the_real_builder_builds_the_sample_network(rtx, precision, sample_onnx):
     model = prepare(sample_onnx, size=SIZE, batch_size=BATCH, precision=precision)
     plan = build_plan(rtx, model, make_logger(rtx))
-    # Half the weights' bytes, so the types were taken as they are.
+    # The size shows that the builder used the types of the weights.
     assert (1.5e6 if precision == "f16" else 8e6) < len(plan) < (9.3e6 if precision == "f16" else 2e7)
 
 
-def test_the_real_builder_says_what_it_cannot_read(rtx):
+def test_the_real_builder_names_an_unknown_operator(rtx):
     graph = helper.make_graph(
         [helper.make_node("NonZero", ["frames"], ["boxes"])],
         "unknown",
@@ -207,6 +207,6 @@ def test_the_real_builder_says_what_it_cannot_read(rtx):
         build_plan(rtx, model.SerializeToString(), make_logger(rtx))
 
 
-def test_nothing_here_needs_a_gpu():
+def test_tensorrt_and_pycuda_are_not_imported():
     assert "tensorrt" not in sys.modules
     assert "pycuda" not in sys.modules

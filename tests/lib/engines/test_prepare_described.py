@@ -1,4 +1,4 @@
-"""Described networks as TensorRT gets them: what goes in and comes out, half precision, and what is refused."""
+"""Test the preparation of described networks for TensorRT: inputs and outputs, half precision, and refusals."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Outputs
-from scripts.lib.engines.feeding import numbers, read_input
-from scripts.lib.engines.prepare_described import obstacle, prepare_described
+from scripts.lib.engines.onnx_graphs.top_k_described import MEAN
 from scripts.lib.engines.table import open_engine
-from scripts.lib.engines.tensorrt_build import build_plan, make_logger
-from scripts.lib.engines.top_k_described import MEAN
+from scripts.lib.engines.tensorrt.build import build_plan, make_logger
+from scripts.lib.engines.tensorrt.prepare_described import obstacle, prepare_described
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description, from_values
-from scripts.lib.graphs.found_network import NetworkSettings, look_at
+from scripts.lib.graphs.feeding import numbers, read_input
+from scripts.lib.graphs.found_network import NetworkSettings, inspect_graph
 from scripts.lib.graphs.signature_reader import read_file
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector, write_detr, write_yolo
 from tests.gpu_driver import install
@@ -30,8 +30,8 @@ SIZE = Size(SIDE, SIDE)
 
 
 def described(graph: Path) -> Description:
-    """Return what is found out of a network."""
-    found = look_at(graph, NetworkSettings(), "network").description
+    """Return the description that is found for a network."""
+    found = inspect_graph(graph, NetworkSettings(), "network").description
     assert found is not None
     return found
 
@@ -46,8 +46,8 @@ def pictures(count: int, size: Size = SIZE) -> np.ndarray:
 
 
 @pytest.mark.parametrize("unit", [1, 2])
-def test_bytes_go_in_and_the_numbers_are_the_graphs_own(tmp_path, unit):
-    """A network exported for a number of pictures is built for that many."""
+def test_the_prepared_graph_takes_bytes_and_has_the_same_outputs(tmp_path, unit):
+    """The batch of the prepared graph is the number of pictures that the network was exported for."""
     graph = write_yolo(tmp_path / "graph.onnx", unit)
     description, frames = described(graph), pictures(unit)
     model = prepare_described(graph, description, size=SIZE, batch_size=4, precision="f32")
@@ -55,9 +55,9 @@ def test_bytes_go_in_and_the_numbers_are_the_graphs_own(tmp_path, unit):
     [expected] = run(graph.read_bytes(), numbers(frames, description.pixels, read_input(read_file(graph), description)))
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert expected[:, 4:].std() > 0.1
-    given = onnx.load_from_string(model).graph
-    assert [one.name for one in (*given.input, *given.output)] == ["frames", "read/0"]
-    assert given.input[0].type.tensor_type.elem_type == TensorProto.UINT8
+    prepared = onnx.load_from_string(model).graph
+    assert [one.name for one in (*prepared.input, *prepared.output)] == ["frames", "read/0"]
+    assert prepared.input[0].type.tensor_type.elem_type == TensorProto.UINT8
 
 
 def test_half_precision_moves_boxes_by_a_fraction_of_a_pixel(tmp_path):
@@ -79,7 +79,7 @@ SIGMOID = from_values(
 )
 
 
-def test_half_precision_leaves_places_exact_and_keeps_masks(tmp_path):
+def test_half_precision_keeps_sampling_positions_and_masks(tmp_path):
     graph = write_detr(tmp_path / "graph.onnx")
     exact, half = (
         prepare_described(graph, SIGMOID, size=SIZE, batch_size=1, precision=precision) for precision in ("f32", "f16")
@@ -88,7 +88,7 @@ def test_half_precision_leaves_places_exact_and_keeps_masks(tmp_path):
     types = {one.name: one.type.tensor_type.elem_type for one in [*model.value_info, *model.output]}
     types |= {one.name: one.data_type for one in model.initializer}
     [sampling] = [node for node in model.node if node.op_type == "GridSample"]
-    # TensorRT takes both of one type alone.
+    # TensorRT needs the same type for both.
     assert {types[name] for name in (*sampling.input, *sampling.output)} == {TensorProto.FLOAT}
     frames = pictures(1)
     for found, expected in zip(run(half, frames), run(exact, frames), strict=True):
@@ -99,8 +99,8 @@ def test_half_precision_leaves_places_exact_and_keeps_masks(tmp_path):
 @pytest.mark.parametrize("precision", ["f16", "f32"])
 @pytest.mark.parametrize("boxes", ["few", "many"])
 @pytest.mark.parametrize("kind", ["yolo", "detr"])
-def test_the_real_builder_builds_them(tmp_path, kind, boxes, precision):
-    """TensorRT for RTX builds without a GPU; of many boxes the best are further outputs."""
+def test_the_real_builder_builds_prepared_graphs(tmp_path, kind, boxes, precision):
+    """TensorRT for RTX builds without a GPU; if there are many boxes, the best are further outputs."""
     import tensorrt_rtx
 
     path, many = tmp_path / "graph.onnx", boxes == "many"
@@ -108,13 +108,13 @@ def test_the_real_builder_builds_them(tmp_path, kind, boxes, precision):
     graph = write_yolo(path, side=side) if kind == "yolo" else write_detr(path, 300 if many else 5)
     description = described(graph) if kind == "yolo" else SIGMOID
     model = prepare_described(graph, description, size=Size(side, side), batch_size=2, precision=precision)
-    given = [one.name for one in onnx.load_from_string(model).graph.output]
-    assert (MEAN in given) == many
+    outputs = [one.name for one in onnx.load_from_string(model).graph.output]
+    assert (MEAN in outputs) == many
     assert build_plan(tensorrt_rtx, model, make_logger(tensorrt_rtx))
 
 
-def test_batches_of_any_length_are_those_of_onnxruntime(tmp_path, monkeypatch):
-    """A network of one picture at a time, two batches of three under way, the last one short."""
+def test_outputs_of_batches_of_any_length_equal_those_of_onnxruntime(tmp_path, monkeypatch):
+    """A network for one picture, with batches of three, of which the last one is short."""
     device = install(monkeypatch, TENSORRT[-1])
     graph = write_yolo(tmp_path / "graph.onnx")
     content = pictures(8)
@@ -126,8 +126,8 @@ def test_batches_of_any_length_are_those_of_onnxruntime(tmp_path, monkeypatch):
             engines=tmp_path / "engines",
         ) as engine:  # fmt: skip
             outputs = found[name] = []
-            for at, batch in enumerate(batches):
-                if at >= engine.depth:
+            for index, batch in enumerate(batches):
+                if index >= engine.depth:
                     outputs.append(Outputs(*(array.copy() for array in engine.finish())))
                 engine.start(batch.copy())
             for _ in range(min(engine.depth, len(batches))):
@@ -146,7 +146,7 @@ def test_batches_of_any_length_are_those_of_onnxruntime(tmp_path, monkeypatch):
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
 
 
-def test_another_description_is_another_engine_file(tmp_path, monkeypatch):
+def test_the_engine_file_depends_on_the_description(tmp_path, monkeypatch):
     install(monkeypatch, TENSORRT[-1])
     graph = write_detr(tmp_path / "graph.onnx")
     files = set()
@@ -161,7 +161,7 @@ def test_another_description_is_another_engine_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("operator", ["NonZero", "Unique"])
-def test_what_suppresses_inside_is_refused_with_a_sentence(tmp_path, operator):
+def test_networks_that_suppress_boxes_are_refused(tmp_path, operator):
     graph = write_detector(tmp_path / "graph.onnx", {"output0": raw([(32, 32, 20, 20, 0.9, 0.1)], 84)},
                            metadata=ULTRALYTICS)  # fmt: skip
     assert obstacle(read_file(graph), described(graph)) is None
@@ -172,7 +172,7 @@ def test_what_suppresses_inside_is_refused_with_a_sentence(tmp_path, operator):
         prepare_described(graph, described(graph), size=SIZE, batch_size=1, precision="f32")
 
 
-def test_what_else_cannot_be_prepared(tmp_path):
+def test_other_graphs_that_cannot_be_prepared(tmp_path):
     graph = write_detr(tmp_path / "graph.onnx")
 
     def refused(**changed: object) -> str:

@@ -1,4 +1,4 @@
-"""int8 of each family that suppresses outside, and the sentence for those that cannot be quantized."""
+"""Test int8 of each family without suppression inside, and the refusal of the others."""
 
 import json
 import shutil
@@ -10,9 +10,9 @@ import pytest
 
 from scripts.lib.boxes import Size
 from scripts.lib.detection.whole_network import read_network
-from scripts.lib.engines.feeding import of_bytes
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.feeding import of_bytes
 from scripts.lib.suppression import select
 from tests.cell_networks import CLASSES, MOST_DRIFT, NETWORKS, SIDE, THRESHOLD
 from tests.conftest import SYNTHETIC
@@ -31,7 +31,7 @@ DESCRIBED = {
 
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Network]:
-    """Return a network of each family, with `int8.xml` and `drift.json` next to it: one process quantizes them all."""
+    """Return a network of each family, with `int8.xml` and `drift.json` next to it, written by one process."""
     folder, networks = tmp_path_factory.mktemp("quantized"), {}
     for name, (family, write) in NETWORKS.items():
         own = folder / name
@@ -51,7 +51,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Network]:
 
 @pytest.mark.convert
 @pytest.mark.parametrize("name", NETWORKS)
-def test_int8_finds_what_f32_finds(quantized: dict[str, Network], name: str) -> None:
+def test_int8_finds_the_boxes_of_f32(quantized: dict[str, Network], name: str) -> None:
     network = quantized[name]
     record = json.loads((network.out / "drift.json").read_text())
     assert record["boxes"]["f32"] > 50
@@ -72,7 +72,7 @@ def test_int8_finds_what_f32_finds(quantized: dict[str, Network], name: str) -> 
     for exact, rounded in zip(*kept, strict=True):
         assert len(exact.boxes) > 5
         assert abs(len(exact.boxes) - len(rounded.boxes)) <= MOST_DRIFT * len(exact.boxes)
-        # Some box of int8 lies within two pixels of each of f32: what makes boxes of numbers stays exact.
+        # Most boxes of f32 have a box of int8 within two pixels, since the decoding of boxes is not quantized.
         apart = np.abs(exact.boxes[:, None] - rounded.boxes[None]).max(axis=2).min(axis=1)
         assert np.quantile(apart, 1 - MOST_DRIFT) < 2
 

@@ -1,4 +1,4 @@
-"""Networks that give boxes, scores and labels: read as they are, nothing about them guessed."""
+"""Test networks whose outputs are rows of boxes, scores and labels."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from scripts.lib.suppression import Nms, select
 from tests.onnx_graph import write_rows
 
 SIZE = Size(64, 48)
-# The second lies in the first and has the same label: the network kept it, so it stays.
+# The second box is inside the first and has the same label; the network kept it, so it is kept.
 ROWS = [([8, 8, 40, 40], 0.9, 1), ([9, 9, 40, 40], 0.8, 1), ([1, 2, 30, 20], 0.7, 3), ([0, 0, 0, 0], 0, 0)]
 ENGINES = ("openvino", "onnxruntime")
 
@@ -35,7 +35,7 @@ def picture(blue: int, green: int, red: int) -> np.ndarray:
     "shape", [(3, "h", "w"), (3, 48, 64), (1, 3, "h", "w"), ("n", 3, 48, 64), ("h", "w", 3), (1, 48, 64, 3)]
 )
 @pytest.mark.parametrize("batched", [False, True])
-def test_rows_are_kept_as_the_network_gives_them(tmp_path: Path, engine: str, shape: tuple, batched: bool) -> None:
+def test_rows_are_returned_unchanged(tmp_path: Path, engine: str, shape: tuple, batched: bool) -> None:
     graph = write_rows(tmp_path / "graph.onnx", ROWS, shape=shape, batched=batched)
     with opened(graph, engine) as network:
         assert network.classes == 3
@@ -58,7 +58,7 @@ def test_rows_are_kept_as_the_network_gives_them(tmp_path: Path, engine: str, sh
         ("bgr_less_mean", False, 110 - MEAN[0]),
     ],
 )
-def test_pixels_as_the_setting_says(tmp_path: Path, engine: str, pixels: str, bytes_in: bool, expected: float) -> None:
+def test_pixel_formats(tmp_path: Path, engine: str, pixels: str, bytes_in: bool, expected: float) -> None:
     graph = write_rows(tmp_path / "graph.onnx", [([0, 0, 9, 9], 0.01, 1)], bytes_in=bytes_in)
     first = 110 if pixels == "bgr_less_mean" else 10
     with opened(graph, engine, pixels) as network:
@@ -73,15 +73,15 @@ def test_labels_from_zero(tmp_path: Path, engine: str) -> None:
     np.testing.assert_allclose(scores[0], [[0.5, 0, 0], [0, 0, 0.4]], rtol=1e-5)
 
 
-def test_no_row_at_all(tmp_path: Path, engine: str) -> None:
+def test_no_rows(tmp_path: Path, engine: str) -> None:
     with opened(write_rows(tmp_path / "graph.onnx", ROWS), engine) as network:
         outputs = network.infer(np.zeros((2, 48, 64, 3), np.uint8))
         assert outputs.boxes.shape == (2, 0, 4)
         assert len(select(outputs.boxes[0], outputs.scores[0], 0.3, network.nms).boxes) == 0
 
 
-def test_a_row_of_the_background_is_nothing(tmp_path: Path, engine: str) -> None:
-    """OpenVINO gives one, with a score left over from before, where a graph finds nothing."""
+def test_a_row_of_the_background_is_ignored(tmp_path: Path, engine: str) -> None:
+    """OpenVINO returns one with a meaningless score if a graph finds nothing."""
     graph = write_rows(tmp_path / "graph.onnx", [([0, 0, 9, 9], 0.8, 0), ([1, 2, 30, 20], 0.7, 3)])
     with opened(graph, engine) as network:
         outputs = network.infer(np.full((2, 48, 64, 3), 255, np.uint8))
@@ -89,13 +89,13 @@ def test_a_row_of_the_background_is_nothing(tmp_path: Path, engine: str) -> None
     np.testing.assert_array_equal(found.boxes, [[1, 2, 30, 20]])
 
 
-def test_scores_that_are_no_numbers_are_not_taken_for_padding(tmp_path: Path, engine: str) -> None:
+def test_nan_scores_are_kept(tmp_path: Path, engine: str) -> None:
     graph = write_rows(tmp_path / "graph.onnx", [([0, 0, 9, 9], float("nan"), 1)])
     with opened(graph, engine) as network:
         assert np.isnan(network.infer(np.full((2, 48, 64, 3), 255, np.uint8)).scores).any()
 
 
-def test_more_suppression_can_be_asked_for(tmp_path: Path, engine: str) -> None:
+def test_a_further_suppression(tmp_path: Path, engine: str) -> None:
     with opened(write_rows(tmp_path / "graph.onnx", ROWS), engine, nms=Nms(0.5, 300)) as network:
         outputs = network.infer(np.full((2, 48, 64, 3), 255, np.uint8))
         assert len(select(outputs.boxes[0], outputs.scores[0], 0.3, network.nms).boxes) == 2
@@ -114,7 +114,7 @@ def test_more_suppression_can_be_asked_for(tmp_path: Path, engine: str) -> None:
         ({"box_columns": 2}, {}, r"have the shapes \(4, 2\), \(4,\), \(4,\); expected"),
     ],
 )
-def test_what_is_ambiguous_or_does_not_fit(
+def test_ambiguous_or_unsuitable_graphs_are_refused(
     tmp_path: Path, engine: str, graph: dict, settings: dict, message: str
 ) -> None:
     rows = [(box[: graph.get("box_columns", 4)], score, label) for box, score, label in ROWS]

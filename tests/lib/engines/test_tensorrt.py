@@ -1,4 +1,4 @@
-"""TensorRT without a GPU: the whole backend against a strict stand-in of the libraries, for TensorRT 10 and 11."""
+"""Test TensorRT without a GPU: the whole engine with a strict stand-in for the libraries, of TensorRT 10 and 11."""
 
 import json
 import sys
@@ -12,13 +12,13 @@ from scripts.build_engine import build_engine
 from scripts.lib.boxes import Size
 from scripts.lib.detection.media_task import FrameInput, FrameResult, MediaTask, ResultOutput
 from scripts.lib.detection.pipeline import Detector
-from scripts.lib.engines import nms_settings
 from scripts.lib.engines.base import Outputs
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import DeviceError, GraphError, PipelineError
 from scripts.lib.files import sha256
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource, wanted_frames
+from scripts.lib.graphs import nms_settings
 from scripts.lib.record_files import write_record
 from scripts.lib.suppression import Nms
 from tests.gpu_driver import install
@@ -61,7 +61,7 @@ def assert_near(found: Outputs, expected: Outputs, boxes: float = 1e-3, scores: 
     np.testing.assert_allclose(found.scores, expected.scores, atol=scores)
 
 
-def test_the_graphs_own_suppression_is_taken(tmp_path, monkeypatch, version):
+def test_suppression_settings_are_read_from_the_graph(tmp_path, monkeypatch, version):
     install(monkeypatch, version)
     nms = Nms(0.5, 77)
     graph = write_onnx(tmp_path / "graph.onnx", metadata={nms_settings.KEY: nms_settings.to_text(nms)})
@@ -71,17 +71,16 @@ def test_the_graphs_own_suppression_is_taken(tmp_path, monkeypatch, version):
         assert engine.nms == Nms(0.3, 5)
 
 
-def test_two_batches_under_way_come_out_right_and_in_order(graph, tmp_path, monkeypatch, version):
+def test_two_batches_at_a_time_return_their_outputs_in_order(graph, tmp_path, monkeypatch, version):
     device = install(monkeypatch, version)
     content = batches(7)
     with opened(graph, tmp_path) as engine:
         assert (engine.depth, engine.classes) == (2, 3)
         found = []
-        for at, batch in enumerate(content):
-            if at >= engine.depth:
+        for index, batch in enumerate(content):
+            if index >= engine.depth:
                 found.append(kept(engine.finish()))
-            place = batch.copy()
-            engine.start(place)
+            engine.start(batch.copy())
         found += [kept(engine.finish()) for _ in range(engine.depth)]
         assert engine.description["version"] == version
     device.check_clean()
@@ -90,7 +89,7 @@ def test_two_batches_under_way_come_out_right_and_in_order(graph, tmp_path, monk
             assert_near(outputs, other.infer(batch))
 
 
-def test_a_short_batch_is_filled_up_and_gives_the_outputs_of_its_frames(graph, tmp_path, monkeypatch, version):
+def test_a_short_batch_is_padded_and_returns_the_outputs_of_its_frames(graph, tmp_path, monkeypatch, version):
     install(monkeypatch, version)
     (content,) = batches(1)
     with opened(graph, tmp_path) as engine:
@@ -102,7 +101,7 @@ def test_a_short_batch_is_filled_up_and_gives_the_outputs_of_its_frames(graph, t
         assert not engine._idle[-1]._buffers[0].host[1:].any()
 
 
-def test_the_engine_file_is_used_again_and_another_key_is_another_file(graph, tmp_path, monkeypatch, version):
+def test_the_engine_file_is_reused_for_the_same_key_only(graph, tmp_path, monkeypatch, version):
     install(monkeypatch, version)
     for _ in range(2):
         with opened(graph, tmp_path) as engine:
@@ -125,28 +124,26 @@ def test_the_engine_file_is_used_again_and_another_key_is_another_file(graph, tm
     assert len(list(tmp_path.glob("*.engine"))) == len(list(tmp_path.glob("*.json"))) == 6
 
 
-@pytest.mark.parametrize("damage", ["content", "record", "not taken"])
+@pytest.mark.parametrize("damage", ["content", "record", "other version"])
 def test_an_engine_file_that_cannot_be_used_is_built_again(graph, tmp_path, monkeypatch, version, damage):
     install(monkeypatch, version)
     opened(graph, tmp_path).close()
     [path], [record] = tmp_path.glob("*.engine"), tmp_path.glob("*.json")
-    sound = path.read_bytes()
+    original = path.read_bytes()
     if damage == "record":
         record.unlink()
     else:
-        path.write_bytes(sound.replace(version.encode(), b"9.9") if damage == "not taken" else sound[:-5])
-    if damage == "not taken":
+        path.write_bytes(original.replace(version.encode(), b"9.9") if damage == "other version" else original[:-5])
+    if damage == "other version":
         record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": sha256(path)}))
     device = install(monkeypatch, version)
     opened(graph, tmp_path).close()
-    assert path.read_bytes() == sound
+    assert path.read_bytes() == original
     assert device.calls.names.count("Builder.build_serialized_network") == 1
     device.check_clean()
 
 
-def test_the_rule_builds_what_detection_takes_and_detection_builds_what_is_not_there(
-    graph, tmp_path, monkeypatch, version
-):
+def test_detection_uses_the_engine_file_of_the_rule_or_builds_a_missing_one(graph, tmp_path, monkeypatch, version):
     device = install(monkeypatch, version)
     folder, record = tmp_path / "engines", tmp_path / "engine.json"
     write_record(tmp_path / "provenance.json", provenance("site/weights:1"))
@@ -179,7 +176,7 @@ class FiveFrames(FrameInput):
 
 
 class FramesWithBoxes(ResultOutput):
-    """Keeps the numbers of those frames that have boxes."""
+    """Keeps the numbers of the frames with boxes."""
 
     def __init__(self) -> None:
         self.found: list[int] = []
@@ -199,7 +196,7 @@ class FramesWithBoxes(ResultOutput):
 
 
 def run(graph: Path, folder: Path) -> list[int]:
-    """Detect in five frames, the last batch not full; return the frames that have boxes."""
+    """Detect in five frames, with a short last batch; return the numbers of the frames with boxes."""
     results = FramesWithBoxes()
     Detector(lambda: opened(graph, folder, "f16"), size=SIZE, batch_size=BATCH, threshold=0.5).run(
         [MediaTask(FiveFrames(), results)]
@@ -209,19 +206,19 @@ def run(graph: Path, folder: Path) -> list[int]:
 
 def test_each_call_that_fails_ends_in_one_clear_error(graph, tmp_path, monkeypatch, version):
     device = install(monkeypatch, version)
-    assert run(graph, tmp_path / "sound") == [0, 1, 2, 3, 4]
+    assert run(graph, tmp_path / "no failure") == [0, 1, 2, 3, 4]
     device.check_clean()
     names = device.calls.names
     assert {"init", "Builder.__init__", "OnnxParser.parse", "IExecutionContext.execute_async_v3", "Stream.synchronize",
             "memcpy_dtoh_async", "Context.detach"} <= set(names)  # fmt: skip
-    for at, name in enumerate(names):
-        device = install(monkeypatch, version, fail_at=at)
+    for index, name in enumerate(names):
+        device = install(monkeypatch, version, fail_at=index)
         with pytest.raises(PipelineError) as caught:
-            run(graph, tmp_path / str(at))
-        told = str(caught.value)
-        assert name.removesuffix(".__init__") in told, (name, told)
+            run(graph, tmp_path / str(index))
+        message = str(caught.value)
+        assert name.removesuffix(".__init__") in message, (name, message)
         assert not any(device.stacks.values()), name
-        # What could be given back is: a primary context that was taken is let go.
+        # Everything is released, including the primary context.
         assert device.retained == 0, name
         if name != "Context.push":  # without a context nothing can be freed
             assert not device.memory, name
@@ -229,25 +226,25 @@ def test_each_call_that_fails_ends_in_one_clear_error(graph, tmp_path, monkeypat
         assert not [thread for thread in threading.enumerate() if thread.name == "reader" and thread.is_alive()], name
 
 
-def test_the_last_error_of_tensorrt_is_told(graph, tmp_path, monkeypatch, version):
+def test_the_message_contains_the_last_error_of_tensorrt(graph, tmp_path, monkeypatch, version):
     device = install(monkeypatch, version)
-    opened(graph, tmp_path / "sound").close()
-    at = device.calls.names.index("Builder.build_serialized_network")
-    install(monkeypatch, version, fail_at=at)
+    opened(graph, tmp_path / "no failure").close()
+    index = device.calls.names.index("Builder.build_serialized_network")
+    install(monkeypatch, version, fail_at=index)
     trt = sys.modules["tensorrt"]
     create = trt.Builder.create_builder_config
 
-    def speak(builder):
+    def with_message(builder):
         builder._logger.log(trt.ILogger.Severity.ERROR, "no tactic has enough memory")
         return create(builder)
 
-    monkeypatch.setattr(trt.Builder, "create_builder_config", speak)
+    monkeypatch.setattr(trt.Builder, "create_builder_config", with_message)
     with pytest.raises(DeviceError, match="build_serialized_network failed: no tactic has enough memory"):
         opened(graph, tmp_path / "other")
 
 
 @pytest.mark.parametrize("module", ["tensorrt", "pycuda.driver"])
-def test_without_the_packages_one_sentence_says_what_to_do(graph, tmp_path, monkeypatch, module):
+def test_missing_packages_are_reported_with_a_remedy(graph, tmp_path, monkeypatch, module):
     install(monkeypatch, TENSORRT[0])
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DeviceError, match=r"NVIDIA GPU is.*envs/tensorrt\.yaml.*detect\.engine: openvino") as caught:
@@ -255,7 +252,7 @@ def test_without_the_packages_one_sentence_says_what_to_do(graph, tmp_path, monk
     assert "\n" not in str(caught.value)
 
 
-def test_graphs_that_tensorrt_cannot_take(tmp_path, monkeypatch):
+def test_unsuitable_graphs_are_refused(tmp_path, monkeypatch):
     device = install(monkeypatch, TENSORRT[0])
     with pytest.raises(GraphError, match=r"cannot read a file that ends in '\.pb'"):
         opened(VIDEO.with_name("graph.pb"), tmp_path)
@@ -266,34 +263,34 @@ def test_graphs_that_tensorrt_cannot_take(tmp_path, monkeypatch):
     device.check_clean()
 
 
-# ---- the stand-in itself: it catches what it is there to catch
+# ---- the stand-in itself detects misuse
 
 
 @pytest.fixture
-def place(graph, tmp_path, monkeypatch):
-    """Return an engine's place for one batch, and the device."""
+def slot(graph, tmp_path, monkeypatch):
+    """Return an engine, one of its slots, and the device."""
     device = install(monkeypatch, TENSORRT[0])
     with opened(graph, tmp_path) as engine:
         yield engine, engine._idle[0], device
 
 
-def test_results_read_too_early_are_poison(place):
-    engine, _, _ = place
+def test_outputs_that_are_read_too_early_are_nan(slot):
+    engine, _, _ = slot
     engine.start(batches(1)[0])
-    early = engine._under_way[0]._buffers[2].host
+    early = engine._pending[0]._buffers[2].host
     assert np.isnan(early).all()
     assert not np.isnan(engine.finish().scores).any()
 
 
-def test_a_wrong_address_is_caught(place):
-    engine, one, _ = place
+def test_a_wrong_address_is_caught(slot):
+    engine, one, _ = slot
     one._context.set_tensor_address("boxes", one._buffers[2].address)
     with pytest.raises(Misuse, match="bytes at"):
         engine.infer(batches(1)[0])
 
 
-def test_calls_that_do_not_exist_or_have_other_arguments_are_caught(place):
-    _, one, _ = place
+def test_calls_that_do_not_exist_or_have_other_arguments_are_caught(slot):
+    _, one, _ = slot
     with pytest.raises(AttributeError):
         one._context.enqueue_v3()
     with pytest.raises(Misuse, match="cannot be called"):

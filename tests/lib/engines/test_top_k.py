@@ -1,4 +1,4 @@
-"""Candidates that are picked where the scores are: what is found in them is what is found in all scores."""
+"""Test the selection of the best anchors: the same boxes are found as in all scores."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from onnx import TensorProto, helper
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Outputs
-from scripts.lib.engines.devices import Device
-from scripts.lib.engines.onnxruntime import OnnxRuntimeEngine
-from scripts.lib.engines.prepare import prepare
+from scripts.lib.engines.onnx_graphs.top_k import MOST, OUTPUTS, Candidates, append_top_k, is_worthwhile, write_top_k
+from scripts.lib.engines.onnxruntime.devices import Device
+from scripts.lib.engines.onnxruntime.engine import OnnxRuntimeEngine
 from scripts.lib.engines.table import open_engine
-from scripts.lib.engines.top_k import MOST, OUTPUTS, Candidates, append_picking, is_worth, write_picking
+from scripts.lib.engines.tensorrt.prepare import prepare
 from scripts.lib.suppression import Nms, select
 from tests.gpu_driver import install
 from tests.gpu_driver.strict import TENSORRT
@@ -52,7 +52,7 @@ def session_of(model: bytes) -> onnxruntime.InferenceSession:
 
 
 def appended(opset: int) -> bytes:
-    """Return a graph that hands boxes and scores through, with what picks candidates behind it."""
+    """Return a graph whose outputs are its inputs, with the selection of candidates appended."""
     shapes = {"boxes": [1, ANCHORS, 4], "scores": [1, ANCHORS, CLASSES]}
     graph = helper.make_graph(
         [helper.make_node("Identity", [f"{name}_in"], [name]) for name in shapes],
@@ -61,15 +61,15 @@ def appended(opset: int) -> bytes:
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    append_picking(model, "boxes", "scores", K)
+    append_top_k(model, "boxes", "scores", K)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
 
 @pytest.mark.parametrize("nms", SUPPRESSIONS, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_boxes_are_found_whatever_the_scores_are(kind: str, nms: Nms) -> None:
-    session = session_of(write_picking(K))
+def test_selected_anchors_give_the_same_boxes(kind: str, nms: Nms) -> None:
+    session = session_of(write_top_k(K))
     for seed in range(25):
         rng = np.random.default_rng(seed)
         threshold = float(rng.choice([0.05, 0.3, 0.7]))
@@ -78,34 +78,34 @@ def test_the_same_boxes_are_found_whatever_the_scores_are(kind: str, nms: Nms) -
         boxes = np.concatenate([corners, corners + rng.uniform(5, 40, (ANCHORS, 2))], 1).astype(np.float32)
         found = Candidates(*session.run(list(OUTPUTS), {"boxes": boxes[None], "scores": scores[None]}))
         assert found.boxes.shape == (1, K, 4)
-        picked = found.outputs(threshold)
+        selected = found.outputs(threshold)
         high = (scores >= np.float32(threshold)).any(axis=1).sum()
         if high >= K or not np.isfinite(scores).all():
-            assert picked is None
+            assert selected is None
             continue
-        assert picked is not None
+        assert selected is not None
         expected = select(boxes, scores, threshold, nms)
-        for one, other in zip(select(picked.boxes[0], picked.scores[0], threshold, nms), expected, strict=True):
+        for one, other in zip(select(selected.boxes[0], selected.scores[0], threshold, nms), expected, strict=True):
             np.testing.assert_array_equal(one, other)
-        assert scores.max() < threshold or picked.scores.max() == scores.max()
+        assert scores.max() < threshold or selected.scores.max() == scores.max()
 
 
 @pytest.mark.parametrize("opset", [13, 17, 18, 21])
-def test_behind_a_graph_of_any_version_it_is_the_same(opset: int) -> None:
+def test_the_selection_is_the_same_in_graphs_of_any_opset(opset: int) -> None:
     rng = np.random.default_rng(0)
     scores = scores_of("few", rng, 0.3)[None]
     boxes = rng.uniform(0, 60, (1, ANCHORS, 4)).astype(np.float32)
-    expected = session_of(write_picking(K)).run(list(OUTPUTS), {"boxes": boxes, "scores": scores})
+    expected = session_of(write_top_k(K)).run(list(OUTPUTS), {"boxes": boxes, "scores": scores})
     found = session_of(appended(opset)).run(list(OUTPUTS), {"boxes_in": boxes, "scores_in": scores})
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_one_frame_with_too_many_has_the_batch_copied_and_padding_does_not() -> None:
+def test_a_frame_with_too_many_anchors_has_the_batch_copied() -> None:
     rng = np.random.default_rng(0)
     scores = np.stack([scores_of("few", rng, 0.3), scores_of("all", rng, 0.3)])
     boxes = rng.uniform(0, 60, (2, ANCHORS, 4)).astype(np.float32)
-    found = Candidates(*session_of(write_picking(K)).run(list(OUTPUTS), {"boxes": boxes, "scores": scores}))
+    found = Candidates(*session_of(write_top_k(K)).run(list(OUTPUTS), {"boxes": boxes, "scores": scores}))
     assert found.outputs(0.3) is None
     assert found.first(1).outputs(0.3) is not None
 
@@ -123,29 +123,29 @@ def batch() -> np.ndarray:
 
 
 def best_scores(outputs: Outputs) -> np.ndarray:
-    """Return the scores of each frame's anchors, each its best, highest first."""
+    """Return the highest score of each anchor, by frame, in descending order."""
     return -np.sort(-outputs.scores.max(axis=2), axis=1)
 
 
 def assert_same_found(found: Outputs, expected: Outputs, threshold: float) -> None:
     nms = Nms(0.4, 300)
-    for at in range(len(expected.boxes)):
-        one = select(found.boxes[at], found.scores[at], threshold, nms)
-        other = select(expected.boxes[at], expected.scores[at], threshold, nms)
+    for frame in range(len(expected.boxes)):
+        one = select(found.boxes[frame], found.scores[frame], threshold, nms)
+        other = select(expected.boxes[frame], expected.scores[frame], threshold, nms)
         assert len(other.boxes) > 3
-        for had, wanted in zip(one, other, strict=True):
-            np.testing.assert_array_equal(had, wanted)
+        for actual, wanted in zip(one, other, strict=True):
+            np.testing.assert_array_equal(actual, wanted)
 
 
-def onnxruntime_with(graph: Path, least_score: float | None) -> OnnxRuntimeEngine:
-    return OnnxRuntimeEngine(graph, size=SIZE, batch_size=BATCH, threads=1, device=Device(), least_score=least_score)
+def onnxruntime_with(graph: Path, min_score: float | None) -> OnnxRuntimeEngine:
+    return OnnxRuntimeEngine(graph, size=SIZE, batch_size=BATCH, threads=1, device=Device(), min_score=min_score)
 
 
-def test_onnxruntime_gives_the_candidates_or_everything(graph: Path) -> None:
+def test_onnxruntime_returns_candidates_or_all_anchors(graph: Path) -> None:
     content = batch()
     with onnxruntime_with(graph, None) as engine:
         expected = engine.infer(content)
-        assert is_worth(expected.boxes.shape[1])
+        assert is_worthwhile(expected.boxes.shape[1])
         assert "candidates" not in engine.description
     few = float(best_scores(expected)[:, 50].max())
     with onnxruntime_with(graph, few) as engine:
@@ -162,18 +162,18 @@ def test_onnxruntime_gives_the_candidates_or_everything(graph: Path) -> None:
         np.testing.assert_array_equal(found.scores, expected.scores)
 
 
-def test_a_graph_of_few_anchors_gives_all(graph: Path) -> None:
-    engine = OnnxRuntimeEngine(graph, size=Size(64, 48), batch_size=1, threads=1, least_score=0.5)
+def test_all_anchors_of_a_graph_with_few_are_returned(graph: Path) -> None:
+    engine = OnnxRuntimeEngine(graph, size=Size(64, 48), batch_size=1, threads=1, min_score=0.5)
     assert engine.infer(np.zeros((1, 48, 64, 3), np.uint8)).boxes.shape == (1, 12, 4)
 
 
 def test_on_a_cpu_all_scores_are_searched(graph: Path) -> None:
-    with open_engine(graph, engine="onnxruntime", size=SIZE, batch_size=BATCH, threads=1, least_score=0.5) as engine:
+    with open_engine(graph, engine="onnxruntime", size=SIZE, batch_size=BATCH, threads=1, min_score=0.5) as engine:
         assert "candidates" not in engine.description
 
 
 @pytest.mark.parametrize(("opset", "outputs"), [(11, 2), (12, 6), (13, 6)])
-def test_a_graph_of_old_operators_is_prepared_without(graph: Path, tmp_path: Path, opset: int, outputs: int) -> None:
+def test_no_selection_in_a_graph_of_an_old_opset(graph: Path, tmp_path: Path, opset: int, outputs: int) -> None:
     model = onnx.load(graph)
     model.opset_import[0].version = opset
     onnx.save(model, tmp_path / "old.onnx")
@@ -182,16 +182,16 @@ def test_a_graph_of_old_operators_is_prepared_without(graph: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("version", TENSORRT)
-def test_tensorrt_copies_the_candidates_or_everything(
+def test_tensorrt_copies_candidates_or_all_anchors(
     graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     device = install(monkeypatch, version)
     content = batch()
 
-    def opened(least_score: float | None):
+    def opened(min_score: float | None):
         return open_engine(
             graph, engine="tensorrt", precision="f32", engines=tmp_path, size=SIZE, batch_size=BATCH, threads=1,
-            least_score=least_score,
+            min_score=min_score,
         )  # fmt: skip
 
     with opened(None) as engine:

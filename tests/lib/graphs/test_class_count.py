@@ -1,4 +1,4 @@
-"""Names that are not as many as the classes that a network scores are refused before any media is looked at."""
+"""Test that a wrong number of class names is refused before detection."""
 
 import shutil
 from pathlib import Path
@@ -36,7 +36,7 @@ HEADS = {
 
 
 def write_torchvision(folder: Path, weights: dict[str, int]) -> None:
-    """Write a graph with torchvision's outputs, and with biases of these names and lengths."""
+    """Write a graph with the outputs of torchvision, and biases with these names and lengths."""
     path = folder / "graph.onnx"
     outputs = {
         "boxes": np.array([[8, 4, 24, 20]], np.float32), "scores": np.array([0.9], np.float32),
@@ -51,7 +51,7 @@ def write_torchvision(folder: Path, weights: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_torchvisions_last_layers_say_how_many_classes_there_are(tmp_path: Path, head: str) -> None:
+def test_the_number_of_classes_is_read_from_torchvisions_last_layers(tmp_path: Path, head: str) -> None:
     write_torchvision(tmp_path, HEADS[head])
     names(tmp_path, "cod", "crab", "kelp")
     with pytest.raises(GraphError, match=r"scores 5 classes; expected 4, as there are 3 names and the first has the"):
@@ -61,13 +61,13 @@ def test_torchvisions_last_layers_say_how_many_classes_there_are(tmp_path: Path,
 
 
 @pytest.mark.parametrize("weights", [{}, {"onnx::Conv_7": 12}, {"head.classification_head.cls_logits.bias": 45}])
-def test_weights_that_say_no_number_refuse_nothing(tmp_path: Path, weights: dict[str, int]) -> None:
+def test_any_names_are_accepted_if_the_weights_show_no_number(tmp_path: Path, weights: dict[str, int]) -> None:
     write_torchvision(tmp_path, weights)
     names(tmp_path, "cod", "crab", "kelp")
     assert len(Network(tmp_path).names) == 3
 
 
-def test_rows_of_torchvision_have_names_as_the_settings_say(tmp_path: Path) -> None:
+def test_rows_of_torchvision_accept_any_number_of_names(tmp_path: Path) -> None:
     write_torchvision(tmp_path, HEADS["FCOS"])
     names(tmp_path, "cod", "crab", "kelp", "squid")
     network = Network(tmp_path, pixels="rgb_0_to_1", first_label=1, img_max_side=64, img_min_side=64)
@@ -123,7 +123,7 @@ def test_a_retinanet_that_was_cut(tmp_path: Path) -> None:
         Network(tmp_path, img_max_side=64, img_min_side=64)
 
 
-def test_a_frozen_retinanet_shows_it_in_its_last_layers(tmp_path: Path) -> None:
+def test_the_number_of_classes_of_a_frozen_retinanet(tmp_path: Path) -> None:
     shutil.copyfile(SAMPLE / "graph.pb", tmp_path / "graph.pb")
     names(tmp_path)
     with pytest.raises(GraphError, match=r"graph.pb scores 7 classes, .*names.txt names 2 \(cod, crab\)"):

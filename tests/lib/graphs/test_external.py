@@ -40,7 +40,7 @@ def renamed(source: Path, name: str) -> None:
     (source / "graph.onnx").write_bytes(model.SerializeToString())
 
 
-def test_the_weights_become_a_part_of_the_graph(source: Path, tmp_path: Path) -> None:
+def test_external_weights_are_embedded_in_the_graph(source: Path, tmp_path: Path) -> None:
     folder = get(tmp_path, directory=source)
     whole = onnx.load(folder / "graph.onnx")
     expected = onnx.load(source / "graph.onnx")
@@ -57,31 +57,29 @@ def test_the_weights_become_a_part_of_the_graph(source: Path, tmp_path: Path) ->
     assert (get(tmp_path, directory=source) / "graph.onnx").read_bytes() != before
 
 
-def test_a_plan_knows_the_file_beside_the_graph(source: Path) -> None:
-    assert external.sibling_of(source / "graph.onnx") == ["graph.onnx.data"]
+def test_the_plan_contains_the_file_of_weights(source: Path) -> None:
+    assert external.weight_files_in_folder(source / "graph.onnx") == ["graph.onnx.data"]
     renamed(source, "../graph.onnx.data")
-    assert external.sibling_of(source / "graph.onnx") == []
+    assert external.weight_files_in_folder(source / "graph.onnx") == []
 
 
 @pytest.mark.parametrize("name", ["./graph.onnx.data", "weights/graph.onnx.data", "a/./b//w.bin"])
-def test_weights_below_the_folder_are_taken_hashed_and_part_of_the_plan(
-    source: Path, tmp_path: Path, name: str
-) -> None:
+def test_weights_below_the_folder_are_embedded_hashed_and_in_the_plan(source: Path, tmp_path: Path, name: str) -> None:
     whole = (get(tmp_path, directory=source) / "graph.onnx").read_bytes()
     data = (source / "graph.onnx.data").read_bytes()
     (source / "graph.onnx.data").unlink()
     (source / name).parent.mkdir(parents=True, exist_ok=True)
     (source / name).write_bytes(data)
     renamed(source, name)
-    place = str(PurePosixPath(name))
-    assert external.sibling_of(source / "graph.onnx") == [place]
+    relative = str(PurePosixPath(name))
+    assert external.weight_files_in_folder(source / "graph.onnx") == [relative]
     folder = get(tmp_path, directory=source)
     assert (folder / "graph.onnx").read_bytes() == whole
-    assert place in json.loads((folder / "provenance.json").read_text())["files"]
+    assert relative in json.loads((folder / "provenance.json").read_text())["files"]
     assert sorted(path.name for path in folder.iterdir()) == ["graph.onnx", "provenance.json", "train.ini"]
 
 
-def test_each_tensor_in_a_file_of_its_own(source: Path, tmp_path: Path) -> None:
+def test_each_tensor_in_a_separate_file(source: Path, tmp_path: Path) -> None:
     whole = (get(tmp_path, directory=source) / "graph.onnx").read_bytes()
     apart = tmp_path / "apart"
     apart.mkdir()
@@ -93,7 +91,7 @@ def test_each_tensor_in_a_file_of_its_own(source: Path, tmp_path: Path) -> None:
         all_tensors_to_one_file=False,
         size_threshold=0,
     )
-    files = external.sibling_of(apart / "graph.onnx")
+    files = external.weight_files_in_folder(apart / "graph.onnx")
     assert len(files) > 1
     folder = get(tmp_path, directory=apart)
     found = onnx.load(folder / "graph.onnx").graph.initializer
@@ -104,7 +102,7 @@ def test_each_tensor_in_a_file_of_its_own(source: Path, tmp_path: Path) -> None:
     assert set(files) <= set(json.loads((folder / "provenance.json").read_text())["files"])
 
 
-def test_a_folder_that_leads_out_by_a_link_is_refused(source: Path, tmp_path: Path) -> None:
+def test_a_linked_folder_is_refused(source: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (source / "graph.onnx.data").rename(tmp_path / "elsewhere" / "w.bin")
     (source / "weights").symlink_to(tmp_path / "elsewhere")
@@ -134,7 +132,7 @@ def test_a_file_that_is_too_short_is_refused(source: Path, tmp_path: Path) -> No
         get(tmp_path, directory=source)
 
 
-def test_an_image_holds_the_weights(source: Path, tmp_path: Path) -> None:
+def test_weights_in_a_data_image(source: Path, tmp_path: Path) -> None:
     renamed(source, "weights.bin")
     (source / "graph.onnx.data").rename(source / "weights.bin")
     make_pipeline_image(
@@ -168,5 +166,5 @@ def test_weights_elsewhere_are_refused_in_every_place_of_a_graph(tmp_path: Path,
     path.write_bytes(model.SerializeToString())
     (tmp_path / "secret").write_bytes(bytes(16))
     with pytest.raises(GraphError, match=r"weights are said to be in '\.\./secret'"):
-        external.write_whole(path, tmp_path, tmp_path / "out.onnx", "g")
+        external.write_with_weights(path, tmp_path, tmp_path / "out.onnx", "g")
     assert not (tmp_path / "out.onnx").exists()

@@ -1,4 +1,4 @@
-"""Test that any files of names next to an untrusted network give names, or a message, quickly."""
+"""Test that files of names next to an untrusted network are read or refused quickly."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from scripts.lib.graphs import class_names, found_network, yolo
 from scripts.lib.graphs.signature import Signature, Tensor
 
 SIGNATURE = Signature("graph.onnx", (), (), frozenset(), {})
-# Some lines that stand for a million names.
+# Some lines of YAML that expand to a million names.
 BOMB = "a0: &a0 [cod]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 7)
 )
@@ -59,14 +59,14 @@ def refusal(folder: Path) -> str:
 @pytest.mark.parametrize("payload", YAML)
 def test_yaml(tmp_path: Path, name: str, payload: str) -> None:
     (tmp_path / name).write_text(YAML[payload])
-    said = refusal(tmp_path)
-    assert said.startswith(f"image: {name}: ")
-    assert len(said) < 1000
-    assert "\x1b" not in said
+    message = refusal(tmp_path)
+    assert message.startswith(f"image: {name}: ")
+    assert len(message) < 1000
+    assert "\x1b" not in message
 
 
 @pytest.mark.parametrize("payload", ["aliases", "nested lists", "a number", "a date", "a text as a number", "merged"])
-def test_yaml_where_its_metadata_are_read(tmp_path: Path, payload: str) -> None:
+def test_yaml_of_metadata(tmp_path: Path, payload: str) -> None:
     (tmp_path / class_names.METADATA).write_text(YAML[payload])
     with pytest.raises(GraphError, match=r"^image: metadata\.yaml: is not YAML"):
         found_network._with_metadata(SIGNATURE, tmp_path, "image")
@@ -75,10 +75,10 @@ def test_yaml_where_its_metadata_are_read(tmp_path: Path, payload: str) -> None:
 @pytest.mark.parametrize("payload", JSON)
 def test_json(tmp_path: Path, payload: str) -> None:
     (tmp_path / "categories.json").write_text(f'{{"categories": {JSON[payload]}}}')
-    said = refusal(tmp_path)
-    assert said.startswith("image")
-    assert len(said) < 1000
-    said.encode()
+    message = refusal(tmp_path)
+    assert message.startswith("image")
+    assert len(message) < 1000
+    message.encode()
 
 
 @pytest.mark.parametrize("content", ["[" * 900, "a: 2020-13-40", "a: !!int x", "a: " + "9" * 5000])
@@ -90,7 +90,7 @@ def test_a_description_that_cannot_be_read(tmp_path: Path, content: str, capsys:
     assert "own.yaml: cannot be read (" in capsys.readouterr().err
 
 
-def test_sound_yaml_is_read_as_before() -> None:
+def test_valid_yaml_is_read() -> None:
     text = "names:\n  0: cod\n  1: 'crab'\nimgsz: [640, 640]\nstride: 32\nend2end: false\ndate: '2026-01-01T00:00:00'\n"
     assert yaml_text.parse_from_others(text) == {
         "names": {0: "cod", 1: "crab"},
@@ -102,11 +102,11 @@ def test_sound_yaml_is_read_as_before() -> None:
 
 
 @pytest.mark.parametrize("key", ["imgsz", "stride"])
-def test_a_size_of_megabytes_is_none(key: str) -> None:
-    """Eight megabytes of it took 3.8 GB and 13 seconds."""
+def test_a_size_with_megabytes_of_text_is_ignored(key: str) -> None:
+    """Reading eight megabytes took 3.8 GB and 13 seconds."""
     free = Tensor("images", "float32", (1, 3, None, None))
-    said = {"imgsz": "[480, 640]", "stride": "[8, 16]"}
-    signature = Signature("a.onnx", (free,), (), frozenset(), {**said, key: "[" + "1," * 2_000_000 + "]"})
+    metadata = {"imgsz": "[480, 640]", "stride": "[8, 16]"}
+    signature = Signature("a.onnx", (free,), (), frozenset(), {**metadata, key: "[" + "1," * 2_000_000 + "]"})
     started = time.process_time()
     assert (yolo.size_of(signature), yolo._largest_stride(signature)) in [(None, 16), ((640, 480), 32)]
     assert time.process_time() - started < 0.5

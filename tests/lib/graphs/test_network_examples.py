@@ -1,4 +1,4 @@
-"""The settings of docs/network-examples.md read small graphs with the inputs and outputs of each exporter."""
+"""Test the settings in docs/network-examples.md with small graphs that have each exporter's inputs and outputs."""
 
 import re
 from dataclasses import dataclass, field
@@ -34,15 +34,15 @@ FRACTIONS = [side / SIDE for side in BOX]
 
 @dataclass(frozen=True)
 class Layout:
-    """What an exporter writes.
+    """The graph of an exporter.
 
     Attributes:
-        outputs: in order.
-        shape: of the input.
-        kind: of the input.
-        shapes: of outputs that are open.
-        others: further inputs, and their shapes.
-        inside: operators that it has.
+        outputs: the outputs, in order.
+        shape: shape of the input.
+        kind: type of the input.
+        shapes: shapes of outputs that are not fixed.
+        others: shapes of further inputs, by name.
+        inside: types of further operators.
     """
 
     outputs: dict[str, np.ndarray]
@@ -58,7 +58,7 @@ def table(*rows: list[float]) -> np.ndarray:
 
 
 def with_zeros(*rows: list[float], count: int = 5) -> np.ndarray:
-    """Return these rows and rows of zeros, (1, count, columns)."""
+    """Return a table (1, count, columns) with these rows, and zeros in the others."""
     found = np.zeros((1, count, len(rows[0])), np.float32)
     found[0, : len(rows)] = rows
     return found
@@ -123,13 +123,13 @@ def write(folder: Path, layout: Layout) -> Path:
 
 
 def add_inputs(path: Path, others: dict[str, tuple[int, ...]], kind: int = TensorProto.FLOAT) -> None:
-    """Give a graph further inputs, on whose values its first output depends: it is what it was where they are 1."""
+    """Add inputs to a graph; its first output is multiplied by the mean of each of them."""
     model = onnx.load(path)
     first = model.graph.output[0].name
     for node in model.graph.node:
-        for at, name in enumerate(node.output):
+        for index, name in enumerate(node.output):
             if name == first:
-                node.output[at] = "unscaled"
+                node.output[index] = "unscaled"
     last = "unscaled"
     for name, shape in others.items():
         model.graph.input.append(helper.make_tensor_value_info(name, kind, shape))
@@ -166,24 +166,24 @@ def test_an_example(tmp_path: Path, title: str, engine: str) -> None:
         ("SSD of OpenVINO's Open Model Zoo", "rows of a box, its score and its label"),
     ],
 )
-def test_auto_says_what_has_to_be_described(tmp_path: Path, title: str, words: str) -> None:
+def test_auto_advises_to_write_a_description(tmp_path: Path, title: str, words: str) -> None:
     write(tmp_path, LAYOUTS[title])
     with pytest.raises(GraphError, match=f"{words}.*: write network.description, as docs/network-examples.md shows"):
         Network(tmp_path)
 
 
 @pytest.mark.parametrize("title", [title for title in LAYOUTS if not title.startswith("EfficientDet")])
-def test_auto_takes_none_of_them_for_another_family(tmp_path: Path, title: str) -> None:
+def test_auto_takes_no_example_for_another_family(tmp_path: Path, title: str) -> None:
     write(tmp_path, LAYOUTS[title])
     with pytest.raises((GraphError, SettingsError)):
         Network(tmp_path)
 
 
-# ---- what `auto` knows
+# ---- families that `auto` recognizes
 
 
 def own_repository(path: Path, patch: int, weights: bool = True) -> None:
-    """Write what the exporters of RT-DETR's own repository, D-FINE and DEIM write: boxes for the size they are told."""
+    """Write a graph as exported by the repositories of RT-DETR, D-FINE and DEIM, which scale boxes to a given size."""
     arrays = {
         "labels": np.array([[1, 0]], np.int64),
         "boxes": np.array([[FRACTIONS, FRACTIONS]], np.float32) * SIDE,
@@ -222,7 +222,7 @@ def own_repository(path: Path, patch: int, weights: bool = True) -> None:
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "tensorrt"])
 @pytest.mark.parametrize(("patch", "family", "mean"), [(3, "d-fine", 0), (16, "deimv2", 0.485)])
 def test_detrs_of_their_own_repositories(tmp_path: Path, engine: str, patch: int, family: str, mean: float) -> None:
-    """Their second input is given the network's own size, so that boxes are in its pixels."""
+    """Their second input is the size of the network's input, so that boxes are in its pixels."""
     own_repository(tmp_path / "graph.onnx", patch)
     network = Network(tmp_path)
     assert (network.description.family, network.description.size) == (family, Size(SIDE, SIDE))
@@ -231,13 +231,13 @@ def test_detrs_of_their_own_repositories(tmp_path: Path, engine: str, patch: int
 
 
 def test_a_second_input_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pictures are on the GPU already; what goes into the other input is copied there."""
+    """The pictures are on the GPU already; the values of the other input are copied there."""
     gpu_session.install(monkeypatch, tmp_path)
     own_repository(tmp_path / "graph.onnx", 3)
     assert found(Network(tmp_path), "onnxruntime", device="cuda") == [(tuple(BOX), 1, 0.9)]
 
 
-def test_a_detr_whose_weights_are_not_seen_is_refused_until_the_family_is_said(tmp_path: Path) -> None:
+def test_a_detr_without_visible_weights_is_refused_until_the_family_is_set(tmp_path: Path) -> None:
     own_repository(tmp_path / "graph.onnx", 3, weights=False)
     with pytest.raises(SettingsError, match=r"family d-fine or deimv2, .* set network\.family"):
         Network(tmp_path)
@@ -248,8 +248,8 @@ def test_a_detr_whose_weights_are_not_seen_is_refused_until_the_family_is_said(t
 
 
 @every_engine
-def test_yolov6_is_no_yolox(tmp_path: Path, engine: str) -> None:
-    """Both have one box a cell, and objectness; YOLOv6 decodes it without an exponential."""
+def test_yolov6_is_not_yolox(tmp_path: Path, engine: str) -> None:
+    """Both have one box per cell, and objectness; YOLOv6 decodes boxes without an exponential."""
     rows = np.zeros((1, 84, 7), np.float32)
     rows[0, 3] = [16, 12, 16, 16, 1, 0.1, 0.9]
     write_detector(tmp_path / "graph.onnx", {"outputs": rows})
@@ -266,20 +266,20 @@ def test_yolov6_is_no_yolox(tmp_path: Path, engine: str) -> None:
 
 @every_engine
 @pytest.mark.parametrize(
-    ("said", "order", "divisor"),
+    ("metadata", "order", "divisor"),
     [
         ({"Image.BitmapPixelFormat": "Bgr8", "Image.NominalPixelRange": "NominalRange_0_255"}, "bgr", 1),
         ({"Image.BitmapPixelFormat": "Rgb8"}, "rgb", 255),
         ({}, "rgb", 255),
     ],
 )
-def test_azure_custom_vision(tmp_path: Path, engine: str, said: dict[str, str], order: str, divisor: float) -> None:
+def test_azure_custom_vision(tmp_path: Path, engine: str, metadata: dict[str, str], order: str, divisor: float) -> None:
     arrays = {
         "detected_boxes": np.array([[FRACTIONS, [0, 0, 1, 1]]], np.float32),
         "detected_classes": np.array([[1, 0]], np.int64),
         "detected_scores": np.array([[0.9, 0.1]], np.float32),
     }
-    write_detector(tmp_path / "graph.onnx", arrays, metadata=said)
+    write_detector(tmp_path / "graph.onnx", arrays, metadata=metadata)
     names(tmp_path)
     network = Network(tmp_path)
     pixels = network.description.pixels
@@ -287,7 +287,7 @@ def test_azure_custom_vision(tmp_path: Path, engine: str, said: dict[str, str], 
     assert found(network, engine) == [(tuple(BOX), 1, 0.9)]
 
 
-def test_a_classifier_of_seven_classes_is_no_detector_with_rows(tmp_path: Path) -> None:
+def test_a_classifier_of_seven_classes_is_not_a_detector_with_rows(tmp_path: Path) -> None:
     logits = np.zeros((1, 7), np.float32)
     write_detector(tmp_path / "graph.onnx", {"logits": logits}, shape=("N", 3, 64, 64), shapes={"logits": ("N", 7)})
     names(tmp_path)
@@ -295,7 +295,7 @@ def test_a_classifier_of_seven_classes_is_no_detector_with_rows(tmp_path: Path) 
         Network(tmp_path)
 
 
-# ---- descriptions that are wrong
+# ---- wrong descriptions
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_a_classifier_of_seven_classes_is_no_detector_with_rows(tmp_path: Path) 
         ({"inputs": {}}, r"its inputs are images .*, scale_factor .*; expected one, .* under inputs, what goes into"),
     ],
 )
-def test_a_description_that_is_wrong(tmp_path: Path, wrong: dict[str, Any], words: str) -> None:
+def test_a_wrong_description(tmp_path: Path, wrong: dict[str, Any], words: str) -> None:
     title = "PP-YOLOE and others of PaddleDetection, by Paddle2ONNX"
     write(tmp_path, LAYOUTS[title])
     with pytest.raises((GraphError, SettingsError), match=words):

@@ -1,4 +1,4 @@
-"""Networks that onnxruntime's own tools quantized before they came here."""
+"""Test networks that were quantized with the tools of onnxruntime."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.networks
 
 
 class Pictures(CalibrationDataReader):
-    """Gives four pictures of noise."""
+    """Returns four pictures of noise."""
 
     def __init__(self) -> None:
         random = np.random.default_rng(0)
@@ -30,7 +30,7 @@ class Pictures(CalibrationDataReader):
 
 @pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
 def test_a_quantized_yolo_gives_the_same_in_each_engine_with_any_threads(form: Any, tmp_path: Path) -> None:
-    """It is too small for OpenVINO to mix up its weights; test_weights_in_bytes.py has one that is not."""
+    """OpenVINO does not mix up the weights of this small network; test_weights_in_bytes.py has a larger one."""
     source = tmp_path / "source"
     source.mkdir()
     plain = write_yolo(tmp_path / "plain.onnx")

@@ -1,4 +1,4 @@
-"""Files that were exported with unusual options, or changed afterwards."""
+"""Test files that were exported with unusual options, or changed afterwards."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from scripts.commands.inspect_network import main as inspect_network
-from scripts.lib.engines.openvino_graph import load_openvino
+from scripts.lib.engines.openvino.graph import load_openvino
 from scripts.lib.errors import GraphError
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector
 from tests.lib.engines.test_families import CELLS, Network, every_engine, found, gpu, names
@@ -22,14 +22,14 @@ FEATURES = np.zeros((1, 8, 16, 16), np.float32)
 
 @every_engine
 @pytest.mark.parametrize("order", [("output0", "features"), ("features", "output0")])
-def test_a_yolo_with_an_output_more(tmp_path: Path, engine: str, order: tuple[str, str]) -> None:
+def test_a_yolo_with_a_further_output(tmp_path: Path, engine: str, order: tuple[str, str]) -> None:
     outputs = {"output0": BOXES, "features": FEATURES}
     write_detector(tmp_path / "graph.onnx", {name: outputs[name] for name in order}, metadata=ULTRALYTICS)
     assert found(Network(tmp_path), engine) == [((8, 4, 24, 20), 1, 0.9)]
 
 
-def test_a_yolo_with_several_outputs_more_one_of_unknown_shape(tmp_path: Path) -> None:
-    outputs = {"output0": BOXES, **{f"features{at}": FEATURES for at in range(3)}}
+def test_a_yolo_with_several_further_outputs(tmp_path: Path) -> None:
+    outputs = {"output0": BOXES, **{f"features{number}": FEATURES for number in range(3)}}
     path = write_detector(tmp_path / "graph.onnx", outputs, metadata=ULTRALYTICS)
     model = onnx.load(path)
     model.graph.output[2].type.tensor_type.ClearField("shape")
@@ -38,7 +38,7 @@ def test_a_yolo_with_several_outputs_more_one_of_unknown_shape(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("boxes_last", [False, True])
-def test_boxes_and_scores_of_pictures_with_colours_first_are_no_retinanet(tmp_path: Path, boxes_last: bool) -> None:
+def test_boxes_and_scores_with_colours_first_are_not_a_retinanet(tmp_path: Path, boxes_last: bool) -> None:
     outputs = {"boxes": np.zeros((1, CELLS, 4), np.float32), "scores": np.zeros((1, CELLS, 2), np.float32)}
     if boxes_last:
         outputs = {name: np.ascontiguousarray(values.transpose(0, 2, 1)) for name, values in outputs.items()}
@@ -49,7 +49,7 @@ def test_boxes_and_scores_of_pictures_with_colours_first_are_no_retinanet(tmp_pa
 
 
 @every_engine
-def test_boxes_and_scores_that_both_have_their_boxes_last(tmp_path: Path, engine: str) -> None:
+def test_boxes_and_scores_with_the_boxes_last(tmp_path: Path, engine: str) -> None:
     scores, boxes = BOXES[:, 4:], BOXES[:, :4]
     write_detector(tmp_path / "graph.onnx", {"boxes": boxes, "scores": scores})
     names(tmp_path)
@@ -57,14 +57,14 @@ def test_boxes_and_scores_that_both_have_their_boxes_last(tmp_path: Path, engine
     assert found(Network(tmp_path, family="described", description=description), engine) == [((8, 4, 24, 20), 1, 0.9)]
 
 
-def test_a_yolo_whose_table_is_transposed_is_to_be_described(tmp_path: Path) -> None:
+def test_a_yolo_with_a_transposed_table_needs_a_description(tmp_path: Path) -> None:
     write_detector(tmp_path / "graph.onnx", {"output0": np.zeros((1, CELLS, 6), np.float32)}, shape=(1, 3, 64, 64))
     names(tmp_path, "cod", "crab")
     with pytest.raises(GraphError, match=r"with 2 classes without objectness: write network\.description"):
         Network(tmp_path)
 
 
-def test_an_input_more_is_named(tmp_path: Path) -> None:
+def test_a_further_input_is_reported(tmp_path: Path) -> None:
     path = write_detector(tmp_path / "graph.onnx", {"output0": BOXES}, metadata=ULTRALYTICS)
     model = onnx.load(path)
     model.graph.input.append(onnx.helper.make_tensor_value_info("scale", onnx.TensorProto.FLOAT, [1, 2]))
@@ -73,8 +73,8 @@ def test_an_input_more_is_named(tmp_path: Path) -> None:
         Network(tmp_path)
 
 
-def write_with_weights_beside(folder: Path) -> Path:
-    """Write a network whose weights are in a file beside it, and a picture of its size."""
+def write_with_external_weights(folder: Path) -> Path:
+    """Write a network whose weights are in a separate file, and a picture of its size."""
     path = write_detector(folder / "graph.onnx", {"output0": BOXES}, metadata=ULTRALYTICS)
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="graph.onnx.data", size_threshold=0)
     cv2.imwrite(str(folder / "picture.png"), np.zeros((SIDE, SIDE, 3), np.uint8))
@@ -82,16 +82,16 @@ def write_with_weights_beside(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_weights_beside_a_graph_that_is_inspected(tmp_path: Path, engine: str, capsys: pytest.CaptureFixture) -> None:
-    path = write_with_weights_beside(tmp_path)
+def test_inspecting_a_graph_with_external_weights(tmp_path: Path, engine: str, capsys: pytest.CaptureFixture) -> None:
+    path = write_with_external_weights(tmp_path)
     assert inspect_network([str(path), "--picture", str(tmp_path / "picture.png"), "--engine", engine]) == 0
     assert "crab 0.900: x 8.0 to 24.0, y 4.0 to 20.0" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["graph.onnx", "graph.onnx.data", "picture.png"]
 
 
 @pytest.mark.parametrize("with_picture", [False, True])
-def test_weights_that_are_missing_are_named(tmp_path: Path, with_picture: bool, capsys: pytest.CaptureFixture) -> None:
-    path = write_with_weights_beside(tmp_path)
+def test_missing_weights_are_reported(tmp_path: Path, with_picture: bool, capsys: pytest.CaptureFixture) -> None:
+    path = write_with_external_weights(tmp_path)
     (tmp_path / "graph.onnx.data").unlink()
     picture = ["--picture", str(tmp_path / "picture.png")] if with_picture else []
     assert inspect_network([str(path), *picture]) == 1

@@ -1,4 +1,4 @@
-"""Networks whose weights are stored as integers: OpenVINO computes what onnxruntime does, whatever the threads."""
+"""Test networks with weights stored as integers: OpenVINO equals onnxruntime with any number of threads."""
 
 import importlib
 import time
@@ -10,18 +10,18 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from scripts.lib.engines.openvino_graph import compile_for_cpu, load_openvino
-from scripts.lib.engines.openvino_weights import make_sound
+from scripts.lib.engines.openvino.graph import compile_for_cpu, load_openvino
+from scripts.lib.engines.openvino.weights import fix_integer_weights
 
 SIDE = 64
-# Kernel, channels in and out, groups, stride, and whether ReLU6 follows: a MobileNetV2's beginning, then its middle.
+# The first layers of a MobileNetV2: side of the kernel, channels in and out, groups, stride, and whether ReLU6 follows.
 BEGINNING = ((3, 3, 32, 1, 2, True), (3, 32, 32, 32, 1, True), (1, 32, 16, 1, 1, False))
 
 
-def block(taken: int, given: int, stride: int = 1) -> tuple[tuple[int, int, int, int, int, bool], ...]:
+def block(channels_in: int, channels_out: int, stride: int = 1) -> tuple[tuple[int, int, int, int, int, bool], ...]:
     """Return the layers of an inverted bottleneck."""
-    wide = 6 * taken
-    return (1, taken, wide, 1, 1, True), (3, wide, wide, wide, stride, True), (1, wide, given, 1, 1, False)
+    wide = 6 * channels_in
+    return (1, channels_in, wide, 1, 1, True), (3, wide, wide, wide, stride, True), (1, wide, channels_out, 1, 1, False)
 
 
 LAYERS = (
@@ -36,11 +36,11 @@ LAYERS = (
 
 
 def network(stored: str, quantized: bool) -> bytes:
-    """Return it as ONNX, of seeded weights.
+    """Return the content of an ONNX file with seeded weights.
 
     Args:
-        stored: how weights become floats: `DequantizeLinear`, `Cast and Mul`, or `floats`, which they are.
-        quantized: what goes into most layers is quantized too; fewer layers then, as roundings add up.
+        stored: conversion of the weights to floats: `DequantizeLinear`, `Cast and Mul`, or `floats` if there is none.
+        quantized: whether the inputs of most layers are quantized too; there are fewer layers then, as errors add up.
     """
     random = np.random.default_rng(0)
     arrays: dict[str, npt.NDArray[np.generic]] = {
@@ -50,31 +50,35 @@ def network(stored: str, quantized: bool) -> bytes:
         "zero": np.array(0, np.uint8),
     }
     nodes, values = [], "picture"
-    for at, (side, taken, given, groups, stride, limited) in enumerate(LAYERS[:9] if quantized else LAYERS):
-        shape = (given, taken // groups, side, side)
-        scale = random.uniform(0.5, 1.5, given) / 127 / (side * shape[1] ** 0.5) * 2
-        arrays[f"bytes{at}"] = random.integers(-127, 128, shape).astype(np.int8)
-        arrays[f"bias{at}"] = random.normal(size=given).astype(np.float32)
+    for index, (side, channels_in, channels_out, groups, stride, limited) in enumerate(
+        LAYERS[:9] if quantized else LAYERS
+    ):
+        shape = (channels_out, channels_in // groups, side, side)
+        scale = random.uniform(0.5, 1.5, channels_out) / 127 / (side * shape[1] ** 0.5) * 2
+        arrays[f"bytes{index}"] = random.integers(-127, 128, shape).astype(np.int8)
+        arrays[f"bias{index}"] = random.normal(size=channels_out).astype(np.float32)
         if stored == "DequantizeLinear":
-            arrays[f"scale{at}"] = scale.astype(np.float32)
-            nodes.append(helper.make_node(stored, [f"bytes{at}", f"scale{at}"], [f"kernel{at}"], axis=0))
+            arrays[f"scale{index}"] = scale.astype(np.float32)
+            nodes.append(helper.make_node(stored, [f"bytes{index}", f"scale{index}"], [f"kernel{index}"], axis=0))
         elif stored == "floats":
-            arrays[f"kernel{at}"] = arrays.pop(f"bytes{at}") * scale.astype(np.float32)[:, None, None, None]
+            arrays[f"kernel{index}"] = arrays.pop(f"bytes{index}") * scale.astype(np.float32)[:, None, None, None]
         else:
-            arrays[f"scale{at}"] = scale.astype(np.float32)[:, None, None, None]
-            nodes.append(helper.make_node("Cast", [f"bytes{at}"], [f"whole{at}"], to=TensorProto.FLOAT))
-            nodes.append(helper.make_node("Mul", [f"whole{at}", f"scale{at}"], [f"kernel{at}"]))
-        inputs = [values, f"kernel{at}", f"bias{at}"]
+            arrays[f"scale{index}"] = scale.astype(np.float32)[:, None, None, None]
+            nodes.append(helper.make_node("Cast", [f"bytes{index}"], [f"whole{index}"], to=TensorProto.FLOAT))
+            nodes.append(helper.make_node("Mul", [f"whole{index}", f"scale{index}"], [f"kernel{index}"]))
+        inputs = [values, f"kernel{index}", f"bias{index}"]
         pads = [side // 2] * 4
-        nodes.append(helper.make_node("Conv", inputs, [f"map{at}"], pads=pads, group=groups, strides=[stride] * 2))
-        values = f"map{at}"
+        nodes.append(helper.make_node("Conv", inputs, [f"map{index}"], pads=pads, group=groups, strides=[stride] * 2))
+        values = f"map{index}"
         if limited:
-            nodes.append(helper.make_node("Clip", [values, "least", "most"], [f"limited{at}"]))
-            values = f"limited{at}"
+            nodes.append(helper.make_node("Clip", [values, "least", "most"], [f"limited{index}"]))
+            values = f"limited{index}"
         if limited and quantized:
-            nodes.append(helper.make_node("QuantizeLinear", [values, "step", "zero"], [f"quantized{at}"]))
-            nodes.append(helper.make_node("DequantizeLinear", [f"quantized{at}", "step", "zero"], [f"rounded{at}"]))
-            values = f"rounded{at}"
+            nodes.append(helper.make_node("QuantizeLinear", [values, "step", "zero"], [f"quantized{index}"]))
+            nodes.append(
+                helper.make_node("DequantizeLinear", [f"quantized{index}", "step", "zero"], [f"rounded{index}"])
+            )
+            values = f"rounded{index}"
     graph = helper.make_graph(
         nodes,
         "layers",
@@ -92,7 +96,7 @@ def network(stored: str, quantized: bool) -> bytes:
     ("stored", "quantized"), [("DequantizeLinear", False), ("Cast and Mul", False), ("DequantizeLinear", True)]
 )
 def test_the_same_with_any_number_of_threads(stored: str, quantized: bool, threads: int) -> None:
-    """With several streams OpenVINO took one layer's weights for another's, without an error."""
+    """With several streams OpenVINO used the weights of another layer, without an error."""
     content = network(stored, quantized)
     picture = np.random.default_rng(1).random((1, 3, SIDE, SIDE), dtype=np.float32)
     options = onnxruntime.SessionOptions()
@@ -108,43 +112,43 @@ def test_the_same_with_any_number_of_threads(stored: str, quantized: bool, threa
         np.testing.assert_allclose(request.get_output_tensor(0).data, expected, atol=1e-4)
 
 
-def read_and_made_sound(content: bytes) -> tuple[int, list[str]]:
-    """Return the streams of four asked for, and the kinds of the kernels' constants."""
+def read_and_fixed(content: bytes) -> tuple[int, list[str]]:
+    """Return the number of streams for a request of four, and the types of the kernels' constants."""
     model = load_openvino().Core().read_model(content)
-    streams = make_sound(model, 4)
+    streams = fix_integer_weights(model, 4)
     kernels = [
         op for op in model.get_ops() if op.get_type_name() == "Constant" and len(op.shape) >= 4 and max(op.shape) > 1
     ]
     return streams, sorted({op.get_element_type().get_type_name() for op in kernels if np.prod(op.shape) > 200})
 
 
-def test_weights_alone_become_floats_before_they_are_compiled() -> None:
+def test_integer_weights_are_converted_to_floats() -> None:
     for stored in ("DequantizeLinear", "Cast and Mul", "floats"):
-        assert read_and_made_sound(network(stored, quantized=False)) == (4, ["f32"])
+        assert read_and_fixed(network(stored, quantized=False)) == (4, ["f32"])
 
 
-def test_one_stream_where_some_layers_compute_in_integers_and_others_do_not() -> None:
-    assert read_and_made_sound(network("DequantizeLinear", quantized=True)) == (1, ["i8"])
+def test_one_stream_for_a_partly_quantized_network() -> None:
+    assert read_and_fixed(network("DequantizeLinear", quantized=True)) == (1, ["i8"])
 
 
-def test_all_streams_where_all_layers_compute_in_integers() -> None:
-    """As NNCF makes them for `detect.precision: int8`."""
+def test_all_streams_for_a_fully_quantized_network() -> None:
+    """As quantized by NNCF for `detect.precision: int8`."""
     model = load_openvino().Core().read_model(network("DequantizeLinear", quantized=True))
     ops = importlib.import_module("openvino.opset13")
     bounds = [ops.constant(np.float32(value)) for value in (-8, 8, -8, 8)]
     for layer in [op for op in model.get_ops() if "Convolution" in op.get_type_name()]:
         layer.input(0).replace_source_output(ops.fake_quantize(layer.input_value(0), *bounds, 256).output(0))
-    assert make_sound(model, 4) == 4
+    assert fix_integer_weights(model, 4) == 4
 
 
-def test_many_layers_behind_one_long_chain_take_no_time() -> None:
-    """A thousand of each took four seconds, ten thousand would take hours."""
+def test_many_layers_after_a_long_chain_are_handled_quickly() -> None:
+    """A thousand layers and operators once took four seconds, and the time grew with the square of their number."""
     ov, operators = load_openvino(), importlib.import_module("openvino.opset13")
-    taken = operators.parameter([1, 4], np.float32)
+    values = operators.parameter([1, 4], np.float32)
     weights = operators.constant(np.ones((4, 4), np.float32))
     for _ in range(1500):
         weights = operators.reshape(weights, operators.constant(np.array([4, 4])), False)
-    model = ov.Model([operators.result(operators.matmul(taken, weights, False, False)) for _ in range(1500)], [taken])
+    model = ov.Model([operators.result(operators.matmul(values, weights, False, False)) for _ in range(1500)], [values])
     begun = time.process_time()
-    assert make_sound(model, 4) == 4
+    assert fix_integer_weights(model, 4) == 4
     assert time.process_time() - begun < 1.5

@@ -1,0 +1,279 @@
+"""onnxruntime on the CPU or on a GPU, for ONNX graphs that were cut before their suppression."""
+
+import importlib
+import importlib.util
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib.boxes import Pixels, Size
+from scripts.lib.engines.base import Engine, Outputs, check_outputs
+from scripts.lib.engines.onnx_graphs.top_k import MOST, OUTPUTS, Candidates, is_worthwhile, write_top_k
+from scripts.lib.engines.onnxruntime.devices import Device, require_provider
+from scripts.lib.engines.onnxruntime.gpu_feeding import GpuFeeding
+from scripts.lib.errors import GraphError
+from scripts.lib.graphs import nms_settings
+from scripts.lib.graphs.description import PixelFormat
+from scripts.lib.graphs.feeding import Input
+from scripts.lib.graphs.layouts import find_layout
+from scripts.lib.graphs.operators import check_operators
+from scripts.lib.preprocess import MEAN, subtract_mean
+from scripts.lib.suppression import Nms
+
+if TYPE_CHECKING:
+    import onnxruntime  # type: ignore[import-untyped]
+
+_BYTES, _FLOATS = "tensor(uint8)", "tensor(float)"
+
+
+class OnnxRuntimeEngine(Engine):
+    """An ONNX graph whose outputs are boxes and scores."""
+
+    depth = 1
+
+    def __init__(
+        self,
+        graph: Path,
+        *,
+        size: Size,
+        batch_size: int,
+        threads: int,
+        nms: Nms | None = None,
+        device: Device = Device(),  # noqa: B008, it is immutable
+        min_score: float | None = None,
+    ) -> None:
+        """Load a graph.
+
+        Args:
+            graph: an `.onnx` file.
+            size: the size of the network's input.
+            batch_size: number of frames in a batch.
+            threads: number of CPU threads.
+            nms: suppression settings; None for those in the graph's metadata, or OpenEM's if it has none.
+            device: the device that computes.
+            min_score: anchors that score less in every class may be left out; None to return all.
+
+        Raises:
+            DeviceError: the GPU cannot be used.
+            GraphError: the file cannot be read, or its layout is not known.
+        """
+        import onnxruntime
+
+        self.batch_size, self.size = batch_size, size
+        shape = [batch_size, size.height, size.width, 3]
+        # The first session is only for the names of the dimensions that are not fixed; the second one fixes them.
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        probe = read_session(graph, options)
+        stored = probe.get_modelmeta().custom_metadata_map.get(nms_settings.KEY)
+        self.nms = nms or nms_settings.from_text(stored, str(graph))
+        layout = find_layout([{output.name} for output in probe.get_outputs()], str(graph))
+        self._outputs = [layout.boxes, layout.scores]
+        self._input = _check_input(probe, shape, graph)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        for name, length in zip(probe.get_inputs()[0].shape, shape, strict=True):
+            if isinstance(name, str):
+                options.add_free_dimension_override_by_name(name, length)
+        self._takes_bytes = probe.get_inputs()[0].type == _BYTES
+        self._feeding: GpuFeeding | None = None
+        if device.name == "cuda" and not self._takes_bytes:
+            taken = Input(self._input, "float32", channels_last=True, batched=True, batch=None)
+            self._feeding = GpuFeeding(PixelFormat("bgr", 1.0, MEAN), taken, size, device)
+        session = read_session(graph, options, device)
+        self._session: onnxruntime.InferenceSession | None = session
+        self._device = device = device.as_used(session.get_providers())
+        self._ready: deque[Outputs] = deque()
+        self._top_k: _TopK | None = None
+        kinds = {output.name: output.type for output in probe.get_outputs()}
+        outputs = self._try(shape, graph)
+        self.classes = check_outputs(outputs.boxes.shape, outputs.scores.shape, self.batch_size, str(graph))
+        if (
+            min_score is not None
+            and is_worthwhile(outputs.boxes.shape[1])
+            and {kinds[one] for one in self._outputs} == {_FLOATS}
+        ):
+            self._top_k = _TopK(threads, device, min_score)
+            self._try(shape, graph)
+        self.description = {
+            "name": "onnxruntime",
+            "version": onnxruntime.__version__,
+            **device.record,
+            "precision": "f32",
+            "threads": threads,
+            "batch_size": batch_size,
+            "layout": layout.name,
+            **({"candidates": MOST} if self._top_k else {}),
+        }
+
+    def _try(self, shape: list[int], graph: Path) -> Outputs:
+        """Run the graph once on black frames, to initialize the session and get the shapes of the outputs."""
+        try:
+            return self.infer(np.zeros(shape, np.uint8))
+        except Exception as error:  # onnxruntime's errors have no common base class
+            raise GraphError(f"{graph}: onnxruntime cannot run it on a batch of {shape}: {error}") from error
+
+    def start(self, batch: Pixels) -> None:
+        """Run a batch."""
+        if self._session is None:
+            raise RuntimeError("the engine is closed")
+        missing = self.batch_size - len(batch)
+        padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch
+        if self._feeding is not None:
+            content = self._feeding.feed(padded, is_reused=padded is batch)
+        else:
+            content = padded if self._takes_bytes else subtract_mean(padded)
+        if self._top_k is not None:
+            bound = bind(self._session, self._outputs, self._input, content, self._device.name)
+            self._ready.append(self._top_k.outputs(bound, len(batch)))
+            return
+        boxes, scores = run_session(self._session, self._outputs, self._input, content, self._device)
+        outputs = Outputs(np.asarray(boxes, np.float32), np.asarray(scores, np.float32))
+        self._ready.append(outputs.first(len(batch)))
+
+    def finish(self) -> Outputs:
+        """Return the outputs of the oldest batch."""
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._ready.clear()
+        self._session = self._top_k = None
+        if self._feeding is not None:
+            self._feeding.close()
+
+
+class _TopK:
+    """Selects the best anchors from boxes and scores in the memory of the device."""
+
+    def __init__(self, threads: int, device: Device, min_score: float) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        device = device.without_tensorrt()  # TensorRT would build an engine for this small graph
+        self._session = onnxruntime.InferenceSession(write_top_k(), options, providers=device.providers)
+        require_provider(self._session.get_providers(), device)
+        self._device, self._min_score = device.name, min_score
+
+    def outputs(self, bound: "onnxruntime.IOBinding", count: int) -> Outputs:
+        """Return the candidates of the first frames of a batch, or all anchors if others may score enough too.
+
+        Args:
+            bound: the batch's boxes and scores.
+            count: number of frames.
+        """
+        values = bound.get_outputs()
+        binding = self._session.io_binding()
+        for name, value in zip(("boxes", "scores"), values, strict=True):
+            binding.bind_ortvalue_input(name, value)
+        for name in OUTPUTS:
+            binding.bind_output(name, self._device)
+        self._session.run_with_iobinding(binding)
+        selected = Candidates(*binding.copy_outputs_to_cpu()).first(count).outputs(self._min_score)
+        return selected or Outputs(*bound.copy_outputs_to_cpu()).first(count)
+
+
+def read_session(
+    graph: Path,
+    options: "onnxruntime.SessionOptions",
+    device: Device = Device(),  # noqa: B008, it is immutable
+) -> "onnxruntime.InferenceSession":
+    """Load a graph.
+
+    Raises:
+        DeviceError: the GPU cannot be used.
+        GraphError: the file cannot be read, or has operators that do more than compute.
+    """
+    import onnxruntime
+
+    check_operators(graph)
+    if device.built:
+        device.built.mkdir(parents=True, exist_ok=True)
+        if importlib.util.find_spec("tensorrt"):
+            importlib.import_module("tensorrt")  # its import loads its libraries
+    try:
+        session = onnxruntime.InferenceSession(str(graph), options, providers=device.providers)
+    except Exception as error:  # onnxruntime's errors have no common base class
+        raise GraphError(f"{graph}: onnxruntime cannot read it: {error}") from error
+    require_provider(session.get_providers(), device)
+    return session
+
+
+def run_session(
+    session: "onnxruntime.InferenceSession",
+    outputs: list[str],
+    name: str,
+    content: "npt.NDArray[np.generic] | onnxruntime.OrtValue",
+    device: Device,
+) -> list[npt.NDArray[np.generic]]:
+    """Run a batch; on a GPU with bound input and outputs, so that each is copied only once.
+
+    Args:
+        session: the session of the graph.
+        outputs: names of the outputs.
+        name: name of the input.
+        content: the input, as an array, or as an OrtValue in the memory of the GPU.
+        device: the device that the session computes on.
+    """
+    if device.name == "cpu":
+        found: list[npt.NDArray[np.generic]] = session.run(outputs, {name: content})
+        return found
+    return run_bound(session, outputs, name, content, device.name)
+
+
+def run_bound(
+    session: "onnxruntime.InferenceSession",
+    outputs: list[str],
+    name: str,
+    content: "npt.NDArray[np.generic] | onnxruntime.OrtValue",
+    device: str,
+) -> list[npt.NDArray[np.generic]]:
+    """Run a batch with bound input and outputs; `device` is the device of the outputs: `cpu` or `cuda`."""
+    found: list[npt.NDArray[np.generic]] = bind(session, outputs, name, content, device).copy_outputs_to_cpu()
+    return found
+
+
+def bind(
+    session: "onnxruntime.InferenceSession",
+    outputs: list[str],
+    name: str,
+    content: "npt.NDArray[np.generic] | onnxruntime.OrtValue",
+    device: str,
+) -> "onnxruntime.IOBinding":
+    """Run a batch as run_bound does, and return the binding, with the outputs in the memory of the device."""
+    binding = session.io_binding()
+    if isinstance(content, np.ndarray):
+        binding.bind_cpu_input(name, np.ascontiguousarray(content))
+    else:
+        binding.bind_ortvalue_input(name, content)
+    for output in outputs:
+        binding.bind_output(output, device)
+    session.run_with_iobinding(binding)
+    return binding
+
+
+def _check_input(session: "onnxruntime.InferenceSession", shape: list[int], graph: Path) -> str:
+    """Return the name of the input; refuse an input that does not fit the batch."""
+    inputs = session.get_inputs()
+    found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+    first = inputs[0]
+    fits = (
+        len(inputs) == 1
+        and first.type in (_BYTES, _FLOATS)
+        and len(first.shape) == len(shape)
+        and all(
+            not isinstance(length, int) or length == wanted for length, wanted in zip(first.shape, shape, strict=True)
+        )
+    )
+    if not fits:
+        raise GraphError(
+            f"{graph}: its inputs are {found}; expected one, {_FLOATS} or {_BYTES}, that takes {shape}: "
+            "the batch, height, width and colours"
+        )
+    return str(first.name)
