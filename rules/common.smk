@@ -1,6 +1,6 @@
 """The settings, wildcard constraints, and the few functions that rules in several files use.
 
-What the settings mean for the rules is in `plan`, a RunPlan of scripts/lib/workflow/run_plan.py.
+What the settings mean for the rules is in `plan`, a RunPlan of scripts/lib/workflow/planning/run_plan.py.
 """
 
 import time
@@ -13,19 +13,11 @@ from scripts.lib.errors import STORE_VARIABLE
 from scripts.lib.files import check_writable
 from scripts.lib.server import outages, unanswered
 from scripts.lib.uploads import version_check
-from scripts.lib.workflow import (
-    batches,
-    code_hash,
-    dates,
-    failures,
-    import_path,
-    interrupts,
-    local_files,
-    planning,
-    run_settings,
-    settings,
-)
-from scripts.lib.workflow.run_plan import RunPlan
+from scripts.lib.workflow.planning import batches, code_hash, dates, plan_errors
+from scripts.lib.workflow.jobs import failures
+from scripts.lib.workflow.processes import import_path, interrupts
+from scripts.lib.workflow.configuration import local_files, run_settings, settings
+from scripts.lib.workflow.planning.run_plan import RunPlan
 
 
 wildcard_constraints:

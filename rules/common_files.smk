@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scripts.lib.folder_source import run_listing
-from scripts.lib.workflow import dates
+from scripts.lib.workflow.planning import dates
 
 
 def is_folder_away():

@@ -2,13 +2,13 @@
 
 If `plan.files_behind_jobs`, a job's only output is a file of hashes, and Snakemake does not know the files of its
 media: each file that it knows costs memory and time (docs/sizing.md). `of_media` passes such files to the job, see
-scripts/lib/workflow/media_files.py, and `jobs_to_repeat` checks whether they exist.
+scripts/lib/workflow/planning/media_files.py, and `jobs_to_repeat` checks whether they exist.
 """
 
 from functools import cache
 from pathlib import Path
 
-from scripts.lib.workflow import batch_check, media_files as files_behind
+from scripts.lib.workflow.planning import batch_check, media_files as files_behind
 
 
 def gathered(*names):

@@ -28,13 +28,13 @@ def _show(kind: type[BaseException], error: BaseException, trace: "TracebackType
 
 
 def _is_part_of_run() -> bool:
-    """Return whether a run started this process (lib/workflow/startup/sitecustomize.py)."""
+    """Return whether a run started this process (lib/workflow/processes/startup/sitecustomize.py)."""
     return getattr(sys.modules.get("sitecustomize"), "PART_OF_A_RUN", False)
 
 
 def _was_interrupted() -> bool:
     """Return whether an interrupt came: a library that was being imported may have raised another error instead."""
-    interrupts = sys.modules.get("scripts.lib.workflow.interrupts")
+    interrupts = sys.modules.get("scripts.lib.workflow.processes.interrupts")
     return interrupts is not None and bool(interrupts.came())
 
 

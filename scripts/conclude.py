@@ -10,7 +10,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import replacing
 from scripts.lib.records.summary import MediaSummary
 from scripts.lib.summary_file import read_lines, read_summary
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # How many media with the same reason are named; the table has all.
 NAMED = 10

@@ -11,8 +11,8 @@ from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.detection.parts_plan import PlannedPart
 from scripts.lib.errors import MediaFault
-from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import SharedJob, require
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.planning.batches import SharedJob, require
 
 
 def detect(

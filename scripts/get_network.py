@@ -25,7 +25,7 @@ from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
 from scripts.lib.record_files import write_record
 from scripts.lib.records.network import FetchedBy, NetworkFile, ProvenanceRecord, Source
 from scripts.lib.signals import stoppable
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 if TYPE_CHECKING:  # a network in a folder needs no Docker, whose client takes a while to import
     import docker

@@ -17,10 +17,10 @@ from scripts.lib.frames.video import VideoFrames
 from scripts.lib.record_files import write_record
 from scripts.lib.records import Kind, LocalFile, MediaRecord
 from scripts.lib.tator_md5 import tator_md5
-from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import write_hashes
-from scripts.lib.workflow.failures import as_fault, note
-from scripts.lib.workflow.job_progress import JobProgress
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.jobs.failures import as_fault, note
+from scripts.lib.workflow.jobs.job_progress import JobProgress
+from scripts.lib.workflow.planning.batches import write_hashes
 
 _log = logging.getLogger(__name__)
 

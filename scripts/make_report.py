@@ -22,7 +22,7 @@ from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
 from scripts.lib.records.summary import RunSummary
 from scripts.lib.summary_file import read_lines, read_summary
 from scripts.lib.tracking.chosen_tracks import read_pictures
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 SPECIES_CHARTED, IDS_SHOWN = 12, 1000
 

@@ -11,7 +11,7 @@ from scripts.lib.records import MarksRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 
 def mark_processed(

@@ -23,7 +23,7 @@ from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.records.summary import MediaSummary
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.summary_file import RunningTotals, read_lines, write_summary
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "tracks in Tator", "people", "seconds", "why")
 LONGEST_NAME, LONGEST_REASON = 40, 60

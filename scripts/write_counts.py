@@ -17,7 +17,7 @@ from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
 from scripts.lib.uploads.written_counts import WrittenCounts
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # Media with the same counts share a call, so larger groups need fewer calls.
 _AT_ONCE = 10_000

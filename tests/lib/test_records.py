@@ -19,6 +19,7 @@ from scripts.lib.records import (
     TrackUploadRecord,
     UploadRecord,
     good_states,
+    records_schema,
     uploaded_states,
 )
 from scripts.lib.records.detection import NetworkUsed
@@ -39,7 +40,6 @@ from scripts.lib.records.network_changes import (
     ScoreDifference,
 )
 from scripts.lib.records.summary import SummaryRecord, Totals
-from scripts.lib.workflow import records_schema
 from tests.made_records import (
     conversion_check,
     destination,

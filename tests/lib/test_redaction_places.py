@@ -13,8 +13,8 @@ from scripts.lib.data_images import tags
 from scripts.lib.errors import MediaServerError, PipelineError, ServerError
 from scripts.lib.server import faults
 from scripts.lib.uploads import version_check
-from scripts.lib.workflow import job
-from scripts.lib.workflow.failures import as_fault
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.jobs.failures import as_fault
 
 TOKEN = "f3a9c1d2e4b5a6978877665544332211aabbccdd"
 SIGNATURE = "abcdefgh12345678"

@@ -2,7 +2,7 @@
 
 import re
 
-from scripts.lib.workflow import job_secrets
+from scripts.lib.workflow.jobs import job_secrets
 from tests.workflow import ROOT
 
 RULES = {

@@ -19,7 +19,7 @@ from scripts.lib.data_images.oci import zstd
 from scripts.lib.data_images.tags import digest_behind_tag, remembered_digest
 from scripts.lib.errors import GraphError, ServerError, SettingsError
 from scripts.lib.files import write_json
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 from tests.docker_engine import forget, make_image, make_reference_image, push, registry_or_skip, tar
 from tests.documents import block
 

@@ -22,7 +22,7 @@ import os, signal
 from types import SimpleNamespace
 from scripts import list_media
 from scripts.lib.frames import ffmpeg
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 opened = ffmpeg.open_media
 

@@ -11,7 +11,7 @@ from scripts.lib.errors import STORE_VARIABLE, ServerError
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import UploadRecord
 from scripts.lib.uploads import media_attributes
-from scripts.lib.workflow.failures import forget
+from scripts.lib.workflow.jobs.failures import forget
 from tests.scripts.tator_steps import MARK
 
 

@@ -15,7 +15,7 @@ from scripts.lib.records import DetectionRecord
 from scripts.lib.server.api import Project
 from scripts.lib.uploads import media_attributes
 from scripts.lib.uploads.written_counts import WrittenCounts
-from scripts.lib.workflow.failures import forget
+from scripts.lib.workflow.jobs.failures import forget
 from scripts.write_counts import write_counts
 from tests.faults.steps import until
 from tests.scripts.tator_steps import MARK

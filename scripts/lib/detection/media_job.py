@@ -24,9 +24,9 @@ from scripts.lib.frames.nvdec import load_nvdec
 from scripts.lib.frames.parts import Part
 from scripts.lib.record_files import as_content, read_record
 from scripts.lib.records import DownloadRecord, MediaRecord
-from scripts.lib.workflow.failures import as_fault
-from scripts.lib.workflow.job_progress import JobProgress
-from scripts.lib.workflow.result_cache import ResultCache
+from scripts.lib.workflow.jobs.failures import as_fault
+from scripts.lib.workflow.jobs.job_progress import JobProgress
+from scripts.lib.workflow.jobs.result_cache import ResultCache
 
 # Pictures that no disk needs to see are of so many bytes at most.
 IN_MEMORY = 16 * 10**6

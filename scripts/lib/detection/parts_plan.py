@@ -8,7 +8,7 @@ from scripts.lib.errors import MediaFault, MediaState
 from scripts.lib.files import read_json, write_json
 from scripts.lib.frames.parts import Part
 from scripts.lib.record_files import from_content, write_record
-from scripts.lib.workflow.failures import note
+from scripts.lib.workflow.jobs.failures import note
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from scripts.lib.display_text import printable, shown
 from scripts.lib.errors import PipelineError, SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, list_folder
-from scripts.lib.workflow import local_files
-from scripts.lib.workflow.sub_folders import file_of
+from scripts.lib.workflow.configuration import local_files
+from scripts.lib.workflow.planning.sub_folders import file_of
 
 LISTING = Path("resources/folder/listing.jsonl")
 # Folders that a run makes, which may lie in the folder that it reads.

@@ -1,6 +1,6 @@
 """The records that the steps of a run pass on, each a typed model; record_files.py writes and reads them.
 
-docs/records.schema.yaml describes them for users; scripts/lib/workflow/records_schema.py generates it from the models.
+docs/records.schema.yaml describes them for users; scripts/lib/records/records_schema.py generates it from the models.
 A key's type is annotated with a `Key` if the schema has more than the type.
 
 What jobs of single media need is imported from here. The records of the network, of tracks, of the summary and of the

@@ -5,7 +5,7 @@ from pathlib import Path
 from scripts.lib.errors import MediaFault
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MediaRecord, TrackUploadRecord, UploadRecord
-from scripts.lib.workflow.failures import note
+from scripts.lib.workflow.jobs.failures import note
 
 
 def record_failed_upload(fault: MediaFault, record: Path, upload: Path) -> None:

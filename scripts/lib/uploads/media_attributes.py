@@ -14,7 +14,7 @@ from scripts.lib.retry import patience
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.server.faults import Refused, TokenRefused, Unusable
-from scripts.lib.workflow.failures import as_fault, note
+from scripts.lib.workflow.jobs.failures import as_fault, note
 
 # Tator has no conditional writes: values that were read longer ago are read again before they are overwritten.
 LOOK_SECONDS = 1.0

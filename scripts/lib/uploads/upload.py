@@ -26,7 +26,7 @@ from scripts.lib.uploads.rounds import Reconciliation, Rounds
 from scripts.lib.uploads.track_plan import people_have
 from scripts.lib.uploads.track_rounds import list_states
 from scripts.lib.uploads.upload_job import MediaFiles, UploadJob
-from scripts.lib.workflow.failures import note
+from scripts.lib.workflow.jobs.failures import note
 
 _Plan = TypeVar("_Plan", bound=Changes[Any])
 

@@ -16,9 +16,9 @@ from scripts.lib.records import MediaRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import ServerUnavailable
 from scripts.lib.uploads.options import CommonOptions
-from scripts.lib.workflow.batches import SharedJob, write_hashes
-from scripts.lib.workflow.failures import as_fault
-from scripts.lib.workflow.result_cache import ResultCache
+from scripts.lib.workflow.jobs.failures import as_fault
+from scripts.lib.workflow.jobs.result_cache import ResultCache
+from scripts.lib.workflow.planning.batches import SharedJob, write_hashes
 
 # A user may make 100 requests a second; a server needs a part of a second for each that creates boxes.
 CONNECTIONS = 8

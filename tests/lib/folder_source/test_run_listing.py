@@ -25,7 +25,7 @@ from scripts.lib.folder_source.run_listing import (
 )
 from scripts.lib.record_files import read_record
 from scripts.lib.records import LocalFile, MediaRecord
-from scripts.lib.workflow.sub_folders import file_of
+from scripts.lib.workflow.planning.sub_folders import file_of
 from scripts.list_media import list_media
 from tests.media_files import number_in, write_video
 from tests.test_folder_run import ODD_NAME
