@@ -52,12 +52,12 @@ def jobs_to_repeat():
         plan.shared_jobs,
         plan.made_of_each_media,
         in_folders=plan.in_folders,
-        note=begins,
+        store_dates=begins,
     )
     if not begins:
         return frozenset(str(each.batch) for each in found)
     for each in found:
-        each.forget()
+        each.remove_results()
     return frozenset()
 
 

@@ -79,7 +79,7 @@ def detect(
         MediaJob(source, network_files, options).detect(work)
 
 
-def go_on(fault: MediaFault, **arguments: Any) -> None:
+def resume(fault: MediaFault, **arguments: Any) -> None:
     """Continue a shared job after it was killed; the arguments are those of detect."""
     if arguments.get("shared") is None:
         record_failure(fault, **arguments)
@@ -113,4 +113,4 @@ def record_failure(
 
 
 if __name__ == "__main__":
-    job.run(detect, snakemake, record_failure=record_failure, go_on=go_on)  # type: ignore[name-defined]
+    job.run(detect, snakemake, record_failure=record_failure, resume=resume)  # type: ignore[name-defined]

@@ -179,7 +179,7 @@ class MediaJob:
             self._detect(work, suspects)
         finally:
             if self._notes is not None:
-                self._notes.done.keep_noted()
+                self._notes.done.keep_pending()
 
     def _detect(self, work: Sequence[MediaInJob], suspects: Collection[int]) -> None:
         alone = len(work) == 1 and self._notes is None

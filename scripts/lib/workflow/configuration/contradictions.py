@@ -10,7 +10,7 @@ from scripts.lib.workflow.configuration import folder_settings, network_settings
 
 
 def find(settings: Mapping[str, Any]) -> list[str]:
-    """Return a line for each contradiction between settings that are valid by themselves."""
+    """Return a line for each contradiction between settings that are valid when considered separately."""
     problems: list[str] = []
     if folder_settings.is_folder_run(settings):
         problems += folder_settings.contradictions(settings)
@@ -46,10 +46,10 @@ def find(settings: Mapping[str, Any]) -> list[str]:
     offered = list(dict.fromkeys(name for kind in kinds for name in kind.precisions))
     if precision is not None and precision not in offered:
         problems.append(f"detect.precision: {engine} does not have {precision}; expected {' or '.join(offered)}")
-    foreign = set(detect["calibration_media"] or []) - set(settings["tator"]["media_ids"])
-    if foreign and not folder_settings.is_folder_run(settings):
+    unknown = set(detect["calibration_media"] or []) - set(settings["tator"]["media_ids"])
+    if unknown and not folder_settings.is_folder_run(settings):
         problems.append(
-            f"detect.calibration_media: {', '.join(map(str, sorted(foreign)))} is not in tator.media_ids; "
+            f"detect.calibration_media: {', '.join(map(str, sorted(unknown)))} is not in tator.media_ids; "
             "expected media of the run"
         )
     return problems + network_settings.contradictions(settings)

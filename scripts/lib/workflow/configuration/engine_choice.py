@@ -1,4 +1,4 @@
-"""Choose the engine for `detect.engine: auto`; without heavy imports, as this runs while a run is planned."""
+"""Choose the engine for `detect.engine: auto`, without slow imports, as this runs while a run is planned."""
 
 import importlib.util
 from collections.abc import Mapping, MutableMapping
@@ -9,14 +9,14 @@ from scripts.lib.engines.devices import has_cuda_provider, missing_gpu
 from scripts.lib.engines.table import DEFAULT_ENGINE, ENGINES
 from scripts.lib.errors import SettingsError
 
-# What TensorRT needs besides the packages that every engine needs.
+# The packages that TensorRT needs besides those that every engine needs.
 _PACKAGES = ("tensorrt", "pycuda", "onnx")
-# Engines that do not run on a device, and what to set instead.
-_NOT_ON = {
+# Engines that do not run on a device, and the setting to use instead.
+_IMPOSSIBLE = {
     ("openvino", "cuda"): "detect.engine: auto, tensorrt or onnxruntime",
     ("tensorrt", "cpu"): "detect.engine: auto, openvino or onnxruntime",
 }
-# The run's choice, made while it is planned, for its jobs, perhaps on other machines.
+# Variables that pass the run's choice, made while it is planned, to its jobs, which may run on other machines.
 ENGINE_VARIABLE, REASON_VARIABLE = "TATOR_DETECT_ENGINE", "TATOR_DETECT_ENGINE_REASON"
 
 
@@ -25,8 +25,8 @@ class EngineChoice(NamedTuple):
 
     Attributes:
         engine: a name of ENGINES.
-        precision: what it computes with.
-        reason: for the record.
+        precision: the precision of its computations, such as f32.
+        reason: the reason for the choice, for the record.
     """
 
     engine: str
@@ -54,11 +54,11 @@ def choose(
     Args:
         engine: detect.engine; `auto` selects TensorRT if there are an NVIDIA GPU and its packages, otherwise
             onnxruntime if that has a GPU, otherwise OpenVINO.
-        precision: detect.precision; None for the engine's own.
+        precision: detect.precision; None for the engine's default.
         environ: the process environment.
         devices: the folder of the GPUs' device files.
         device: detect.device: auto, cpu or cuda.
-        unfit: why TensorRT cannot run the network, as far as the settings show it; None if they do not.
+        unfit: why TensorRT cannot run the network, if the settings show that; otherwise None.
         graph: the name of the network's file.
 
     Raises:
@@ -67,9 +67,9 @@ def choose(
     why = reason(environ)
     if engine == "auto":
         engine, why = _automatic(precision, environ, devices, device=device, unfit=unfit, graph=graph)
-    if (engine, device) in _NOT_ON:
+    if (engine, device) in _IMPOSSIBLE:
         raise SettingsError(
-            f"detect.device: {device}: {engine} ({why}) does not run there; expected {_NOT_ON[engine, device]}"
+            f"detect.device: {device}: {engine} ({why}) does not run there; expected {_IMPOSSIBLE[engine, device]}"
         )
     offered = ENGINES[engine].precisions
     if precision not in (None, *offered):
@@ -84,9 +84,9 @@ def choose_for_network(engine: str, precision: str, obstacle: str | None, enviro
 
     Args:
         engine: the run's engine.
-        precision: its precision.
-        obstacle: why TensorRT cannot run it; None if it probably can.
-        environ: the process environment, which says whether `auto` chose the engine.
+        precision: the engine's precision.
+        obstacle: why TensorRT cannot run the network; None if it probably can.
+        environ: the process environment, which has the reason for the engine.
     """
     why = reason(environ)
     if obstacle is None or engine != "tensorrt" or not why.startswith("auto: "):
@@ -103,17 +103,17 @@ def _automatic(
     unfit: str | None,
     graph: str,
 ) -> tuple[str, str]:
-    """Return what `auto` selects, and why."""
+    """Return the engine that `auto` selects, and the reason."""
     if device == "cpu":
         return DEFAULT_ENGINE, "auto: detect.device is cpu"
-    obstacle = _lacking(environ, devices) or unfit
+    obstacle = _missing(environ, devices) or unfit
     if precision not in (None, *ENGINES["tensorrt"].precisions):
         obstacle = f"TensorRT does not compute with {precision} here"
     if obstacle is None:
         return "tensorrt", "auto: an NVIDIA GPU and TensorRT's packages are here"
     if (
         precision in (None, *ENGINES["onnxruntime"].precisions)
-        and (unfit is None or Path(graph).suffix == ".onnx")  # other graphs that TensorRT cannot run become no ONNX
+        and (unfit is None or Path(graph).suffix == ".onnx")  # other graphs unfit for TensorRT are not converted
         and missing_gpu(environ, devices) is None
         and has_cuda_provider()
     ):
@@ -132,12 +132,12 @@ def set_engine(
     unfit: str | None = None,
     graph: str = "graph.onnx",
 ) -> None:
-    """Replace `auto` in the section `detect`, once: the jobs, which read the settings again, get it from `environ`.
+    """Replace `auto` in the section `detect`, once: jobs, which read the settings again, get the engine from `environ`.
 
     Args:
-        detect: the section; changed.
-        environ: the process environment; changed.
-        unfit: why TensorRT cannot run the network, as far as the settings show it.
+        detect: the section, changed in place.
+        environ: the process environment, changed in place.
+        unfit: why TensorRT cannot run the network, if the settings show that; otherwise None.
         graph: the name of the network's file.
 
     Raises:
@@ -149,8 +149,8 @@ def set_engine(
     detect["engine"], detect["precision"] = chosen.engine, chosen.precision
 
 
-def _lacking(environ: Mapping[str, str], devices: Path) -> str | None:
-    """Return what TensorRT lacks here; None if nothing."""
+def _missing(environ: Mapping[str, str], devices: Path) -> str | None:
+    """Return a message about what TensorRT needs and this machine lacks; None if it lacks nothing."""
     if (obstacle := missing_gpu(environ, devices)) is not None:
         return obstacle
     absent = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]

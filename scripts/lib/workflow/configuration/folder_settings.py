@@ -1,4 +1,4 @@
-"""Check the settings of a run on the user's own folder (media.folder), which needs no settings of Tator."""
+"""Check the settings of a run on the user's folder (media.folder), which needs no settings of Tator."""
 
 import copy
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ def is_matched(settings: Mapping[str, Any]) -> bool:
 def to_check(settings: dict[str, Any], schema: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Return the settings to check, and the schema to check them with.
 
-    In a run on a folder no setting of Tator is required, and settings that are not set are not checked. If its boxes
-    are uploaded, that applies only to the media's numbers.
+    In a run on a folder no setting of Tator is required, and settings that are not set are not checked. If the run's
+    boxes are uploaded, only the media ids are not required.
 
     Args:
-        settings: of the run.
-        schema: config/config.schema.yaml.
+        settings: the settings of the run.
+        schema: the parsed config/config.schema.yaml.
     """
     if not is_folder_run(settings):
         return settings, schema
@@ -48,7 +48,7 @@ def to_check(settings: dict[str, Any], schema: Mapping[str, Any]) -> tuple[dict[
 
 
 def contradictions(settings: Mapping[str, Any]) -> list[str]:
-    """Return the settings that cannot be combined with a folder, a line for each."""
+    """Return a line for each setting that cannot be combined with a folder."""
     folder, tator = settings["media"]["folder"], settings["tator"]
     problems = []
     if is_matched(settings):

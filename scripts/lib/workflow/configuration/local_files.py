@@ -9,8 +9,8 @@ from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import home
 from scripts.lib.train_ini import species
 
-# Section, key, and whether it names a folder. tator.media_file and media.folder are missing, as they were read before
-# (see media_list and folder_source/run_listing).
+# Section, key, and whether it names a folder. tator.media_file and media.folder are not listed, as they are read
+# earlier (see media_list and folder_source/run_listing).
 _PATHS = (
     ("network", "directory", True),
     ("network", "archive", False),
@@ -22,15 +22,15 @@ _PATHS = (
 
 
 def check(settings: Mapping[str, Any], media_ids: Collection[int], *, detects: bool = True) -> None:
-    """Refuse names of files and folders that do not exist; relative ones are relative to the current folder.
+    """Check that files and folders exist; relative names are relative to the current folder.
 
     Args:
-        settings: of the run.
+        settings: the settings of the run.
         media_ids: the run's media.
         detects: whether the network is used.
 
     Raises:
-        SettingsError: one line for each: the key, the value, what is expected.
+        SettingsError: one line for each problem: the key, the value, what is expected.
     """
     problems = []
     for section, key, is_folder in _PATHS:
@@ -43,11 +43,11 @@ def check(settings: Mapping[str, Any], media_ids: Collection[int], *, detects: b
 
 
 def _problems_of_truth(settings: Mapping[str, Any], media_ids: Collection[int]) -> list[str]:
-    """Return what is wrong with the files of true boxes and tracks, a line for each."""
+    """Return a line for each problem of the files of true boxes and tracks."""
     boxes, tracks = (settings["evaluate"][key] for key in ("truth_file", "track_truth_file"))
     if not boxes and not tracks:
         return []
-    from scripts.lib.evaluation import truth_check  # which takes a while to import
+    from scripts.lib.evaluation import truth_check  # slow to import
 
     found = {}
     if boxes:
@@ -61,7 +61,7 @@ def _problems_of_truth(settings: Mapping[str, Any], media_ids: Collection[int]) 
 
 
 def _names(directory: str | None) -> list[str] | None:
-    """Return the species of a network in a folder; None if they cannot be read, which get_network reports."""
+    """Return the species of a network in a folder; None if they cannot be read, as get_network reports that."""
     try:
         return species(Path(directory, "train.ini")) if directory else None
     except GraphError:
@@ -88,5 +88,5 @@ def problem(value: str, *, is_folder: bool) -> str | None:
 
 
 def _where(path: Path) -> str:
-    """Return where a relative name was searched."""
+    """Return the part of a message about where a relative name was searched."""
     return "" if path.is_absolute() else f" (looked for at {shown(str(path.absolute()))[1:-1]})"

@@ -8,19 +8,19 @@ from scripts.lib.display_text import shown
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import home, read_text, replacing
 
-# The digits of a database's largest integer.
+# At most 18 digits fit into a database's largest integer.
 _ID = re.compile(r"0*[1-9][0-9]{0,17}", re.ASCII)
 # Ten million ids.
 LARGEST_BYTES = 2**28
-# A file of another kind has a fault in every line.
+# In a file of another kind every line is wrong.
 _FAULTS_SHOWN = 5
 
 
 def read(path: Path) -> list[int]:
-    """Return the ids in a file, in its order; an id that is there twice is returned twice.
+    """Return the ids in a file, in its order, with duplicates.
 
     Raises:
-        SettingsError: it cannot be read, has no ids, or has lines with something else, which the message names.
+        SettingsError: the file cannot be read, has no ids, or has other lines, which the message names.
     """
     name = shown(str(path))[1:-1]
     if any(part.startswith("~") for part in path.parts) and not path.exists():
@@ -50,12 +50,12 @@ def read(path: Path) -> list[int]:
 
 
 def write(path: Path, media_ids: Iterable[int], remarks: Iterable[str]) -> None:
-    """Write such a file, complete or not at all, with the remarks as comments at its beginning."""
+    """Write a file of media ids, atomically, with the remarks as comments at its beginning."""
     with replacing(path) as stream:
         stream.writelines(lines(media_ids, remarks))
 
 
 def lines(media_ids: Iterable[int], remarks: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of such a file; line breaks in a remark are replaced by spaces."""
+    """Yield the lines of a file of media ids; line breaks in a remark are replaced by spaces."""
     yield from (f"# {' '.join(remark.split())}\n" for remark in remarks)
     yield from (f"{media_id}\n" for media_id in media_ids)

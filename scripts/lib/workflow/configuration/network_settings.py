@@ -1,4 +1,4 @@
-"""Find contradictions in the settings of the network that are visible without its file."""
+"""Find contradictions in the settings of the network without reading its file."""
 
 import mmap
 from collections.abc import Mapping
@@ -8,28 +8,28 @@ from typing import Any
 from scripts.lib.engines.table import names_of
 from scripts.lib.train_ini import size
 
-# Families whose networks suppress boxes themselves, which TensorRT cannot run.
+# Families whose networks contain non-maximum suppression, which TensorRT cannot run.
 _SUPPRESSING_INSIDE = ("torchvision", "tensorflow", "rows")
 
 
 def contradictions(settings: Mapping[str, Any]) -> list[str]:
-    """Return contradictions in the network's settings; the file itself is read later."""
+    """Return a line for each contradiction in the network's settings."""
     network, detect = settings["network"], settings["detect"]
     problems = []
     sides = (detect["img_max_side"], detect["img_min_side"])
     if None in sides and sides != (None, None):
         problems.append(f"detect.img_max_side, detect.img_min_side: {sides[0]} and {sides[1]}; expected both, or none")
-    needing = []
+    need_sides = []  # settings that require the sides
     if network["graph"].endswith(".pb") and detect["precision"] == "int8":
-        needing.append("detect.precision: int8 and a graph.pb")
+        need_sides.append("detect.precision: int8 and a graph.pb")
     if network["graph"].endswith(".pb") and detect["engine"] not in ("auto", *names_of(suffix=".pb")):
-        needing.append(f"detect.engine: {detect['engine']}, for which graph.pb is converted")
-    # If the folder does not exist, the plan reports that.
+        need_sides.append(f"detect.engine: {detect['engine']}, for which graph.pb is converted")
+    # local_files.py reports a folder that does not exist.
     folder = Path(network["directory"]) if network["directory"] else None
     if network["graph"] == "graph.pb" and folder and _is_folder(folder) and not size(folder / "train.ini"):
-        needing.append("network.graph: graph.pb, as no train.ini has the size that it was trained at")
-    if None in sides and needing:
-        problems.append(f"detect.img_max_side, detect.img_min_side: not set; expected both with {needing[0]}")
+        need_sides.append("network.graph: graph.pb, as no train.ini has the size that it was trained at")
+    if None in sides and need_sides:
+        problems.append(f"detect.img_max_side, detect.img_min_side: not set; expected both with {need_sides[0]}")
     tiles = detect["tiles"]
     if isinstance(tiles, dict) and ("width" in tiles) != ("height" in tiles):
         problems.append(
@@ -51,7 +51,7 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
 
 
 def unfit_for_tensorrt(settings: Mapping[str, Any]) -> str | None:
-    """Return why TensorRT cannot run the network, as far as the settings show it; None if they do not."""
+    """Return why TensorRT cannot run the network, if the settings show that; otherwise None."""
     network, detect = settings["network"], settings["detect"]
     if network["graph"] == "graph.xml":
         return "TensorRT does not read graph.xml"

@@ -13,11 +13,11 @@ from scripts.lib.workflow.configuration import engine_choice, network_settings, 
 def read(
     config: Mapping[str, Any], environ: MutableMapping[str, str], schema: Path, storage: str | None
 ) -> dict[str, Any]:
-    """Return the checked settings; jobs, which read them again, get decisions made here from the environment.
+    """Return the checked settings, and store decisions in the environment for jobs, which read the settings again.
 
     Args:
         config: the settings from the files and the command line.
-        environ: the process environment; changed.
+        environ: the process environment, changed in place.
         schema: config/config.schema.yaml.
         storage: the storage through which files go from job to job; None for a file system.
 
@@ -26,8 +26,8 @@ def read(
     """
     found = settings.resolve(config, environ, yaml.safe_load(schema.read_text(encoding="utf-8")))
     settings.export_to_jobs(found, environ)
-    is_open = found["detect"]["engine"] == "auto"
-    unfit = network_settings.unfit_for_tensorrt(found) if is_open else None
+    is_auto = found["detect"]["engine"] == "auto"
+    unfit = network_settings.unfit_for_tensorrt(found) if is_auto else None
     engine_choice.set_engine(found["detect"], environ, unfit, found["network"]["graph"])
     if found["detect"]["split_seconds"] and storage:
         raise SettingsError(

@@ -3,7 +3,7 @@
 Order of precedence: the environment, then the files and options given to Snakemake, then config/config.yaml.
 The reference workflow's flat keys (`keep_threshold`, `data_image`, ...) are accepted at the top level of a
 settings file and in the JSON object TATOR_PIPELINE_ARGS, with underscores or hyphens; that object may also have
-sections. The token is not a setting: the jobs that need it read it from the environment themselves.
+sections. The token is not a setting: the jobs that need it read it from the environment.
 """
 
 import copy
@@ -26,7 +26,7 @@ from scripts.lib.workflow.configuration.engine_choice import ENGINE_VARIABLE, RE
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
 MEDIA_FILE_VARIABLE = "TATOR_MEDIA_FILE"
 
-# Variables that a run may read from the environment; on a cluster they have to be passed to the jobs.
+# Environment variables that a run may read; on a cluster they have to be passed to the jobs.
 VARIABLES = (
     token.VARIABLE,
     "TATOR_API_SERVICE",
@@ -51,17 +51,17 @@ VARIABLES = (
     "REQUESTS_CA_BUNDLE",
 )
 
-_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
-# Python refuses to read numbers of more than some thousand digits.
+# The most digits of a number; Python refuses to read numbers of more than some thousand digits.
 LONGEST_NUMBER = 100
-_TOO_LARGE = 2**63  # for a database's largest integer
-# A section, its settings, a list, and its entries.
+_TOO_LARGE = 2**63  # one more than the largest integer of a database
+# The most levels of sections and lists within each other; real settings have about four.
 DEEPEST = 20
-# For a list that is all wrong, a few lines are enough.
-IDS_COMPLAINED_OF = 10
+# The most invalid media ids to report.
+IDS_REPORTED = 10
 
-# Accepted without effect: the type of a file is taken from its content.
+# Accepted without effect, as the type of a file is determined from its content.
 REFERENCE_KEYS_UNUSED = ("img_ext",)
 
 
@@ -89,7 +89,7 @@ def resolve(
         config: the configuration of Snakemake: the defaults, overlaid with the user's files and options.
         environ: the process environment.
         schema: the parsed config/config.schema.yaml.
-        read_media: returns the media ids that a file names.
+        read_media: the function that reads the media ids in a file.
 
     Raises:
         SettingsError: one line for each problem: the key, the value found, what is expected.
@@ -148,7 +148,7 @@ def site(address: str) -> str:
             "tator.host: it contains a user name or password; expected https://HOST[:PORT] without them"
         )
     try:
-        urlsplit(address.strip()).port  # noqa: B018 - it is read when it is asked for
+        urlsplit(address.strip()).port  # noqa: B018 - the property raises the error
     except ValueError as error:
         raise SettingsError(f"tator.host: {shown(address)}: {error}; expected https://HOST[:PORT]") from None
     return address.strip().rstrip("/").removesuffix("/rest").rstrip("/")
@@ -185,15 +185,15 @@ def _pipeline_arguments(
 
 def _is_deeper(value: Any, levels: int) -> bool:
     """Return whether lists and mappings are nested more than `levels` deep."""
-    layer = [value]
+    level = [value]
     for _ in range(levels):
-        layer = [
+        level = [
             part
-            for each in layer
+            for each in level
             if isinstance(each, Mapping | list | tuple)
             for part in (each.values() if isinstance(each, Mapping) else each)
         ]
-    return any(isinstance(each, Mapping | list | tuple) for each in layer)
+    return any(isinstance(each, Mapping | list | tuple) for each in level)
 
 
 def _each(sections: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -204,7 +204,13 @@ def _each(sections: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
 
 
 def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn the reference workflow's keys into `{"section.key": value}`."""
+    """Convert the reference workflow's keys to `{"section.key": value}`.
+
+    Args:
+        flat: the values by the reference workflow's keys.
+        where: the name of the place of these keys, for messages.
+        sections: the sections of the schema.
+    """
     found: dict[str, Any] = {}
     reference = {key: path for path, entry in _each(sections) for key in entry.get("reference", ())}
     for key, value in flat.items():
@@ -237,10 +243,11 @@ def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any])
 
 
 def _overlay(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Set values, given as `{"section.key": value}`, in settings."""
     for path, value in values.items():
         section, key = path.split(".")
         part = settings.setdefault(section, {})
-        if isinstance(part, dict):  # else the schema says what is wrong with it
+        if isinstance(part, dict):  # otherwise the check with the schema reports it
             part[key] = value
 
 
@@ -253,10 +260,10 @@ def _fill(settings: dict[str, Any], sections: Mapping[str, Any]) -> None:
 
 
 def _one_selection(settings: dict[str, Any], from_environment: Mapping[str, Any]) -> None:
-    """Let the environment's way of naming media replace that of the settings file, whichever it is.
+    """Unset tator.media_ids and tator.media_file of the settings file if the environment sets either of them.
 
     Raises:
-        SettingsError: one of them names media in both ways.
+        SettingsError: the environment, or else the settings file, sets both.
     """
     ways = ("media_ids", "media_file")
     by_environment = [way for way in ways if f"tator.{way}" in from_environment]
@@ -277,13 +284,13 @@ def _read_media(settings: dict[str, Any], run_folder: Path, read: Callable[[Path
 
 
 def _normalise(settings: dict[str, Any]) -> None:
-    """Convert values that arrive as text, from the environment or from `--config`, to their type."""
+    """Convert values that are text, from the environment or from `--config`, to their types."""
     tator = settings.get("tator")
     if isinstance(tator, dict):
         if isinstance(host := tator.get("host"), str):
             tator["host"] = site(host)
         if isinstance(allowed := tator.get("allow_http"), str):
-            tator["allow_http"] = _TRUTH.get(allowed.strip().lower(), allowed)
+            tator["allow_http"] = _BOOLEANS.get(allowed.strip().lower(), allowed)
         if isinstance(tator.get("project_id"), str):
             tator["project_id"] = _number(tator["project_id"])
         media_ids = tator.get("media_ids")
@@ -293,7 +300,7 @@ def _normalise(settings: dict[str, Any]) -> None:
             media_ids = [media_ids]
         if isinstance(media_ids, list):
             numbers = (_number(value) if isinstance(value, str) else value for value in media_ids)
-            # Duplicates count once. Values that are not numbers may not be hashable.
+            # Remove duplicates; values that are not numbers may not be hashable.
             tator["media_ids"] = list(
                 {value if _is_id(value) else ("odd", str(value)): value for value in numbers}.values()
             )
@@ -312,12 +319,12 @@ def _is_id(value: Any) -> bool:
 
 
 def _with_suspects_only(settings: dict[str, Any]) -> dict[str, Any]:
-    """Keep only the media ids that the schema will refuse, or one, since validating all of them takes long."""
+    """Return settings with only a few media ids, preferably invalid ones, since checking all of them takes long."""
     tator = settings.get("tator")
     if not isinstance(tator, dict) or not isinstance(media_ids := tator.get("media_ids"), list):
         return settings
     suspects = [value for value in media_ids if not _is_id(value)]
-    return {**settings, "tator": {**tator, "media_ids": suspects[:IDS_COMPLAINED_OF] or media_ids[:1]}}
+    return {**settings, "tator": {**tator, "media_ids": suspects[:IDS_REPORTED] or media_ids[:1]}}
 
 
 def _number(text: str) -> int | str:

@@ -25,7 +25,7 @@ _HEAD = """\
 # `--configfile my.yaml`, needs only the settings that differ. config/README.md explains each setting, and names the
 # environment variable or key of the reference workflow that also sets it. You have to set what is "required".
 """
-_NOTES_AT = 32
+_NOTES_COLUMN = 32
 _TABLE_HEAD = "| setting | default | meaning | also set by |\n|---|---|---|---|\n"
 
 
@@ -37,14 +37,14 @@ def each_setting(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[
 
 
 def defaults(schema: Mapping[str, Any]) -> str:
-    """Return config/config.yaml."""
+    """Return the text of config/config.yaml."""
     lines, last = [_HEAD], None
     for section, key, entry, _ in each_setting(schema):
         if section != last:
             lines.append(f"{section}:\n" if last is None else f"\n{section}:\n")
             last = section
         line = f"  {key}: {_flow(entry['default'])}"
-        note = f"{line.ljust(_NOTES_AT - 1)} # {entry['note']}" if "note" in entry else line
+        note = f"{line.ljust(_NOTES_COLUMN - 1)} # {entry['note']}" if "note" in entry else line
         lines.append(f"{note}\n")
     return "".join([lines[0], "\n", *lines[1:]])
 
@@ -67,7 +67,7 @@ def with_table(page: str, schema: Mapping[str, Any]) -> str:
 
 
 def with_engines(schema: str) -> str:
-    """Return the schema's text with the names in the table of engines as the values of detect.engine."""
+    """Return the schema's text with the names of the table of engines as the values of detect.engine."""
     entry = re.compile(r"(?<=\n      engine:\n)((?:        .*\n)*?        enum: ).*\n")
     return entry.sub(lambda found: f"{found[1]}[{', '.join(['auto', *ENGINES])}]\n", schema, count=1)
 

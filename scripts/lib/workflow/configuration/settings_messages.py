@@ -1,4 +1,4 @@
-"""Messages for settings that the schema refuses."""
+"""Write messages about settings that are invalid by the schema."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -10,14 +10,14 @@ from scripts.lib.display_text import LONGEST_SHOWN, shown
 
 
 def explain(error: ValidationError) -> Iterator[str]:
-    """Return one line about what is wrong: key, value, expectation, nearest known key."""
+    """Yield a line for each problem: key, value, expectation, nearest known key."""
     path = ".".join(str(part) for part in error.absolute_path)
     rule: Any = error.validator_value
     instance: Any = error.instance
     schema: Any = error.schema
     if error.validator == "additionalProperties":
         known = list(schema["properties"])
-        for key in sorted(map(str, set(instance) - set(known))):  # YAML also has keys that are not text
+        for key in sorted(map(str, set(instance) - set(known))):  # in YAML keys may be other than text
             yield f"{path}.{_key(key)}: unknown key{nearest(key, known)}".lstrip(".")
     elif error.validator == "required":
         for key in [key for key in rule if key not in instance]:
@@ -34,7 +34,7 @@ def explain(error: ValidationError) -> Iterator[str]:
 
 
 def _key(text: str) -> str:
-    """Return the name of a key for a message, in quotes if it is unknown."""
+    """Return a key for a message, in quotes unless it is a plain word."""
     return text if text.isidentifier() and text.isascii() and len(text) <= LONGEST_SHOWN else shown(text)
 
 
@@ -42,13 +42,13 @@ def _expectation(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return "expected one of " + ", ".join(map(str, schema["enum"]))
     kinds = schema.get("type", [])
-    words = [" or ".join(kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null")]
-    words += [f"{word} {schema[key]}" for key, word in (("minimum", ">="), ("maximum", "<=")) if key in schema]
+    parts = [" or ".join(kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null")]
+    parts += [f"{sign} {schema[key]}" for key, sign in (("minimum", ">="), ("maximum", "<=")) if key in schema]
     description = schema.get("description", schema.get("pattern", ""))
-    return f"expected {' '.join(words)}" + (f": {description}" if description else "")
+    return f"expected {' '.join(parts)}" + (f": {description}" if description else "")
 
 
 def nearest(key: str, known: list[str]) -> str:
-    """Return what to add to a message about an unknown key: the known key with the most similar spelling, if any."""
+    """Return the end of a message about an unknown key: the known key with the most similar spelling, if any."""
     close = difflib.get_close_matches(key, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,7 +1,7 @@
 """Run jobs whose packages are in a separate environment.
 
-With conda Snakemake itself starts such a job there. Without it, the job looks for `.venv-convert` in the workflow's
-folder and continues in that environment's Python.
+With conda, Snakemake starts such a job in its environment. Without conda, the job looks for `.venv-convert` in the
+workflow's folder and continues in that environment's Python.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ FOLDER, TARGET = ".venv-convert", "setup-convert"
 
 
 def enter(package: str, root: Path = ROOT) -> None:
-    """Restart this process in the environment that has a package, unless this one has it or there is none."""
+    """Restart this process in the separate environment, unless this one has the package or there is no other."""
     folder = root / FOLDER
     python = folder / "bin" / "python"
     if importlib.util.find_spec(package) is None and python.exists() and Path(sys.prefix) != folder:
@@ -24,7 +24,7 @@ def enter(package: str, root: Path = ROOT) -> None:
 
 
 def require(package: str, root: Path = ROOT) -> None:
-    """Refuse to continue without a package.
+    """Check that a package is installed.
 
     Raises:
         PipelineError: it is not installed here, and `enter` found no other environment.

@@ -26,8 +26,8 @@ def as_fault(error: BaseException) -> MediaFault:
         return MediaFault("failed", _brief(str(error)))
     if isinstance(error, MemoryError):
         return MediaFault("failed", "it needs more memory than its job has; give the job more (mem_mb)")
-    words = _brief(f"{type(error).__name__}: {error}".rstrip(": "))
-    return MediaFault("failed", f"an unforeseen error, {words}; the log of its job has the details")
+    description = _brief(f"{type(error).__name__}: {error}".rstrip(": "))
+    return MediaFault("failed", f"an unforeseen error, {description}; the log of its job has the details")
 
 
 def _brief(text: str) -> str:
@@ -36,11 +36,11 @@ def _brief(text: str) -> str:
 
 
 def note(media_id: int, files: Iterable[Path]) -> None:
-    """Note that a job recorded the state `failed`.
+    """Write a note that a job recorded the state `failed` for a media.
 
     Args:
         media_id: the media.
-        files: the job's files for it, below the current folder.
+        files: the job's files for the media, below the current folder.
     """
     names = [os.path.relpath(path) for path in files]
     folder = Path(names[0]).parent
@@ -50,22 +50,22 @@ def note(media_id: int, files: Iterable[Path]) -> None:
 
 
 def forget(folder: Path) -> list[str]:
-    """Remove the files that the notes of a run's folder name, and the notes; return the files that were there.
+    """Remove the files that the notes in a run's folder name, and the notes; return the removed files.
 
-    Only while no job runs that may read them.
+    Call it only while no job runs that may read them.
     """
     removed = []
-    for written in sorted((folder / NOTES).glob("*.json")):
-        names: list[str] = read_json(written)
+    for path_of_note in sorted((folder / NOTES).glob("*.json")):
+        names: list[str] = read_json(path_of_note)
         for name in names:
             path = folder / name
             if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
                 path.unlink()
                 removed.append(name)
-        written.unlink()
+        path_of_note.unlink()
     return removed
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether another run works in the folder, or was killed there and its lock still exists."""
+    """Return whether the folder has a lock: of a run that is working there, or of one that was killed."""
     return any((folder / ".snakemake" / "locks").glob("*"))

@@ -14,26 +14,26 @@ from scripts.lib.signals import signals_held_back
 from scripts.lib.token import VARIABLE, Redacting
 from scripts.lib.workflow.jobs import log_filter
 
-# For a log on a file system that answers slowly.
+# How long to wait for the filter, as the log may be on a slow file system.
 ANSWER_SECONDS = 60.0
 
 
 class JobLog:
     """The log of this process."""
 
-    def __init__(self, path: Path, *, go_on: bool = False) -> None:
-        """Send file descriptors 1 and 2, and Python's logging, to a file.
+    def __init__(self, path: Path, *, append: bool = False) -> None:
+        """Redirect file descriptors 1 and 2, and Python's logging, to a file.
 
         Args:
-            path: the file.
-            go_on: append to it.
+            path: the log file.
+            append: whether to keep what the file contains.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
-        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if go_on else os.O_TRUNC), 0o666)
-        # It blocks the signals that end the job, and is in a group of its own that is not killed with the job.
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if append else os.O_TRUNC), 0o666)
+        # The filter blocks the signals that end the job, and is in another process group, not killed with the job.
         with signals_held_back():
             self._filter = subprocess.Popen(
                 [sys.executable, "-I", "-S", log_filter.__file__, str(theirs.fileno())],
@@ -57,18 +57,18 @@ class JobLog:
         handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(message)s"))
         logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
-    def takes(self, words: str) -> bool:
-        """Write a text; return whether the file has it and everything written since the last call."""
+    def write(self, text: str) -> bool:
+        """Write a text; return whether it and everything written since the last call are in the file."""
         try:
-            sys.stderr.write(words)
+            sys.stderr.write(text)
             self.wait_until_written()
         except OSError:
             return False
         return True
 
     def _end(self) -> None:
-        """Wait for the output of an interpreter that ends with an exception."""
-        with suppress(OSError):  # reported before, or there is nowhere left to report it
+        """Wait until the last output is written, such as the traceback of an interpreter that ends."""
+        with suppress(OSError):  # reported before, or it cannot be reported any more
             self.wait_until_written()
 
     def wait_until_written(self) -> None:

@@ -1,4 +1,4 @@
-"""A file with the media that a job is processing, so that the job can continue after it was killed."""
+"""Store in a file which media a job is processing, so that the job can continue after it was killed."""
 
 import json
 import os
@@ -8,52 +8,52 @@ from scripts.lib.errors import MediaFault
 
 
 class JobProgress:
-    """The file, with one JSON object on each line, and its contents.
+    """The file, with one JSON object on each line.
 
     Attributes:
-        fatal: media that killed the job, and the reason that their records give.
+        fatal: media that killed the job, and the reason for their records.
     """
 
     def __init__(self, path: Path) -> None:
-        """Use a file, which may not be there yet."""
+        """Store the path of the file, which may not exist yet."""
         self._path = path
         self.fatal: dict[int, str] = {}
 
     def clear(self) -> list[int]:
-        """Forget everything, for a job that begins; return no media."""
+        """Remove the file when a job begins; return no media, as `after_kill` does if it suspects none."""
         self._path.unlink(missing_ok=True)
         self.fatal = {}
         return []
 
     def begin(self, media_id: int) -> None:
-        """Note that a media's frames are read from now on."""
-        self._note({"begun": media_id})
+        """Write that the job begins to read a media's frames."""
+        self._write({"begun": media_id})
 
     def end(self, media_id: int) -> None:
-        """Note that a media's results are written."""
-        self._note({"ended": media_id})
+        """Write that a media's results are written."""
+        self._write({"ended": media_id})
 
     def after_kill(self, fault: MediaFault) -> list[int]:
         """Find out which media were being processed when the job was killed; a single one counts as fatal.
 
         Args:
-            fault: what killed the job.
+            fault: the signal that killed the job.
 
         Returns:
             The media that were being processed, if there were several: any of them may be fatal.
 
         Raises:
-            MediaFault: there was none.
+            MediaFault: no media was being processed.
         """
         begun: dict[int, None] = {}
         for line in self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else ():
-            said = json.loads(line)
-            if "fatal" in said:
-                self.fatal[said["fatal"]] = said["reason"]
-            elif "begun" in said:
-                begun[said["begun"]] = None
+            entry = json.loads(line)
+            if "fatal" in entry:
+                self.fatal[entry["fatal"]] = entry["reason"]
+            elif "begun" in entry:
+                begun[entry["begun"]] = None
             else:
-                begun.pop(said["ended"], None)
+                begun.pop(entry["ended"], None)
         if not begun:
             raise fault
         suspects = list(begun)
@@ -61,11 +61,11 @@ class JobProgress:
         if len(suspects) == 1:
             self.fatal[suspects.pop()] = fault.reason
         for media_id, reason in self.fatal.items():
-            self._note({"fatal": media_id, "reason": reason})
+            self._write({"fatal": media_id, "reason": reason})
         return suspects
 
-    def _note(self, said: dict[str, int | str]) -> None:
-        line = f"{json.dumps(said)}\n".encode()
+    def _write(self, entry: dict[str, int | str]) -> None:
+        line = f"{json.dumps(entry)}\n".encode()
         try:
             self._append(line)
         except FileNotFoundError:

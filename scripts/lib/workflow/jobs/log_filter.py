@@ -26,7 +26,7 @@ _CUT = " ... (line cut)"
 
 
 class Cleaner:
-    """Turn bytes, which may arrive in any pieces, into clean text, a line at a time."""
+    """Converts bytes, which may arrive in any pieces, to clean text, line by line."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -41,18 +41,19 @@ class Cleaner:
             final: whether the last line is complete without a line break.
         """
         *lines, rest = self._decoder.decode(piece, final).split("\n")
-        done = [self._ended(line) + "\n" for line in lines]
+        clean = [self._complete(line) + "\n" for line in lines]
         self._add(rest)
         if final and self._line:
-            done.append(self._ended(""))
-        return "".join(done)
+            clean.append(self._complete(""))
+        return "".join(clean)
 
     def _add(self, text: str) -> None:
         room = LONGEST_LINE - len(self._line)
         self._is_cut = self._is_cut or len(text) > room
         self._line += text[: max(0, room)]
 
-    def _ended(self, text: str) -> str:
+    def _complete(self, text: str) -> str:
+        """Return the clean line that ends with this text."""
         self._add(text)
         line = redact(self._line.removesuffix("\r")) + _CUT * self._is_cut
         self._line, self._is_cut = "", False
@@ -62,28 +63,28 @@ class Cleaner:
 def copy(source: int, log: int, control: socket.socket) -> None:
     """Copy the input to the log until all writers have ended.
 
-    Each byte on `control` asks to write everything so far; it is answered with a byte: 0, or the error number (errno)
-    if something since the previous question could not be written, as on a full disk.
+    Each byte on `control` is a request to write everything received so far. It is answered with a byte: 0, or the error
+    number (errno) if something since the previous request could not be written, as on a full disk.
 
     Args:
         source: the descriptor to read.
         log: the descriptor to write.
-        control: for questions and answers.
+        control: the socket for requests and answers.
     """
     os.set_blocking(source, False)
     cleaner, fault = Cleaner(), 0
     listening: list[int] = [source, control.fileno()]
     while True:
         ready, _, _ = select.select(listening, [], [])
-        questions = _questions(control) if control.fileno() in ready else None
+        requests = _requests(control) if control.fileno() in ready else None
         while (piece := _read(source)) is not None:
             final = not piece
             fault = _write(log, cleaner.feed(piece, final=final)) or fault
             if final:
                 return
-        if questions is None:
+        if requests is None:
             continue
-        if not questions:
+        if not requests:
             listening = [source]  # the job has ended
             continue
         fault = _write(log, cleaner.feed(b"", final=True)) or fault
@@ -91,7 +92,7 @@ def copy(source: int, log: int, control: socket.socket) -> None:
         fault = 0
 
 
-def _questions(control: socket.socket) -> bytes:
+def _requests(control: socket.socket) -> bytes:
     try:
         return control.recv(_PIECE)
     except ConnectionError:

@@ -1,4 +1,4 @@
-"""Cache of finished media of shared jobs, for a rerun, since Snakemake removes the files of a failed job."""
+"""Cache the results of a shared job's media for the next run, since Snakemake removes the files of a failed job."""
 
 import hashlib
 import json
@@ -12,98 +12,95 @@ from typing import Any
 from scripts.lib.files import replacing, sync
 from scripts.lib.workflow.planning.sub_folders import sub_folder
 
-# The work that may be lost with a killed job, as its results are not synchronized to the disk yet: seconds, and number
-# of media.
+# How often results are synchronized to the disk: the most seconds and media in between. A killed job loses this work.
 _SECONDS, _MEDIA = 2.0, 256
 
 
 class ResultCache:
-    """Results by what they depend on: links, which need no space, in a folder for each media.
+    """A folder for each media with links to its results, which need no space.
 
-    A link is named `{hash of what the results depend on}.{number}`; the results are complete if all links exist.
+    A link is named `{hash of everything that the results depend on}.{number}`; the results are complete if all links
+    exist.
     """
 
     def __init__(self, folder: Path, made_with: list[Any]) -> None:
-        """Use a folder.
+        """Store the folder and the common part of the keys.
 
         Args:
-            folder: for the results of all media.
-            made_with: what all of them depend on.
+            folder: the folder with the results of all media.
+            made_with: the values that the results of all media depend on, such as settings and hashes of files.
         """
         self._folder = folder
-        self._noted: list[tuple[int, Any, Sequence[Path]]] = []
+        self._pending: list[tuple[int, Any, Sequence[Path]]] = []
         self._synced = time.monotonic()
         self._tail = json.dumps([None, *made_with], sort_keys=True).removeprefix("[null")  # the same for each media
 
-    def keep(self, media_id: int, own: Any, results: Sequence[Path]) -> None:
+    def keep(self, media_id: int, depends_on: Any, results: Sequence[Path]) -> None:
         """Keep a media's results, and remove its earlier ones.
 
         Args:
             media_id: the media.
-            own: what only this media's results depend on.
-            results: its files, synchronized to the disk.
+            depends_on: the values that only this media's results depend on.
+            results: the media's files, synchronized to the disk.
         """
-        place = self._place(media_id)
+        folder = media_folder(self._folder, media_id)
         try:
-            place.mkdir(parents=True)
+            folder.mkdir(parents=True)
         except FileExistsError:
-            shutil.rmtree(place)
-            place.mkdir()
-        for kept, path in zip(self._kept(media_id, own, len(results)), results, strict=True):
-            _link(path, kept)
+            shutil.rmtree(folder)
+            folder.mkdir()
+        for link, path in zip(self._links(media_id, depends_on, len(results)), results, strict=True):
+            _link(path, link)
 
-    def keep_soon(self, media_id: int, own: Any, results: Sequence[Path]) -> None:
+    def keep_soon(self, media_id: int, depends_on: Any, results: Sequence[Path]) -> None:
         """Keep a media's results after they were synchronized to the disk, together with those of other media.
 
         Args:
             media_id: the media.
-            own: what only this media's results depend on.
-            results: its files, complete.
+            depends_on: the values that only this media's results depend on.
+            results: the media's files, complete.
         """
-        self._noted.append((media_id, own, results))
-        if len(self._noted) == _MEDIA or time.monotonic() - self._synced >= _SECONDS:
-            self.keep_noted()
+        self._pending.append((media_id, depends_on, results))
+        if len(self._pending) == _MEDIA or time.monotonic() - self._synced >= _SECONDS:
+            self.keep_pending()
 
-    def keep_noted(self) -> None:
-        """Synchronize and keep the results that wait for it.
+    def keep_pending(self) -> None:
+        """Synchronize to the disk, and keep, the results of earlier calls of `keep_soon`.
 
         Raises:
             OSError: their disk is full or fails.
         """
-        noted, self._noted = self._noted, []
-        sync(path for _, _, results in noted for path in results)
-        for each in noted:
+        pending, self._pending = self._pending, []
+        sync(path for _, _, results in pending for path in results)
+        for each in pending:
             self.keep(*each)
         self._synced = time.monotonic()
 
-    def restore(self, media_id: int, own: Any, results: Sequence[Path]) -> bool:
+    def restore(self, media_id: int, depends_on: Any, results: Sequence[Path]) -> bool:
         """Restore a media's results if they are still valid; return whether they are. The arguments are keep's."""
-        kept = self._kept(media_id, own, len(results))
-        if not all(path.is_file() for path in kept):
+        links = self._links(media_id, depends_on, len(results))
+        if not all(path.is_file() for path in links):
             return False
-        for source, path in zip(kept, results, strict=True):
+        for link, path in zip(links, results, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            _link(source, path)
+            _link(link, path)
         return True
 
-    def _place(self, media_id: int) -> Path:
-        return place_of(self._folder, media_id)
-
-    def _kept(self, media_id: int, own: Any, count: int) -> list[Path]:
-        depends = f"[{json.dumps(own, sort_keys=True)}{self._tail}"
-        place, key = self._place(media_id), hashlib.sha256(depends.encode()).hexdigest()
-        return [place / f"{key}.{number}" for number in range(count)]
+    def _links(self, media_id: int, depends_on: Any, count: int) -> list[Path]:
+        content = f"[{json.dumps(depends_on, sort_keys=True)}{self._tail}"
+        folder, key = media_folder(self._folder, media_id), hashlib.sha256(content.encode()).hexdigest()
+        return [folder / f"{key}.{number}" for number in range(count)]
 
 
-def place_of(folder: Path, media_id: int) -> Path:
-    """Return where a media's results are kept: with a million media no folder has more than some thousand entries."""
+def media_folder(folder: Path, media_id: int) -> Path:
+    """Return the folder of a media's results, in a sub-folder: no folder has more than some thousand entries."""
     return folder / sub_folder(media_id) / str(media_id)
 
 
 def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
-    except OSError:  # as on a file system without links
+    except OSError:  # on a file system without links, for example
         with source.open("rb") as content, replacing(target, "wb") as copy:
             shutil.copyfileobj(content, copy)

@@ -1,6 +1,6 @@
-"""Restart a job in a sandbox: it can write to its own folders only, and has no network and sees no other process.
+"""Restart a job in a sandbox, in which it can write only to its own folders, and has no network and no other processes.
 
-bubblewrap makes the sandbox from Linux namespaces. Some systems do not allow it; then the job says so.
+bubblewrap makes the sandbox from Linux namespaces. If the system does not allow that, the job logs it.
 """
 
 import logging
@@ -32,8 +32,8 @@ class Sandbox:
     """How to start a job in a sandbox, or why that is not possible.
 
     Attributes:
-        prefix: the command to put before the job's own; empty inside a sandbox, or without one.
-        missing: why there is none; None if there is one.
+        prefix: the command to put before the job's command; empty inside a sandbox, or without one.
+        missing: why there is no sandbox; None if there is one.
     """
 
     prefix: tuple[str, ...]
@@ -46,8 +46,8 @@ def plan(mode: str, readable: Iterable[Path], writable: Iterable[Path], environ:
     Args:
         mode: network.sandbox: `auto`, `require` or `off`.
         readable: files that the job reads.
-        writable: folders and files that it writes; they exist.
-        environ: the environment for the probe.
+        writable: existing folders and files that the job writes.
+        environ: the environment for a first try of the sandbox.
     """
     if mode == "off":
         return Sandbox((), "network.sandbox is off")
@@ -89,48 +89,48 @@ def check(mode: str, sandbox: Sandbox) -> None:
 def command(program: str, readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
     """Return bubblewrap's command: everything is read-only; homes and sockets are hidden except what the job needs."""
     hidden = _hidden()
-    words = [program, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    words += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    arguments = [program, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    arguments += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     for folder in hidden:
-        words += ["--tmpfs", str(folder)]
-    named = {*_program_files(), *(path.absolute() for path in readable)}
-    # A path may contain links that are hidden too: mount the real path, then the given one. Paths in a folder that is
-    # already mounted exist, also links.
-    places = [(path.resolve(), shown) for path in sorted(named) if path.exists() for shown in (path.resolve(), path)]
-    shown_already: list[Path] = []
-    for real, shown in sorted(places, key=lambda place: (place[0] != place[1], place[1])):
-        inside = any(shown.is_relative_to(other) for other in shown_already)
-        if not inside and any(shown != folder and shown.is_relative_to(folder) for folder in hidden):
-            words += ["--ro-bind", str(real), str(shown)]
-            shown_already.append(shown)
+        arguments += ["--tmpfs", str(folder)]
+    needed = {*_program_files(), *(path.absolute() for path in readable)}
+    # A path may contain links that are hidden too: mount the real path, then the path with links. In a folder that is
+    # already mounted all paths exist, also links.
+    mounts = [(path.resolve(), target) for path in sorted(needed) if path.exists() for target in (path.resolve(), path)]
+    mounted: list[Path] = []
+    for source, target in sorted(mounts, key=lambda mount: (mount[0] != mount[1], mount[1])):
+        inside = any(target.is_relative_to(other) for other in mounted)
+        if not inside and any(target != folder and target.is_relative_to(folder) for folder in hidden):
+            arguments += ["--ro-bind", str(source), str(target)]
+            mounted.append(target)
     for path in writable:
-        words += ["--bind", str(path.resolve()), str(path.resolve())]
-    words += ["--setenv", "TMPDIR", "/tmp"]  # noqa: S108 - the sandbox's own
-    return [*words, "--setenv", VARIABLE, "bubblewrap", "--chdir", str(Path.cwd()), "--"]
+        arguments += ["--bind", str(path.resolve()), str(path.resolve())]
+    arguments += ["--setenv", "TMPDIR", "/tmp"]  # noqa: S108 - the sandbox's own
+    return [*arguments, "--setenv", VARIABLE, "bubblewrap", "--chdir", str(Path.cwd()), "--"]
 
 
 def _hidden() -> list[Path]:
-    """Return the folders to hide: parents first."""
-    named = [*map(Path, _SOCKETS), home(), Path(tempfile.gettempdir())]
-    folders = {path.resolve() for path in named if path is not None}
+    """Return the folders to hide, parents first."""
+    candidates = [*map(Path, _SOCKETS), home(), Path(tempfile.gettempdir())]
+    folders = {path.resolve() for path in candidates if path is not None}
     return sorted(path for path in folders if path.is_dir() and path != Path("/"))
 
 
 def _program_files() -> Iterable[Path]:
-    """Yield the folders of the workflow, its run and the Pythons."""
+    """Yield the folders of the workflow, the run and the Python environments."""
     yield environments.ROOT
     yield Path.cwd()
     yield from (Path(entry).absolute() for entry in sys.path if entry)
     yield from (Path(sys.prefix), Path(sys.base_prefix), Path(sys.argv[0]).absolute())
     yield from _links(Path(sys.executable))
-    other = environments.ROOT / environments.FOLDER
-    if other.exists():
-        yield other
-        yield from _links(other / "bin" / "python")
+    separate = environments.ROOT / environments.FOLDER
+    if separate.exists():
+        yield separate
+        yield from _links(separate / "bin" / "python")
 
 
 def _links(python: Path) -> Iterator[Path]:
-    """Yield the links through which an environment's Python leads to the installed one, and their environments."""
+    """Yield each link from an environment's Python to the installed one, and the environment of each."""
     while python.is_symlink():
         python = Path(os.path.normpath(python.parent.resolve() / python.readlink()))
         yield from (python.parents[1], python)
@@ -149,5 +149,5 @@ def _probe(prefix: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{PROGRAM}: {error}"
-    words = done.stderr.decode(errors="replace").strip()[-300:]
-    return None if done.returncode == 0 else words or f"{PROGRAM} ended with {done.returncode}"
+    message = done.stderr.decode(errors="replace").strip()[-300:]
+    return None if done.returncode == 0 else message or f"{PROGRAM} ended with {done.returncode}"

@@ -1,7 +1,7 @@
 """Record the state `failed` for media whose job is killed or crashes in a decoder, as after an exception.
 
 The process that Snakemake starts becomes a small supervisor (supervisor.py); its child does the work. If the child
-is killed, the supervisor starts the job's script again, which finds out here that it only has to record that.
+is killed, the supervisor starts the job's script again with a variable that tells it to record the failure.
 """
 
 import ctypes
@@ -33,13 +33,13 @@ def begin() -> MediaFault | None:
         supervisor = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
-        # Signals are blocked until the supervisor has its handlers; the worker gets them at once.
+        # Signals are blocked until the supervisor has set its handlers; the worker unblocks them immediately.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         if worker := os.fork():
             program = str(Path(__file__).with_name("supervisor.py"))
             command = [sys.executable, *sys.orig_argv[1:]]
             environ = os.environ | {COMMAND: json.dumps(command)}
-            # Isolated, and without site-packages: it starts in a few milliseconds.
+            # Isolated and without site-packages, so that it starts in a few milliseconds.
             os.execve(sys.executable, [sys.executable, "-I", "-S", program, str(worker)], environ)  # noqa: S606
         _end_with_parent()
         if os.getppid() != supervisor:
@@ -59,6 +59,6 @@ def as_fault(number: int) -> MediaFault:
 
 
 def _end_with_parent() -> None:
-    """Ask the kernel to kill this process when its supervisor ends, the only one that Snakemake knows."""
+    """Make the kernel kill this process when its supervisor ends, the only process that Snakemake knows."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)

@@ -1,9 +1,9 @@
 """Wait for a job's worker; if it is killed, start the job's script again to record that.
 
 This is a separate program, started by supervision.py, that needs little memory and only the standard library: if memory
-runs out, the system kills the worker and not this. TATOR_JOB_COMMAND is a JSON list, the command that runs the script;
-TATOR_JOB_KILLED_BY tells the script the number of the signal. The supervisor waits for that script in the same way, as
-it may continue with the job's other media and be killed too.
+runs out, the system kills the worker and not the supervisor. TATOR_JOB_COMMAND is a JSON list, the command that runs
+the script; TATOR_JOB_KILLED_BY tells the script the number of the signal. The supervisor waits for that script in the
+same way, as it may continue with the job's other media and be killed too.
 """
 
 import json
@@ -13,9 +13,9 @@ import sys
 from types import FrameType
 
 COMMAND, KILLED_BY = "TATOR_JOB_COMMAND", "TATOR_JOB_KILLED_BY"
-# Somebody stopped the job: its media get no state.
+# Signals with which somebody stops a job; no failure is recorded then.
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# The most starts of a job: at most twice for each of its media, of which it has at most 1,024.
+# The most times that a job is started again: twice for each of its media, of which it has at most 1,024.
 _MOST_STARTS = 2048
 
 
@@ -24,7 +24,7 @@ def main(worker: int, command: list[str]) -> int:
 
     Args:
         worker: the process id of the worker, a child of this process.
-        command: what runs the script.
+        command: the command that runs the script.
     """
 
     def forward_signal(number: int, _frame: FrameType | None) -> None:
@@ -33,7 +33,7 @@ def main(worker: int, command: list[str]) -> int:
     signal.signal(signal.SIGTERM, forward_signal)
     signal.signal(signal.SIGHUP, forward_signal)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the worker too
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # supervision.begin held them back until here
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # supervision.begin blocked them
     status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     for _ in range(_MOST_STARTS):
         if status >= 0 or -status in STOPPING:

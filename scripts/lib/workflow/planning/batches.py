@@ -18,9 +18,9 @@ class SharedJob:
     """The additional arguments of a job that media share.
 
     Attributes:
-        batch: the file to write with the hashes of its outputs, for the jobs that process all media.
-        finished: the folder of finished results, see result_cache.py.
-        code_hash: the hash of the program, which is part of the keys of finished results.
+        batch: the file to write, with the hashes of the job's outputs, for the jobs that process all media.
+        finished: the folder of the cache of results, see result_cache.py.
+        code_hash: the hash of the program, which is part of the cache's keys.
     """
 
     batch: Path
@@ -28,7 +28,8 @@ class SharedJob:
     code_hash: str
 
 
-# The files of each media that rules for all media read, and which shared job makes them.
+# The files of each media that rules for all media read, and the first word in the name of the file of hashes of the
+# shared job that makes them.
 OF_EACH_MEDIA = {
     "records": ("resources/records/{media_id}.json", "resolved"),
     "detections": ("results/detections/{media_id}.csv", "detected"),
@@ -36,21 +37,21 @@ OF_EACH_MEDIA = {
     "previews": ("results/previews/{media_id}.zip", "detected"),
     "uploads": ("results/uploads/{media_id}.json", "uploaded"),
 }
-# Likewise, if track.enabled is set.
+# The additional ones if track.enabled is set.
 OF_EACH_TRACKED_MEDIA = {
     "track_boxes": ("results/tracks/{media_id}.csv", "tracked"),
     "tracks": ("results/tracks/{media_id}.json", "tracked"),
 }
-# Likewise, if upload.track_type_id is set.
+# The additional ones if upload.track_type_id is set.
 OF_EACH_MEDIA_WITH_TRACKS_IN_TATOR = {
     "track_uploads": ("results/track_uploads/{media_id}.json", "tracks_uploaded"),
 }
 EVERY_FILE_OF_EACH_MEDIA = OF_EACH_MEDIA | OF_EACH_TRACKED_MEDIA | OF_EACH_MEDIA_WITH_TRACKS_IN_TATOR
 # `auto`: about this many jobs, of four threads each, in a short run; more if they would become long.
 _JOBS, _MOST = 4, 1024
-# With very many media: about this many jobs, since the plan's cost depends on the jobs, and at most so many media each.
+# With very many media: about this many jobs, since planning takes time for each job, and the most media of a job.
 _MANY_JOBS, _MOST_OF_MANY = 64, 8192
-# Without a setting, up to this many media have jobs of their own; more share about 64 jobs, enough for a cluster.
+# Without a setting, up to this many media have one job each; more share about 64 jobs, enough for a cluster.
 MOST_ALONE = 500
 
 
@@ -58,11 +59,11 @@ def media_per_job(setting: int | str | None, count: int, *, shared_before: bool 
     """Return the largest number of media that share a job.
 
     Args:
-        setting: a number; `auto`, which makes few jobs, and gives each media of a small run a job of its own; None for
+        setting: a number; `auto` for few jobs, and one job for each media in a small run; None for
             1 in a run of at most MOST_ALONE media, and about 64 jobs in a larger one.
         count: number of media of the run.
-        shared_before: media shared jobs in an earlier run in this folder; without a setting, few media then do as with
-            `auto`.
+        shared_before: whether media shared jobs in an earlier run in this folder; without a setting, a run of few media
+            is then planned as with `auto`.
     """
     if isinstance(setting, int):
         return setting
@@ -76,11 +77,11 @@ def media_per_job(setting: int | str | None, count: int, *, shared_before: bool 
 
 
 def part_count(record: MediaRecord, seconds: float) -> int:
-    """Return how many jobs detect in a media: one for each `seconds` of a video.
+    """Return the number of detection jobs of a media: one for each `seconds` of a video.
 
     Args:
         record: the record of resolve_media.
-        seconds: at least 1.
+        seconds: the length of a part, at least 1.
     """
     if record.state != "ready" or record.kind != "video" or not (record.num_frames and record.fps):
         return 1
@@ -88,12 +89,12 @@ def part_count(record: MediaRecord, seconds: float) -> int:
 
 
 def of_parts(pattern: str, record: MediaRecord, seconds: float) -> list[str]:
-    """Return the pattern's file for each part of a media, once; none for a media of one part.
+    """Return the pattern's file for each part of a media, without duplicates; none for a media of one part.
 
     Args:
-        pattern: with `{media_id}`, and `{part}` where each part has a file of its own.
+        pattern: a path with `{media_id}`, and `{part}` if each part has a separate file.
         record: the record of resolve_media.
-        seconds: about how long a part is.
+        seconds: the approximate length of a part.
     """
     count = part_count(record, seconds)
     found = [pattern.format(media_id=record.media_id, part=part) for part in range(count)]
@@ -101,10 +102,10 @@ def of_parts(pattern: str, record: MediaRecord, seconds: float) -> list[str]:
 
 
 def batches(media_ids: Iterable[int], most: int) -> list[list[int]]:
-    """Cut media into batches of at most `most`, half as many on average.
+    """Divide media into batches of at most `most`, half as many on average.
 
-    The end of a batch depends on the media's numbers, not on their count: one media more or less changes one batch
-    only, so a run that grows repeats little.
+    The end of a batch depends on the media's numbers, not on their count: one media more or less changes only one
+    batch, so a run that grows repeats little work.
     """
     found: list[list[int]] = []
     batch: list[int] = []
@@ -117,41 +118,41 @@ def batches(media_ids: Iterable[int], most: int) -> list[list[int]]:
 
 
 def write_hashes(batch: Path, files: Iterable[Path]) -> None:
-    """Write the hashes of a job's files into one file, which changes when any of them does; store their dates too."""
-    made = list(files)
-    hashes = {hash_key(path): sha256(path) for path in made}
-    note_times(batch, made)
+    """Write the hashes of a job's files into one file, which changes when any of them does, and store their dates."""
+    outputs = list(files)
+    hashes = {hash_key(path): sha256(path) for path in outputs}
+    write_times(batch, outputs)
     write_json(batch, hashes)
 
 
 def hash_key(path: Path | str) -> str:
-    """Return the name of a file in a file of hashes: not the whole path, which differs in a storage."""
+    """Return the key of a file in a file of hashes: its last two parts, as the whole path differs in a storage."""
     return "/".join(str(path).rsplit("/", 2)[-2:])
 
 
-def note_times(batch: Path, files: Iterable[Path]) -> None:
-    """Store date and size of each file of a job; not with the hashes, which depend on contents only."""
+def write_times(batch: Path, files: Iterable[Path]) -> None:
+    """Store date and size of each file of a job; not in the file of hashes, which depends on contents only."""
     states = {hash_key(path): path.stat() for path in files}
-    place = _times(batch)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(place, json.dumps({key: [state.st_mtime_ns, state.st_size] for key, state in states.items()}).encode())
+    path = _times_path(batch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, json.dumps({key: [state.st_mtime_ns, state.st_size] for key, state in states.items()}).encode())
 
 
-def times_of(batch: Path) -> dict[str, list[int]]:
-    """Return what `note_times` wrote; nothing if an older version ran the job, or if it cannot be read."""
+def read_times(batch: Path) -> dict[str, list[int]]:
+    """Return what `write_times` wrote; empty if an older version ran the job, or if the file cannot be read."""
     try:
-        noted: dict[str, list[int]] = json_text.parse(_times(batch).read_bytes())
+        times: dict[str, list[int]] = json_text.parse(_times_path(batch).read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
-    return noted
+    return times
 
 
-def _times(batch: Path) -> Path:
+def _times_path(batch: Path) -> Path:
     return batch.parent / "times" / batch.name
 
 
 def require(files: Iterable[Path]) -> None:
-    """Refuse to begin if files of earlier jobs are missing, since Snakemake checks only their file of hashes.
+    """Stop if files of earlier jobs are missing, since Snakemake checks only the jobs' file of hashes.
 
     Raises:
         PipelineError: a file is missing.

@@ -1,12 +1,12 @@
-"""Hash a script's own modules, so that a change in any of them makes its rule run again."""
+"""Hash a script with the modules that it imports, so that a change in any of them makes its rule run again."""
 
 import hashlib
 import re
 from functools import cache
 from pathlib import Path
 
-# Import statements, found without parsing: each start of Snakemake reads all modules, and parsing takes ten times as
-# long. A line of a docstring that looks like one does no harm, nor does a following word that is not a module.
+# Import statements are found without parsing: each start of Snakemake reads all modules, and parsing takes ten times as
+# long. A matching line of a docstring does no harm, nor does a word that is not a module.
 _FROM = re.compile(
     r"^[ \t]*from[ \t]+(scripts[.\w]*)(?:[ \t]|\\\n)+import[ \t]*(\([^()]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE
 )
@@ -19,7 +19,7 @@ class Sources:
     """The workflow's Python files, each read once: most scripts run the same modules."""
 
     def __init__(self, root: Path) -> None:
-        """Take the workflow's folder."""
+        """Store the workflow's folder."""
         self._root = root
         self._digest = cache(_digest)
         self._templates = cache(_templates)
@@ -30,8 +30,8 @@ class Sources:
         """Return a hash of `scripts/{script}.py`, all modules below `scripts` that it imports, and their templates.
 
         Args:
-            script: its name.
-            unused: a module, `detection/shared_job` for example, that the script imports for other rules than this one.
+            script: the script's name.
+            unused: a module, `detection/shared_job` for example, that the script imports only for other rules.
         """
         left_out = None if unused is None else self._root / "scripts" / "lib" / f"{unused}.py"
         if left_out is not None and not left_out.is_file():

@@ -1,4 +1,4 @@
-"""Correct files dated in the future, as a wrong clock leaves them, and detect changes of files named in the settings.
+"""Correct dates in the future, as a wrong clock sets them, and detect changes of files named in the settings.
 
 Snakemake compares dates. If a job's input is dated after the output that the job has just written, Snakemake ends the
 run with an error, or repeats finished work.
@@ -18,7 +18,7 @@ _ORDER = 1000  # nanoseconds between the new dates of two files: every file syst
 
 
 class DatedFile(NamedTuple):
-    """A file and its date, in nanoseconds since 1970."""
+    """A file and its modification date, in nanoseconds since 1970."""
 
     date: int
     path: Path
@@ -27,31 +27,30 @@ class DatedFile(NamedTuple):
 def in_the_future(folders: Iterable[Path], now: int) -> list[DatedFile]:
     """Return the files below the folders that are dated after `now`, in nanoseconds since 1970; the oldest first."""
     found: list[DatedFile] = []
-    places = [os.fspath(folder) for folder in folders]
-    while places:
-        place = places.pop()
+    pending = [os.fspath(folder) for folder in folders]
+    while pending:
         try:
             # A run of 100,000 media has 700,000 files: making a Path for each would take most of the time.
-            with os.scandir(place) as entries:
+            with os.scandir(pending.pop()) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        places.append(entry.path)
+                        pending.append(entry.path)
                     elif entry.is_file(follow_symlinks=False):
                         with suppress(FileNotFoundError):  # another process removed it
                             date = entry.stat(follow_symlinks=False).st_mtime_ns
                             if date > now + _TOLERANCE:
                                 found.append(DatedFile(date, Path(entry.path)))
-        except OSError:  # it does not exist, or this user may not read it
+        except OSError:  # the folder does not exist, or this user may not read it
             continue
     return sorted(found)
 
 
 def date_now(files: Sequence[DatedFile], now: int) -> None:
-    """Set the dates of files to `now` or just before it, in their order; files with the same date keep a common one.
+    """Set the dates of files to `now` or just before, in the same order; files of the same date get the same new date.
 
     Args:
-        files: the oldest first.
-        now: in nanoseconds since 1970.
+        files: the files, the oldest first.
+        now: the current time, in nanoseconds since 1970.
     """
     dates = sorted({file.date for file in files})
     new = {date: now - (len(dates) - at) * _ORDER for at, date in enumerate(dates, start=1)}
@@ -64,10 +63,10 @@ def correct_run_files(folder: Path, now: int) -> str | None:
 
     Args:
         folder: the run's folder, in which no other run is working.
-        now: in nanoseconds since 1970.
+        now: the current time, in nanoseconds since 1970.
 
     Returns:
-        A sentence for the user; None if there is no such file.
+        A message for the user; None if there is no such file.
     """
     files = in_the_future([folder / "resources", folder / "results"], now)
     if not files:
@@ -84,7 +83,7 @@ def warn_of_scripts(workflow: Path, now: int) -> str | None:
 
     Args:
         workflow: the folder of the Snakefile.
-        now: in nanoseconds since 1970.
+        now: the current time, in nanoseconds since 1970.
     """
     files = in_the_future([workflow / "scripts"], now)
     if not files:
@@ -96,7 +95,7 @@ def warn_of_scripts(workflow: Path, now: int) -> str | None:
 
 
 def fingerprints(paths: Iterable[Path]) -> dict[str, list[int]]:
-    """Return size and date of each existing file; they change when a file is replaced, also by an older one."""
+    """Return size and date of each existing file; these also change when a file is replaced by an older one."""
     found = {}
     for path in paths:
         if path.is_file():

@@ -10,12 +10,12 @@ from scripts.lib.folder_source.run_listing import media_ids_of
 from scripts.lib.workflow.planning.batches import EVERY_FILE_OF_EACH_MEDIA
 from scripts.lib.workflow.planning.sub_folders import file_of, is_sub_folder, sub_folder
 
-# Parameters of a rule that name such files: which (names of EVERY_FILE_OF_EACH_MEDIA), of which media, and those that
-# the job makes. Without numbers they are those of all media, in the run's order.
+# Parameters of a rule that name such files: the kinds of files (names of EVERY_FILE_OF_EACH_MEDIA), the numbers of the
+# media, and the kinds that the job makes. Without numbers the files are those of all media, in the run's order.
 NAMES, NUMBERS, MADE = "of_media", "job_media_ids", "made_of_media"
-# Whether they are in sub-folders; set only if they are.
+# The parameter that is set if the files are in sub-folders.
 IN_FOLDERS = "in_folders"
-# More media than this get sub-folders: results/detections/ has two files of each, and 10,000 entries are enough.
+# A run of more media has sub-folders: results/detections/ has two files of each media, and 10,000 entries are enough.
 MOST_IN_A_FOLDER = 5_000
 
 
@@ -23,16 +23,16 @@ Kind = TypeVar("Kind")
 
 
 class FilesOfMedia(Sequence[Kind]):  # noqa: PLW1641 - as lists, which have no hash either
-    """The paths of some media's files, each made on access: a list of a hundred thousand paths needs 50 MB."""
+    """The paths of some media's files, each computed on access: a list of a hundred thousand paths needs 50 MB."""
 
     def __init__(
         self, pattern: str, media_ids: Sequence[int], kind: Callable[[str], Kind], *, in_folders: bool
     ) -> None:
-        """Name the files; the arguments are those of `file_of`, and `kind` converts each path."""
+        """Store the arguments of `file_of`, and the function that converts each path."""
         self._pattern, self._media_ids, self._kind, self._in_folders = pattern, media_ids, kind, in_folders
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of files."""
         return len(self._media_ids)
 
     @overload
@@ -42,7 +42,7 @@ class FilesOfMedia(Sequence[Kind]):  # noqa: PLW1641 - as lists, which have no h
     def __getitem__(self, at: slice) -> "FilesOfMedia[Kind]": ...
 
     def __getitem__(self, at: int | slice) -> "Kind | FilesOfMedia[Kind]":
-        """Return one file, or some."""
+        """Return one file, or a slice of the files."""
         if isinstance(at, slice):
             return FilesOfMedia(self._pattern, self._media_ids[at], self._kind, in_folders=self._in_folders)
         return self._kind(file_of(self._pattern, self._media_ids[at], in_folders=self._in_folders))
@@ -58,7 +58,7 @@ class FilesOfMedia(Sequence[Kind]):  # noqa: PLW1641 - as lists, which have no h
 
     @property
     def paths(self) -> "FilesOfMedia[Path]":
-        """The same as paths."""
+        """The same files as Path objects."""
         return FilesOfMedia(self._pattern, self._media_ids, Path, in_folders=self._in_folders)
 
 
@@ -66,20 +66,20 @@ def named(params: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Fil
     """Return the files that a job's parameters name, by argument name.
 
     Args:
-        params: the job's.
+        params: the job's parameters.
         config: the run's settings, for the numbers of all media.
     """
     names = _as_list(params.get(NAMES, ()))
     if not names:
         return {}
-    numbers = _as_list(params[NUMBERS]) if NUMBERS in params else _of_the_run(config)
+    numbers = _as_list(params[NUMBERS]) if NUMBERS in params else _all_media_ids(config)
     in_folders = bool(params.get(IN_FOLDERS))
     return {
         name: FilesOfMedia(EVERY_FILE_OF_EACH_MEDIA[name][0], numbers, str, in_folders=in_folders) for name in names
     }
 
 
-def made_in(params: Mapping[str, Any]) -> set[Path]:
+def output_folders(params: Mapping[str, Any]) -> set[Path]:
     """Return the folders into which a job writes such files."""
     return {Path(EVERY_FILE_OF_EACH_MEDIA[name][0]).parent for name in _as_list(params.get(MADE, ()))}
 
@@ -87,23 +87,23 @@ def made_in(params: Mapping[str, Any]) -> set[Path]:
 def make_folders(params: Mapping[str, Any]) -> None:
     """Make the folders into which a job writes such files, with their sub-folders."""
     numbers = _as_list(params.get(NUMBERS, ())) if params.get(IN_FOLDERS) else []
-    for folder in made_in(params):
+    for folder in output_folders(params):
         folder.mkdir(parents=True, exist_ok=True)
         for name in {sub_folder(media_id) for media_id in numbers}:
             (folder / name).mkdir(exist_ok=True)
 
 
 def move(run_folder: Path, *, in_folders: bool) -> int:
-    """Move files of single media to their places in this run, also those of media that it no longer has.
+    """Move files of single media into or out of sub-folders, including those of media that the run no longer has.
 
     A run that grows beyond MOST_IN_A_FOLDER media has them in sub-folders, and one that shrinks does not any more.
 
     Args:
-        run_folder: the run's.
-        in_folders: whether files are in sub-folders.
+        run_folder: the run's folder.
+        in_folders: whether files are in sub-folders in this run.
 
     Returns:
-        How many files were moved.
+        The number of files that were moved.
     """
     moved = 0
     for folder in {Path(pattern).parent for pattern, _ in EVERY_FILE_OF_EACH_MEDIA.values()}:
@@ -126,18 +126,18 @@ def move(run_folder: Path, *, in_folders: bool) -> int:
 def forget_shared_jobs(run_folder: Path) -> bool:
     """Remove the hashes of shared jobs, and their records of media; return whether there were any.
 
-    Rules for single media then make these again. Snakemake has no metadata of such files, and would otherwise accept
-    them as outputs of these rules, however old they are.
+    Rules for single media then make the records again. Snakemake has no metadata of such files, and would otherwise
+    accept them as outputs of these rules, however old they are.
 
     Args:
-        run_folder: the run's.
+        run_folder: the run's folder.
     """
     batches = run_folder / "resources" / "batches"
     if not batches.is_dir():
         return False
     for record in (run_folder / "resources" / "records").rglob("*.json"):
         record.unlink()
-    shutil.rmtree(batches)  # last, as its presence means that there is something to remove
+    shutil.rmtree(batches)  # last, so that a killed run continues here
     return True
 
 
@@ -147,7 +147,7 @@ def _number(name: str) -> int | None:
     return int(stem) if stem.isascii() and stem.isdigit() and suffix in ("csv", "json", "zip") else None
 
 
-def _of_the_run(config: Mapping[str, Any]) -> Sequence[int]:
+def _all_media_ids(config: Mapping[str, Any]) -> Sequence[int]:
     if config["media"]["folder"]:
         return media_ids_of()
     media_ids: list[int] = config["tator"]["media_ids"]
@@ -155,5 +155,5 @@ def _of_the_run(config: Mapping[str, Any]) -> Sequence[int]:
 
 
 def _as_list(value: Any) -> list[Any]:
-    """Return a list; Snakemake unpacks a list of one."""
+    """Return a value as a list, as Snakemake passes a list of one entry as that entry."""
     return list(value) if isinstance(value, list | tuple) else [value] if value != () else []

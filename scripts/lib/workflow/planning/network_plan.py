@@ -41,22 +41,22 @@ class NetworkPlan:
         return ENGINES[self.config["detect"]["engine"]]
 
     @property
-    def given_graph(self) -> str:
-        """The graph as it was fetched."""
+    def fetched_graph(self) -> str:
+        """The graph that get_network fetches."""
         return f"resources/network/{self.config['network']['graph']}"
 
     @property
     def onnx_graph(self) -> str:
         """The network as ONNX: the fetched one, or the one that convert_network makes."""
-        given = self.given_graph
-        return given if Path(given).name == "graph.onnx" else "resources/network/converted/graph.onnx"
+        fetched = self.fetched_graph
+        return fetched if Path(fetched).name == "graph.onnx" else "resources/network/converted/graph.onnx"
 
     @property
     def detect_graph(self) -> str:
         """The graph that detect reads."""
         if self.config["detect"]["precision"] == "int8":
             return "resources/network/int8/graph.xml"
-        return self.given_graph if Path(self.given_graph).suffix in self.engine.suffixes else self.onnx_graph
+        return self.fetched_graph if Path(self.fetched_graph).suffix in self.engine.suffixes else self.onnx_graph
 
     @property
     def graph_changes(self) -> list[str]:
@@ -66,8 +66,8 @@ class NetworkPlan:
         return [str(folder / records[folder.name])] if folder.name in records else []
 
     @property
-    def beside_graph(self) -> list[str]:
-        """Files that detect needs besides the graph: the record of a built engine, the weights of a graph.xml."""
+    def files_besides_graph(self) -> list[str]:
+        """The files that detect needs besides the graph: the record of a built engine, the weights of a graph.xml."""
         return [*self.engine_record, *self.weights_of_graph.values()]
 
     @property
@@ -77,12 +77,12 @@ class NetworkPlan:
 
     @property
     def weights_of_graph(self) -> dict[str, str]:
-        """The file with the weights of a graph.xml, by name; empty for other graphs, which contain them."""
-        is_openvino = Path(self.given_graph).suffix == ".xml"
+        """The file with the weights of a graph.xml, as the input `weights`; empty for other graphs."""
+        is_openvino = Path(self.fetched_graph).suffix == ".xml"
         return {"weights": "resources/network/graph.bin"} if is_openvino else {}
 
     @property
-    def asked_of_network(self) -> dict[str, Any]:
+    def network_settings(self) -> dict[str, Any]:
         """The settings of the network itself: NetworkSettings in scripts/lib/graphs/found_network.py."""
         network, detect = self.config["network"], self.config["detect"]
         return {
@@ -97,7 +97,7 @@ class NetworkPlan:
 
     @property
     def detect_options(self) -> dict[str, Any]:
-        """The options of a detection job: DetectOptions in scripts/lib/detection/options.py, without its threads."""
+        """The options of a detection job: DetectOptions in scripts/lib/detection/options.py, except `threads`."""
         network, detect = self.config["network"], self.config["detect"]
         return {
             **{key: detect[key] for key in _DETECT_OPTIONS},

@@ -1,4 +1,4 @@
-"""End a run that cannot be planned with a message."""
+"""End a run that cannot be planned with a message instead of a traceback."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,17 +7,17 @@ from scripts.lib.errors import PipelineError
 
 
 @contextmanager
-def errors_as_messages(say: Callable[[str], object]) -> Iterator[None]:
-    """End this process with an error's message only: Snakemake would add the lines of code that led to it.
+def errors_as_messages(show: Callable[[str], object]) -> Iterator[None]:
+    """End this process with an error's message only: Snakemake would add lines of the workflow's code.
 
     Args:
-        say: shows the message.
+        show: the function that shows the message.
 
     Raises:
-        SystemExit: there was an error that is meant for users.
+        SystemExit: a PipelineError was raised.
     """
     try:
         yield
     except PipelineError as error:
-        say(str(error))
+        show(str(error))
         raise SystemExit(1) from None

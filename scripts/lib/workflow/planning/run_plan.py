@@ -21,14 +21,13 @@ _TRACK_OPTIONS = ("method", "low_threshold", "high_threshold", "min_iou", "min_l
 
 @dataclass(frozen=True)
 class RunPlan(NetworkPlan):
-    """The plan of a run; nothing here uses the network.
+    """The plan of a run, made without any request to a server.
 
     Attributes:
         config: the checked settings, of NetworkPlan.
         by_storage: whether files go from job to job through a storage, so that a job has nothing but its inputs.
         files: the files of the user's folder; None if the media are in Tator.
-        detects: whether there is anything to detect in; not if the folder does not exist and only its boxes are
-            uploaded.
+        detects: whether the run detects; not if the folder does not exist and only its earlier boxes are uploaded.
     """
 
     by_storage: bool
@@ -50,12 +49,12 @@ class RunPlan(NetworkPlan):
 
     @property
     def uploads(self) -> bool:
-        """Whether boxes go to Tator."""
+        """Whether boxes are uploaded to Tator."""
         return not self.from_folder or self.config["upload"]["match"] is not None
 
     @property
     def matches(self) -> dict[str, str]:
-        """The file that says which media in Tator a file is, for `input:` of its upload; empty if none is needed."""
+        """The record of a file's match in Tator, for `input:` of its upload; empty if the media are in Tator."""
         return {"matches": "resources/matches/{media_id}.json"} if self.from_folder else {}
 
     def matches_of(self, first: int) -> dict[str, str]:
@@ -99,8 +98,8 @@ class RunPlan(NetworkPlan):
     @property
     def count_attributes(self) -> dict[str, str]:
         """The attribute of the media that gets the counts of a species, by species; empty in a run on a folder."""
-        asked: dict[str, str] = {} if self.from_folder else self.config["counts"]["attributes"]
-        return asked
+        attributes: dict[str, str] = {} if self.from_folder else self.config["counts"]["attributes"]
+        return attributes
 
     @property
     def counts_in_tator(self) -> list[str]:
@@ -108,13 +107,13 @@ class RunPlan(NetworkPlan):
         return ["results/counts_in_tator.json"] if self.count_attributes else []
 
     @property
-    def what_stands_in_tator(self) -> dict[str, str]:
-        """The records of the destination and the marks, for `input:`; empty in a run on a folder."""
+    def records_of_tator(self) -> dict[str, str]:
+        """The records of the destination and the marks, for `input:`; empty if no boxes are uploaded."""
         return {"marks": "results/marks.json", "destination": "resources/destination.json"} if self.uploads else {}
 
     @property
     def reported(self) -> list[str]:
-        """The files of each media that the report shows, names of batches.OF_EACH_MEDIA."""
+        """The files of each media that the report shows, as names of batches.OF_EACH_MEDIA."""
         return ["records", "outcomes", "detections", "previews", *self.in_tator("uploads")]
 
     @property
@@ -127,7 +126,7 @@ class RunPlan(NetworkPlan):
         return {file.media_id: file for file in self.files or ()}
 
     def files_digest(self, media_ids: Iterable[int]) -> str:
-        """Return a hash that changes when one of these files of the folder changes, is added or removed."""
+        """Return a hash that changes when one of the folder's files with these numbers changes, is added or removed."""
         return digest(self._files_by_id[media_id] for media_id in media_ids)
 
     def in_tator(self, *names: str) -> list[str]:
@@ -149,14 +148,14 @@ class RunPlan(NetworkPlan):
     @property
     def track_uploads(self) -> tuple[str, ...]:
         """The name of the records of tracks' uploads among the files of each media; empty if none are uploaded."""
-        asked = bool(self.tracks) and self.config["upload"]["track_type_id"] is not None and not self.from_folder
-        return ("track_uploads",) if asked else ()
+        uploads = bool(self.tracks) and self.config["upload"]["track_type_id"] is not None and not self.from_folder
+        return ("track_uploads",) if uploads else ()
 
     @property
     def boxes_that_fill_gaps(self) -> dict[str, str]:
-        """The boxes of a media's tracks, by name, if the interpolated ones are uploaded; otherwise empty."""
-        asked = self.track_uploads and self.config["track"]["fill_gaps"]
-        return {"track_boxes": "results/tracks/{media_id}.csv"} if asked else {}
+        """The boxes of a media's tracks, as the input `track_boxes`, if interpolated ones are uploaded; else empty."""
+        is_uploaded = self.track_uploads and self.config["track"]["fill_gaps"]
+        return {"track_boxes": "results/tracks/{media_id}.csv"} if is_uploaded else {}
 
     @property
     def without_tracks(self) -> dict[str, list[str]]:
@@ -187,23 +186,22 @@ class RunPlan(NetworkPlan):
     @property
     def counts_threshold(self) -> float:
         """The least score of a box that counts: the upload's, unless the settings name another."""
-        asked = self.config["counts"]["threshold"]
-        return float(
-            max(self.config["upload"]["threshold"] if asked is None else asked, self.config["detect"]["keep_threshold"])
-        )
+        setting = self.config["counts"]["threshold"]
+        threshold = self.config["upload"]["threshold"] if setting is None else setting
+        return float(max(threshold, self.config["detect"]["keep_threshold"]))
 
     @property
     def calibration_media(self) -> list[int]:
         """The media whose frames are used to quantize the network; those of an earlier run if it chose some."""
-        asked = self.config["detect"]["calibration_media"]
-        foreign = [number for number in asked or () if self.from_folder and number not in self._files_by_id]
-        if foreign:
+        setting = self.config["detect"]["calibration_media"]
+        unknown = [number for number in setting or () if self.from_folder and number not in self._files_by_id]
+        if unknown:
             raise SettingsError(
-                f"detect.calibration_media: {', '.join(map(str, foreign))} is not among the files of media.folder; "
+                f"detect.calibration_media: {', '.join(map(str, unknown))} is not among the files of media.folder; "
                 "expected numbers of results/media.csv"
             )
         drift = Path("resources/network/int8/drift.json")
-        return calibration.choose(asked, self.media_ids, drift)
+        return calibration.choose(setting, self.media_ids, drift)
 
     @property
     def truth_file(self) -> list[str]:
@@ -218,13 +216,13 @@ class RunPlan(NetworkPlan):
 
     @cached_property
     def shared_jobs(self) -> list[list[int]]:
-        """The media that share a job, for each such job; none if each media has its own."""
-        asked = self.config["media"]["per_job"]
-        if asked is None and self.config["detect"]["split_seconds"] is not None:
+        """The media of each shared job; empty if each media has a separate job."""
+        setting = self.config["media"]["per_job"]
+        if setting is None and self.config["detect"]["split_seconds"] is not None:
             return []  # a media has several jobs then
         # Otherwise a run whose media shared jobs would detect in all of them again when it shrinks.
         shared_before = not self.by_storage and batch_check.BATCHES.is_dir()
-        most = batches.media_per_job(asked, len(self.media_ids), shared_before=shared_before)
+        most = batches.media_per_job(setting, len(self.media_ids), shared_before=shared_before)
         return batches.batches(self.media_ids, most) if most > 1 else []
 
     @property
@@ -235,12 +233,12 @@ class RunPlan(NetworkPlan):
     @property
     def files_behind_jobs(self) -> bool:
         """Whether files of single media are not outputs of shared jobs; some rules need them as input."""
-        taken = self.config["export"]["crops"] or self.config["detect"]["precision"] == "int8"
-        return self.hashes_suffice and not taken
+        needed = self.config["export"]["crops"] or self.config["detect"]["precision"] == "int8"
+        return self.hashes_suffice and not needed
 
     @cached_property
     def in_folders(self) -> bool:
-        """Whether the files of single media are in sub-folders; not if Snakemake knows them by their paths."""
+        """Whether the files of single media are in sub-folders; never if Snakemake knows their paths."""
         return self.files_behind_jobs and len(self.media_ids) > media_files.MOST_IN_A_FOLDER
 
     @cached_property
@@ -255,7 +253,7 @@ class RunPlan(NetworkPlan):
 
     @property
     def media_of_shared_jobs(self) -> str:
-        """Where shared jobs download to: not where download_media does, if they remove the files again."""
+        """The path of a media's file in shared jobs: not that of download_media, if the jobs remove the file again."""
         return "resources/media/{media_id}" if self.shared_jobs_keep_files else "resources/media_of_jobs/{media_id}"
 
     def of(self, media_ids: list[int], pattern: str) -> list[str]:
@@ -267,12 +265,12 @@ class RunPlan(NetworkPlan):
         return self.of(self.media_ids, pattern)
 
     def hash_files(self, names: tuple[str, ...]) -> list[str]:
-        """Return the files of hashes of these files of all media, names of batches.OF_EACH_MEDIA."""
-        made_by = dict.fromkeys(self.of_each_media[name][1] for name in names)
-        return [f"resources/batches/{made}_{media_ids[0]}.json" for made in made_by for media_ids in self.shared_jobs]
+        """Return the files of hashes of all jobs that make these files, given as names of batches.OF_EACH_MEDIA."""
+        steps = dict.fromkeys(self.of_each_media[name][1] for name in names)
+        return [f"resources/batches/{step}_{media_ids[0]}.json" for step in steps for media_ids in self.shared_jobs]
 
     def hash_file(self, name: str, first: int) -> str:
-        """Return the file of hashes of these files of one job's media, named by its first media."""
+        """Return the file of hashes of the job that makes these files for a batch, named by its first media."""
         return f"resources/batches/{self.of_each_media[name][1]}_{first}.json"
 
     def each_file(self) -> list[str]:
@@ -283,6 +281,6 @@ class RunPlan(NetworkPlan):
 
     @property
     def made_of_each_media(self) -> dict[str, tuple[str, str]]:
-        """Those of `of_each_media` that this run makes."""
+        """The entries of `of_each_media` that this run makes."""
         left_out = () if self.in_tator("uploads") else ("uploads",)
-        return {name: made for name, made in self.of_each_media.items() if name not in left_out}
+        return {name: entry for name, entry in self.of_each_media.items() if name not in left_out}

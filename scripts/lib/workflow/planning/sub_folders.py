@@ -4,22 +4,22 @@ _FOLDERS = 1_000
 
 
 def sub_folder(media_id: int) -> str:
-    """Return the last three digits of a media's number, over which numbers of files and of Tator spread evenly."""
+    """Return the name of a media's sub-folder: the last three digits of its number, which are evenly distributed."""
     return f"{media_id % _FOLDERS:03d}"
 
 
 def is_sub_folder(name: str) -> bool:
-    """Return whether a folder has the name of a sub-folder."""
+    """Return whether a name is one of a sub-folder."""
     return len(name) == len(sub_folder(0)) and name.isascii() and name.isdigit()
 
 
 def file_of(pattern: str, media_id: int, *, in_folders: bool) -> str:
-    """Return a media's file, which may be in a sub-folder named by the last three digits of its number.
+    """Return the path of a media's file, which may be in a sub-folder.
 
     Args:
-        pattern: with `{media_id}` in its last part.
+        pattern: a path with `{media_id}` in its last part.
         media_id: the media's number.
-        in_folders: whether it is in a sub-folder.
+        in_folders: whether the file is in a sub-folder.
     """
     path = pattern.format(media_id=media_id)
     if not in_folders:

@@ -1,4 +1,4 @@
-"""Keep the run's folder, where a file may be named numpy.py, out of the import path of a run's processes."""
+"""Keep the run's folder, which may contain a file such as numpy.py, out of the import path of a run's processes."""
 
 import sys
 from collections.abc import MutableMapping
@@ -11,7 +11,7 @@ def leave_out_current_folder(environ: MutableMapping[str, str]) -> None:
     """Stop each Python that is started with this environment from importing from its current or its script's folder.
 
     Snakemake starts jobs on clusters with `python -m` in the run's folder, and copies each script into
-    .snakemake/scripts there. Both would be the first folder that Python searches.
+    .snakemake/scripts in that folder. Python would search these folders first.
 
     Args:
         environ: changed in place.
@@ -25,5 +25,5 @@ def forget_current_folder(workflow: Path) -> None:
     Args:
         workflow: the workflow's folder.
     """
-    places = {"", str(Path.cwd())} - {str(workflow)}
-    sys.path[:] = [entry for entry in sys.path if entry not in places]
+    unwanted = {"", str(Path.cwd())} - {str(workflow)}
+    sys.path[:] = [entry for entry in sys.path if entry not in unwanted]

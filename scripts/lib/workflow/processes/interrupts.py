@@ -11,17 +11,17 @@ from pathlib import Path
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Modules and functions during which an interrupt is delayed.
-_UNTIMELY = {("snakemake.logging", "emit"), ("asyncio.runners", "_lazy_init"), ("asyncio.runners", "close")}
+# Functions that must not be interrupted, with their modules.
+_UNINTERRUPTIBLE = {("snakemake.logging", "emit"), ("asyncio.runners", "_lazy_init"), ("asyncio.runners", "close")}
 SENTENCE = "interrupted; the same command continues the work\n"
 INTERRUPTED = 128 + signal.SIGINT
 _STARTUP = Path(__file__).with_name("startup")
 _VARIABLE = "PYTHONPATH"
-_LATER = 0.05  # seconds
-_noted: list[int] = []
+_DELAY_SECONDS = 0.05
+_received: list[int] = []
 
 
-def pass_on(environ: MutableMapping[str, str]) -> None:
+def add_startup_folder(environ: MutableMapping[str, str]) -> None:
     """Make each Python that is started with this environment end without a traceback when it is interrupted.
 
     Args:
@@ -34,7 +34,7 @@ def pass_on(environ: MutableMapping[str, str]) -> None:
 
 
 def end_at_once(number: int, _frame: FrameType | None) -> None:
-    """Print the message and exit: the handler of an interrupt while a command is still importing."""
+    """Print the message and exit; handles an interrupt while a command is still importing."""
     os.write(2, SENTENCE.encode())
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
@@ -47,25 +47,25 @@ def raise_interrupts() -> None:
         signal.signal(signal.SIGINT, _raise)
 
 
-def came() -> bool:
+def was_interrupted() -> bool:
     """Return whether this process was interrupted, as a module that was being imported may raise another error."""
-    return bool(_noted)
+    return bool(_received)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    _noted.append(number)
-    if _is_untimely(frame):
-        later = threading.Timer(_LATER, os.kill, (os.getpid(), number))
-        later.daemon = True
-        later.start()
+    _received.append(number)
+    if _is_uninterruptible(frame):
+        again = threading.Timer(_DELAY_SECONDS, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
         return
     raise KeyboardInterrupt
 
 
-def _is_untimely(frame: FrameType | None) -> bool:
+def _is_uninterruptible(frame: FrameType | None) -> bool:
     """Return whether to wait: a log handler would drop the exception (Snakemake 9.27), an event loop raise another."""
     while frame is not None:
-        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _UNTIMELY:
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _UNINTERRUPTIBLE:
             return True
         frame = frame.f_back
     return False
@@ -74,37 +74,37 @@ def _is_untimely(frame: FrameType | None) -> bool:
 def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: Path | None = None) -> int:
     """Run Snakemake and wait until it has ended, also after a signal to this process; return its exit code.
 
-    Snakemake gets every signal to stop as SIGINT, on which it stops its jobs and unlocks its folder. If it were killed,
-    the next run would find the folder locked.
+    Each of the signals STOPPING is passed to Snakemake as SIGINT, on which it stops its jobs and unlocks its folder. If
+    it were killed, the next run would find the folder locked.
 
     Args:
-        command: the words that run Snakemake.
-        environ: its environment; `pass_on` adds to it.
-        folder: where it starts, the current folder if not given.
+        command: the command that runs Snakemake.
+        environ: the environment of Snakemake, to which `add_startup_folder` is applied.
+        folder: the folder in which Snakemake runs; None for the current folder.
     """
     passed = dict(environ)
-    pass_on(passed)
-    asked: list[int] = []
+    add_startup_folder(passed)
+    received: list[int] = []
     started: list[subprocess.Popen[bytes]] = []
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
+        received.append(number)
         for run in started:
             _interrupt(run)
 
     before = {number: signal.signal(number, forward) for number in STOPPING}
     try:
-        # A separate process group: a terminal then sends Ctrl-C to this process only, so Snakemake gets it once.
+        # In a separate process group Snakemake gets Ctrl-C only once: the terminal sends it to this process only.
         run = subprocess.Popen(command, env=passed, cwd=folder, process_group=0)
         started.append(run)
-        if asked:
+        if received:
             _interrupt(run)
         code = run.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if asked:
-        if code == -signal.SIGINT:  # while it planned; later it prints the message itself (Snakefile, onerror)
+    if received:
+        if code == -signal.SIGINT:  # interrupted while it planned; later Snakemake prints the message (onerror)
             sys.stderr.write(SENTENCE)
         return INTERRUPTED
     return code

@@ -1,4 +1,4 @@
-"""Which engine is taken, why, and that asking loads nothing."""
+"""Which engine is chosen, the reason, and that the choice imports no library."""
 
 import importlib.util
 import re
@@ -18,7 +18,7 @@ from scripts.lib.workflow.configuration.network_settings import unfit_for_tensor
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """Return a function that makes a machine's devices, and says which packages it has."""
+    """Return a function that creates a machine's device files, and determines which packages are installed."""
 
     def make(gpu: bool, packages: tuple[str, ...]) -> Path:
         if gpu:
@@ -33,7 +33,7 @@ def machine(tmp_path, monkeypatch):
 ALL = ("tensorrt", "pycuda", "onnx")
 
 
-def test_auto_takes_tensorrt_where_everything_is(machine):
+def test_auto_chooses_tensorrt_if_the_machine_has_everything(machine):
     found = choose("auto", None, {}, machine(gpu=True, packages=ALL))
     assert found == ("tensorrt", "f16", "auto: an NVIDIA GPU and TensorRT's packages are here")
     assert choose("auto", "f32", {}, machine(gpu=True, packages=ALL))[:2] == ("tensorrt", "f32")
@@ -48,28 +48,28 @@ def test_auto_takes_tensorrt_where_everything_is(machine):
         (True, ALL, {"CUDA_VISIBLE_DEVICES": "-1"}, "auto: CUDA_VISIBLE_DEVICES hides the GPUs"),
     ],
 )
-def test_auto_takes_openvino_elsewhere(machine, gpu, packages, environ, reason):
+def test_auto_chooses_openvino_on_other_machines(machine, gpu, packages, environ, reason):
     assert choose("auto", None, environ, machine(gpu, packages)) == ("openvino", "f32", reason)
 
 
-def test_what_is_asked_for_is_taken_without_looking(machine):
+def test_an_engine_of_the_settings_is_chosen_on_any_machine(machine):
     assert choose("tensorrt", None, {}, machine(gpu=False, packages=())) == ("tensorrt", "f16", "by the configuration")
     assert choose("onnxruntime", None, {}, machine(gpu=True, packages=ALL))[:2] == ("onnxruntime", "f32")
 
 
-def test_a_job_is_told_why(machine):
+def test_a_job_has_the_reason_of_the_run(machine):
     environ = {engine_choice.REASON_VARIABLE: "auto: the weather"}
     assert choose("tensorrt", None, environ, machine(gpu=False, packages=())).reason == "auto: the weather"
     assert engine_choice.reason({}) == "by the configuration"
 
 
-def test_auto_takes_openvino_for_a_network_that_tensorrt_cannot_run(machine):
+def test_auto_chooses_openvino_for_a_network_that_tensorrt_cannot_run(machine):
     found = choose("auto", None, {}, machine(gpu=True, packages=ALL), unfit="TensorRT does not read graph.xml")
     assert found == ("openvino", "f32", "auto: TensorRT does not read graph.xml")
     assert choose("tensorrt", None, {}, machine(gpu=True, packages=ALL), unfit="so it is")[0] == "tensorrt"
 
 
-def test_what_is_chosen_once_the_file_is_known():
+def test_the_choice_after_the_network_is_read():
     by_auto = {engine_choice.REASON_VARIABLE: "auto: an NVIDIA GPU and TensorRT's packages are here"}
     why = "TensorRT does not run it"
     assert choose_for_network("tensorrt", "f16", why, by_auto) == ("openvino", "f32", f"auto: {why}")
@@ -79,7 +79,7 @@ def test_what_is_chosen_once_the_file_is_known():
 
 
 def write_frozen(path: Path, *names: bytes) -> None:
-    """Write what of a frozen graph says the names of its nodes."""
+    """Write the parts of a frozen graph that contain the names of its nodes."""
     nodes = (bytes([10, len(name)]) + name for name in names)
     path.write_bytes(b"".join(bytes([10, len(node)]) + node for node in nodes))
 
@@ -99,7 +99,7 @@ def write_frozen(path: Path, *names: bytes) -> None:
         ({"graph": "graph.pb"}, {}, "family, tensorflow"),
     ],
 )
-def test_what_the_settings_show_of_tensorrt(tmp_path, network, detect, why):
+def test_which_networks_are_unfit_for_tensorrt_by_the_settings(tmp_path, network, detect, why):
     write_frozen(tmp_path / "graph.pb", b"image_tensor", b"detection_boxes")
     settings = {
         "network": {"family": "auto", "graph": "graph.onnx", "pixels": None, "directory": str(tmp_path)} | network,
@@ -109,7 +109,7 @@ def test_what_the_settings_show_of_tensorrt(tmp_path, network, detect, why):
     assert (found is None) if why is None else (why in found)
 
 
-def test_openems_own_graph_stays_with_tensorrt(tmp_path):
+def test_openems_graph_is_fit_for_tensorrt(tmp_path):
     write_frozen(tmp_path / "graph.pb", b"input_1", b"filtered_detections/map/TensorArrayStack/TensorArrayGatherV3")
     network = {"family": "auto", "graph": "graph.pb", "pixels": None, "directory": str(tmp_path)}
     assert unfit_for_tensorrt({"network": network, "detect": {"img_max_side": 640}}) is None
@@ -129,7 +129,7 @@ def test_a_precision_that_the_engine_lacks(machine, engine, precision, message):
     assert "\n" not in str(caught.value)
 
 
-def test_asking_loads_no_library():
+def test_choosing_imports_no_library():
     code = (
         "import sys, os\n"
         "from scripts.lib.workflow.configuration.engine_choice import choose\n"
@@ -141,13 +141,13 @@ def test_asking_loads_no_library():
 
 
 @pytest.mark.parametrize("module", ["scripts.lib.data_images.tags", "scripts.get_network"])
-def test_without_a_data_image_docker_s_client_is_not_imported(module):
-    """Each start of Snakemake imports the first, each job that gets a network the second."""
+def test_without_a_data_image_the_docker_client_is_not_imported(module):
+    """Each start of Snakemake imports the first module, each job that gets a network the second."""
     code = f"import sys, {module}; sys.exit('docker' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[4], timeout=60)
 
 
-def test_the_settings_know_every_engine():
+def test_the_schema_names_every_engine_and_precision():
     schema = yaml.safe_load((Path(__file__).parents[4] / "config/config.schema.yaml").read_text())
     detect = schema["properties"]["detect"]["properties"]
     assert detect["engine"]["enum"] == ["auto", *ENGINES]
@@ -155,14 +155,14 @@ def test_the_settings_know_every_engine():
     assert set(detect["precision"]["enum"]) - {None} == precisions
 
 
-def test_engine_names_stand_in_the_table_alone():
-    """Modules of an engine's own say their name; `auto` looks for TensorRT by name."""
-    own = {"engines/table.py", "engines/openvino.py", "engines/onnxruntime.py", "engines/tensorrt.py"}
-    own |= {"workflow/configuration/engine_choice.py"}
+def test_engine_names_are_only_in_the_table():
+    """The exceptions are the module of each engine, and the choice, which names TensorRT."""
+    allowed = {"engines/table.py", "engines/openvino.py", "engines/onnxruntime.py", "engines/tensorrt.py"}
+    allowed |= {"workflow/configuration/engine_choice.py"}
     folder = Path(__file__).parents[4] / "scripts"
     quoted = re.compile("|".join(f'(?<!import_module\\()(?<!find_spec\\()"{name}"' for name in ENGINES))
-    sources = {*folder.rglob("*.py")} - {folder / "build_engine.py", *(folder / "lib" / name for name in own)}
-    # Versions of the libraries, by the names of their packages.
+    sources = {*folder.rglob("*.py")} - {folder / "build_engine.py", *(folder / "lib" / name for name in allowed)}
+    # The lines with `version(name)` read versions of the libraries by the names of their packages.
     found = {
         str(path.relative_to(folder)): line.strip()
         for path in sources
@@ -173,12 +173,12 @@ def test_engine_names_stand_in_the_table_alone():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_environment_of_each_engine_is_there(engine):
+def test_the_environment_of_each_engine_exists(engine):
     assert (Path(__file__).parents[4] / "envs" / f"{ENGINES[engine].environment}.yaml").exists()
 
 
 def test_jobs_that_compute_nothing_do_not_import_numpy():
-    talking = "resolve_media, prepare_upload, get_attributes, download_media, mark_processed"
-    rules = f"{talking}, merge_detections, summarize, conclude"
+    using_tator = "resolve_media, prepare_upload, get_attributes, download_media, mark_processed"
+    rules = f"{using_tator}, merge_detections, summarize, conclude"
     code = f"import sys; from scripts import {rules}; sys.exit('numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[4], timeout=60)

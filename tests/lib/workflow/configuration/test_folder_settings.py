@@ -1,4 +1,4 @@
-"""Settings of a run on a folder: nothing of Tator is asked for, and nothing of it may be set."""
+"""Settings of a run on a folder: no setting of Tator is required, and none may be set."""
 
 import copy
 
@@ -28,13 +28,13 @@ def resolved(environ=None, **sections):
     return settings.resolve(given, environ or {}, SCHEMA)
 
 
-def test_the_least():
+def test_required_settings_are_enough():
     assert resolved()["media"]["folder"] == "survey"
     assert resolved()["media"]["exclude"] == ["*.lrv", "*.thm"]
 
 
 @pytest.mark.parametrize(
-    ("sections", "environ", "said"),
+    ("sections", "environ", "message"),
     [
         ({"tator": {"host": "https://tator.example.org"}}, {}, r"media\.folder, tator\.host: all are set"),
         ({"tator": {"media_ids": [1]}}, {}, r"media\.folder, tator\.media_ids: all are set"),
@@ -57,12 +57,12 @@ def test_the_least():
         ),
     ],
 )
-def test_what_does_not_go_together(sections, environ, said):
-    with pytest.raises(SettingsError, match=said):
+def test_contradictions(sections, environ, message):
+    with pytest.raises(SettingsError, match=message):
         resolved(environ, **sections)
 
 
-def test_without_a_folder_tator_is_asked_for():
+def test_without_a_folder_settings_of_tator_are_required():
     with pytest.raises(SettingsError, match=r"tator\.host: missing.*\n.*tator\.project_id: missing"):
         resolved(media={"folder": None})
 

@@ -1,4 +1,4 @@
-"""Settings of any type at any key: a sentence, no traceback, and nothing of a password or for a terminal in it."""
+"""Values of any type for any setting: a message without a traceback, a password or control characters."""
 
 import datetime
 import json
@@ -38,7 +38,7 @@ HOSTILE_VALUES = [
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("number", range(len(HOSTILE_VALUES)))
-def test_any_value_of_any_setting_is_taken_or_refused_with_a_sentence(number):
+def test_any_value_of_any_setting_is_accepted_or_refused_with_a_message(number):
     value = HOSTILE_VALUES[number]
     paths = [(section, key) for section, part in SCHEMA["properties"].items() for key in part["properties"]]
     for section, key in paths:
@@ -63,7 +63,7 @@ def test_any_value_of_any_setting_is_taken_or_refused_with_a_sentence(number):
 
 
 def as_arguments(content):
-    """Return it as Tator's arguments, nothing where JSON cannot hold it."""
+    """Return a value as Tator's arguments; nothing if JSON cannot express it."""
     try:
         return {"TATOR_PIPELINE_ARGS": json.dumps(content)}
     except (TypeError, ValueError, RecursionError):
@@ -81,5 +81,5 @@ def refused_with_a_sentence(config, environ):
         assert text.replace("\n", "").isprintable()
 
 
-def test_a_section_without_anything_in_it_has_the_defaults():
+def test_an_empty_section_has_the_defaults():
     assert settings.resolve({**CONFIG, "evaluate": {}}, {}, SCHEMA)["evaluate"]["truth_file"] is None

@@ -27,13 +27,13 @@ def settings(path: str, value: str) -> dict[str, dict[str, str | None]]:
 @pytest.mark.parametrize(
     ("value", "part"), [("~/there", "only a shell replaces"), ("not/there", "does not exist"), ("a\0b", "NUL")]
 )
-def test_what_is_not_there_is_said(path: str, value: str, part: str) -> None:
+def test_missing_files_are_reported(path: str, value: str, part: str) -> None:
     with pytest.raises(SettingsError, match=part) as found:
         local_files.check(settings(path, value), [])
     assert f"{path}: {value!r}" in str(found.value)
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="is not a folder"):
         local_files.check(settings("network.directory", str(tmp_path / "file")), [])
@@ -42,7 +42,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 def checked_for(found: dict[str, dict[str, Any]], key: str, path: Path, complaint: str | None) -> None:
-    """Plan a run of media 1 and 2 with these settings, and look for this complaint of the file that the key names."""
+    """Check the settings of a run of media 1 and 2; expect this complaint about the file that the key names."""
     if complaint is None:
         local_files.check(found, [1, 2])
         return
@@ -84,7 +84,7 @@ def coco(image: str, box: str = "[1, 1, 5, 5]", category: int = 4) -> str:
         ("truth.csv", "media_id,frame,x,y,w,h,species_id\n2,0,1,1,5,5,2\n", None),
         ("truth.csv", "media_id,frame,x,y,w,h,species\n2,0,1,1\n", "2: too few fields"),
         ("truth.csv", b"media_id,frame,x,y,w,h,species\n2,0,1,1,5,5,\xff\n", "not UTF-8 text"),
-        # Which media it is cannot be known yet, and a box of another one is left out whatever it is.
+        # Whose media it is cannot be known yet, and boxes of other media are left out without a check.
         ("truth.csv", "video_id,frame,x,y,w,h,species\nother,0,1,1,0,0,cod\n", None),
         ("truth.json", coco('{"id": 1, "media_id": 2, "frame": 0}', box='["left", 1, 5, 5]'), "ValueError: could not"),
         (
@@ -98,7 +98,7 @@ def coco(image: str, box: str = "[1, 1, 5, 5]", category: int = 4) -> str:
         ("truth.json", b"\xff", "not COCO JSON"),
     ],
 )
-def test_what_is_wrong_with_true_boxes_is_found_while_planning(
+def test_faults_of_true_boxes_are_found_while_planning(
     tmp_path: Path, name: str, content: str | bytes, complaint: str | None
 ) -> None:
     path = tmp_path / name
@@ -125,16 +125,14 @@ def test_what_is_wrong_with_true_boxes_is_found_while_planning(
         ("0,1,10,10,5,5,1,-1,-1,-1\n", "1: frame 0, track 1"),
     ],
 )
-def test_what_is_wrong_with_true_tracks_is_found_while_planning(
-    tmp_path: Path, content: str, complaint: str | None
-) -> None:
+def test_faults_of_true_tracks_are_found_while_planning(tmp_path: Path, content: str, complaint: str | None) -> None:
     path = tmp_path / "gt.txt"
     path.write_text(content)
     found = settings("evaluate.track_truth_file", str(path))
     checked_for(found, "evaluate.track_truth_file", path, complaint)
 
 
-def test_many_true_boxes_are_looked_at_in_part(tmp_path: Path) -> None:
+def test_only_some_of_many_true_boxes_are_checked(tmp_path: Path) -> None:
     path = tmp_path / "truth.csv"
     rows = "7,0,1,1,5,5,cod\n" * truth_check.ROWS
     path.write_text(f"media_id,frame,x,y,w,h,species\n{rows}2,0,1,1,5,5,cod\n")

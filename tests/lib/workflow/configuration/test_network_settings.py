@@ -1,4 +1,4 @@
-"""The size of a network's input, in the settings and in what comes with the network."""
+"""The size of a network's input, in the settings and in the network's train.ini."""
 
 import pytest
 
@@ -21,7 +21,7 @@ NO_SIZE = {"img_max_side": None, "img_min_side": None}
         ),
     ],
 )
-def test_sizes_of_a_graph_pb_may_be_left_out_where_train_ini_says_them(tmp_path, train_ini, detect, refused):
+def test_sizes_of_a_graph_pb_may_be_left_out_if_train_ini_has_them(tmp_path, train_ini, detect, refused):
     if train_ini is not None:
         (tmp_path / "train.ini").write_text(train_ini)
     config = {"network": {"directory": str(tmp_path)}, "detect": {**NO_SIZE, **detect}}
@@ -34,12 +34,12 @@ def test_sizes_of_a_graph_pb_may_be_left_out_where_train_ini_says_them(tmp_path,
 
 
 @pytest.mark.parametrize("directory", ["nowhere", "~/net"])
-def test_a_folder_that_is_not_there_lacks_no_train_ini(directory):
-    """The plan names the folder; a sentence on train.ini stood in its place."""
+def test_a_missing_folder_is_not_reported_as_a_missing_train_ini(directory):
+    """The missing folder is reported later, by local_files.py."""
     config = {"network": {"directory": directory}, "detect": NO_SIZE}
     assert resolve(config)["network"]["directory"] == directory
 
 
-def test_a_data_image_may_say_the_size_of_its_graph_pb():
+def test_a_data_image_may_contain_the_size_of_its_graph_pb():
     config = {"network": {"directory": None, "data_image": "registry.example.org/fish:1"}, "detect": NO_SIZE}
     assert resolve(config)["detect"]["img_max_side"] is None

@@ -1,4 +1,4 @@
-"""The files that follow from config.schema.yaml are as it would write them."""
+"""The files that are generated from config.schema.yaml are up to date."""
 
 import yaml
 
@@ -9,7 +9,7 @@ DECLARED = yaml.safe_load(SCHEMA.read_text())
 
 
 def test_the_files_are_up_to_date():
-    """Where this fails: `make settings`."""
+    """If this fails, run `make settings`."""
     assert DEFAULTS.read_text() == settings_files.defaults(DECLARED)
     assert PAGE.read_text() == settings_files.with_table(PAGE.read_text(), DECLARED)
     assert settings_files.table(DECLARED) in PAGE.read_text()
@@ -25,7 +25,7 @@ def test_a_new_engine_of_the_table_can_be_set(monkeypatch):
     assert schema == rest
 
 
-def test_every_setting_is_declared_whole():
+def test_every_setting_is_declared_completely():
     found = yaml.safe_load(DEFAULTS.read_text())
     names = set()
     for section, key, entry, _ in each_setting(DECLARED):

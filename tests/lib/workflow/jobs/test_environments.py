@@ -1,4 +1,4 @@
-"""Test that a job whose packages are elsewhere is started again there, with the same arguments, or says what to do."""
+"""Restarting a job in a separate environment that has its packages."""
 
 import os
 import subprocess
@@ -28,18 +28,18 @@ def entered(tmp_path: Path, package: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_environment_beside_the_workflow_is_entered(tmp_path):
+def test_the_separate_environment_is_entered(tmp_path):
     folder = tmp_path / environments.FOLDER
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     [package] = [folder / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages/only_there.py"]
     package.touch()
     assert entered(tmp_path, "only_there") == [f"{folder} a b c"]
     assert entered(tmp_path, "json") == [f"{sys.prefix} a b c"]
-    package.unlink()  # an environment that is not complete is entered once
+    package.unlink()  # an incomplete environment is entered only once
     assert entered(tmp_path, "only_there") == [f"{folder} a b c"]
 
 
-def test_without_it_one_sentence_says_what_to_run(tmp_path):
+def test_without_the_environment_a_message_names_the_command_to_run(tmp_path):
     assert entered(tmp_path, "only_there") == [f"{sys.prefix} a b c"]
     environments.require("json", tmp_path)
     with pytest.raises(
@@ -48,7 +48,7 @@ def test_without_it_one_sentence_says_what_to_run(tmp_path):
         environments.require("only_there", tmp_path)
 
 
-def test_make_knows_the_target():
+def test_the_makefile_has_the_target():
     plan = subprocess.run(
         ["make", "-n", environments.TARGET], cwd=ROOT, capture_output=True, text=True, check=True, env=os.environ
     )

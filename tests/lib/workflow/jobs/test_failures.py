@@ -1,4 +1,4 @@
-"""Test which exceptions fail only one media, what its record says of them, and how it is tried again."""
+"""Which exceptions fail only one media, the reason in its record, and the notes by which it is tried again."""
 
 import errno
 from pathlib import Path
@@ -40,7 +40,7 @@ from scripts.lib.workflow.jobs.failures import as_fault, forget, note
         (KeyboardInterrupt(), False),
     ],
 )
-def test_whose_an_exception_is(error: BaseException, *, expected: bool) -> None:
+def test_which_exceptions_concern_one_media(error: BaseException, *, expected: bool) -> None:
     assert of_one_media(error) is expected
 
 
@@ -60,7 +60,7 @@ def test_a_reason_is_one_short_line_without_secrets(monkeypatch: pytest.MonkeyPa
     assert as_fault(MemoryError()).reason == "it needs more memory than its job has; give the job more (mem_mb)"
 
 
-def test_what_was_noted_is_removed_once_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_noted_files_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "outside").touch()
     folder = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""Scripts as Snakemake runs them: arguments from the rule, words into the log, no secret anywhere."""
+"""Scripts run as Snakemake runs them: arguments from the rule, output to the log, no secrets."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ class Named(dict):
     pass
 
 def work(*, one: Path, many: list[Path], maybe: Path | None, number: int, threads: int, made: Path) -> None:
-    logging.info("asked with %s", (one, many, maybe, number, threads, made))
+    logging.info("called with %s", (one, many, maybe, number, threads, made))
     print("from python")
     os.system("echo from a child")
     {body}
@@ -64,7 +64,7 @@ def test_a_message_for_the_user_has_no_traceback(tmp_path):
 
 
 @pytest.mark.parametrize("error", ["ValueError", "GraphError"])
-def test_errors_lose_their_secrets(tmp_path, error):
+def test_secrets_are_removed_from_errors(tmp_path, error):
     secret = "0123456789abcdef0123456789abcdef01234567"
     body = f"raise {error}('Token {secret} at http://s/x?Signature=abcdefgh')"
     done, log = run(tmp_path, body, TATOR_AUTH_TOKEN=secret)
@@ -76,7 +76,7 @@ def test_errors_lose_their_secrets(tmp_path, error):
 
 @pytest.mark.parametrize("recorded", [True, False])
 def test_an_interrupt_that_a_library_turned_into_another_error_is_no_failure(tmp_path, recorded):
-    """As NumPy and OpenVINO do in their compiled parts, where it comes while they are imported."""
+    """As NumPy and OpenVINO do in their compiled parts if they are interrupted while they are imported."""
     body = (
         "import signal\n"
         "    try: os.kill(os.getpid(), signal.SIGINT); __import__('time').sleep(60)\n"
@@ -108,7 +108,7 @@ class Place:
     number: int
 
 
-def test_a_dataclass_is_made_of_its_fields_and_an_optional_one_only_of_all_of_them():
+def test_a_dataclass_is_made_from_its_fields_and_an_optional_one_only_if_all_are_given():
     one = {"files": "a", "folder": "b", "number": 3}
     assert job.bind(wants, one) == {"files": [Path("a")], "place": Place(Path("b"), 3)}
     assert job.bind(wants, {"files": ["a", "c"]}) == {"files": [Path("a"), Path("c")]}

@@ -1,4 +1,4 @@
-"""A job's log: what native libraries write to file descriptors 1 and 2 is cleaned, and nothing of it is lost."""
+"""A job's log: output of native libraries on file descriptors 1 and 2 is cleaned, and none of it is lost."""
 
 import signal
 import time
@@ -10,7 +10,7 @@ from tests.lib.workflow.jobs.test_job import run
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 REPLACED = "\N{REPLACEMENT CHARACTER}"
-# What a network, a media or a server might have a library say, and what the log holds of it.
+# Output of a library that a network, a media or a server may cause, and the line in the log.
 HOSTILE = {
     "colour": (b"\x1b[31mred\x1b[0m", f"{REPLACED}[31mred{REPLACED}[0m"),
     "title": (b"\x1b]0;owned\x07", f"{REPLACED}]0;owned{REPLACED}"),
@@ -28,7 +28,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("descriptor", [1, 2])
-def test_what_libraries_write_is_cleaned(tmp_path, descriptor):
+def test_output_of_libraries_is_cleaned(tmp_path, descriptor):
     body = f"os.write({descriptor}, {b''.join(given + bytes([10]) for given, _ in HOSTILE.values())!r})"
     done, log = run(tmp_path, body)
     assert done.returncode == 0, done.stderr
@@ -37,7 +37,7 @@ def test_what_libraries_write_is_cleaned(tmp_path, descriptor):
         assert expected in lines, name
 
 
-def test_python_says_nothing_raw_either(tmp_path):
+def test_output_of_python_is_cleaned(tmp_path):
     """Of threads, warnings, child processes and exceptions."""
     body = (
         "import threading, warnings; text = chr(27) + '[2J'; warnings.warn(text); print(text); "
@@ -52,8 +52,8 @@ def test_python_says_nothing_raw_either(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_last_words_of_a_killed_job(tmp_path, number):
-    """Also where the whole group of processes is killed, and the last line has no end."""
+def test_last_output_of_a_killed_job(tmp_path, number):
+    """Also if the whole process group is killed, and the last line has no line break."""
     body = f"os.setpgid(0, 0); os.write(2, b'x' * 300_000 + bytes([10]) + b'last words'); os.killpg(0, {int(number)})"
     done, log = run(tmp_path, body)
     assert done.returncode == -number
@@ -64,8 +64,8 @@ def test_last_words_of_a_killed_job(tmp_path, number):
     assert log.endswith("last words")
 
 
-def test_a_library_that_keeps_python_from_running_may_say_much(tmp_path):
-    """More than a pipe holds."""
+def test_a_library_that_holds_pythons_lock_may_write_much(tmp_path):
+    """More than a pipe can hold."""
     body = (
         "import ctypes; text = b'y' * 99 + bytes([10]); "
         "[ctypes.PyDLL(None).write(2, text * 1000, 100_000) for _ in range(20)]"
@@ -75,7 +75,7 @@ def test_a_library_that_keeps_python_from_running_may_say_much(tmp_path):
     assert log.count("y" * 99 + "\n") == 20_000
 
 
-def test_a_process_that_a_job_leaves_behind_holds_nobody_up(tmp_path):
+def test_a_job_does_not_wait_for_its_background_processes(tmp_path):
     start = time.monotonic()
     done, log = run(tmp_path, "os.system('sleep 20 &'); print('all')")
     assert done.returncode == 0
@@ -83,7 +83,7 @@ def test_a_process_that_a_job_leaves_behind_holds_nobody_up(tmp_path):
     assert time.monotonic() - start < 15
 
 
-def test_lines_however_they_are_cut():
+def test_lines_in_pieces_of_any_size():
     given = "one\r\ntwo \x1b[1m\u202e€\nthree".encode()
     expected = f"one\ntwo {REPLACED}[1m{REPLACED}€\nthree"
     for size in range(1, len(given) + 1):
@@ -92,7 +92,7 @@ def test_lines_however_they_are_cut():
         assert "".join([*map(cleaner.feed, pieces), cleaner.feed(b"", final=True)]) == expected
 
 
-def test_a_line_without_an_end_takes_no_memory():
+def test_a_very_long_line_is_cut():
     cleaner = Cleaner()
     for _ in range(100):
         assert cleaner.feed(b"z" * 10_000) == ""

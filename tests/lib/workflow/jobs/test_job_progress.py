@@ -1,4 +1,4 @@
-"""Which media of a killed job were under way."""
+"""Which media a killed job was processing."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from scripts.lib.workflow.jobs.job_progress import JobProgress
 FAULT = MediaFault("failed", "its job was killed")
 
 
-def test_one_alone_is_fatal_and_several_are_suspects(tmp_path: Path) -> None:
+def test_a_single_media_is_fatal_and_several_are_suspects(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "job.progress"
     first = JobProgress(path)
     for media_id in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""Each job has the secrets that it uses: in its environment, in what /proc shows of it, and in its children's."""
+"""Each job has only the secrets that it uses: in its environment, in /proc, and in its child processes."""
 
 import ast
 import json
@@ -19,14 +19,14 @@ SECRETS = {
 RULE = re.compile(
     r'^ *(?:rule|checkpoint)(?: (\w+):|:\n +name:\n +f"(\w+)_\{).*?"\.\./scripts/(\w+)\.py"', re.MULTILINE | re.DOTALL
 )
-# Each rule's script; the name of a rule of shared jobs goes on with a number.
+# Each rule's script; the name of a rule of shared jobs ends with a number.
 SCRIPT_OF = {
     name or f"{shared}_7": script
     for path in (ROOT / "rules").glob("*.smk")
     for name, shared, script in RULE.findall(path.read_text())
 }
 SCRIPTS = sorted(set(SCRIPT_OF.values()))
-# A job that says what it and its child see, run as Snakemake runs one.
+# A job that writes the variables that it and its child see, run as Snakemake runs one.
 JOB = """
 import json, os, subprocess
 from pathlib import Path
@@ -47,7 +47,7 @@ job.run(work, SimpleNamespace(
 
 
 def table():
-    """Return the table, by the names that a run gives the rules."""
+    """Return the table, by the names of the rules in a run."""
     return {f"{rule}_7" if rule.endswith("_many") else rule: used for rule, used in job_secrets.USED.items()}
 
 
@@ -63,10 +63,10 @@ def test_a_job_and_its_children_have_only_the_secrets_that_it_uses(rule, tmp_pat
         assert {"HARMLESS", "PATH"} <= set(names)
 
 
-def test_every_job_that_speaks_to_tator_has_the_token_and_no_other_has():
-    """By what each script imports, so that a new one is not forgotten."""
+def test_only_jobs_that_use_tator_have_the_token():
+    """Determined from the imports of each script, so that a new script is not forgotten."""
     with_token = {rule for rule, used in table().items() if "TATOR_AUTH_TOKEN" in used}
-    # Its media were downloaded by other jobs.
+    # Other jobs download the media of these.
     needs_none = {"detect", "detect_part"}
     assert {rule for rule, script in SCRIPT_OF.items() if _imports_api(script)} - needs_none == with_token
     assert len(SCRIPT_OF) == sum(path.read_text().count(" script:") for path in (ROOT / "rules").glob("*.smk"))
@@ -79,12 +79,12 @@ def _imports_api(script):
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    speaking = (
+    using_tator = (
         "server.api", "downloads.connection", "downloads.frames_again", "detection.shared_job", "uploads.upload_job",
     )  # fmt: skip
-    return any(name.startswith(tuple(f"scripts.lib.{module}" for module in speaking)) for name in names)
+    return any(name.startswith(tuple(f"scripts.lib.{module}" for module in using_tator)) for name in names)
 
 
-def test_all_jobs_go_through_the_runner_by_their_scripts_name():
+def test_each_script_runs_the_function_of_its_name_as_a_job():
     for script in SCRIPTS:
         assert f"job.run({script}, snakemake" in (ROOT / f"scripts/{script}.py").read_text()

@@ -1,4 +1,4 @@
-"""What is finished comes back as it was, and nothing else does."""
+"""The cache restores results unchanged, and only if everything that they depend on is the same."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def folder(request, tmp_path, monkeypatch):
     return tmp_path / "finished"
 
 
-def test_what_was_kept_comes_back(folder, results):
+def test_kept_results_are_restored(folder, results):
     ResultCache(folder, ["network"]).keep(7, {"name": "a"}, results)
     for path in results:
         path.unlink()
@@ -41,25 +41,25 @@ def test_what_was_kept_comes_back(folder, results):
 
 
 @pytest.mark.parametrize(
-    ("made_with", "media_id", "own"), [("other", 7, "a"), ("network", 8, "a"), ("network", 7, "b")]
+    ("made_with", "media_id", "name"), [("other", 7, "a"), ("network", 8, "a"), ("network", 7, "b")]
 )
-def test_nothing_comes_back_for_something_else(folder, results, made_with, media_id, own):
+def test_nothing_is_restored_if_a_part_of_the_key_differs(folder, results, made_with, media_id, name):
     ResultCache(folder, ["network"]).keep(7, {"name": "a"}, results)
     results[0].unlink()
     results[0].write_text("another run's")
-    assert not ResultCache(folder, [made_with]).restore(media_id, {"name": own}, results)
+    assert not ResultCache(folder, [made_with]).restore(media_id, {"name": name}, results)
     assert results[0].read_text() == "another run's"
 
 
 @pytest.mark.parametrize("made_with", [[], ["network"], ["hash", {"b": 1, "a": [2]}, "network"]])
-def test_what_an_earlier_version_kept_is_found(folder, results, made_with):
-    own = {"name": "a", "file": None}
-    ResultCache(folder, made_with).keep(7, own, results)
-    key = hashlib.sha256(json.dumps([own, *made_with], sort_keys=True).encode()).hexdigest()
+def test_keys_are_those_of_earlier_versions(folder, results, made_with):
+    depends_on = {"name": "a", "file": None}
+    ResultCache(folder, made_with).keep(7, depends_on, results)
+    key = hashlib.sha256(json.dumps([depends_on, *made_with], sort_keys=True).encode()).hexdigest()
     assert {path.name for path in folder.glob("*/7/*")} == {f"{key}.0", f"{key}.1"}
 
 
-def test_half_of_it_does_not_come_back_and_is_kept_again(folder, results):
+def test_incomplete_results_are_not_restored_and_are_replaced(folder, results):
     ResultCache(folder, []).keep(7, None, results)
     (last,) = folder.glob("*/7/*.1")
     last.unlink()
@@ -72,7 +72,7 @@ def test_half_of_it_does_not_come_back_and_is_kept_again(folder, results):
     assert results[0].read_text() == "the second"
 
 
-def test_of_a_media_only_the_last_is_kept(folder, results):
+def test_only_the_last_results_of_a_media_are_kept(folder, results):
     (folder / "007" / "7").mkdir(parents=True)
     (folder / "007" / "7" / "something else").touch()
     for settings in ("first", "second"):
@@ -84,7 +84,7 @@ def test_of_a_media_only_the_last_is_kept(folder, results):
 
 @pytest.fixture
 def synced(monkeypatch):
-    """Files that were made safe on their disk, by the calls for it."""
+    """The files of each call of `sync`."""
     calls = []
     monkeypatch.setattr(result_cache, "sync", lambda paths: calls.append(list(paths)))
     return calls
@@ -94,7 +94,7 @@ def kept(folder):
     return sorted(int(place.name) for place in folder.glob("*/*") if len(list(place.iterdir())) == 2)
 
 
-def test_results_are_kept_together_when_they_are_safe(folder, results, synced, monkeypatch):
+def test_results_are_kept_together_after_they_are_synchronized(folder, results, synced, monkeypatch):
     monkeypatch.setattr(result_cache, "_SECONDS", 1e9)
     monkeypatch.setattr(result_cache, "_MEDIA", 3)
     cache = ResultCache(folder, [])
@@ -105,12 +105,12 @@ def test_results_are_kept_together_when_they_are_safe(folder, results, synced, m
     assert (kept(folder), synced) == ([1, 2, 3], [3 * results])
     cache.keep_soon(4, None, results)
     assert kept(folder) == [1, 2, 3]
-    cache.keep_noted()
+    cache.keep_pending()
     assert (kept(folder), synced[1:]) == ([1, 2, 3, 4], [results])
     assert ResultCache(folder, []).restore(4, None, results)
 
 
-def test_results_that_took_long_are_kept_at_once(folder, results, synced, monkeypatch):
+def test_results_are_kept_at_once_if_the_last_are_long_ago(folder, results, synced, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     cache = ResultCache(folder, [])
@@ -125,7 +125,7 @@ def test_results_that_took_long_are_kept_at_once(folder, results, synced, monkey
     assert kept(folder) == [1, 2, 3]
 
 
-def test_what_its_disk_does_not_take_is_not_kept(folder, results, monkeypatch):
+def test_results_that_cannot_be_synchronized_are_not_kept(folder, results, monkeypatch):
     def broken(_):
         raise OSError("Input/output error")
 
@@ -133,11 +133,11 @@ def test_what_its_disk_does_not_take_is_not_kept(folder, results, monkeypatch):
     cache.keep_soon(1, None, results)
     monkeypatch.setattr(result_cache, "sync", broken)
     with pytest.raises(OSError, match="Input/output error"):
-        cache.keep_noted()
+        cache.keep_pending()
     assert not kept(folder)
 
 
-def test_a_job_that_fails_keeps_what_it_finished(folder, results, monkeypatch):
+def test_a_job_that_fails_keeps_its_finished_results(folder, results, monkeypatch):
     done = ResultCache(folder, [])
 
     def fails(*_):

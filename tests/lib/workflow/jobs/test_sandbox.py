@@ -1,4 +1,4 @@
-"""What reads a stranger's network writes into its outputs' folders alone, and sees no network and no other process."""
+"""A job in a sandbox writes only to its outputs' folders, and has no network and no other processes."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from scripts.lib.workflow.jobs import sandbox
 from tests.needs import lacking
 from tests.workflow import ROOT
 
-# A job that tries what a hostile network would, run as Snakemake runs one.
+# A job that tries what a hostile network would try, run as Snakemake runs one.
 JOB = """
 import json, os, socket
 from pathlib import Path
@@ -65,12 +65,12 @@ def _usable() -> None:
 
 
 def _run(folder: Path, mode: str | bool, path: str | None = None) -> tuple[int, str, dict[str, Any], list[Path]]:
-    """Run the job; return its status, its log, what it found, and the files outside that it has tried to write."""
+    """Run the job; return its exit status, its log, its findings, and the files outside that it tried to write."""
     run, home = folder / "run", folder / "home"
     for made in (run / "out", run / "logs", home):
         made.mkdir(parents=True)
     (run / "given").write_text("the graph")
-    mark = f"OTHER_MARK_{os.getpid()}"  # tests at the same time have others
+    mark = f"OTHER_MARK_{os.getpid()}"  # differs in tests that run at the same time
     outside = [run / "module.py", run / "logs" / "other.log", home / "profile", folder / "above"]
     names = {**os.environ, "HOME": str(home), "TATOR_AUTH_TOKEN": "x" * 40, "PYTHONPATH": str(ROOT)}
     if path is not None:
@@ -78,7 +78,7 @@ def _run(folder: Path, mode: str | bool, path: str | None = None) -> tuple[int, 
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.socket(socket.AF_UNIX) as local,
-        # It stands for other processes of the same user.
+        # An example of another process of the same user.
         subprocess.Popen(["sleep", "600"], env={**os.environ, mark: "1"}) as other,
     ):
         try:
@@ -115,8 +115,8 @@ def test_a_job_in_the_sandbox_reaches_nothing_but_its_outputs(mode: str, tmp_pat
 
 @pytest.mark.sandbox
 @pytest.mark.parametrize("inside", [True, False], ids=["in the run's folder", "elsewhere in the home"])
-def test_links_in_a_home_lead_where_they_do_outside(inside: bool, tmp_path: Path, monkeypatch: Any) -> None:
-    """An environment on another disk of the home, and its Python through two links more."""
+def test_links_in_a_home_have_the_same_targets_as_outside(inside: bool, tmp_path: Path, monkeypatch: Any) -> None:
+    """An environment on another disk of the home, whose Python is a link to a link."""
     _usable()
     run, real = tmp_path / "run", tmp_path / "disk" / "venv"
     for folder in (run, tmp_path / "links", real / "bin"):
@@ -142,8 +142,8 @@ def test_a_user_without_a_home_can_have_a_sandbox(monkeypatch: Any) -> None:
 
 
 @pytest.mark.parametrize("mode", ["off", False])
-def test_without_the_sandbox_the_same_job_reaches_all_of_it(mode: str | bool, tmp_path: Path) -> None:
-    """So that the test above can fail: what is refused there is possible here."""
+def test_without_the_sandbox_the_same_job_reaches_everything(mode: str | bool, tmp_path: Path) -> None:
+    """Shows that what the sandbox refuses is possible without it."""
     status, log, found, outside = _run(tmp_path, mode)
     assert status == 0, log
     assert found["sandbox"] == "none"
@@ -155,7 +155,7 @@ def test_without_the_sandbox_the_same_job_reaches_all_of_it(mode: str | bool, tm
 
 
 @pytest.mark.parametrize("refusing", [False, True], ids=["not installed", "not allowed"])
-def test_where_there_is_none_the_log_says_so_and_require_refuses(refusing: bool, tmp_path: Path) -> None:
+def test_without_bubblewrap_the_log_has_a_warning_and_require_fails(refusing: bool, tmp_path: Path) -> None:
     empty = tmp_path / "bin"
     empty.mkdir()
     if refusing:
@@ -174,7 +174,7 @@ def test_where_there_is_none_the_log_says_so_and_require_refuses(refusing: bool,
     assert reason in log
 
 
-def test_a_variable_alone_makes_no_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_outside_of_a_sandbox_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(sandbox.VARIABLE, "bubblewrap")
     status, log, found, _ = _run(tmp_path, "require")
     assert status == 1
@@ -182,18 +182,18 @@ def test_a_variable_alone_makes_no_sandbox(tmp_path: Path, monkeypatch: pytest.M
     assert f"{sandbox.VARIABLE} is set outside of a sandbox" in log
 
 
-def test_what_is_not_hidden_is_read_only() -> None:
-    """Such as the workflow's own modules, where they are neither in a home nor in a temporary folder."""
+def test_folders_that_are_not_hidden_are_read_only() -> None:
+    """Such as the workflow's modules, if they are neither in a home nor in a temporary folder."""
     _usable()
-    folder = next((path for path in (ROOT, Path("/opt"), Path("/srv")) if _is_seen(path)), None)
+    folder = next((path for path in (ROOT, Path("/opt"), Path("/srv")) if _is_visible(path)), None)
     if folder is None:
         lacking("bubblewrap: a folder that can be written and is not hidden")
         return
     target = folder / f".sandbox_test_{os.getpid()}"
-    words = sandbox.command("bwrap", [], [])
+    command = sandbox.command("bwrap", [], [])
     try:
         done = subprocess.run(
-            [*words, "sh", "-c", f"echo harm > '{target}'"], check=False, capture_output=True, text=True
+            [*command, "sh", "-c", f"echo harm > '{target}'"], check=False, capture_output=True, text=True
         )
         assert not target.exists()
         assert "Read-only file system" in done.stderr
@@ -201,5 +201,5 @@ def test_what_is_not_hidden_is_read_only() -> None:
         target.unlink(missing_ok=True)
 
 
-def _is_seen(path: Path) -> bool:
+def _is_visible(path: Path) -> bool:
     return os.access(path, os.W_OK) and not any(path.is_relative_to(hidden) for hidden in sandbox._hidden())

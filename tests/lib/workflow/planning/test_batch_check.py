@@ -1,4 +1,4 @@
-"""Which shared jobs run again: of a missing, older or changed file, and only for its media."""
+"""Which shared jobs run again: those with a missing, older or changed file, and only for the media of that file."""
 
 import os
 import shutil
@@ -22,23 +22,23 @@ def in_folders(request):
 
 @pytest.fixture(autouse=True)
 def made(tmp_path, monkeypatch, in_folders):
-    """Have made what two jobs make, an hour ago, and kept what was detected."""
+    """Write the files of two jobs, an hour old, and store the detections in the cache."""
     monkeypatch.chdir(tmp_path)
     hour_ago = time.time() - 3600
     for media_ids in JOBS:
-        for maker in ("resolved", "detected"):
+        for step in ("resolved", "detected"):
             files = [
                 Path(file_of(pattern, number, in_folders=in_folders))
-                for pattern, its in OF_EACH_MEDIA.values()
+                for pattern, made_by in OF_EACH_MEDIA.values()
                 for number in media_ids
-                if its == maker
+                if made_by == step
             ]
             for path in files:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(f"the content of {path.name}")
                 os.utime(path, (hour_ago, hour_ago))
             Path("resources/batches").mkdir(exist_ok=True)
-            write_hashes(Path(f"resources/batches/{maker}_{media_ids[0]}.json"), files)
+            write_hashes(Path(f"resources/batches/{step}_{media_ids[0]}.json"), files)
         for number in media_ids:
             results = [place(name, number, in_folders) for name in ("detections", "outcomes", "previews")]
             ResultCache(Path("resources/finished"), []).keep(number, None, results)
@@ -49,8 +49,8 @@ def place(name, number, in_folders):
     return Path(file_of(OF_EACH_MEDIA[name][0], number, in_folders=in_folders))
 
 
-def repeated(in_folders, note=False):
-    found = batch_check.to_repeat(JOBS, OF_EACH_MEDIA, in_folders=in_folders, note=note)
+def repeated(in_folders, store_dates=False):
+    found = batch_check.to_repeat(JOBS, OF_EACH_MEDIA, in_folders=in_folders, store_dates=store_dates)
     return [each.batch.stem for each in found]
 
 
@@ -72,22 +72,22 @@ def test_missing_and_older_files(in_folders, name, number, batch):
     assert repeated(in_folders) == [batch]
 
 
-def test_a_copy_of_the_folder_is_as_good_and_its_dates_are_noted(in_folders, monkeypatch):
-    """Copies are newer than what they were made of, or lose the fractions of seconds."""
+def test_a_copy_of_the_folder_is_accepted_and_its_dates_are_stored(in_folders, monkeypatch):
+    """Copies are newer than the originals, or lose the fractions of seconds."""
     for path in Path("results").rglob("*.*"):
         before = path.stat()
         moment = before.st_mtime + 60 if path.suffix == ".csv" else int(before.st_mtime)
-        path.write_text(path.read_text())  # a link's other name, in the cache, has the date, too
+        path.write_text(path.read_text())  # the linked file in the cache gets the same date
         os.utime(path, (moment, moment))
     assert repeated(in_folders) == []
-    assert repeated(in_folders, note=True) == []
-    monkeypatch.setattr(batch_check, "sha256", lambda _: pytest.fail("it is read again"))
+    assert repeated(in_folders, store_dates=True) == []
+    monkeypatch.setattr(batch_check, "sha256", lambda _: pytest.fail("the file is read again"))
     assert repeated(in_folders) == []
 
 
 @pytest.mark.parametrize("older", [False, True])
 @pytest.mark.parametrize("linked", [False, True])
-def test_another_content_goes_with_what_was_kept_of_that_media(in_folders, older, linked):
+def test_a_changed_file_is_removed_with_the_cached_results_of_its_media(in_folders, older, linked):
     path = place("detections", 2, in_folders)
     moment = path.stat().st_mtime + (-600 if older else 600)
     if not linked:
@@ -96,7 +96,7 @@ def test_another_content_goes_with_what_was_kept_of_that_media(in_folders, older
     os.utime(path, (moment, moment))
     (found,) = batch_check.to_repeat(JOBS, OF_EACH_MEDIA, in_folders=in_folders)
     assert found.changed == [(path, 2)]
-    found.forget()
+    found.remove_results()
     assert not path.exists()
     kept = ResultCache(Path("resources/finished"), [])
     results = {
@@ -109,7 +109,7 @@ def test_another_content_goes_with_what_was_kept_of_that_media(in_folders, older
     assert Path("resources/batches/resolved_1.json").exists()
 
 
-def test_files_of_the_future_are_not_older_when_they_are_dated_again(in_folders):
+def test_files_dated_in_the_future_do_not_count_as_older_after_their_dates_are_corrected(in_folders):
     path, ahead = place("records", 5, in_folders), time.time() + 3600
     os.utime(path, (ahead, ahead))
     write_hashes(Path("resources/batches/resolved_5.json"), [path])
@@ -117,7 +117,7 @@ def test_files_of_the_future_are_not_older_when_they_are_dated_again(in_folders)
     assert repeated(in_folders) == []
 
 
-def test_hashes_of_a_version_that_noted_no_dates(in_folders):
+def test_hashes_of_a_version_that_stored_no_dates(in_folders):
     shutil.rmtree("resources/batches/times")
     os.utime(place("records", 5, in_folders), (1, 1))
     assert repeated(in_folders) == []

@@ -1,4 +1,4 @@
-"""Which media share a job: of a size that fits the run, and the same ones in a run that has grown."""
+"""Which media share a job: the number of jobs fits the size of the run, and a run that grows keeps its batches."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from scripts.lib.workflow.planning.batches import batches, media_per_job, write_
         *[(30_000, (48, 96)), (100_000, (40, 80)), (1_000_000, (200, 400))],
     ],
 )
-def test_auto_makes_neither_many_jobs_nor_few(count, jobs):
+def test_auto_makes_neither_too_many_nor_too_few_jobs(count, jobs):
     found = len(batches(range(1, count + 1), media_per_job("auto", count)))
     assert found == jobs if isinstance(jobs, int) else jobs[0] <= found <= jobs[1]
 
@@ -27,12 +27,12 @@ def test_without_a_setting_many_media_share_as_many_jobs_as_a_cluster_can_use(co
 
 
 @pytest.mark.parametrize("count", [8, 500])
-def test_media_that_shared_jobs_go_on_sharing_them_without_a_setting(count):
+def test_media_that_shared_jobs_continue_to_share_them_without_a_setting(count):
     assert media_per_job(None, count, shared_before=True) > 1
     assert media_per_job(1, count, shared_before=True) == 1
 
 
-def test_a_number_is_the_most():
+def test_a_number_is_the_largest_size_of_a_batch():
     found = batches(range(1, 501), media_per_job(20, 500))
     assert [media_id for batch in found for media_id in batch] == list(range(1, 501))
     assert max(map(len, found)) == 20

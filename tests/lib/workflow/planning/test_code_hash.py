@@ -1,4 +1,4 @@
-"""A change in a module that a script uses, and only there, changes the script's hash."""
+"""A script's hash changes with the modules that the script imports, and with no others."""
 
 import ast
 from pathlib import Path
@@ -39,7 +39,7 @@ def tree(tmp_path):
         ("scripts/other.py", False),
     ],
 )
-def test_what_is_noticed(tree, changed, noticed):
+def test_which_changes_are_noticed(tree, changed, noticed):
     before = Sources(tree).hash("work")
     (tree / changed).write_text((tree / changed).read_text() + "# changed\n")
     assert (Sources(tree).hash("work") != before) is noticed
@@ -53,7 +53,7 @@ def test_a_module_for_other_rules_is_left_out(tree):
         Sources(tree).hash("work", "absent")
 
 
-def test_each_script_has_a_hash_of_its_own():
+def test_no_two_scripts_have_the_same_hash():
     sources, scripts = Sources(ROOT), [path.stem for path in (ROOT / "scripts").glob("[!_]*.py")]
     assert len(scripts) == len({sources.hash(script) for script in scripts}) > 30
 
@@ -85,7 +85,7 @@ def test_all_ways_to_import_are_found(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scripts").rglob("*.py")), ids=lambda path: path.stem)
-def test_no_import_of_ours_is_missed(path):
+def test_all_imports_of_the_workflow_are_found(path):
     named = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):

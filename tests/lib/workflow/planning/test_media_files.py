@@ -1,4 +1,4 @@
-"""Files of single media that lie behind a shared job's file of hashes."""
+"""Files of single media whose hashes are in a shared job's file."""
 
 from collections import Counter
 from pathlib import Path
@@ -43,17 +43,17 @@ def test_files_of_a_job_and_of_all_media_in_their_order():
     assert media_files.named({}, TATOR) == media_files.named({"of_media": []}, TATOR) == {}
 
 
-def test_where_a_job_writes():
-    assert media_files.made_in({"made_of_media": ["outcomes", "previews"]}) == {
+def test_folders_into_which_a_job_writes():
+    assert media_files.output_folders({"made_of_media": ["outcomes", "previews"]}) == {
         Path("results/detections"),
         Path("results/previews"),
     }
-    assert media_files.made_in({"made_of_media": "records"}) == {Path("resources/records")}
-    assert media_files.made_in({}) == set()
+    assert media_files.output_folders({"made_of_media": "records"}) == {Path("resources/records")}
+    assert media_files.output_folders({}) == set()
 
 
-def test_files_of_many_media_lie_in_sub_folders():
-    """So that of a million media no folder has more than some thousand entries, and those of one job come together."""
+def test_files_of_many_media_are_in_sub_folders():
+    """With a million media no folder has more than some thousand entries."""
     params = {"of_media": ["records", "outcomes"], "job_media_ids": [7, 1042], "in_folders": True}
     assert media_files.named(params, TATOR) == {
         "records": ["resources/records/007/7.json", "resources/records/042/1042.json"],
@@ -67,8 +67,8 @@ def test_files_of_many_media_lie_in_sub_folders():
 
 
 @pytest.mark.parametrize("media_ids", [range(1, 200_001), [media_id_of(f"cam{n % 9}/{n}.jpg") for n in range(50_000)]])
-def test_sub_folders_are_filled_alike(media_ids):
-    """Those of numbers one after another, as Tator's are, and those of numbers made of names."""
+def test_sub_folders_have_about_equally_many_files(media_ids):
+    """With consecutive numbers, as Tator's are, and with numbers made of names."""
     entries = Counter(sub_folder(media_id) for media_id in media_ids)
     assert len(entries) == 1000
     assert 1.7 * len(media_ids) / 1000 > max(entries.values())
@@ -88,7 +88,7 @@ def test_files_move_when_the_run_grows_or_shrinks():
     assert not Path("results/detections/042").exists()
 
 
-def test_media_that_share_no_jobs_any_more_are_inspected_again():
+def test_records_of_media_that_no_longer_share_jobs_are_removed():
     assert not media_files.forget_shared_jobs(Path())
     touch("resources/records/1.json", "results/detections/1.json")
     assert not media_files.forget_shared_jobs(Path())

@@ -54,7 +54,7 @@ def test_which_graph_is_read(graph, engine, precision, read, changes):
     assert (ROOT / "rules" / found.detect_environment).is_file()
 
 
-def test_what_a_job_is_asked_is_what_it_takes():
+def test_options_of_a_detection_job_are_the_fields_of_detect_options():
     assert plan().detect_options.keys() | {"threads"} == set(DetectOptions.__dataclass_fields__)
 
 
@@ -75,7 +75,7 @@ def test_truth():
     assert plan(evaluate={"truth_version": 5}).evaluated
 
 
-def test_jobs_that_media_share():
+def test_shared_jobs():
     media_ids = list(range(1, 41))
     found = plan(tator={"media_ids": media_ids}, media={"per_job": 8})
     assert found.shared_jobs == batches.batches(media_ids, 8)
@@ -98,7 +98,7 @@ def test_without_a_setting_many_media_share_jobs(tmp_path, monkeypatch):
     assert plan(tator=many, detect={"split_seconds": 60}).shared_jobs == []
 
 
-def test_a_run_that_shrinks_goes_on_sharing_jobs(tmp_path, monkeypatch):
+def test_a_run_that_shrinks_continues_to_share_jobs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "resources" / "batches").mkdir(parents=True)
     few = {"media_ids": list(range(1, 41))}

@@ -1,3 +1,5 @@
+"""The run's folder is not on the import path."""
+
 import os
 import subprocess
 import sys
@@ -14,14 +16,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-# A job on a cluster is started in the first way, a script in the second.
-@pytest.mark.parametrize("words", [["-m", "job"], ["job.py"], ["-c", "import planted"]])
-def test_nothing_is_imported_from_the_current_folder(folder, words):
+# Snakemake starts a job on a cluster in the first way, and a script in the second.
+@pytest.mark.parametrize("arguments", [["-m", "job"], ["job.py"], ["-c", "import planted"]])
+def test_nothing_is_imported_from_the_current_folder(folder, arguments):
     environ = dict(os.environ)
     environ.pop("PYTHONSAFEPATH", None)
 
     def run():
-        command = [sys.executable, *words]
+        command = [sys.executable, *arguments]
         return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
     assert run().stdout == "planted\n"
@@ -31,7 +33,7 @@ def test_nothing_is_imported_from_the_current_folder(folder, words):
     assert "No module named" in refused.stderr
 
 
-def test_a_run_forgets_its_folder_but_not_the_workflow_s(folder, monkeypatch):
+def test_the_current_folder_is_removed_unless_it_is_the_workflows(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [str(folder), "", "/elsewhere"])
     import_path.forget_current_folder(folder)

@@ -1,4 +1,4 @@
-"""Ctrl-C: processes of a run end without tracebacks, and Snakemake may stop its jobs and unlock its folder."""
+"""Ctrl-C: processes of a run end without tracebacks, and Snakemake has time to stop its jobs and unlock its folder."""
 
 import os
 import select
@@ -21,7 +21,7 @@ SENTENCE = interrupts.SENTENCE
 
 def of_a_run() -> dict[str, str]:
     environ = dict(os.environ)
-    interrupts.pass_on(environ)
+    interrupts.add_startup_folder(environ)
     return environ
 
 
@@ -31,10 +31,10 @@ def ended(code: str, environ: dict[str, str]) -> "subprocess.CompletedProcess[st
     )
 
 
-def test_the_folder_is_the_last_and_stands_once():
+def test_the_startup_folder_is_added_last_and_once():
     environ = {"PYTHONPATH": os.pathsep.join(["/site", "/plugins"])}
-    interrupts.pass_on(environ)
-    interrupts.pass_on(environ)
+    interrupts.add_startup_folder(environ)
+    interrupts.add_startup_folder(environ)
     folders = environ["PYTHONPATH"].split(os.pathsep)
     assert folders[:2] == ["/site", "/plugins"]
     assert [Path(folder).name for folder in folders[2:]] == ["startup"]
@@ -42,7 +42,7 @@ def test_the_folder_is_the_last_and_stands_once():
 
 @pytest.mark.parametrize("copies", [1, 2])
 def test_a_sites_own_file_of_that_name_is_run_too(tmp_path, copies):
-    """Python imports one alone; that of an environment stands behind the folders of PYTHONPATH."""
+    """Python imports only the first one; that of an environment comes after the folders of PYTHONPATH."""
     environment, copy = tmp_path / "environment", tmp_path / "processes" / "startup"
     venv.create(environment, symlinks=True)
     (packages,) = environment.glob("lib/python3*/site-packages")
@@ -51,20 +51,20 @@ def test_a_sites_own_file_of_that_name_is_run_too(tmp_path, copies):
     shutil.copytree(startup, copy)
     code = "import os, signal; print(os.environ['OF_THE_SITE'], signal.getsignal(signal.SIGINT).name)"
     folders = [str(startup), str(copy)][:copies]
-    environ, words = dict(os.environ, PYTHONPATH=os.pathsep.join(folders)), [environment / "bin" / "python", "-c", code]
-    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    environ, start = dict(os.environ, PYTHONPATH=os.pathsep.join(folders)), [environment / "bin" / "python", "-c", code]
+    done = subprocess.run(start, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "True SIG_DFL\n"
 
 
-def test_a_folder_in_which_a_run_starts_brings_no_file_of_that_name(tmp_path):
-    """PYTHONPATH with nothing between its colons would name that folder."""
+def test_a_file_of_that_name_in_the_current_folder_is_not_run(tmp_path):
+    """An empty entry of PYTHONPATH would name the current folder."""
     (tmp_path / "sitecustomize.py").write_text("print('of the folder', flush=True)\n")
     environ = dict(os.environ, PYTHONPATH=os.pathsep)
-    words = [sys.executable, "-c", "print('work')"]
-    before = subprocess.run(words, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
-    interrupts.pass_on(environ)
-    done = subprocess.run(words, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    start = [sys.executable, "-c", "print('work')"]
+    before = subprocess.run(start, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    interrupts.add_startup_folder(environ)
+    done = subprocess.run(start, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert (before.stdout, done.stdout) == ("of the folder\nwork\n", "work\n")
 
 
@@ -72,19 +72,19 @@ WORK = "from scripts.lib.workflow.processes import interrupts; interrupts.raise_
 
 
 @pytest.mark.parametrize("first", ["", "import scripts; "])
-def test_an_interrupted_process_of_a_run_says_nothing(first):
-    """The run says what to do, once, whatever number of jobs is interrupted."""
+def test_an_interrupted_process_of_a_run_prints_nothing(first):
+    """The run prints what to do, once, however many jobs are interrupted."""
     done = ended(first + INTERRUPTED, of_a_run())
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
-def test_where_work_begins_an_interrupt_cleans_up():
+def test_an_interrupt_during_work_runs_clean_up_code():
     done = ended(f"{WORK}try:\n  {INTERRUPTED}\nfinally:\n  print('cleaned up', flush=True)", of_a_run())
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "cleaned up\n", "")
 
 
-def test_an_interrupt_waits_for_an_event_loop_that_is_being_made():
-    """One that is half made shows a traceback when it goes."""
+def test_an_interrupt_is_delayed_while_an_event_loop_is_created():
+    """A partly created event loop prints a traceback when it is deleted."""
     interrupting = """
 import asyncio, os, signal, socket, time
 pair = socket.socketpair
@@ -101,12 +101,12 @@ asyncio.run(asyncio.sleep(60))
 def test_an_ignored_interrupt_stays_ignored():
     """As in a shell's background job."""
     code = WORK + "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('on')"
-    words = ["sh", "-c", f"trap '' INT; exec {sys.executable} -c \"$0\"", code]
-    done = subprocess.run(words, env=of_a_run(), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    start = ["sh", "-c", f"trap '' INT; exec {sys.executable} -c \"$0\"", code]
+    done = subprocess.run(start, env=of_a_run(), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "on\n", "")
 
 
-# As NumPy does in its compiled parts, where an interrupt comes while they are imported.
+# As NumPy does in its compiled parts if it is interrupted while it is imported.
 ODD_NUMPY = """
 import os, signal, time
 try:
@@ -118,25 +118,25 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [(["-c", "import numpy"], ""), (["-m", "scripts.commands.compare_runs"], SENTENCE)]
+    ("arguments", "message"), [(["-c", "import numpy"], ""), (["-m", "scripts.commands.compare_runs"], SENTENCE)]
 )
-def test_a_library_that_is_imported_turns_no_interrupt_into_another_error(tmp_path, words, said):
+def test_an_interrupt_during_the_first_imports_is_no_other_error(tmp_path, arguments, message):
     (tmp_path / "numpy.py").write_text(ODD_NUMPY)
     environ = dict(os.environ, PYTHONPATH=str(tmp_path))
-    if not said:
-        interrupts.pass_on(environ)
+    if not message:
+        interrupts.add_startup_folder(environ)
     done = subprocess.run(
-        [sys.executable, *words], env=environ, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, *arguments], env=environ, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
-    assert (done.returncode, done.stderr) == (-signal.SIGINT, said)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, message)
 
 
 @pytest.mark.parametrize("in_a_run", [True, False])
-def test_nor_does_one_that_is_imported_by_the_work(tmp_path, in_a_run):
+def test_an_interrupt_during_later_imports_is_no_other_error(tmp_path, in_a_run):
     (tmp_path / "numpy.py").write_text(ODD_NUMPY)
     environ = dict(os.environ, PYTHONPATH=str(tmp_path))
     if in_a_run:
-        interrupts.pass_on(environ)
+        interrupts.add_startup_folder(environ)
     done = ended(f"{WORK}import numpy", environ)
     assert done.returncode == 1
     assert done.stderr == ("" if in_a_run else SENTENCE)
@@ -150,7 +150,7 @@ def test_an_interrupt_while_python_ends_is_silent(in_a_run):
 
 
 @pytest.mark.parametrize("first", ["", "import scripts; "])
-def test_other_exceptions_are_shown_whole(first):
+def test_other_exceptions_have_their_traceback(first):
     late = "\nclass Late:\n  def __del__(self): raise ValueError('ignored')\nlate = Late(); del late\n"
     done = ended(first + late + "raise ValueError('of the job')", of_a_run())
     assert "ValueError: ignored" in done.stderr
@@ -158,10 +158,10 @@ def test_other_exceptions_are_shown_whole(first):
     assert done.stderr.endswith("ValueError: of the job\n")
 
 
-def command(what: str) -> "subprocess.Popen[str]":
-    """Start a process that runs a command to its end, and is a group of its own as at a terminal; wait for its word."""
+def command(program: str) -> "subprocess.Popen[str]":
+    """Start a process in a separate group, as at a terminal, that runs a program to its end; wait for its `ready`."""
     code = "import sys; from scripts.lib.workflow.processes import interrupts; import os\n"
-    code += f"sys.exit(interrupts.run_to_its_end([sys.executable, '-c', {what!r}], os.environ))"
+    code += f"sys.exit(interrupts.run_to_its_end([sys.executable, '-c', {program!r}], os.environ))"
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -177,8 +177,8 @@ def command(what: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_run_has_the_time_that_it_needs_to_stop(number):
-    """A run that is killed leaves its folder locked: subprocess.run gives it a quarter of a second."""
+def test_the_run_has_as_much_time_to_stop_as_it_needs(number):
+    """A run that is killed leaves its folder locked, and subprocess.run waits only a quarter of a second."""
     slow = (
         f"{WORK}import time\ntry:\n  print('ready', flush=True); time.sleep(60)\n"
         "except KeyboardInterrupt:\n  time.sleep(0.6); print('unlocked', flush=True); raise SystemExit(1)"
@@ -189,18 +189,18 @@ def test_the_run_has_the_time_that_it_needs_to_stop(number):
     assert (out, err, process.returncode) == ("unlocked\n", "", 130)
 
 
-def test_a_run_that_an_interrupt_ends_at_once_gets_the_sentence():
+def test_a_message_is_printed_if_an_interrupt_ends_the_run_at_once():
     process = command("import time; print('ready', flush=True); time.sleep(60)")
     os.killpg(process.pid, signal.SIGINT)  # Ctrl-C at a terminal
     assert process.communicate(timeout=60) == ("", SENTENCE)
     assert process.returncode == 130
 
 
-def test_the_exit_code_is_the_run_s(tmp_path):
-    words = [sys.executable, "-c", "import os, sys; sys.exit(len(os.listdir()))"]
+def test_the_exit_code_is_that_of_the_run(tmp_path):
+    program = [sys.executable, "-c", "import os, sys; sys.exit(len(os.listdir()))"]
     (tmp_path / "a").touch()
     (tmp_path / "b").touch()
-    assert interrupts.run_to_its_end(words, os.environ, tmp_path) == 2
+    assert interrupts.run_to_its_end(program, os.environ, tmp_path) == 2
 
 
 JOB = """
@@ -213,13 +213,13 @@ time.sleep(60)
 """
 
 
-def held_back(process_id: int) -> int:
+def blocked_signals(process_id: int) -> int:
     status = Path(f"/proc/{process_id}/status").read_text()
     return int(status.partition("SigBlk:")[2].split()[0], 16)
 
 
 @pytest.mark.parametrize("pause", [0, 0.005, 0.01, 0.02, 0.03])
-def test_a_supervisor_that_begins_is_interrupted_without_a_traceback(tmp_path, pause):
+def test_an_interrupted_supervisor_that_is_starting_prints_no_traceback(tmp_path, pause):
     script = tmp_path / "job.py"
     script.write_text(JOB.format(root=str(ROOT)))
     job = subprocess.Popen(
@@ -238,18 +238,18 @@ def test_a_supervisor_that_begins_is_interrupted_without_a_traceback(tmp_path, p
     assert job.returncode == -signal.SIGINT
 
 
-def test_no_signal_is_held_back_for_long(tmp_path):
+def test_no_signal_stays_blocked(tmp_path):
     script = tmp_path / "job.py"
     script.write_text(JOB.format(root=str(ROOT)))
     job = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     assert job.stdout is not None
     job.stdout.readline()
     worker = int(Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text())
-    assert held_back(worker) == 0
+    assert blocked_signals(worker) == 0
     until = time.monotonic() + 20
-    while held_back(job.pid) and time.monotonic() < until:
+    while blocked_signals(job.pid) and time.monotonic() < until:
         time.sleep(0.01)
-    assert held_back(job.pid) == 0
+    assert blocked_signals(job.pid) == 0
     job.terminate()
     job.communicate(timeout=60)
     assert job.returncode == -signal.SIGTERM
