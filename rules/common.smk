@@ -156,8 +156,8 @@ def tag_stands_for():
     """Return the current digest of a data image that has only a tag, in a run that runs jobs."""
     memory = Path("resources/network/tag.json")
     if not runs_jobs():
-        return tags.remembered_digest(config["network"], memory)
-    return tags.digest_behind_tag(config["network"], memory, logger.warning)
+        return tags.stored_digest(config["network"], memory)
+    return tags.current_digest(config["network"], memory, logger.warning)
 
 
 def digest_now(wildcards):
@@ -170,14 +170,14 @@ def losses_of_boxes():
     """Return how often the version of the boxes was found lost."""
     memory = Path("resources/losses.json")
     if not runs_jobs():
-        return version_check.losses_seen(memory)
-    return version_check.look_for_losses(
+        return version_check.stored_losses(memory)
+    return version_check.check_for_losses(
         config["tator"],
         os.environ,
         destination=Path("resources/destination.json"),
         summary=Path("results/summary.json"),
         memory=memory,
-        tell=logger.warning,
+        warn=logger.warning,
     )
 
 

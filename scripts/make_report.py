@@ -111,7 +111,7 @@ def make_report(
         media=chosen.rows,
         failed=chosen.failed_rows,
         failed_count=len(failed),
-        lacking=run.lacking(some_boxes=chosen.boxes_of_failed > 0),
+        lacking=run.missing_results(some_boxes=chosen.boxes_of_failed > 0),
         **_found(chosen.total, names, keep_threshold, upload_threshold),
         check=least_sure(chosen.least_sure, renderer) if run.totals.media > 1 or not media_in_detail else [],
         counts=counted.values(counts),

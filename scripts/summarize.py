@@ -182,7 +182,7 @@ def _row(line: MediaSummary) -> list[str]:
         str(line.boxes),
         str(line.boxes_in_tator),
         "" if line.tracks_in_tator is None else str(line.tracks_in_tator),
-        line.people_in_words,
+        line.people_text,
         f"{line.seconds:.1f}",
         reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 4] + " ...",
     ]

@@ -75,15 +75,15 @@ def write_counts(
                     people[media["id"]] = left
 
             task = Task(
-                call="write counts",
+                action="write counts",
                 refused="the write of its counts",
-                lacks="counts",
-                kept="the counts in",
+                missing="counts",
+                not_kept="the counts in",
                 due=lambda media: changes(media)[0],
-                stands=_are_set,
+                is_set=_are_set,
                 before=written.begin,
                 after=written.end,
-                look=note_people,
+                on_success=note_people,
                 at_once=_AT_ONCE,
             )
             # Records are read twice, as reading is quick, and keeping the ids of very many media takes memory.

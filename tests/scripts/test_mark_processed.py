@@ -198,7 +198,7 @@ def test_an_unforeseen_error_with_one_media_leaves_the_others_marked(ready, eigh
 
     is_marked = mark_processed._marked_since
     monkeypatch.setattr(mark_processed, "_marked_since", marked_since)
-    monkeypatch.setattr(media_attributes, "LOOK_SECONDS", 0.0)  # look again before the write
+    monkeypatch.setattr(media_attributes, "READ_AGAIN_SECONDS", 0.0)  # look again before the write
     marked = ready.mark(*eight)
     assert marked["media_ids"] == [one for one in eight if one != eight[3]]
     assert marked["failed"].keys() == {str(eight[3])}

@@ -1,6 +1,6 @@
 """Write the parts of docs/records.schema.yaml that the models of scripts/lib/records/ describe: `make settings`.
 
-The other parts are kept as they are.
+The other parts are not changed.
 """
 
 import re
@@ -31,7 +31,7 @@ from scripts.lib.records.summary import MediaAttributes, SummaryRecord
 from scripts.lib.records.tracks import TracksRecord
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "records.schema.yaml"
-# By the name of the part. If a record contains another one of these, its schema refers to that one's part.
+# The models by the names of their parts. If a record contains another of these models, its schema refers to that part.
 MODELS: Mapping[str, type] = {
     "record": MediaRecord,
     "download": DownloadRecord,
@@ -59,7 +59,7 @@ _PARTS = {model: name for name, model in MODELS.items()}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes repeated values in full."""
+    """Writes repeated values in full, without aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """Never write an alias."""
@@ -76,7 +76,7 @@ def with_models(text: str) -> str:
         ValueError: the text has no such part.
     """
     for name, model in MODELS.items():
-        part = yaml.dump({name: described(model)}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+        part = yaml.dump({name: schema_of(model)}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
         indented = "".join(f"  {line}\n" for line in part.splitlines())
         found = re.findall(rf"^  {name}:\n(?:   .*\n)+", text, re.MULTILINE)
         if len(found) != 1:
@@ -85,7 +85,7 @@ def with_models(text: str) -> str:
     return text
 
 
-def described(model: type) -> dict[str, Any]:
+def schema_of(model: type) -> dict[str, Any]:
     """Return the JSON schema of a record."""
     keys = declared_keys(model)
     return {
@@ -98,17 +98,17 @@ def described(model: type) -> dict[str, Any]:
 
 
 def _property(annotation: Any, key: Key) -> dict[str, Any]:
-    said = {"description": key.description} if key.description else {}
+    description = {"description": key.description} if key.description else {}
     if key.part is not None:
-        return {**said, "$ref": f"#/$defs/{key.part}"}
+        return {**description, "$ref": f"#/$defs/{key.part}"}
     if key.schema:
-        return {**said, **key.schema}
+        return {**description, **key.schema}
     kind = without_none(annotation)
-    found = _of_type(kind)
-    # A schema that exists and is empty means that the value is never null.
+    found = _schema_of_type(kind)
+    # An empty schema means that the value is never null.
     if kind is not annotation and key.schema is None:
         found = _or_null(found)
-    return {**found, **said} if is_dataclass(kind) else {**said, **found}
+    return {**found, **description} if is_dataclass(kind) else {**description, **found}
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, "type": [schema["type"], "null"]} if "type" in schema else schema
 
 
-def _of_type(annotation: Any) -> dict[str, Any]:
+def _schema_of_type(annotation: Any) -> dict[str, Any]:
     kind = without_key(annotation)
     inside, origin = get_args(kind), get_origin(kind)
     if kind is not annotation:
@@ -127,14 +127,14 @@ def _of_type(annotation: Any) -> dict[str, Any]:
     elif kind in _PARTS:
         found = {"$ref": f"#/$defs/{_PARTS[kind]}"}
     elif origin is dict:
-        values = _of_type(inside[1])
+        values = _schema_of_type(inside[1])
         found = {"type": "object", **({"additionalProperties": values} if values else {})}
     elif origin is list:
-        found = {"type": "array", "items": _of_type(inside[0])}
+        found = {"type": "array", "items": _schema_of_type(inside[0])}
     elif origin is Literal:
         found = {"enum": list(inside)}
     elif is_dataclass(kind) and isinstance(kind, type):
-        found = described(kind)
+        found = schema_of(kind)
     elif origin is None and kind in _TYPES:
         found = {"type": _TYPES[kind]}
     else:

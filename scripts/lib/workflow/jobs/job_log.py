@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from scripts.lib.signals import signals_held_back
+from scripts.lib.signals import signals_blocked
 from scripts.lib.token import VARIABLE, Redacting
 from scripts.lib.workflow.jobs import log_filter
 
@@ -34,7 +34,7 @@ class JobLog:
         reading, writing = os.pipe()
         log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if append else os.O_TRUNC), 0o666)
         # The filter blocks the signals that end the job, and is in another process group, not killed with the job.
-        with signals_held_back():
+        with signals_blocked():
             self._filter = subprocess.Popen(
                 [sys.executable, "-I", "-S", log_filter.__file__, str(theirs.fileno())],
                 env={VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {},
