@@ -100,8 +100,8 @@ lint: setup  ## check style, types and rules
 	TATOR_AUTH_TOKEN=none $(BIN)/snakemake --lint --configfile tests/data/settings.yaml
 
 settings: setup  ## write again what is generated from config.schema.yaml and from the models of records
-	$(BIN)/python -m scripts.lib.workflow.settings_files
-	$(BIN)/python -m scripts.lib.workflow.records_schema
+	$(BIN)/python -m scripts.lib.workflow.configuration.settings_files
+	$(BIN)/python -m scripts.lib.records.records_schema
 
 audit: setup  ## look for known vulnerabilities of what requirements.lock pins
 	$(BIN)/uv tool run pip-audit@2.10.1 --strict --disable-pip --require-hashes -r requirements.lock

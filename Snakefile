@@ -15,7 +15,7 @@ include: "rules/common_files.smk"
 include: "rules/common_shared_jobs.smk"
 
 
-with planning.errors_as_messages(logger.error):
+with plan_errors.errors_as_messages(logger.error):
     config = read_settings()
 
 
@@ -30,10 +30,10 @@ if work_dir():
 
 
 interrupts.raise_interrupts()
-interrupts.pass_on(os.environ)
+interrupts.add_startup_folder(os.environ)
 import_path.leave_out_current_folder(os.environ)
 import_path.forget_current_folder(Path(workflow.basedir))
-with planning.errors_as_messages(logger.error):
+with plan_errors.errors_as_messages(logger.error):
     check_writable(Path.cwd())
     plan = make_plan()
 forget_failed_media()
@@ -42,12 +42,12 @@ forget_shared_jobs()
 correct_dates()
 
 if workflow.is_main_process:
-    with planning.errors_as_messages(logger.error):
+    with plan_errors.errors_as_messages(logger.error):
         local_files.check(config, plan.media_ids, detects=plan.detects)
 
 
 onstart:
-    with planning.errors_as_messages(logger.error):
+    with plan_errors.errors_as_messages(logger.error):
         require_token()
     outages.forget(Path())
 

@@ -27,7 +27,7 @@ from scripts.lib import preprocess
 from scripts.lib.boxes import Size
 from scripts.lib.detection import media_job, network
 from scripts.lib.files import read_json
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 _CLASSES = 7  # the sample's
 _OF_MEDIA = ("media", "records", "downloads", "detections", "outcomes", "previews")

@@ -26,7 +26,7 @@ from scripts import detect as step
 from scripts.lib.boxes import Size
 from scripts.lib.detection import network
 from scripts.lib.frames.video import VideoFrames
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # By file name: the encoder, its options and its pixel format; None for the clip of the other benchmarks.
 _CLIPS: dict[str, tuple[str, dict[str, str], str] | None] = {

@@ -15,7 +15,7 @@ from scripts import detect as step
 from scripts.lib.detection import network
 from scripts.lib.engines import table
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 
 def main(text: str, started: str) -> None:

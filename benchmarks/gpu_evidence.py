@@ -43,7 +43,7 @@ from scripts.lib.engines.base import Engine
 from scripts.lib.errors import DeviceError
 from scripts.lib.files import read_json, write_bytes
 from scripts.lib.frames.nvdec import load_nvdec
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 from tests.workflow import ROOT
 
 PAGE = ROOT / "docs" / "evidence-gpu.md"

@@ -21,7 +21,7 @@ from scripts.lib.engines.base import Engine
 from scripts.lib.engines.table import open_engine
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.records import Kind
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 
 def measure_limit(case: Case, clip: Path, folder: Path, rounds: int, patience: int) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from scripts.lib.detection import network
 from scripts.lib.engines.base import Engine
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 _SIZE = Size(1280, 720)
 _FRAMES = 150

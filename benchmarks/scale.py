@@ -27,7 +27,7 @@ from benchmarks.uploads import measure_connect, measure_uploads
 from benchmarks.whole_runs import measure_clips, measure_idle, measure_planning, measure_plans_of_file
 from scripts.lib.boxes import Size
 from scripts.lib.files import write_json
-from scripts.lib.workflow.batches import batches, media_per_job
+from scripts.lib.workflow.planning.batches import batches, media_per_job
 from tests.tator_server.launch import Server, running
 
 # Pictures first: some file systems (ext4 without a journal) create files slowly for minutes after many were removed.

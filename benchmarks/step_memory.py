@@ -23,10 +23,10 @@ from benchmarks.measure import measured_process
 from scripts.lib.evaluation.truth import LabeledBox, write_truth
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing
 from scripts.lib.folder_source.run_listing import LISTING, media_ids_of, write_listing
-from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import OF_EACH_MEDIA, batches, media_per_job
-from scripts.lib.workflow.media_files import FilesOfMedia
-from scripts.lib.workflow.sub_folders import file_of
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.planning.batches import OF_EACH_MEDIA, batches, media_per_job
+from scripts.lib.workflow.planning.media_files import FilesOfMedia
+from scripts.lib.workflow.planning.sub_folders import file_of
 from tests.workflow import ROOT
 
 COMMANDS = ("compare_runs", "select_media", "watch_run")

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from scripts.lib.files import read_json
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 
 def main(script: str, file: str, log: str) -> None:

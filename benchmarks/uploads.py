@@ -16,7 +16,7 @@ from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.record_files import write_record
 from scripts.lib.server import schema
 from scripts.lib.server.api import Project
-from scripts.lib.workflow.batches import batches, media_per_job, write_hashes
+from scripts.lib.workflow.planning.batches import batches, media_per_job, write_hashes
 from tests.made_records import detection_record, provenance
 
 WIDTH, HEIGHT = 640, 480

@@ -16,7 +16,7 @@ from benchmarks.run import Run
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.engines.base import Engine
 from scripts.lib.files import read_json
-from scripts.lib.workflow import media_list
+from scripts.lib.workflow.configuration import media_list
 from tests.workflow import command_line, environment
 
 

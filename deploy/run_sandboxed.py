@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from scripts.lib.workflow import sandbox  # noqa: E402
+from scripts.lib.workflow.jobs import sandbox  # noqa: E402
 
 _PIECE = 2**16
 _STOP = b"s"

@@ -16,7 +16,7 @@ import cv2
 import tator
 
 from examples.accuracy import LabeledBox, ap50, read_truth
-from scripts.lib.workflow import interrupts
+from scripts.lib.workflow.processes import interrupts
 from tests.tator_server.launch import Server, running
 from tests.workflow import ROOT, command_line, environment
 

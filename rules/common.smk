@@ -1,6 +1,6 @@
 """The settings, wildcard constraints, and the few functions that rules in several files use.
 
-What the settings mean for the rules is in `plan`, a RunPlan of scripts/lib/workflow/run_plan.py.
+What the settings mean for the rules is in `plan`, a RunPlan of scripts/lib/workflow/planning/run_plan.py.
 """
 
 import time
@@ -13,19 +13,11 @@ from scripts.lib.errors import STORE_VARIABLE
 from scripts.lib.files import check_writable
 from scripts.lib.server import outages, unanswered
 from scripts.lib.uploads import version_check
-from scripts.lib.workflow import (
-    batches,
-    code_hash,
-    dates,
-    failures,
-    import_path,
-    interrupts,
-    local_files,
-    planning,
-    run_settings,
-    settings,
-)
-from scripts.lib.workflow.run_plan import RunPlan
+from scripts.lib.workflow.planning import batches, code_hash, dates, plan_errors
+from scripts.lib.workflow.jobs import failures
+from scripts.lib.workflow.processes import import_path, interrupts
+from scripts.lib.workflow.configuration import local_files, run_settings, settings
+from scripts.lib.workflow.planning.run_plan import RunPlan
 
 
 wildcard_constraints:
@@ -164,8 +156,8 @@ def tag_stands_for():
     """Return the current digest of a data image that has only a tag, in a run that runs jobs."""
     memory = Path("resources/network/tag.json")
     if not runs_jobs():
-        return tags.remembered_digest(config["network"], memory)
-    return tags.digest_behind_tag(config["network"], memory, logger.warning)
+        return tags.stored_digest(config["network"], memory)
+    return tags.current_digest(config["network"], memory, logger.warning)
 
 
 def digest_now(wildcards):
@@ -178,14 +170,14 @@ def losses_of_boxes():
     """Return how often the version of the boxes was found lost."""
     memory = Path("resources/losses.json")
     if not runs_jobs():
-        return version_check.losses_seen(memory)
-    return version_check.look_for_losses(
+        return version_check.stored_losses(memory)
+    return version_check.check_for_losses(
         config["tator"],
         os.environ,
         destination=Path("resources/destination.json"),
         summary=Path("results/summary.json"),
         memory=memory,
-        tell=logger.warning,
+        warn=logger.warning,
     )
 
 

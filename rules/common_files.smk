@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scripts.lib.folder_source import run_listing
-from scripts.lib.workflow import dates
+from scripts.lib.workflow.planning import dates
 
 
 def is_folder_away():
@@ -18,10 +18,10 @@ def files_of_folder():
     if not workflow.is_main_process:
         return run_listing.read_listing(run_listing.LISTING).files
     if is_folder_away():
-        logger.warning(run_listing.away(config["media"]["folder"]))
-        return run_listing.detected_before(config["media"]["folder"], Path()).files
+        logger.warning(run_listing.away_message(config["media"]["folder"]))
+        return run_listing.last_listing(config["media"]["folder"], Path()).files
     listing = run_listing.list_for_run(config["media"], Path.cwd())
-    logger.info(listing.words())
+    logger.info(listing.description())
     if is_new_run():
         for sentence in run_listing.begin(listing, Path()):
             logger.warning(sentence)

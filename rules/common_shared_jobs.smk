@@ -2,13 +2,13 @@
 
 If `plan.files_behind_jobs`, a job's only output is a file of hashes, and Snakemake does not know the files of its
 media: each file that it knows costs memory and time (docs/sizing.md). `of_media` passes such files to the job, see
-scripts/lib/workflow/media_files.py, and `jobs_to_repeat` checks whether they exist.
+scripts/lib/workflow/planning/media_files.py, and `jobs_to_repeat` checks whether they exist.
 """
 
 from functools import cache
 from pathlib import Path
 
-from scripts.lib.workflow import batch_check, media_files as files_behind
+from scripts.lib.workflow.planning import batch_check, media_files as files_behind
 
 
 def gathered(*names):
@@ -52,12 +52,12 @@ def jobs_to_repeat():
         plan.shared_jobs,
         plan.made_of_each_media,
         in_folders=plan.in_folders,
-        note=begins,
+        store_dates=begins,
     )
     if not begins:
         return frozenset(str(each.batch) for each in found)
     for each in found:
-        each.forget()
+        each.remove_results()
     return frozenset()
 
 

@@ -4,7 +4,7 @@
 # The large files are `ancient`: the small records next to them show whether they changed, by their content.
 rule detect:
     input:
-        plan.beside_graph,
+        plan.files_besides_graph,
         **media_files("records", "downloads"),
         graph=ancient(plan.detect_graph),
         train_ini="resources/network/train.ini",

@@ -61,7 +61,7 @@ for media_ids in plan.shared_jobs:
             name:
                 f"detect_many_{media_ids[0]}"
             input:
-                plan.beside_graph,
+                plan.files_besides_graph,
                 *if_asked(not plan.from_folder, ancient("resources/destination.json")),
                 f"resources/batches/resolved_{media_ids[0]}.json",
                 **job_inputs(media_ids, "records"),

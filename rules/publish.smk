@@ -33,7 +33,7 @@ rule summarize:
             *plan.tracks,
             *plan.track_uploads,
         ),
-        **plan.what_stands_in_tator,
+        **plan.records_of_tator,
         counts=plan.counts_in_tator,
         provenance="resources/network/provenance.json",
     output:

@@ -23,7 +23,7 @@ rule split_media:
 
 rule detect_part:
     input:
-        plan.beside_graph,
+        plan.files_besides_graph,
         **media_files("records", "downloads"),
         plan="resources/parts/{media_id}.json",
         graph=ancient(plan.detect_graph),
@@ -52,7 +52,7 @@ rule detect_part:
 # Processes media of one part, and those whose parts do not fit together.
 rule join_parts:
     input:
-        plan.beside_graph,
+        plan.files_besides_graph,
         **media_files(),
         plan=of_parts("resources/parts/{media_id}.json"),
         part_detections=of_parts("resources/parts/{media_id}/{part}.csv"),

@@ -13,7 +13,7 @@ checkpoint get_network:
     conda:
         "../envs/network.yaml"
     params:
-        **plan.asked_of_network,
+        **plan.network_settings,
         needs_size=True,
         directory=config["network"]["directory"],
         data_image=config["network"]["data_image"],

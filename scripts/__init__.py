@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 def _show(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
     """Print what to do if a package is missing or a command was interrupted; show other errors as Python does."""
     if issubclass(kind, KeyboardInterrupt) or _was_interrupted():
-        if not _is_part_of_run():  # the run says it, once
+        if not _is_part_of_run():  # otherwise the run prints it, once
             sys.stderr.write("interrupted; the same command continues the work\n")
         return
     from pathlib import Path
@@ -28,14 +28,14 @@ def _show(kind: type[BaseException], error: BaseException, trace: "TracebackType
 
 
 def _is_part_of_run() -> bool:
-    """Return whether a run started this process (lib/workflow/startup/sitecustomize.py)."""
+    """Return whether a run started this process (lib/workflow/processes/startup/sitecustomize.py)."""
     return getattr(sys.modules.get("sitecustomize"), "PART_OF_A_RUN", False)
 
 
 def _was_interrupted() -> bool:
-    """Return whether an interrupt came: a library that was being imported may have raised another error instead."""
-    interrupts = sys.modules.get("scripts.lib.workflow.interrupts")
-    return interrupts is not None and bool(interrupts.came())
+    """Return whether this process was interrupted: a library that was being imported may have raised another error."""
+    interrupts = sys.modules.get("scripts.lib.workflow.processes.interrupts")
+    return interrupts is not None and bool(interrupts.was_interrupted())
 
 
 def _show_ignored(args: "sys.UnraisableHookArgs") -> None:

@@ -16,8 +16,8 @@ from scripts.lib.graphs.description import from_values
 from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.record_files import read_record
 from scripts.lib.records.network import ProvenanceRecord
-from scripts.lib.workflow import job
-from scripts.lib.workflow.engine_choice import choose_for_network
+from scripts.lib.workflow.configuration.engine_choice import choose_for_network
+from scripts.lib.workflow.jobs import job
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import replacing
 from scripts.lib.records.summary import MediaSummary
 from scripts.lib.summary_file import read_lines, read_summary
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # How many media with the same reason are named; the table has all.
 NAMED = 10
@@ -33,7 +33,7 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
         others, failed = "done and marked" if uploaded else "done", set(run.failed)
         some_boxes = any(line.boxes_in_tator for line in read_lines(summary) if line.media_id in failed)
         raise PipelineError(
-            f"{len(failed)} of {totals.media} media have {run.lacking(some_boxes=some_boxes)} from this run: "
+            f"{len(failed)} of {totals.media} media have {run.missing_results(some_boxes=some_boxes)} from this run: "
             f"{faults(read_lines(summary), failed)}. The others are {others}."
         )
     in_tator = f", {totals.boxes_in_tator} in Tator" if uploaded else ""

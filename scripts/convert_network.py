@@ -17,7 +17,7 @@ from scripts.lib.graphs.operators import check_frozen_graph
 from scripts.lib.preprocess import subtract_mean
 from scripts.lib.record_files import write_record
 from scripts.lib.records.network_changes import ConversionCheck, ConversionRecord
-from scripts.lib.workflow import job, sandbox
+from scripts.lib.workflow.jobs import job, sandbox
 
 _log = logging.getLogger(__name__)
 

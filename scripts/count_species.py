@@ -17,7 +17,7 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records import WITH_RESULT, DetectionRecord, MediaRecord
 from scripts.lib.records.summary import MediaAttributes
 from scripts.lib.records.tracks import TracksRecord
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # In other states the counts are unknown, although boxes may have been found in the first frames.
 COUNTED = (*WITH_RESULT, "damaged")

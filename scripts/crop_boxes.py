@@ -15,7 +15,7 @@ from scripts.lib.frames.shown import Shown
 from scripts.lib.previews import jpeg
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 _log = logging.getLogger(__name__)
 

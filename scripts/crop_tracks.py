@@ -13,7 +13,7 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord
 from scripts.lib.tracking.chosen_tracks import ChosenTrack, TrackPicture, choose, write_pictures
 from scripts.lib.tracking.tracks import TrackBox, read_tracks
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # A picture shows a box and, on each side, a margin of this share of the box's longer side.
 MARGIN = 0.3

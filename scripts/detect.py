@@ -12,8 +12,8 @@ from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.detection.parts_plan import PlannedPart
 from scripts.lib.errors import MediaFault
-from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import SharedJob, require
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.planning.batches import SharedJob, require
 
 
 def detect(
@@ -80,7 +80,7 @@ def detect(
         MediaJob(source, network_files, options).detect(work)
 
 
-def go_on(fault: MediaFault, **arguments: Any) -> None:
+def resume(fault: MediaFault, **arguments: Any) -> None:
     """Continue a shared job after it was killed; the arguments are those of detect."""
     if arguments.get("shared") is None:
         record_failure(fault, **arguments)
@@ -114,4 +114,4 @@ def record_failure(
 
 
 if __name__ == "__main__":
-    job.run(detect, snakemake, record_failure=record_failure, go_on=go_on)  # type: ignore[name-defined]
+    job.run(detect, snakemake, record_failure=record_failure, resume=resume)  # type: ignore[name-defined]

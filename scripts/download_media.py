@@ -8,8 +8,8 @@ from scripts.lib.downloads.part_files import remove_stale
 from scripts.lib.errors import MediaFault
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DownloadRecord, MediaRecord
-from scripts.lib.workflow import job
-from scripts.lib.workflow.failures import note
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.jobs.failures import note
 
 
 def download_media(*, record: Path, host: str, project_id: int, media: Path, download: Path) -> None:

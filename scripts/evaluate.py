@@ -14,7 +14,7 @@ from scripts.lib.frames.source import frames_used
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake, NearbyBox, SpeciesAccuracy
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # Two pictures of one media are at least this many frames apart: neighbours show the same mistake.
 APART = 25

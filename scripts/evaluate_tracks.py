@@ -12,7 +12,7 @@ from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.evaluation import MediaTrackAccuracy, TrackEvaluationRecord, TrackScores
 from scripts.lib.tracking.tracks import read_tracks
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 
 def evaluate_tracks(

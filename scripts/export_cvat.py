@@ -11,7 +11,7 @@ from scripts.lib.display_text import without_commands
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.label_files.media_boxes import MediaBoxes, each_media
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 
 def export_cvat(

@@ -12,7 +12,7 @@ from scripts.lib.files import replacing
 from scripts.lib.label_files.media_boxes import MediaBoxes, each_media
 from scripts.lib.record_files import read_record
 from scripts.lib.records.network import ProvenanceRecord
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # The address of files in the folder LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT in Label Studio.
 _LOCAL = "/data/local-files/?d="

@@ -9,7 +9,7 @@ from scripts.lib.files import replacing
 from scripts.lib.label_files.media_boxes import MediaBoxes, each_media
 from scripts.lib.record_files import read_record
 from scripts.lib.records.network import ProvenanceRecord
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # https://lila.science/megadetector-output-format
 FORMAT = "1.5"

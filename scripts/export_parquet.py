@@ -13,7 +13,7 @@ from scripts.lib.detections import read_detections
 from scripts.lib.files import replacing
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # A group holds rows of several media: a group for each picture would make the file larger than the CSV, and its list
 # of groups, which is kept in memory until the end, would grow with the number of pictures.

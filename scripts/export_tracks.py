@@ -15,7 +15,7 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
 from scripts.lib.records.tracks import Track, TracksRecord
 from scripts.lib.tracking.tracks import TrackBox, read_tracks
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 _VIAME = (
     "# 1: Detection or Track-id",

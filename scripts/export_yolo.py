@@ -10,7 +10,7 @@ import yaml
 from scripts.lib import train_ini as train
 from scripts.lib.label_files.media_boxes import each_media
 from scripts.lib.temporary_tables import as_key, temporary_tables
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 FRAMES_IN_A_FOLDER = 10_000
 # The name is too long, or that of another media's folder or file: of a video `a.txt.mp4` and a picture `a.jpg`.

@@ -9,7 +9,7 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.records.summary import MediaAttributes
 from scripts.lib.server.api import Project
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # Attributes that Tator itself uses.
 _OF_TATOR = "tator_"

@@ -25,7 +25,7 @@ from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
 from scripts.lib.record_files import write_record
 from scripts.lib.records.network import FetchedBy, NetworkFile, ProvenanceRecord, Source
 from scripts.lib.signals import stoppable
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 if TYPE_CHECKING:  # a network in a folder needs no Docker, whose client takes a while to import
     import docker
@@ -274,11 +274,11 @@ def _names_among(files: Collection[str]) -> bool:
 def _expect(names: tuple[str, ...], members: Members, source: str) -> None:
     if "graph.pb" in names and not _names_among(members.found):
         names = (*names, TRAIN_INI)
-    for name in (*names, *(odd for odd in (TRAIN_INI, *OPTIONAL) if odd in members.odd)):
-        if name in members.odd:
+    for name in (*names, *(odd for odd in (TRAIN_INI, *OPTIONAL) if odd in members.not_files)):
+        if name in members.not_files:
             raise GraphError(
-                f"{source}: /{FOLDER}/{name} is {members.odd[name]}; expected a regular file: copy the file itself "
-                "into the data image"
+                f"{source}: /{FOLDER}/{name} is {members.not_files[name]}; expected a regular file: copy the file "
+                "itself into the data image"
             )
         if name not in members.found:
             raise GraphError(missing(f"{source}: /{FOLDER}", name, [*members.found, *sorted(members.others)]))

@@ -10,7 +10,7 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.server import rows
 from scripts.lib.server.api import Project
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 _log = logging.getLogger(__name__)
 

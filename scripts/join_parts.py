@@ -10,7 +10,7 @@ from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import planned_parts, require_planned
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 _log = logging.getLogger(__name__)
 

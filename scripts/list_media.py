@@ -17,10 +17,10 @@ from scripts.lib.frames.video import VideoFrames
 from scripts.lib.record_files import write_record
 from scripts.lib.records import Kind, LocalFile, MediaRecord
 from scripts.lib.tator_md5 import tator_md5
-from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import write_hashes
-from scripts.lib.workflow.failures import as_fault, note
-from scripts.lib.workflow.job_progress import JobProgress
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.jobs.failures import as_fault, note
+from scripts.lib.workflow.jobs.job_progress import JobProgress
+from scripts.lib.workflow.planning.batches import write_hashes
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def list_media(
     _list(listing, kind, changed_by, records, progress, md5=md5, batch=batch)
 
 
-def go_on(fault: MediaFault, *, records: list[Path], **arguments: Any) -> None:
+def resume(fault: MediaFault, *, records: list[Path], **arguments: Any) -> None:
     """Continue list_media after one of the media has killed the job; the arguments are those of list_media.
 
     Raises:
@@ -204,4 +204,4 @@ def _rate_and_length(path: Path, noted: Noted) -> tuple[float | None, int | None
 
 
 if __name__ == "__main__":
-    job.run(list_media, snakemake, record_failure=record_failure, go_on=go_on)  # type: ignore[name-defined]
+    job.run(list_media, snakemake, record_failure=record_failure, resume=resume)  # type: ignore[name-defined]

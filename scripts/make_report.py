@@ -22,7 +22,7 @@ from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
 from scripts.lib.records.summary import RunSummary
 from scripts.lib.summary_file import read_lines, read_summary
 from scripts.lib.tracking.chosen_tracks import read_pictures
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 SPECIES_CHARTED, IDS_SHOWN = 12, 1000
 
@@ -111,7 +111,7 @@ def make_report(
         media=chosen.rows,
         failed=chosen.failed_rows,
         failed_count=len(failed),
-        lacking=run.lacking(some_boxes=chosen.boxes_of_failed > 0),
+        lacking=run.missing_results(some_boxes=chosen.boxes_of_failed > 0),
         **_found(chosen.total, names, keep_threshold, upload_threshold),
         check=least_sure(chosen.least_sure, renderer) if run.totals.media > 1 or not media_in_detail else [],
         counts=counted.values(counts),

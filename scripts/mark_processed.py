@@ -11,7 +11,7 @@ from scripts.lib.records import MarksRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 
 def mark_processed(
@@ -67,13 +67,13 @@ def mark_processed(
             return _marked_since(media, attribute, changed[media["id"]])
 
         task = Task(
-            call="mark media",
+            action="mark media",
             refused="its mark",
-            lacks="mark",
-            kept="the mark",
+            missing="mark",
+            not_kept="the mark",
             due=lambda media: {} if is_marked(media) else mark,
-            stands=lambda media, _: is_marked(media),
-            look=lambda media: changed.pop(media["id"], None),
+            is_set=lambda media, _: is_marked(media),
+            on_success=lambda media: changed.pop(media["id"], None),
         )
         outcome = set_attributes(Project(host, project_id), media_ids(), task, marks)
     record = MarksRecord(attribute=attribute, media_ids=outcome.done, missing=outcome.missing, failed=outcome.reasons)

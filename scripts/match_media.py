@@ -22,8 +22,8 @@ from scripts.lib.server.rows import require_type
 from scripts.lib.server.values import OddValue
 from scripts.lib.tator_md5 import tator_md5
 from scripts.lib.uploads.matching import LocalEntry, Matching, TatorEntry
-from scripts.lib.workflow import job
-from scripts.lib.workflow.failures import as_fault
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.jobs.failures import as_fault
 
 COLUMNS = ("media_id", "path", "tator_id", "by", "why_not")
 FIELDS = "id,name,type,md5,width,height,fps,num_frames"

@@ -6,7 +6,7 @@ from scripts.lib import train_ini as train
 from scripts.lib.coco_file import write_coco
 from scripts.lib.detections import HEADER
 from scripts.lib.files import replacing
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 
 def merge_detections(

@@ -9,7 +9,7 @@ from scripts.lib.files import replacing
 from scripts.lib.previews import PICTURE_SIDE, jpeg, picture_name, shrunk
 from scripts.lib.record_files import read_record
 from scripts.lib.records.evaluation import EvaluationRecord
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 
 def picture_errors(*, evaluation: Path, records: list[Path], place: MediaPlace, pictures: Path) -> None:

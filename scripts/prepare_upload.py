@@ -17,7 +17,7 @@ from scripts.lib.server.project_needs import Need
 from scripts.lib.server.unanswered import Notes
 from scripts.lib.train_ini import species as read_species
 from scripts.lib.uploads import known_attributes
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 _log = logging.getLogger(__name__)
 

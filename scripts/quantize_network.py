@@ -33,7 +33,7 @@ from scripts.lib.records.network_changes import (
 from scripts.lib.signals import stoppable
 from scripts.lib.suppression import Nms, Selection, select
 from scripts.lib.tiles import Tiling, from_values
-from scripts.lib.workflow import job, sandbox
+from scripts.lib.workflow.jobs import job, sandbox
 
 if TYPE_CHECKING:
     import openvino  # type: ignore[import-untyped]

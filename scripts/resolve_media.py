@@ -14,9 +14,9 @@ from scripts.lib.server import project_needs, rows
 from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.server.faults import Unusable
 from scripts.lib.server.media_record import TatorMedia, tator_media
-from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import write_hashes
-from scripts.lib.workflow.failures import as_fault, note
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.jobs.failures import as_fault, note
+from scripts.lib.workflow.planning.batches import write_hashes
 
 _log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.parts import Part
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
-from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import part_count
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.planning.batches import part_count
 
 _log = logging.getLogger(__name__)
 

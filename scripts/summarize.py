@@ -23,7 +23,7 @@ from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.records.summary import MediaSummary
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.summary_file import RunningTotals, read_lines, write_summary
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "tracks in Tator", "people", "seconds", "why")
 LONGEST_NAME, LONGEST_REASON = 40, 60
@@ -182,7 +182,7 @@ def _row(line: MediaSummary) -> list[str]:
         str(line.boxes),
         str(line.boxes_in_tator),
         "" if line.tracks_in_tator is None else str(line.tracks_in_tator),
-        line.people_in_words,
+        line.people_text,
         f"{line.seconds:.1f}",
         reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 4] + " ...",
     ]

@@ -9,7 +9,7 @@ from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.folder_source.run_listing import of_media
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 COLUMNS = ("media_id", "path", "kind", "bytes", "modified")
 

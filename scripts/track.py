@@ -17,9 +17,9 @@ from scripts.lib.records.tracks import Track, TracksRecord
 from scripts.lib.tracking.assign import assign
 from scripts.lib.tracking.trackers import TrackOptions
 from scripts.lib.tracking.tracks import NO_TRACK, Assignment, write_tracks
-from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import write_hashes
-from scripts.lib.workflow.failures import as_fault, note
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.jobs.failures import as_fault, note
+from scripts.lib.workflow.planning.batches import write_hashes
 
 _log = logging.getLogger(__name__)
 

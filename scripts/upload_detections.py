@@ -6,8 +6,8 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.uploads.matched import matched
 from scripts.lib.uploads.upload import BoxUploads, MediaBoxes, UploadOptions
 from scripts.lib.uploads.upload_job import CONNECTIONS
-from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import SharedJob, require
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.planning.batches import SharedJob, require
 
 
 def upload_detections(

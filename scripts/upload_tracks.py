@@ -5,8 +5,8 @@ from pathlib import Path
 from scripts.lib.errors import MediaFault
 from scripts.lib.uploads.track_upload import MediaTracks, TrackUploadOptions, TrackUploads
 from scripts.lib.uploads.upload_job import CONNECTIONS
-from scripts.lib.workflow import job
-from scripts.lib.workflow.batches import SharedJob, require
+from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.planning.batches import SharedJob, require
 
 
 def upload_tracks(

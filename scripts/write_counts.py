@@ -17,7 +17,7 @@ from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
 from scripts.lib.uploads.written_counts import WrittenCounts
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 # Media with the same counts share a call, so larger groups need fewer calls.
 _AT_ONCE = 10_000
@@ -75,15 +75,15 @@ def write_counts(
                     people[media["id"]] = left
 
             task = Task(
-                call="write counts",
+                action="write counts",
                 refused="the write of its counts",
-                lacks="counts",
-                kept="the counts in",
+                missing="counts",
+                not_kept="the counts in",
                 due=lambda media: changes(media)[0],
-                stands=_are_set,
+                is_set=_are_set,
                 before=written.begin,
                 after=written.end,
-                look=note_people,
+                on_success=note_people,
                 at_once=_AT_ONCE,
             )
             # Records are read twice, as reading is quick, and keeping the ids of very many media takes memory.

@@ -14,7 +14,7 @@ import pytest
 import tator
 import yaml
 
-from scripts.lib.workflow import sandbox
+from scripts.lib.workflow.jobs import sandbox
 from tests import documents
 from tests.documents import block, inline
 from tests.needs import lacking

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from scripts.lib.graphs.found_network import NetworkSettings, inspect_graph
-from scripts.lib.workflow.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
+from scripts.lib.workflow.configuration.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 from tests import gpu_driver
 from tests.detector_graphs import SIDE, ULTRALYTICS, raw, write_detector, write_yolo
 from tests.onnx_graph import write_onnx

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scripts.lib.workflow import sandbox
+from scripts.lib.workflow.jobs import sandbox
 from tests.needs import lacking
 from tests.onnx_graph import write_onnx
 from tests.test_end_to_end import Site

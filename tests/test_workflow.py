@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.lib.workflow import engine_choice
+from scripts.lib.workflow.configuration import engine_choice
 from tests.conftest import SYNTHETIC
 from tests.gpu_driver.strict import PYCUDA, TENSORRT
 from tests.workflow import ROOT, snakemake

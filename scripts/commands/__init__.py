@@ -8,7 +8,7 @@ lib/command_line.py has it raise KeyboardInterrupt again where the work begins.
 import signal
 import sys
 
-from scripts.lib.workflow import interrupts
+from scripts.lib.workflow.processes import interrupts
 
 # `-m` stands there while Python looks for the command's module; a command that is imported changes nothing.
 if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:

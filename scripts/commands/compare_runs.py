@@ -32,7 +32,7 @@ from scripts.lib.evaluation.comparison import (
     version_side,
 )
 from scripts.lib.evaluation.comparison_file import ListOnDisk, write_content
-from scripts.lib.pages import Drawn, PagePicture, write_page
+from scripts.lib.pages import DrawnBox, PagePicture, write_page
 from scripts.lib.pages.chosen_media import Largest
 from scripts.lib.previews import Album, AlbumPicture
 from scripts.lib.server.api import Project
@@ -168,7 +168,7 @@ def _differing_frames(
     for change in found:
         if change.kind != "same":
             by_frame[change.frame].append(change)
-    if not by_frame or not chosen.takes((max(map(len, by_frame.values())), -media_id, 0)):
+    if not by_frame or not chosen.would_keep((max(map(len, by_frame.values())), -media_id, 0)):
         return
     albums = [Album.open(path) for side in (after, before) if (path := side.previews(media_id))]
     entries = {entry.frame: (album, entry) for album in reversed(albums) for entry in album.pictures}
@@ -188,17 +188,17 @@ def _picture(shown: DifferingFrame, media: ComparedMedia, species: list[str]) ->
     )
 
 
-def _drawn(change: Change, media: ComparedMedia, species: list[str]) -> Drawn:
+def _drawn(change: Change, media: ComparedMedia, species: list[str]) -> DrawnBox:
     box = change.after or change.before
     if box is None:
         raise ValueError("a change is of a box")
     x, y, w, h = box.xywh
-    words = f"{short(box.species, 24)} {box.score:.2f}"
+    label = f"{short(box.species, 24)} {box.score:.2f}"
     if change.before and change.after:
-        words = f"{short(change.before.species, 16)} {change.before.score:.2f} → {words}"
-    return Drawn(
+        label = f"{short(change.before.species, 16)} {change.before.score:.2f} → {label}"
+    return DrawnBox(
         *(x / media.width, y / media.height, w / media.width, h / media.height),
-        words={"appeared": f"+ {words}", "vanished": f"- {words}"}.get(change.kind, words),
+        label={"appeared": f"+ {label}", "vanished": f"- {label}"}.get(change.kind, label),
         colour=colour(species.index(box.species)),
         dashed=change.kind == "vanished",
     )

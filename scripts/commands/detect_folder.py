@@ -20,7 +20,8 @@ from scripts.lib.errors import SettingsError
 from scripts.lib.files import write_bytes
 from scripts.lib.graphs.class_names import TRAIN_INI, name_files
 from scripts.lib.graphs.file_names import GRAPHS
-from scripts.lib.workflow import folder_settings, import_path, interrupts
+from scripts.lib.workflow.configuration import folder_settings
+from scripts.lib.workflow.processes import import_path, interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPORTS = ("parquet", "crops", "megadetector", "yolo", "cvat", "label_studio")

@@ -30,7 +30,7 @@ from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, insp
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.suppression import Selection, select
 from scripts.lib.token import redact
-from scripts.lib.workflow import interrupts
+from scripts.lib.workflow.processes import interrupts
 
 _LISTED = 20
 _GREEN = (80, 220, 80)

@@ -33,7 +33,7 @@ from scripts.lib.graphs.found_network import NetworkSettings, inspect_graph, rea
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.signals import stoppable
 from scripts.lib.token import redact
-from scripts.lib.workflow import interrupts
+from scripts.lib.workflow.processes import interrupts
 
 # To read the number of classes the graph gets an input of some size; any will do.
 SOME_SIDE = 256

@@ -21,7 +21,7 @@ from scripts.lib.files import replacing
 from scripts.lib.registering import manifest
 from scripts.lib.registering.registration import FILES_PER_JOB, AlgorithmSpec, make_plan
 from scripts.lib.token import redact
-from scripts.lib.workflow import settings
+from scripts.lib.workflow.configuration import settings
 
 _CONFIG = Path(__file__).resolve().parents[2] / "config"
 # Settings that come with each launch.

@@ -23,7 +23,7 @@ from scripts.lib.processed import is_marked
 from scripts.lib.server import project_needs, rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.token import redact
-from scripts.lib.workflow import media_list, settings
+from scripts.lib.workflow.configuration import media_list, settings
 
 MARK = "Object Detector Processed"
 KINDS = ("video", "image")

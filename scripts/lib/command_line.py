@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.token import Redacting, redact
-from scripts.lib.workflow import interrupts
+from scripts.lib.workflow.processes import interrupts
 
 
 def run(work: Callable[[], None]) -> int:

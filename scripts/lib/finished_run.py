@@ -8,7 +8,7 @@ from pathlib import Path
 from scripts.lib.errors import PipelineError
 from scripts.lib.record_files import missing_key_named
 from scripts.lib.summary_file import read_lines_as
-from scripts.lib.workflow.sub_folders import file_of
+from scripts.lib.workflow.planning.sub_folders import file_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ def fit(frame: Frame, out: Pixels) -> None:
     """Pad a frame with black to the network's aspect ratio and resize it into `out`.
 
     Args:
-        frame: (height, width, 3) BGR, or what makes that.
-        out: (network height, network width, 3), contiguous; written.
+        frame: a picture (height, width, 3) BGR, or a frame that is not converted yet.
+        out: (network height, network width, 3), contiguous; overwritten.
 
     Raises:
         MediaFault: `unsupported`: the frame cannot be converted, or is so elongated that its padding would need
@@ -32,17 +32,17 @@ def fit(frame: Frame, out: Pixels) -> None:
             f"a frame of {size.width} x {size.height} pixels is too elongated for a network of "
             f"{network.width} x {network.height}",
         )
-    place = _place_without_padding(size, padded, network)
-    if place is not None:
+    scaled = _size_without_padding(size, padded, network)
+    if scaled is not None:
         # The same bytes without a padded copy of the frame.
-        out[place.height :], out[: place.height, place.width :] = 0, 0
-        scaling.scale(frame, out[: place.height, : place.width])
+        out[scaled.height :], out[: scaled.height, scaled.width :] = 0, 0
+        scaling.scale(frame, out[: scaled.height, : scaled.width])
         return
     frame = scaling.picture_of(frame)
-    near = _with_padding_that_mixes(size, padded, network)
-    if near != padded:
-        # The same bytes without a copy that is larger than the frame: what lies further out is black.
-        frame = _padded(frame, near)
+    needed = _size_with_needed_padding(size, padded, network)
+    if needed != padded:
+        # The same bytes with a smaller copy: the remaining padding is black in the result too.
+        frame = _padded(frame, needed)
         scale = (network.width / padded.width, network.height / padded.height)
         small = np.asarray(cv2.resize(frame, None, fx=scale[0], fy=scale[1], interpolation=cv2.INTER_LINEAR), np.uint8)
         small = small[: network.height, : network.width]
@@ -59,10 +59,10 @@ def _padded(frame: Pixels, to: Size) -> Pixels:
     return np.asarray(cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT), np.uint8)
 
 
-def _with_padding_that_mixes(frame: Size, padded: Size, network: Size) -> Size:
-    """Return the frame's size with so much of its padding as comes into one pixel of the network with it.
+def _size_with_needed_padding(frame: Size, padded: Size, network: Size) -> Size:
+    """Return the frame's size with only the padding that affects pixels of the network with a part of the frame.
 
-    Where the frame is enlarged that is all of the padding.
+    If the frame is enlarged, all of its padding is included.
     """
     if padded.width < network.width or padded.height < network.height:
         return padded
@@ -71,30 +71,30 @@ def _with_padding_that_mixes(frame: Size, padded: Size, network: Size) -> Size:
     )
 
 
-def _place_without_padding(frame: Size, padded: Size, network: Size) -> Size | None:
-    """Return the size at which a frame alone is scaled to the same bytes as in its padded copy.
+def _size_without_padding(frame: Size, padded: Size, network: Size) -> Size | None:
+    """Return the size to which a frame without padding is scaled with the same bytes as in its padded copy.
 
-    None if there is no such size: where the frame is enlarged, or one of its edges does not fall between two pixels
-    of the network, which then has pixels that are mixed of frame and padding.
+    None if there is no such size: if the frame is enlarged, or if one of its edges is not between two pixels of the
+    network, as then some pixels are mixed of frame and padding.
 
     Args:
         frame: the frame's size.
-        padded: of its padded copy.
-        network: what that is scaled to.
+        padded: the size of the padded copy.
+        network: the size to which the padded copy is scaled.
     """
     if padded.width < network.width or padded.height < network.height:
         return None
-    width, beside = divmod(frame.width * network.width, padded.width)
-    height, below = divmod(frame.height * network.height, padded.height)
-    return None if beside or below or not width or not height else Size(width, height)
+    width, rest_of_width = divmod(frame.width * network.width, padded.width)
+    height, rest_of_height = divmod(frame.height * network.height, padded.height)
+    return None if rest_of_width or rest_of_height or not width or not height else Size(width, height)
 
 
 def without_padding(fitted: Pixels, frame: Size) -> Pixels:
     """Return the part of the output of `fit` that shows the frame.
 
     Args:
-        fitted: (network height, network width, 3).
-        frame: the frame's size before.
+        fitted: the output, (network height, network width, 3).
+        frame: the frame's original size.
     """
     network = _size(fitted)
     padded = padded_size(frame, network)
@@ -104,7 +104,7 @@ def without_padding(fitted: Pixels, frame: Size) -> Pixels:
 
 
 def subtract_mean(batch: Pixels) -> Floats:
-    """Return (N, H, W, 3) BGR bytes as the network's floats, for engines that cannot convert them inside."""
+    """Return (N, H, W, 3) BGR bytes as the network's floats, for engines that cannot do that themselves."""
     return np.subtract(batch, np.asarray(MEAN, np.float32), dtype=np.float32)
 
 

@@ -10,32 +10,32 @@ _log = logging.getLogger(__name__)
 
 
 class Progress:
-    """How fast, how far, how long still."""
+    """Logs the number of finished units, the speed and the remaining time."""
 
     def __init__(self, unit: str, *, what: str = "", scale: int = 1, done: int = 0) -> None:
         """Start the clock.
 
         Args:
-            unit: what is counted.
+            unit: the unit of the numbers in the log, such as `boxes`.
             what: the beginning of each line.
-            scale: how many make one of the unit.
-            done: what was done before, which says nothing of the speed.
+            scale: number of items of one unit.
+            done: number of items that were done earlier, which does not count for the speed.
         """
         self._unit, self._what, self._scale, self._before = unit, what, scale, done
-        self._started = self._said = time.monotonic()
+        self._started = self._logged = time.monotonic()
 
     def report(self, done: int, expected: int | None, *, about: bool = False) -> None:
-        """Say how far it is, when the last line is old enough.
+        """Log the progress, unless that was done less than SECONDS ago.
 
         Args:
-            done: of the unit's parts.
-            expected: how many there will be; None if that is unknown.
-            about: whether `expected` is a guess.
+            done: number of items that are done.
+            expected: number of all items; None if it is unknown.
+            about: whether `expected` is an estimate.
         """
         now = time.monotonic()
-        if now - self._said < SECONDS:
+        if now - self._logged < SECONDS:
             return
-        self._said = now
+        self._logged = now
         speed = max(done - self._before, 1e-6) / max(now - self._started, 1e-6)
         rate = f"{speed / self._scale:.1f} {self._unit}/s"
         if expected is None or done > expected:

@@ -13,21 +13,21 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 
 Record = TypeVar("Record")
-# What most values are: looked at first, as a record is written and read for each media.
+# The types of most values, which are checked first, as a record is written and read for each media.
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 @dataclass(frozen=True)
 class Key:
-    """A record's key in the schema, besides its type.
+    """Further properties of a record's key, besides the type of its value.
 
     Attributes:
-        description: for the schema.
+        description: the description in the schema.
         part: the part of the schema (`$defs`) that describes the value.
-        schema: the schema of the value, instead of that of its type.
-        only: the key is written only if the record's state is this.
-        optional: the key is not written where its value is None.
-        between_jobs: the key is only passed between jobs, and is not in the schema.
+        schema: the schema of the value, if not that of its type.
+        only: the only state of the record with which the key is written; None for every state.
+        optional: whether the key is left out if its value is None.
+        between_jobs: whether the key is only passed between jobs, and is not in the schema.
     """
 
     description: str = ""
@@ -38,8 +38,8 @@ class Key:
     between_jobs: bool = False
 
 
-class Declared(NamedTuple):
-    """A record's key as its model declares it."""
+class DeclaredKey(NamedTuple):
+    """A key that a record's model declares."""
 
     name: str
     annotation: Any
@@ -47,13 +47,13 @@ class Declared(NamedTuple):
     needed: bool
 
 
-def declared_keys(kind: type) -> tuple[Declared, ...]:
+def declared_keys(kind: type) -> tuple[DeclaredKey, ...]:
     """Return the keys of a record's model, in the order in which they are written."""
     return _declared(kind)
 
 
 @cache
-def _declared(kind: type) -> tuple[Declared, ...]:
+def _declared(kind: type) -> tuple[DeclaredKey, ...]:
     hints = get_type_hints(kind, include_extras=True)
     found = []
     for field in dataclasses.fields(kind):
@@ -61,17 +61,17 @@ def _declared(kind: type) -> tuple[Declared, ...]:
         if get_origin(annotation) is Annotated:
             annotation, key = get_args(annotation)[:2]
         needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        found.append(Declared(field.name, annotation, key, needed))
+        found.append(DeclaredKey(field.name, annotation, key, needed))
     return tuple(found)
 
 
 def write_record(path: Path, record: Any, *, synced: bool = True) -> None:
-    """Write a record, complete or not at all; `synced` as of files.replacing."""
+    """Write a record atomically; see files.replacing for `synced`."""
     write_json(path, as_content(record), synced=synced)
 
 
 def read_record(kind: type[Record], path: Path) -> Record:
-    """Return the record that a file holds.
+    """Return the record in a file.
 
     Raises:
         PipelineError: a key is missing.
@@ -82,10 +82,10 @@ def read_record(kind: type[Record], path: Path) -> Record:
 
 @contextmanager
 def missing_key_named(path: Path) -> Iterator[None]:
-    """Turn a KeyError into an error that names the file.
+    """Convert a KeyError to an error that names the file.
 
     Raises:
-        PipelineError: instead of a KeyError.
+        PipelineError: a KeyError was raised.
     """
     try:
         yield
@@ -97,7 +97,7 @@ def missing_key_named(path: Path) -> Iterator[None]:
 
 
 def as_content(record: Any) -> Any:
-    """Return a record as JSON content: its keys in the order of the model, without those that do not apply."""
+    """Return a record as JSON content: the keys in the order of the model, without those that do not apply."""
     kind = type(record)
     if kind in _PLAIN:
         return record
@@ -117,7 +117,7 @@ def as_content(record: Any) -> Any:
 
 
 def from_content(kind: type[Record], content: Mapping[str, Any]) -> Record:
-    """Return a record from JSON content; keys that the model does not know, of a later version, are ignored.
+    """Return a record from JSON content; unknown keys, as a later version may write, are ignored.
 
     Raises:
         KeyError: a key is missing.
@@ -132,7 +132,7 @@ def from_content(kind: type[Record], content: Mapping[str, Any]) -> Record:
 
 
 def without_none(annotation: Any) -> Any:
-    """Return the type X of an annotation `X | None`; others as they are."""
+    """Return the type X of an annotation `X | None`; other annotations unchanged."""
     if get_origin(annotation) in (Union, types.UnionType):
         inside = [one for one in get_args(annotation) if one is not type(None)]
         return inside[0] if len(inside) == 1 else annotation
@@ -140,7 +140,7 @@ def without_none(annotation: Any) -> Any:
 
 
 def without_key(annotation: Any) -> Any:
-    """Return the type X of `Annotated[X, Key(...)]`; others as they are."""
+    """Return the type X of an annotation `Annotated[X, Key(...)]`; other annotations unchanged."""
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 

@@ -1,4 +1,4 @@
-"""Values of very many media, looked up by media id in a temporary file."""
+"""Store values of very many media in a temporary file, by media id."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -30,6 +30,6 @@ class RecordsOnDisk:
         return None if row is None else json_text.parse(row[0])
 
     def items(self) -> Iterator[tuple[int, Any]]:
-        """Yield each media with its value, by number."""
+        """Yield each media with its value, in the order of the numbers."""
         for media_id, content in self._table.execute("SELECT media_id, content FROM known ORDER BY media_id"):
             yield media_id, json_text.parse(content)

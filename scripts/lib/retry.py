@@ -1,4 +1,4 @@
-"""How often and for how long failing calls are retried."""
+"""Decide how often and for how long failing calls are retried."""
 
 import logging
 import math
@@ -18,12 +18,12 @@ _log = logging.getLogger(__name__)
 
 
 def patience() -> float:
-    """Return for how many seconds a call is tried again before its job gives up."""
+    """Return the number of seconds during which a call is tried again before its job gives up."""
     return _seconds(PATIENCE_VARIABLE, PATIENCE_SECONDS)
 
 
 def answer_seconds() -> float:
-    """Return for how many seconds after its connection ended the server may still carry out a write.
+    """Return the number of seconds after its connection ended in which the server may still carry out a write.
 
     Tator has no limit: its workers finish a request after the connection has ended. The limit used here is the longest
     time to wait for an answer (READ_SECONDS), tens of times as long as a request of 500 boxes takes on a busy server,
@@ -38,7 +38,7 @@ def _seconds(variable: str, default: float) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not seconds >= 0:  # nor is it when it is not a number
+    if not seconds >= 0:  # also true for NaN
         raise SettingsError(f"{variable} is {text!r}; expected a number of seconds, 0 or more, such as {default:.0f}")
     return seconds
 
@@ -49,9 +49,9 @@ def retrying(
     """Return the retry policy for these faults: growing pauses with jitter, logged, within `patience()`.
 
     Args:
-        faults: what is tried again.
-        beyond: seconds added to the patience, for what has to wait by itself.
-        enough: given a fault, how many tries there were and for how many seconds, says whether to give up already.
+        faults: the exceptions after which a call is tried again.
+        beyond: seconds added to the patience, for calls that themselves have to wait.
+        enough: function that returns whether to give up earlier, from a fault, the number of tries and their seconds.
     """
     limit = patience() + beyond
 
@@ -64,9 +64,9 @@ def retrying(
             limit,
         )
 
-    within = tenacity.stop_before_delay(limit)
+    after_limit = tenacity.stop_before_delay(limit)
 
-    def given_up(state: tenacity.RetryCallState) -> bool:
+    def gives_up(state: tenacity.RetryCallState) -> bool:
         fault = state.outcome.exception() if state.outcome else None
         if enough is None or fault is None:
             return False
@@ -75,7 +75,7 @@ def retrying(
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(faults),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_SECONDS),
-        stop=lambda state: given_up(state) or within(state),
+        stop=lambda state: gives_up(state) or after_limit(state),
         before_sleep=log,
         reraise=True,
     )

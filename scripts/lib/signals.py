@@ -1,4 +1,4 @@
-"""Clean up when a job gets a signal to stop."""
+"""Handle signals that stop a job."""
 
 import signal
 import threading
@@ -11,9 +11,9 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM, with which Snakemake and clusters end a job, run the `finally` blocks before the exit.
+    """Make SIGTERM, with which Snakemake and clusters end a job, run the `finally` blocks before the exit.
 
-    Off the main thread, where Python allows no handlers, it does nothing.
+    In other threads than the main one, in which Python allows no handlers, nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -26,8 +26,8 @@ def stoppable() -> Iterator[None]:
 
 
 @contextmanager
-def signals_held_back() -> Iterator[None]:
-    """Block SIGTERM and SIGINT until the block, which has to be short, has ended."""
+def signals_blocked() -> Iterator[None]:
+    """Block SIGTERM and SIGINT until the `with` block, which has to be short, has ended."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield

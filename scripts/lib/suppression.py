@@ -1,4 +1,4 @@
-"""Non-maximum suppression: keep boxes that score enough and do not overlap a better one."""
+"""Non-maximum suppression: keep boxes with a sufficient score that do not overlap a better one."""
 
 import sys
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ class Nms:
     """How a network suppresses boxes that overlap.
 
     Attributes:
-        iou: a box whose IoU with a better one is above this is removed.
+        iou: the largest IoU of a box with a better one; boxes with a larger IoU are removed.
         max_detections: the most boxes kept in a frame.
-        min_score: only scores above this are used.
-        per_class: suppress within each class, so that an anchor can have several boxes; otherwise an anchor has one
-            box, and boxes of all classes suppress each other.
-        best_class: with per_class: an anchor has only the box of its best class.
+        min_score: the limit above which scores are used.
+        per_class: whether boxes only suppress boxes of the same class, so that an anchor can have several boxes;
+            otherwise an anchor has one box, and boxes of all classes suppress each other.
+        best_class: whether, with per_class, an anchor has only the box of its best class.
     """
 
     iou: float
@@ -30,15 +30,15 @@ class Nms:
     best_class: bool = False
 
 
-# Up to this many boxes, all overlaps are computed at once, in a tenth of the time of one box after another.
+# Up to this many boxes, all overlaps are computed at once, which takes a tenth of the time of one box after another.
 _AT_ONCE = 256
-# Up to this many pairs of boxes in a class on average, the overlaps of all classes are computed at once, in a sixth to
-# a half of the time of one class after another.
+# Up to this many pairs of boxes in a class on average, the overlaps of all classes are computed at once, which takes a
+# sixth to a half of the time of one class after another.
 _PAIRS_OF_CLASS = 1024
 
 _ALL_TRUE = np.frombuffer(bytes([1] * 8), np.uint64)[0]  # eight bools
 
-# For networks with suppression inside: no IoU is above 1. Only padding has a score of 0.
+# For networks that contain suppression: no IoU is above 1, and only padding has a score of 0.
 FINAL = Nms(iou=1.0, max_detections=sys.maxsize, min_score=0.0)
 
 
@@ -66,7 +66,7 @@ def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> Integers:
         boxes: (n, 4) x1, y1, x2, y2.
         scores: (n,).
         iou: the largest intersection over union of two kept boxes.
-        limit: how many to keep at most.
+        limit: the most boxes to keep.
     """
     order = np.argsort(-scores, kind="stable")
     if iou >= 1:  # no IoU is above 1
@@ -90,13 +90,13 @@ def _corners(boxes: Floats) -> Floats:
 
 def _kept_boxes(corners: Floats, iou: float) -> npt.NDArray[np.bool_]:
     """Return which of some boxes (n, 4), best first, are kept, as a mask (n,): no better kept box overlaps them."""
-    with np.errstate(invalid="ignore", over="ignore"):  # of very large boxes
-        stays = ~np.triu(iou_matrix(corners, corners) > iou, 1)
+    with np.errstate(invalid="ignore", over="ignore"):  # as boxes may be very large
+        compatible = ~np.triu(iou_matrix(corners, corners) > iou, 1)
     kept = np.ones(len(corners), bool)
     # Most boxes do not overlap a worse one.
-    for index in np.flatnonzero(~stays.all(axis=1)):
+    for index in np.flatnonzero(~compatible.all(axis=1)):
         if kept[index]:
-            kept &= stays[index]
+            kept &= compatible[index]
     return kept
 
 
@@ -106,7 +106,7 @@ def _suppress_classes(boxes: Floats, scores: Floats, labels: Integers, nms: Nms)
     Args:
         boxes: (n, 4) x1, y1, x2, y2.
         scores: (n,).
-        labels: (n,) their classes.
+        labels: (n,) the classes of the boxes.
         nms: the settings; `max_detections` also limits each class.
     """
     counts = np.bincount(labels)
@@ -141,7 +141,7 @@ def suppress_pairs(order: Integers, pairs: Integers) -> npt.NDArray[np.bool_]:
         pairs: (m, 2) indices of boxes that overlap too much, each pair once.
 
     Returns:
-        a mask (n,) by the boxes' indices.
+        A mask (n,) by the boxes' indices.
     """
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
@@ -163,7 +163,7 @@ def reached(scores: Floats, threshold: float) -> Integers:
         threshold: the least score.
     """
     below = (scores < threshold).reshape(-1)
-    # Eight at once, as almost all are below.
+    # Eight are checked at once, as almost all are below.
     whole = len(below) // 8 * 8
     mixed = np.flatnonzero(below[:whole].view(np.uint64) != _ALL_TRUE)
     places = np.concatenate([(mixed[:, None] * 8 + np.arange(8)).reshape(-1), np.arange(whole, len(below))])
@@ -174,15 +174,15 @@ def reached(scores: Floats, threshold: float) -> Integers:
 def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms, places: Integers | None = None) -> Selection:
     """Return the boxes of one frame with a score of at least `threshold`, without those that overlap better ones.
 
-    Low scores are removed first: suppression goes from the best score down, so they could not suppress or displace a
-    box that is kept.
+    Low scores are removed first. Suppression proceeds from the best score down, so they could not suppress or displace
+    a box that is kept.
 
     Args:
         boxes: (A, 4) in network pixels.
         scores: (A, C).
         threshold: the least score of a box's own class.
         nms: the network's settings.
-        places: the result of `reached` if it is known; then no score may be NaN.
+        places: the result of `reached`, if it was computed already; then no score may be NaN.
     """
     # Few anchors have a high score. Searching all scores at once is faster than each anchor's best score, or class by
     # class.
@@ -204,12 +204,12 @@ def _above(scores: Floats, places: Integers, threshold: float, nms: Nms) -> Inte
     """Return those places whose scores are above `nms.min_score`; all of them if the threshold is above it."""
     if np.float32(threshold) > np.float32(nms.min_score):
         return places
-    taking_part: Integers = places[scores.reshape(-1)[places] > nms.min_score]
-    return taking_part
+    above: Integers = places[scores.reshape(-1)[places] > nms.min_score]
+    return above
 
 
 def _without_repeats(numbers: Integers) -> Integers:
-    """Return each of some sorted numbers once, as numpy's `unique`, which first loads a module for 30 ms."""
+    """Return sorted numbers without duplicates, as numpy's `unique`, whose first call imports a module for 30 ms."""
     is_new = np.ones(len(numbers), bool)
     is_new[1:] = numbers[1:] != numbers[:-1]
     return numbers[is_new]
@@ -222,8 +222,8 @@ def _select_per_class(boxes: Floats, scores: Floats, high: Integers, nms: Nms) -
         anchors, labels = anchors[best], labels[best]
     kept = _suppress_classes(boxes[anchors], scores[anchors, labels], labels, nms)
     anchors, labels = anchors[kept], labels[kept]
-    # Equal scores are common in half precision. With best_class, the first anchor comes first; otherwise the first
-    # class does: as in the networks' own packages.
+    # Equal scores are common in half precision. With best_class they are sorted by anchor, else by class, as in the
+    # networks' packages.
     keys = (anchors,) if nms.best_class else ()
     order = np.lexsort((*keys, -scores[anchors, labels]))[: nms.max_detections]
     anchors, labels = anchors[order], labels[order]

@@ -1,10 +1,12 @@
-"""SQLite tables in a temporary file, for what is looked up in runs of a million media."""
+"""Create SQLite tables in a temporary file, for runs of a million media."""
 
 import sqlite3
 
 
 def temporary_tables(script: str) -> sqlite3.Connection:
-    """Return a connection to new tables in a temporary file, which is removed when it is closed or the process ends.
+    """Return a connection to new tables in a temporary file.
+
+    The file is removed when the connection is closed or the process ends.
 
     Args:
         script: the SQL statements that create the tables.

@@ -1,4 +1,4 @@
-"""Tiles: overlapping regions of a large frame, each of which goes through the network by itself."""
+"""Tiles: overlapping regions of a large frame, each of which is processed by the network separately."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class Region(NamedTuple):
 
     @property
     def size(self) -> Size:
-        """Its width and height."""
+        """The region's width and height."""
         return Size(self.width, self.height)
 
     def part_of(self, frame: Pixels) -> Pixels:
-        """Return that part of a frame, (height, width, 3), without copying it."""
+        """Return this part of a frame, (height, width, 3), without copying it."""
         return frame[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
@@ -32,9 +32,9 @@ class Tiling:
     """How frames are cut into tiles.
 
     Attributes:
-        size: of a tile, in pixels of the frame.
+        size: the size of a tile, in pixels of the frame.
         overlap: the share of a tile's width and height that it has in common with the next one, from 0 to below 1.
-        whole: whether the frame goes through the network as a whole too.
+        whole: whether the frame also goes through the network as a whole.
     """
 
     size: Size
@@ -46,9 +46,10 @@ class Tiling:
         return frame.width > self.size.width or frame.height > self.size.height
 
     def regions(self, frame: Size) -> list[Region]:
-        """Return the tiles of a frame, row by row: as large as the others those at its end, which overlap more.
+        """Return the tiles of a frame, row by row.
 
-        Of a side that is shorter than a tile's, all is in each tile.
+        All have the same size; the last ones overlap more. If a side of the frame is shorter than a tile's, each tile
+        has all of it.
         """
         width, height = (min(most, side) for most, side in zip(self.size, frame, strict=True))
         return [
@@ -59,7 +60,7 @@ class Tiling:
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """Return where the tiles of one row begin; the last one ends where the row does."""
+    """Return the first pixels of the tiles in one row; the last tile ends with the row."""
     return [*range(0, length - side, side - int(side * overlap)), length - side]
 
 
@@ -68,10 +69,10 @@ def from_values(values: Mapping[str, Any] | str | None, network: Size) -> Tiling
 
     Args:
         values: the setting: `auto`, or some of width, height, overlap and whole; None for no tiles.
-        network: the size of the network's input, which tiles have unless the setting says another.
+        network: the size of the network's input, which is the size of tiles unless the setting has another.
     """
     if values is None:
         return None
-    given = {} if isinstance(values, str) else dict(values)
-    size = Size(given.pop("width", network.width), given.pop("height", network.height))
-    return Tiling(size, **given)
+    options = {} if isinstance(values, str) else dict(values)
+    size = Size(options.pop("width", network.width), options.pop("height", network.height))
+    return Tiling(size, **options)

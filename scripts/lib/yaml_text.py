@@ -1,10 +1,10 @@
-"""Read YAML; every fault raises the same kind of error."""
+"""Read YAML; all faults raise the same type of error."""
 
 from typing import Any
 
 import yaml
 
-# PyYAML takes some ten seconds for as much.
+# The largest text from others: PyYAML takes about ten seconds for it.
 LARGEST_FROM_OTHERS = 2**19
 
 
@@ -12,7 +12,7 @@ def parse(text: str) -> Any:
     """Return the content of a YAML text.
 
     Raises:
-        ValueError: it is not YAML, or has a value that Python cannot hold, or is nested too deeply.
+        ValueError: the text is not YAML, has a value that Python cannot represent, or is nested too deeply.
     """
     try:
         return yaml.safe_load(text)
@@ -29,7 +29,7 @@ def parse_from_others(text: str) -> Any:
     With aliases a few lines can expand to billions of values.
 
     Raises:
-        ValueError: as `parse`; or it is too large, or has an alias.
+        ValueError: as for `parse`, or the text is too large, or has an alias.
     """
     if len(text) > LARGEST_FROM_OTHERS:
         raise ValueError(f"it has {len(text)} characters, expected at most {LARGEST_FROM_OTHERS}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.workflow.code_hash import Sources
+from scripts.lib.workflow.planning.code_hash import Sources
 from tests.exporters.families import NETWORKS
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib.workflow.test_job import SCRIPT
+from tests.lib.workflow.jobs.test_job import SCRIPT
 from tests.needs import lacking
 from tests.workflow import ROOT
 

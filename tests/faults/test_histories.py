@@ -191,7 +191,7 @@ class Model:
 def run(model, frames):
     """Make one run; it may give up while answers are lost, as a run may that has no patience left."""
     try:
-        return Reconciliation(model, 2, [box(frame) for frame in frames], model.where(), 0.5).done()
+        return Reconciliation(model, 2, [box(frame) for frame in frames], model.where(), 0.5).run()
     except (LostAnswer, Refused, ServerError, Killed):
         return None
 
@@ -247,5 +247,5 @@ def check(model, frames, before, settled):
     for identity, frame in made.items():
         if content_part(identity) not in buried and frame not in theirs:
             assert content_part(identity) in standing
-    assert sorted(settled.standing) == sorted(identities)
+    assert sorted(settled.present) == sorted(identities)
     assert plan([box(frame) for frame in frames], [], where, overlap_limit=0.5).create.keys() == made.keys()

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import yaml
 
-from scripts.lib.workflow.sub_folders import sub_folder
+from scripts.lib.workflow.planning.sub_folders import sub_folder
 from tests.conftest import SYNTHETIC
 from tests.faults.site import Run
 from tests.forks import Snakemake

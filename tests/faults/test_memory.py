@@ -25,7 +25,7 @@ MEASURED = """
 import json, sys
 from pathlib import Path
 from {module} import {function}
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 def peak():
     # Not getrusage: what it says begins with the memory of the process that started this one.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scripts.lib.token import redact
 from scripts.lib.uploads.reconcile import plan
-from tests.lib.uploads.test_reconcile import TO, box, standing
+from tests.lib.uploads.test_reconcile import TO, box, listed
 
 SECRET = "f3a9c1d2e4b5a6978877665544332211aabbccdd"
 DEEDS = ("nothing", "edit", "edit and back", "delete", "add")
@@ -34,7 +34,7 @@ class Model:
 
     def create(self, made):
         marks = self.marks.setdefault(made.elemental_id(TO), [])
-        marks.append(standing(made, mark=len(marks)))
+        marks.append(listed(made, mark=len(marks)))
 
     def carry_out(self, todo):
         for identity in todo.remove:
@@ -47,7 +47,7 @@ class Model:
     def person(self, deed, at):
         if deed == "add":
             identity = f"0a0a0a0a-0000-4000-8000-{len(self.touched):012d}"
-            self.marks[identity] = [standing(box(at), elemental_id=identity)]
+            self.marks[identity] = [listed(box(at), elemental_id=identity)]
         elif deed == "nothing" or not self.marks:
             return
         else:
@@ -82,7 +82,7 @@ def test_any_history_of_runs_at_once_and_people(history):
         assert all(model.marks[identity] == marks for identity, marks in model.touched.items())
         # What only runs have made, once or twice, is nobody's but the machine's.
         assert set(settled.edited) | set(settled.added) | set(settled.deleted) <= set(model.touched)
-        assert set(settled.standing) == set(model.marks) - set(model.touched)
+        assert set(settled.present) == set(model.marks) - set(model.touched)
         model.person(deed, at)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.lib.workflow import job_secrets
+from scripts.lib.workflow.jobs import job_secrets
 from tests.faults.site import Site, media_of_a_site, new_site
 from tests.tator_server.launch import running
 

@@ -12,7 +12,7 @@ from scripts.lib.errors import ServerError
 from scripts.lib.server.faults import LostAnswer, Refused
 from scripts.lib.uploads.rounds import Reconciliation
 from scripts.lib.uploads.track_origin import TrackDestination, TrackToUpload, segments
-from scripts.lib.uploads.track_plan import people_have
+from scripts.lib.uploads.track_plan import rows_in_peoples_tracks
 from scripts.lib.uploads.track_rounds import TrackReconciliation, list_states
 from tests.faults.test_histories import PERSON, RUNS_USER, Killed, Model
 from tests.lib.uploads.test_reconcile import box
@@ -253,9 +253,9 @@ def run(model, tracks):
     try:
         Reconciliation(
             model, 2, [box(frame) for frame in frames], where, 0.5,
-            rows_in_use=lambda: people_have(list_states(model, 2, WHERE), WHERE),
-        ).done()  # fmt: skip
-        return TrackReconciliation(model, 2, [track(one) for one in tracks], WHERE, where, least=LEAST).done()
+            rows_in_use=lambda: rows_in_peoples_tracks(list_states(model, 2, WHERE), WHERE),
+        ).run()  # fmt: skip
+        return TrackReconciliation(model, 2, [track(one) for one in tracks], WHERE, where, least=LEAST).run()
     except (LostAnswer, Refused, ServerError, Killed):
         return None
 
@@ -307,7 +307,7 @@ def check(model, tracks, settled):
     live = model.live_states()
     machines = [row for row in live if row["id"] not in model.theirs]
     assert all(row["segments"] is not None for row in machines)
-    assert len({row["elemental_id"] for row in machines}) == len(machines) == len(settled.standing)
+    assert len({row["elemental_id"] for row in machines}) == len(machines) == len(settled.present)
     today = {
         row["frame"]: row["id"] for row in reversed(model.latest()) if is_run_box(row) and not row["variant_deleted"]
     }

@@ -13,7 +13,7 @@ TRACKS = [[0, 1, 2], [3, 4]]
 def model():
     """Tracks of two animals, uploaded."""
     made = TrackModel()
-    assert len(run(made, TRACKS).standing) == 2
+    assert len(run(made, TRACKS).present) == 2
     return made
 
 
@@ -24,7 +24,7 @@ def test_tracks_that_were_deleted_by_the_many_are_found_by_their_elemental_ids(m
     for row in model.states_by_id.values():
         row["media"] = []
     settled = run(model, TRACKS)
-    assert (settled.standing, len(settled.deleted)) == ([], 2)
+    assert (settled.present, len(settled.deleted)) == ([], 2)
     assert model.live_states() == []
 
 
@@ -37,7 +37,7 @@ def test_refused_tracks_are_taken_away_again(how):
     model.answers.append("heard")  # the boxes
     assert run(model, TRACKS) is None
     assert model.states_by_id == {}
-    assert len(run(model, TRACKS).standing) == 2
+    assert len(run(model, TRACKS).present) == 2
 
 
 def test_refusal_leaves_other_tracks_as_they_are(model):

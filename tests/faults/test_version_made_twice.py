@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scripts.lib.uploads.version_check import look_for_losses
+from scripts.lib.uploads.version_check import check_for_losses
 from tests.faults.steps import until
 from tests.faults.three_boxes import ROWS
 from tests.scripts.tator_steps import Steps
@@ -107,7 +107,7 @@ def test_the_other_s_next_run_takes_the_version_that_all_take(late, other, race,
     files = {name: other.folder / f"{name}.json" for name in ("destination", "summary", "memory")}
 
     def losses():
-        return look_for_losses(tator, {"TATOR_AUTH_TOKEN": late.server.token}, tell=messages.append, **files)
+        return check_for_losses(tator, {"TATOR_AUTH_TOKEN": late.server.token}, warn=messages.append, **files)
 
     assert losses() == 1
     assert f"version {second} ('{NAME}') was made at the same moment as version {first}" in messages[0]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Any
 
-from scripts.lib.registering.manifest import GIVEN_BY_TATOR
+from scripts.lib.registering.manifest import TATOR_PARAMETERS
 
 from .argo_crd import check_workflow
 from .cluster import WAIT_SECONDS, Cluster
@@ -114,7 +114,7 @@ def submit(cluster: Cluster, manifest: dict[str, Any], given: dict[str, str]) ->
     check_workflow(workflow)
     name = f"{workflow['metadata']['generateName']}{uuid.uuid4().hex[:5]}"
     declared = {one["name"]: str(one["value"]) for one in workflow["spec"].get("arguments", {}).get("parameters", [])}
-    if clash := declared.keys() & set(GIVEN_BY_TATOR):
+    if clash := declared.keys() & set(TATOR_PARAMETERS):
         raise ValueError(f"Tator gives these itself: {clash}")
     values = {f"workflow.parameters.{key}": value for key, value in {**declared, **given}.items()}
     values |= {"workflow.name": name, "workflow.namespace": cluster.namespace, "workflow.uid": str(uuid.uuid4())}

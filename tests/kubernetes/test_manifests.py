@@ -25,7 +25,7 @@ ARGO = ROOT / "deploy" / "argo"
 WORKFLOWS = ["single-pod", "fan-out", "fan-out-s3"]
 # Argo's enumerations, which its Python models take as any text.
 POD_GC = {"OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess"}
-VALUES = {f"workflow.parameters.{name}": "1" for name in manifest.GIVEN_BY_TATOR}
+VALUES = {f"workflow.parameters.{name}": "1" for name in manifest.TATOR_PARAMETERS}
 VALUES |= {"workflow.name": "tator-detection-x", "workflow.status": "Succeeded"}
 
 

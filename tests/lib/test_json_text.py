@@ -18,7 +18,7 @@ from tests.workflow import ROOT
 DEEP = "[" * 200_000 + "]" * 200_000
 # They read what this workflow wrote in the same run, in processes that begin in an instant.
 OWN = {
-    "scripts/lib/json_text.py", "scripts/lib/workflow/supervisor.py", "scripts/lib/workflow/job_progress.py",
+    "scripts/lib/json_text.py", "scripts/lib/workflow/jobs/supervisor.py", "scripts/lib/workflow/jobs/job_progress.py",
     "scripts/lib/folder_source/run_listing.py", "scripts/lib/folder_source/local_media.py",
     "scripts/lib/registering/fields.py", "scripts/lib/server/schema.py", "deploy/licences.py",
     "deploy/run_sandboxed.py",

@@ -1,4 +1,4 @@
-"""The metrics file, read back by Prometheus's own parser."""
+"""The metrics file, read by Prometheus's parser."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def samples(path):
     }
 
 
-def test_counters_rise(file):
+def test_counters_increase(file):
     metrics.count_media("done", 100, 7, 2.5)
     metrics.count_media("done", 50, 0, 1.0)
     metrics.count_media("no detections", 1, 0, 0.5)
@@ -43,7 +43,7 @@ def test_counters_rise(file):
     }
 
 
-def test_jobs_that_end_at_once_lose_nothing(file):
+def test_no_counts_of_jobs_that_end_at_the_same_time_are_lost(file):
     code = "from scripts.lib.metrics import count_media\nfor _ in range(20): count_media('done', 1, 1, 1.0)"
     root = Path(__file__).parents[2]
     jobs = [subprocess.Popen([sys.executable, "-c", code], cwd=root) for _ in range(4)]
@@ -51,7 +51,7 @@ def test_jobs_that_end_at_once_lose_nothing(file):
     assert samples(file)["tator_detection_frames_total",] == 80
 
 
-def test_nothing_without_the_variable(tmp_path, monkeypatch):
+def test_no_file_without_the_variable(tmp_path, monkeypatch):
     monkeypatch.delenv(metrics.VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
     metrics.count_media("done", 1, 1, 1.0)

@@ -1,4 +1,4 @@
-"""Pictures chosen while a media is read: the right frames, apart from each other, and in little memory."""
+"""Pictures that are chosen while a media is read: the right frames, distant in time, with little memory."""
 
 import json
 import os
@@ -28,7 +28,7 @@ SIZE = Size(160, 90)
 
 
 def shown(path, frames, found, *, fps=10.0, size=SIZE, stride=1, clip=True):
-    """Show frames; `found` gives the (class, score) of each box of a frame."""
+    """Add frames; `found` returns the (class, score) of each box of a frame."""
     album = Previews(fps, stride, clip=clip)
     for frame in frames:
         boxes = found(frame)
@@ -36,7 +36,7 @@ def shown(path, frames, found, *, fps=10.0, size=SIZE, stride=1, clip=True):
         for at, (label, score) in enumerate(boxes):
             scores[at, label] = score
         corners = np.array([[10_000, 20_000, 30_000, 40_000]] * len(boxes), np.int64).reshape(-1, 4)
-        album.look(
+        album.add_frame(
             frame, painted(frame, size), size, corners, np.array([label for label, _ in boxes], np.int64), scores
         )
     album.write(path)
@@ -47,7 +47,7 @@ def kinds(album, kind):
     return [entry.frame for entry in album.pictures if kind in entry.kinds]
 
 
-def test_the_frames_to_look_at_first(tmp_path):
+def test_frames_of_each_kind(tmp_path):
     scores = {7: 0.99, 23: 0.95, 42: 0.31, 55: 0.33}
 
     def found(frame):
@@ -64,7 +64,7 @@ def test_the_frames_to_look_at_first(tmp_path):
 
 
 def test_the_first_frame_with_the_most_boxes_of_each_species(tmp_path):
-    """Also of a species that is never among those of which a frame has most, as another one crowds each frame."""
+    """Also of a species that is never the most frequent one of a frame."""
 
     def found(frame):
         few = [(1, 0.7)] * {13: 2, 14: 2, 40: 1}.get(frame, 0)
@@ -78,8 +78,8 @@ def test_the_first_frame_with_the_most_boxes_of_each_species(tmp_path):
     assert values == {f"most of {species}{at}": most for at in thresholds for species, most in ((1, 9), (2, 2))}
 
 
-def test_the_same_of_the_boxes_of_each_score(tmp_path):
-    """The first frame in which so many count, as MaxN of the counts has it, for a score as the CSV writes it."""
+def test_the_first_frame_with_the_most_boxes_above_each_threshold(tmp_path):
+    """The same frame as for MaxN of the counts, with scores as in the CSV."""
     rng = np.random.default_rng(3)
     boxes = [
         [(int(label), float(score)) for label, score in zip(rng.integers(0, 2, n), rng.random(n), strict=True)]
@@ -101,8 +101,8 @@ def test_the_same_of_the_boxes_of_each_score(tmp_path):
             assert (entry.kinds[kind], entry.frame) == (counted[species].max_n, counted[species].max_n_frame)
 
 
-def test_frames_of_many_species_are_those_that_any_parts_would_keep():
-    """Ties are decided by frame and species, whatever came before: parts of a video choose as the whole does."""
+def test_frames_of_many_species_are_the_same_in_any_parts():
+    """Ties are decided by frame and species only, so that parts of a video choose the same frames as the whole."""
     rng = np.random.default_rng(7)
     for _ in range(200):
         counts = rng.integers(0, 4, (40, 9))
@@ -123,16 +123,16 @@ def test_frames_of_many_species_are_those_that_any_parts_would_keep():
         assert all(kept.frame == counts[:, species].argmax() for species, kept in whole.kept.items())
 
 
-def test_a_species_that_hardly_leads_is_doubtful(tmp_path):
+def test_a_small_margin_is_doubtful(tmp_path):
     album = Previews(10.0)
     for frame, row in enumerate(([0.5, 0.0], [0.9, 0.85])):
         where = np.array([[0, 0, 9000, 9000]], np.int64)
-        album.look(frame * 20, painted(frame), SIZE, where, np.array([0]), np.array([row], np.float32))
+        album.add_frame(frame * 20, painted(frame), SIZE, where, np.array([0]), np.array([row], np.float32))
     album.write(tmp_path / "a.zip")
     assert kinds(Album.open(tmp_path / "a.zip"), "doubtful")[0] == 20
 
 
-def test_pictures_are_a_second_apart_and_the_best_of_neighbours_counts():
+def test_pictures_are_a_second_apart_and_the_best_of_neighbours_is_kept():
     best = BestFrames(2, gap=10)
     for frame, value in enumerate([5, 6, 9, 8, 7, 1, 1, 1, 1, 1, 1, 2, 3, 2, 8.5]):
         best.offer(value, frame, lambda: np.zeros((2, 2, 3), np.uint8))
@@ -144,7 +144,7 @@ def test_memory_is_bounded():
     rng = np.random.default_rng(0)
     for frame in range(2000):
         boxes = np.array([[0, 0, 5000, 5000]] * rng.integers(0, 5), np.int64).reshape(-1, 4)
-        album.look(frame, painted(frame % 256), SIZE, boxes, np.zeros(len(boxes), np.int64),
+        album.add_frame(frame, painted(frame % 256), SIZE, boxes, np.zeros(len(boxes), np.int64),
                    rng.random((len(boxes), 2), np.float32))  # fmt: skip
     kept = [kept for best in album._chosen._best.values() for kept in best.kept]
     assert len(kept) <= 3 * PICTURES_A_KIND
@@ -152,7 +152,7 @@ def test_memory_is_bounded():
     assert len(album._stretch.best) <= CLIP_FRAMES
 
 
-def test_without_boxes_its_first_frame_is_shown(tmp_path):
+def test_without_boxes_the_first_frame_is_kept(tmp_path):
     album = shown(tmp_path / "a.zip", range(30), lambda frame: [])
     assert album.pictures == [AlbumPicture(frame=0, kinds={"first": 0.0}, width=160, height=90)]
     assert album.clip is None
@@ -171,19 +171,19 @@ def test_a_picture_has_no_clip(tmp_path, clip, thresholds):
     assert set(album.pictures[0].kinds) == {"certain", "crowded", "doubtful", "most of 1", *counted}
 
 
-def test_a_picture_takes_the_memory_of_one_that_is_written_down(tmp_path, monkeypatch):
+def test_buffers_of_written_pictures_are_reused(tmp_path, monkeypatch):
     monkeypatch.setattr(previews, "_spare", [])
     size, boxes = Size(320, 240), (np.array([[10, 20, 30, 40]]), np.zeros(1, np.int64), np.ones((1, 1), np.float32))
     albums = [Previews(None, clip=False) for _ in range(4)]
     for frame in (0, 1):  # neither is written yet
-        albums[frame].look(frame, painted(frame, size), size, *boxes)
+        albums[frame].add_frame(frame, painted(frame, size), size, *boxes)
     albums[0].write(tmp_path / "0.zip")
     picture = painted(2, size)
     tracemalloc.start()
-    albums[2].look(2, picture, size, *boxes)
+    albums[2].add_frame(2, picture, size, *boxes)
     assert tracemalloc.get_traced_memory()[1] < picture.nbytes / 2
     tracemalloc.stop()
-    albums[3].look(3, painted(3, Size(240, 320)), Size(240, 320), *boxes)
+    albums[3].add_frame(3, painted(3, Size(240, 320)), Size(240, 320), *boxes)
     for frame in (1, 2, 3):
         albums[frame].write(tmp_path / f"{frame}.zip")
     for frame in range(4):
@@ -192,11 +192,11 @@ def test_a_picture_takes_the_memory_of_one_that_is_written_down(tmp_path, monkey
         assert number_in(cv2.imdecode(content, cv2.IMREAD_COLOR)) == frame
 
 
-def test_few_pictures_wait_for_the_next_ones(tmp_path, monkeypatch):
+def test_only_a_few_buffers_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(previews, "_spare", [])
     albums = [Previews(None, clip=False) for _ in range(2 * previews._SPARE)]
     for album in albums:
-        album.look(0, painted(0, SIZE), SIZE, np.zeros((0, 4), np.int64), np.zeros(0, np.int64), np.zeros((0, 1)))
+        album.add_frame(0, painted(0, SIZE), SIZE, np.zeros((0, 4), np.int64), np.zeros(0, np.int64), np.zeros((0, 1)))
     for album in albums:
         album.write(tmp_path / "a.zip")
     assert len(previews._spare) == previews._SPARE
@@ -225,7 +225,7 @@ def test_odd_sizes_and_strides(tmp_path, size):
 
 
 @pytest.mark.parametrize("frame", [Size(160, 90), Size(90, 160), Size(100, 1000), Size(640, 480)])
-def test_padding_is_taken_off(frame):
+def test_padding_is_removed(frame):
     fitted = np.zeros((180, 320, 3), np.uint8)
     fit(np.full((frame.height, frame.width, 3), 200, np.uint8), fitted)
     view = without_padding(fitted, frame)
@@ -245,7 +245,7 @@ def test_a_stopwatch_shares_the_time_among_the_media_of_a_batch(monkeypatch):
     assert other.counters.stages == {"b": 0.5}
 
 
-def test_an_index_of_an_earlier_version_names_kinds_without_values(tmp_path):
+def test_an_index_of_an_earlier_version_has_kinds_without_values(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         picture = {"frame": 3, "kinds": ["certain", "crowded"], "width": 160, "height": 90}
         archive.writestr(
@@ -264,7 +264,7 @@ def test_an_album_of_another_run_that_unpacks_to_gigabytes_is_refused(tmp_path, 
     with pytest.raises(PipelineError, match=r"index\.json has 1001 bytes; expected at most 1000"):
         Album.open(path)
     content = path.read_bytes().replace((1001).to_bytes(4, "little"), (10).to_bytes(4, "little"))
-    path.write_bytes(content)  # it says less than there is
+    path.write_bytes(content)  # the size in the header is too small
     with pytest.raises(PipelineError, match=r"index\.json cannot be read"):
         Album.open(path)
 
@@ -283,8 +283,8 @@ print(hashlib.sha256(previews._clip(stills, 25.0)).hexdigest())
 """
 
 
-def test_equal_frames_make_the_same_clip_whatever_memory_holds():
-    """The encoder once read memory that it had not set: that of a process may hold anything."""
+def test_clips_of_equal_frames_have_the_same_bytes():
+    """The encoder once read memory that it had not set, which may contain anything."""
     sums = {
         subprocess.run(
             [sys.executable, "-c", CLIP], cwd=ROOT, env={**os.environ, "MALLOC_PERTURB_": filling},
@@ -301,7 +301,7 @@ def test_boxes_are_counted_at_each_threshold(thresholds: tuple[float, ...]) -> N
         rng = np.random.default_rng(seed)
         labels = rng.integers(0, 5, int(rng.integers(1, 60)))
         scores = rng.uniform(0, 1, (len(labels), 5)).astype(np.float32)
-        # Some exactly at a threshold, as they stand in the CSV, or a digit beside it.
+        # Some scores are exactly at a threshold, as in the CSV, or differ by the last digit.
         scores[::3] = rng.choice([*THRESHOLDS, 0.1999999, 0.3000004, 0.0, 1.0], (len(labels[::3]), 5))
         own = [round(float(row[label]), 6) for row, label in zip(scores, labels, strict=True)]
         boxes = list(zip(own, labels.tolist(), strict=True))

@@ -1,8 +1,8 @@
-"""Each file that docs/security.md names is there."""
+"""All files that docs/security.md names exist."""
 
 import re
 
-from scripts.lib.workflow import job_secrets
+from scripts.lib.workflow.jobs import job_secrets
 from tests.workflow import ROOT
 
 RULES = {
@@ -13,7 +13,7 @@ RULES = {
 PAGE = (ROOT / "docs" / "security.md").read_text()
 
 
-def test_each_file_that_the_page_names_is_there() -> None:
+def test_all_files_that_the_page_names_exist() -> None:
     named = set(re.findall(r"`((?:tests|scripts|deploy)/[\w/.-]+\.py)`", PAGE))
     assert len(named) > 15
     assert sorted(name for name in named if not (ROOT / name).is_file()) == []

@@ -45,7 +45,7 @@ def test_reads_the_sample():
         ),
     ],
 )
-def test_reads_what_people_write(text, expected):
+def test_names_as_people_write_them(text, expected):
     assert names(text.encode(), "train.ini") == expected
 
 
@@ -55,7 +55,7 @@ def test_reads_byte_order_marks(encoding):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "parts"),
     [
         ("", ["no section [Data]", "no section;"]),
         ("[Paths]\nSpecies=cod\n[Train]\n", ["no section [Data]", "[Paths], [Train]"]),
@@ -76,11 +76,11 @@ def test_reads_byte_order_marks(encoding):
         ("[Data]\nSpecies=a\0b", ["NUL"]),
     ],
 )
-def test_says_what_is_wrong(text, words):
+def test_messages_about_invalid_files(text, parts):
     with pytest.raises(GraphError) as caught:
         names(text.encode(), "net/train.ini")
-    for word in ["net/train.ini", *words]:
-        assert word in str(caught.value)
+    for part in ["net/train.ini", *parts]:
+        assert part in str(caught.value)
 
 
 def test_names_the_byte_that_is_not_utf_8():
@@ -94,7 +94,7 @@ def test_names_a_file_that_is_missing(tmp_path):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_give_names_or_a_clear_error(content):
+def test_any_bytes_result_in_names_or_a_clear_error(content):
     try:
         found = names(b"[Data]\nSpecies=" + content, "train.ini")
     except GraphError:
@@ -105,7 +105,7 @@ def test_any_bytes_give_names_or_a_clear_error(content):
 
 
 @given(st.lists(st.text(st.characters(categories=["L", "Nd"]), min_size=1), min_size=1, unique=True))
-def test_names_survive_a_round(written):
+def test_written_names_are_read_again(written):
     assert names(f"[Data]\nSpecies={' , '.join(written)}\n".encode(), "train.ini") == written
 
 
@@ -130,7 +130,7 @@ def test_brackets_around_the_names_are_refused(value: str) -> None:
     assert "delete the brackets" in str(found.value)
 
 
-def test_a_section_name_of_blanks_takes_no_time() -> None:
+def test_a_section_name_of_blanks_takes_little_time() -> None:
     started = time.monotonic()
     with pytest.raises(GraphError):
         names(b"[" + b" " * 1_000_000 + b"x\n", "train.ini")
@@ -138,7 +138,7 @@ def test_a_section_name_of_blanks_takes_no_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "parts"),
     [
         ("x" + " " * 1_000_000 + "y", None),
         ("x" + " " * 1_000_000 + "=y", None),
@@ -155,20 +155,20 @@ def test_a_section_name_of_blanks_takes_no_time() -> None:
         ("Species=" + "," * 1_000_000, "expected at most 10000"),
     ],
 )
-def test_a_megabyte_of_anything_takes_no_time_and_no_long_message(text: str, words: str | None) -> None:
+def test_a_megabyte_of_anything_takes_little_time_and_has_a_short_message(text: str, parts: str | None) -> None:
     before = "" if text.startswith("Species") else "Species=cod\n"
     content = f"[Data]\n{before}{text}\n".encode()
     started = time.monotonic()
-    if words is None:
+    if parts is None:
         assert names(content, "train.ini") == ["cod"]
     else:
-        with pytest.raises(GraphError, match=words) as caught:
+        with pytest.raises(GraphError, match=parts) as caught:
             names(content, "train.ini")
         assert len(str(caught.value)) < 1000
     assert time.monotonic() - started < 2
 
 
-# The sections of OpenEM's own file, less comments; other networks of it have sizes of theirs.
+# The sections of OpenEM's file without most comments; its other networks have other sizes.
 OPENEM = """[Data]
 Species=cod,crab
 [FindRuler]
@@ -205,5 +205,5 @@ def test_size_of_the_training(text: str, expected: Size | None, tmp_path: Path) 
     assert size(path) == expected
 
 
-def test_no_file_says_no_size(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_size(tmp_path: Path) -> None:
     assert size(tmp_path / "train.ini") is None

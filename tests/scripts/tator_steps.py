@@ -17,7 +17,7 @@ from scripts.lib.records.network import NetworkFile
 from scripts.lib.tracking.tracks import COLUMNS
 from scripts.lib.uploads.track_upload import TrackUploadOptions
 from scripts.lib.uploads.upload import UploadOptions
-from scripts.lib.workflow.batches import SharedJob
+from scripts.lib.workflow.planning.batches import SharedJob
 from scripts.mark_processed import mark_processed
 from scripts.match_media import match_media
 from scripts.prepare_upload import prepare_upload

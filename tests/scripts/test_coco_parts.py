@@ -5,7 +5,7 @@ from pycocotools.coco import COCO
 
 from scripts.commands import coco_parts
 from scripts.lib.files import read_json
-from scripts.lib.workflow.media_files import move
+from scripts.lib.workflow.planning.media_files import move
 from scripts.merge_detections import merge_detections
 from tests.report_run import FakeRun
 

@@ -11,7 +11,7 @@ from scripts.lib.evaluation.comparison import changes, media_in_tator
 from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.files import read_json, write_json
 from scripts.lib.server.api import Project
-from scripts.lib.workflow.media_files import move
+from scripts.lib.workflow.planning.media_files import move
 from tests.browser import look_at
 from tests.report_run import FakeRun
 

@@ -16,10 +16,10 @@ from scripts.commands.make_pipeline_image import main
 from scripts.get_network import get_network
 from scripts.lib.data_images import docker_images
 from scripts.lib.data_images.oci import zstd
-from scripts.lib.data_images.tags import digest_behind_tag, remembered_digest
+from scripts.lib.data_images.tags import current_digest, stored_digest
 from scripts.lib.errors import GraphError, ServerError, SettingsError
 from scripts.lib.files import write_json
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 from tests.docker_engine import forget, make_image, make_reference_image, push, registry_or_skip, tar
 from tests.documents import block
 
@@ -335,18 +335,18 @@ class TestMovedTag:
         said: list[str] = []
         make_image(engine, name, GOOD)
         first = push(engine, name)
-        assert remembered_digest(network, memory) is None
-        assert [digest_behind_tag(network, memory, said.append) for _ in range(2)] == [first, first]
+        assert stored_digest(network, memory) is None
+        assert [current_digest(network, memory, said.append) for _ in range(2)] == [first, first]
         make_image(engine, name, {**GOOD, "network/notes": b"new"})
         second = push(engine, name)
-        assert remembered_digest(network, memory) == first
+        assert stored_digest(network, memory) == first
         assert said == []
-        assert digest_behind_tag(network, memory, said.append) == second == remembered_digest(network, memory)
+        assert current_digest(network, memory, said.append) == second == stored_digest(network, memory)
         assert len(said) == 1
         assert f"{name} was {first} and is now {second}" in said[0]
         for fixed in ({"data_image": f"{name}@{first}"}, {"digest": first}, {"archive": "net.tar"}):
-            assert digest_behind_tag(network | fixed, memory, said.append) is None
-        assert remembered_digest(network | {"data_image": f"{registry.address}/other:1"}, memory) is None
+            assert current_digest(network | fixed, memory, said.append) is None
+        assert stored_digest(network | {"data_image": f"{registry.address}/other:1"}, memory) is None
 
     def test_a_registry_that_does_not_answer_changes_nothing(self, tmp_path, monkeypatch):
         monkeypatch.setattr("scripts.lib.data_images.registry.PAUSE_SECONDS", 0.01)
@@ -354,7 +354,7 @@ class TestMovedTag:
         write_json(memory, {"data_image": name, "digest": "sha256:abc"})
         network = {"data_image": name, "archive": None, "digest": None, "fetch": "registry", "ca_file": None}
         said: list[str] = []
-        assert digest_behind_tag(network, memory, said.append) == "sha256:abc"
+        assert current_digest(network, memory, said.append) == "sha256:abc"
         assert re.search("could not check whether its tag has moved: .*the registry fails", said[0])
 
 

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from scripts.commands.detect_folder import main
-from scripts.lib.workflow import interrupts, settings
+from scripts.lib.workflow.configuration import settings
+from scripts.lib.workflow.processes import interrupts
 from tests.conftest import SYNTHETIC
 from tests.workflow import ROOT
 

@@ -14,7 +14,7 @@ from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.files import read_json
 from scripts.lib.record_files import write_record
 from scripts.lib.records import MediaRecord
-from scripts.lib.workflow.batches import SharedJob
+from scripts.lib.workflow.planning.batches import SharedJob
 from tests.made_records import provenance
 from tests.scripts.tator_steps import Steps
 

@@ -22,7 +22,7 @@ import os, signal
 from types import SimpleNamespace
 from scripts import list_media
 from scripts.lib.frames import ffmpeg
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 
 opened = ffmpeg.open_media
 
@@ -36,7 +36,7 @@ job.run(list_media.list_media, SimpleNamespace(
     input={{}}, output={{"records": {records!r}, "batch": "batch.json"}},
     params={{"listing": "listing", "kind": "any", "changed_by": "time"}}, log=["log"], threads=1, resources={{}},
     rule="list_media", config={{}}, wildcards={{}},
-), record_failure=list_media.record_failure, go_on=list_media.go_on)
+), record_failure=list_media.record_failure, resume=list_media.resume)
 """
 
 

@@ -11,7 +11,7 @@ from scripts.lib.errors import STORE_VARIABLE, ServerError
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import UploadRecord
 from scripts.lib.uploads import media_attributes
-from scripts.lib.workflow.failures import forget
+from scripts.lib.workflow.jobs.failures import forget
 from tests.scripts.tator_steps import MARK
 
 
@@ -198,7 +198,7 @@ def test_an_unforeseen_error_with_one_media_leaves_the_others_marked(ready, eigh
 
     is_marked = mark_processed._marked_since
     monkeypatch.setattr(mark_processed, "_marked_since", marked_since)
-    monkeypatch.setattr(media_attributes, "LOOK_SECONDS", 0.0)  # look again before the write
+    monkeypatch.setattr(media_attributes, "READ_AGAIN_SECONDS", 0.0)  # look again before the write
     marked = ready.mark(*eight)
     assert marked["media_ids"] == [one for one in eight if one != eight[3]]
     assert marked["failed"].keys() == {str(eight[3])}

@@ -8,7 +8,7 @@ import pytest
 
 from scripts.commands import select_media
 from scripts.lib.server import api
-from scripts.lib.workflow import media_list
+from scripts.lib.workflow.configuration import media_list
 from tests.scripts.tator_steps import MARK
 from tests.workflow import ROOT
 

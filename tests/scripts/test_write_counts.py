@@ -15,7 +15,7 @@ from scripts.lib.records import DetectionRecord
 from scripts.lib.server.api import Project
 from scripts.lib.uploads import media_attributes
 from scripts.lib.uploads.written_counts import WrittenCounts
-from scripts.lib.workflow.failures import forget
+from scripts.lib.workflow.jobs.failures import forget
 from scripts.write_counts import write_counts
 from tests.faults.steps import until
 from tests.scripts.tator_steps import MARK
@@ -453,7 +453,7 @@ def test_an_edit_between_the_look_and_the_write_stays(counted, monkeypatch):
         if changes.get(1, {}).get(COD) == 3:
             counted.edit(1, **{COD: 44})
 
-    monkeypatch.setattr(media_attributes, "LOOK_SECONDS", -1)
+    monkeypatch.setattr(media_attributes, "READ_AGAIN_SECONDS", -1)
     monkeypatch.setattr(WrittenCounts, "begin", and_a_person)
     record = counted.write()
     assert (record["people"], record["failed"], record["media_ids"]) == ({"1": [COD]}, {}, [1, 2])

@@ -18,7 +18,7 @@ from snakemake.utils import update_config
 
 from scripts.lib.folder_source.listing import media_id_of
 from scripts.lib.token import VARIABLE
-from scripts.lib.workflow.job_secrets import USED
+from scripts.lib.workflow.jobs.job_secrets import USED
 from tests import gpu_driver
 from tests.tator_server.seed import attribute
 from tests.unit.inputs import FOLDER, copy_inputs, stored_inputs

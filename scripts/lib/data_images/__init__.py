@@ -1,1 +1,1 @@
-"""Container images that hold a network's files: registries, Docker engines, archives."""
+"""Read and make container images that contain a network's files: registries, Docker engines, archives."""

@@ -1,4 +1,4 @@
-"""Images in a file: an OCI layout or the output of `docker save`, as tar, also compressed with gzip or zstd.
+"""Read images in a file: an OCI layout or the output of `docker save`, as tar, also compressed with gzip or zstd.
 
 Nothing is extracted: blobs are read in place, with an index of the archive's members.
 """
@@ -22,8 +22,8 @@ _NAME_KEYS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A member: the position of its bytes, or what it links to."""
+class _Member:
+    """A member of the archive: the position and number of its bytes, or the name that it links to."""
 
     start: int
     size: int
@@ -38,7 +38,7 @@ class ImageArchive:
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
-        """Index the archive; a compressed one is unpacked into `folder`, which the caller removes."""
+        """Make an index of the archive; a compressed one is unpacked into `folder`, which the caller removes."""
         self._source = str(path)
         if not path.is_file():
             raise GraphError(
@@ -48,30 +48,34 @@ class ImageArchive:
         if _is_packed(path):
             self._path = folder / "archive.tar"
             _unpack(path, self._path)
-        self._places: dict[str, _Place] = {}
+        self._members: dict[str, _Member] = {}
         reader = Reader(_pieces(self._path, 0, self._path.stat().st_size), self._source)
         for member in walk(reader):
             name = posixpath.normpath(member.name)
             if member.isreg() and not member.issparse():
-                self._places[name] = _Place(member.offset_data, member.size)
+                self._members[name] = _Member(member.offset_data, member.size)
             elif member.issym():
                 target = posixpath.join(posixpath.dirname(name), member.linkname)
-                self._places[name] = _Place(0, 0, posixpath.normpath(target))
+                self._members[name] = _Member(0, 0, posixpath.normpath(target))
             elif member.islnk():
-                self._places[name] = _Place(0, 0, posixpath.normpath(member.linkname))
-            if len(self._places) > MOST_MEMBERS:
+                self._members[name] = _Member(0, 0, posixpath.normpath(member.linkname))
+            if len(self._members) > MOST_MEMBERS:
                 raise GraphError(f"{path}: holds more than {MOST_MEMBERS} members; expected images")
 
     def resolve(self, reference: Reference | None, digest: str | None = None) -> tuple[Image, list[Layer]]:
-        """Find the only image, or the one with this name; `digest` is the expected one.
+        """Return the only image, or the one with this name, and its layers.
+
+        Args:
+            reference: the name of the image; None for the only image.
+            digest: the expected digest, if there is no reference.
 
         Raises:
             SettingsError: there are several, and the name does not select one.
             GraphError: the image has another digest.
         """
-        if "index.json" in self._places:
+        if "index.json" in self._members:
             found = self._from_layout(reference)
-        elif "manifest.json" in self._places:
+        elif "manifest.json" in self._members:
             found = self._from_docker(reference)
         else:
             raise GraphError(
@@ -99,21 +103,21 @@ class ImageArchive:
         if not isinstance(entries, list) or not entries:
             raise GraphError(f"{self._source}: index.json names no image; write the archive again")
         named = [(_names(entry), Descriptor.read(entry, self._source)) for entry in entries]
-        several = [one for one in named if reference and _fits(one[0], reference)] or named
-        if len(several) > 1 and all(one.platform for _, one in several):
-            several = [((), oci.choose([one for _, one in several], self._source))]
-        if len(several) > 1:
-            raise self._several([name for names, _ in named for name in names], len(several))
-        return oci.resolve(self, several[0][1].digest, self._source)
+        candidates = [one for one in named if reference and _is_named(one[0], reference)] or named
+        if len(candidates) > 1 and all(one.platform for _, one in candidates):
+            candidates = [((), oci.choose([one for _, one in candidates], self._source))]
+        if len(candidates) > 1:
+            raise self._several([name for names, _ in named for name in names], len(candidates))
+        return oci.resolve(self, candidates[0][1].digest, self._source)
 
     def _from_docker(self, reference: Reference | None) -> tuple[Image, list[Layer]]:
         images = self._json("manifest.json")
         try:
             named = [(tuple(map(str, one["RepoTags"] or ())), one) for one in images]
-            several = [one for one in named if reference and _fits(one[0], reference)] or named
-            if len(several) != 1:
-                raise self._several([name for names, _ in named for name in names], len(several))
-            [(_, image)] = several
+            candidates = [one for one in named if reference and _is_named(one[0], reference)] or named
+            if len(candidates) != 1:
+                raise self._several([name for names, _ in named for name in names], len(candidates))
+            [(_, image)] = candidates
             raw = self._bytes(str(image["Config"]))
             diff_ids = json_text.parse(raw)["rootfs"]["diff_ids"]
             layers = [
@@ -142,25 +146,25 @@ class ImageArchive:
             raise GraphError(f"{self._source}: {name} is not JSON; write the archive again") from error
 
     def _bytes(self, name: str) -> bytes:
-        place = self._place(name)
-        if place.size > LARGEST_MANIFEST:
-            raise GraphError(f"{self._source}: {name} has {place.size} bytes; expected at most {LARGEST_MANIFEST}")
-        return b"".join(_pieces(self._path, place.start, place.size))
+        member = self._member(name)
+        if member.size > LARGEST_MANIFEST:
+            raise GraphError(f"{self._source}: {name} has {member.size} bytes; expected at most {LARGEST_MANIFEST}")
+        return b"".join(_pieces(self._path, member.start, member.size))
 
     def _read(self, name: str) -> Iterator[bytes]:
-        place = self._place(name)
-        return _pieces(self._path, place.start, place.size)
+        member = self._member(name)
+        return _pieces(self._path, member.start, member.size)
 
-    def _place(self, name: str) -> _Place:
-        asked, name = name, posixpath.normpath(name)
+    def _member(self, name: str) -> _Member:
+        requested, name = name, posixpath.normpath(name)
         for _ in range(MOST_LINKS):
-            place = self._places.get(name)
-            if place is None:
+            member = self._members.get(name)
+            if member is None:
                 break
-            if place.link is None:
-                return place
-            name = place.link  # docker save writes a layer that two images share once
-        raise GraphError(f"{self._source}: {asked} is missing in it; write the archive again")
+            if member.link is None:
+                return member
+            name = member.link  # docker save writes a layer that two images share only once
+        raise GraphError(f"{self._source}: {requested} is missing in it; write the archive again")
 
 
 def _names(entry: Any) -> tuple[str, ...]:
@@ -168,8 +172,8 @@ def _names(entry: Any) -> tuple[str, ...]:
     return tuple(str(annotations[key]) for key in _NAME_KEYS if key in annotations) if annotations else ()
 
 
-def _fits(names: tuple[str, ...], reference: Reference) -> bool:
-    """Return whether one of an image's names is the requested one; builders may leave out parts of it."""
+def _is_named(names: tuple[str, ...], reference: Reference) -> bool:
+    """Return whether one of an image's names is the requested one, of which builders may leave out parts."""
     return any(name in (reference.tagged, reference.tag) or name.endswith(f"/{reference.tagged}") for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Make a data image from nothing: one layer with the network's files, the same bytes for the same input.
+"""Make a data image without a base image: one layer with the network's files; the same input gives the same bytes.
 
 The layer is not compressed: weights hardly shrink, and compressed bytes would differ between versions of zlib.
 """
@@ -25,7 +25,7 @@ _LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 @dataclass(frozen=True)
 class DataImage:
-    """An image that is made; its layer is a file."""
+    """An image that `build` made; its layer is in a file."""
 
     layer: Path
     layer_digest: str
@@ -34,17 +34,22 @@ class DataImage:
 
     @property
     def digest(self) -> str:
-        """Its name in a registry."""
+        """The image's digest in a registry."""
         return digest_of(self.manifest)
 
     @property
     def image_id(self) -> str:
-        """Its name in a Docker engine."""
+        """The image's id in a Docker engine."""
         return digest_of(self.config)
 
 
 def build(files: Mapping[str, Path], labels: Mapping[str, str], folder: Path) -> DataImage:
-    """Make an image of `network/NAME` for each file, in `folder`.
+    """Make an image with `network/NAME` for each file.
+
+    Args:
+        files: the files, by their names in the image.
+        labels: the image's labels.
+        folder: the folder for the layer.
 
     Raises:
         GraphError: a file is empty or too large.
@@ -66,7 +71,7 @@ def build(files: Mapping[str, Path], labels: Mapping[str, str], folder: Path) ->
         digest = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
     config = _json(
         {
-            # It contains no program; an engine on another machine accepts an image for one platform all the same.
+            # Any platform will do: the image contains no program, and engines accept an image for another platform.
             "architecture": "amd64",
             "os": "linux",
             "created": _CREATED,

@@ -1,4 +1,4 @@
-"""Read files from an image through a Docker engine. No container is started, and none is left behind."""
+"""Read files from an image through a Docker engine, without starting a container, and without leaving one."""
 
 import logging
 import os
@@ -18,11 +18,11 @@ from docker.models.images import Image as LocalImage
 from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, ServerError
 from scripts.lib.network_access.sessions import NoCredentials
-from scripts.lib.signals import signals_held_back
+from scripts.lib.signals import signals_blocked
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 CONNECT_SECONDS = 15
-# Time limit for an answer, or a piece of it, of an engine that may be copying a large image at the same time.
+# Time limit for an answer or a piece of it; the engine may be copying a large image at the same time.
 ANSWER_SECONDS = 600
 LABEL = "tator-detection.purpose"
 
@@ -40,10 +40,10 @@ def engine(
     """Connect to the engine that DOCKER_HOST names, or to the local one.
 
     Args:
-        otherwise: what to do without an engine, for the end of the message.
+        otherwise: the end of the error's message: what to do without an engine.
 
     Raises:
-        NoEngine: there is none, or it refuses the connection.
+        NoEngine: there is no engine, or it refuses the connection.
     """
     address = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
     try:
@@ -63,7 +63,7 @@ def engine(
 
 
 def _check_socket(address: str) -> None:
-    """Try a connection to a local socket: the system's error is clear, and the package leaves its socket open."""
+    """Try a connection to a local socket, as the package would hide the system's error and leave its socket open."""
     if address.startswith("unix://"):
         with socket.socket(socket.AF_UNIX) as one:
             one.settimeout(CONNECT_SECONDS)
@@ -71,20 +71,19 @@ def _check_socket(address: str) -> None:
 
 
 def image(client: docker.DockerClient, reference: Reference) -> Image:
-    """Find the image here or pull it.
+    """Find the image in the engine, or pull it.
 
-    A pinned image that is here is used as it is. So is one that was made here and never pushed, as it is in no
-    registry. Any other tag may have moved and is pulled; the engine fetches only what is new, and
-    retries by itself.
+    A pinned image that the engine has is used. So is one that was made on this machine and never pushed, as it is in no
+    registry. Any other tag may have moved and is pulled; the engine fetches only new layers, and retries on its own.
 
     Raises:
         ServerError: the engine or the registry fails.
         GraphError: the image does not have the expected digest.
     """
     with _translated(reference):
-        here = _here(client, reference)
-        if here:
-            return here
+        existing = _existing(client, reference)
+        if existing:
+            return existing
         digest = _pull(client, reference)
         if reference.digest and digest != reference.digest:
             raise GraphError(
@@ -94,16 +93,16 @@ def image(client: docker.DockerClient, reference: Reference) -> Image:
         return _local(client, reference.at(digest), digest) or Image(digest, "")
 
 
-def current(client: docker.DockerClient, reference: Reference) -> str:
-    """Return the digest that the tag has now, or the id of an image that was made here; nothing is pulled.
+def current_digest(client: docker.DockerClient, reference: Reference) -> str:
+    """Return the tag's current digest, or the id of an image that was made on this machine, without pulling.
 
     Raises:
         ServerError: the engine or the registry does not answer.
     """
     with _translated(reference):
-        here = _here(client, reference)
-        if here:
-            return here.digest or here.image_id
+        existing = _existing(client, reference)
+        if existing:
+            return existing.digest or existing.image_id
         try:
             return str(client.images.get_registry_data(reference.tagged).id)
         except docker.errors.APIError as error:
@@ -121,8 +120,8 @@ def archive(client: docker.DockerClient, source: Image, path: str, reference: Re
     name = f"get-network-{uuid.uuid4().hex}"
     try:
         with _translated(reference), _closing_answers(client):
-            with signals_held_back():
-                # It is never started, but the engine requires a command if the image has none.
+            with signals_blocked():
+                # The container is never started, but the engine requires a command if the image has none.
                 container = client.containers.create(
                     source.image_id, command=["none"], name=name, network_disabled=True, labels={LABEL: "get_network"}
                 )
@@ -135,12 +134,12 @@ def archive(client: docker.DockerClient, source: Image, path: str, reference: Re
                 ) from error
             yield pieces
     finally:
-        with signals_held_back():
+        with signals_blocked():
             _remove(client, name)
 
 
 def load(client: docker.DockerClient, path: Path, reference: Reference, image_id: str) -> None:
-    """Load an image from a file; check that the engine now has this image under its name."""
+    """Load an image from a file; log its id if the engine gives it another one."""
     with _translated(reference), path.open("rb") as stream:
         client.images.load(stream)
         found = _local(client, reference.tagged, None)
@@ -166,10 +165,11 @@ def push(client: docker.DockerClient, reference: Reference) -> str:
     return digest
 
 
-def _here(client: docker.DockerClient, reference: Reference) -> Image | None:
+def _existing(client: docker.DockerClient, reference: Reference) -> Image | None:
+    """Return an image that the engine has and that need not be pulled; None if there is none."""
     if reference.digest:
         found = _local(client, reference.at(reference.digest), reference.digest)
-        if found is None:  # one that was never pushed has only its id
+        if found is None:  # an image that was never pushed has only its id
             found = _local(client, reference.tagged, None)
             found = found if found is not None and found.image_id == reference.digest else None
         return found
@@ -190,7 +190,7 @@ def _local(client: docker.DockerClient, name: str, digest: str | None) -> Image 
 
 
 def _pull(client: docker.DockerClient, reference: Reference) -> str:
-    """Pull and return the digest; `images.pull` would overlook an error that comes after the first answer."""
+    """Pull the image and return its digest; `images.pull` would miss an error after the first answer."""
     wanted = reference.digest or reference.tag
     try:
         digest = ""
@@ -214,18 +214,18 @@ def _status(event: dict[str, Any]) -> str:
 
 
 def _refused(client: docker.DockerClient, reference: Reference, error: docker.errors.APIError) -> ServerError:
-    said = _cause(error)
-    low = said.casefold()
-    if any(word in low for word in ("unauthorized", "denied", "authentication required", "no basic auth")):
+    message = _cause(error)
+    lower = message.casefold()
+    if any(word in lower for word in ("unauthorized", "denied", "authentication required", "no basic auth")):
         remedy = "check the name, and log in with `docker login` as a user who may read it"
-    elif "manifest" in low or "not found" in low:
+    elif "manifest" in lower or "not found" in lower:
         remedy = "check the name and the tag" + (_moved(client, reference) if reference.digest else "")
     else:
         remedy = "check that the registry can be reached"
     local = None if reference.digest else _local_digest(client, reference)
     if local:
         remedy += f"; or use the copy on this machine with network.digest: {local}"
-    return ServerError(f"{reference}: the Docker engine cannot pull it ({said}); {remedy}")
+    return ServerError(f"{reference}: the Docker engine cannot pull it ({message}); {remedy}")
 
 
 def _moved(client: docker.DockerClient, reference: Reference) -> str:
@@ -242,14 +242,14 @@ def _local_digest(client: docker.DockerClient, reference: Reference) -> str | No
 
 
 def _digests(local: LocalImage, reference: Reference) -> list[str]:
-    """Return the digests of a local image in the reference's own repository; it may be in others too."""
+    """Return the digests of a local image in the reference's repository; the image may be in others too."""
     known = [str(one).partition("@") for one in local.attrs.get("RepoDigests") or ()]
-    return [digest for repository, _, digest in known if Reference.parse(repository).place == reference.place]
+    return [digest for repository, _, digest in known if Reference.parse(repository).full_name == reference.full_name]
 
 
 @contextmanager
 def _closing_answers(client: docker.DockerClient) -> Iterator[None]:
-    """Close every answer at the end, read or not: an engine removes no container whose archive is being read."""
+    """Close all answers at the end, as an engine does not remove a container while its archive is being read."""
     answers: list[requests.Response] = []
     client.api.hooks["response"] = [lambda answer, **_: answers.append(answer)]
     try:
@@ -261,7 +261,7 @@ def _closing_answers(client: docker.DockerClient) -> Iterator[None]:
 
 
 def _remove(client: docker.DockerClient, name: str) -> None:
-    """Remove a container by its name, which it may have got even if the answer never came."""
+    """Remove a container by its name; it may exist even if the engine's answer was lost."""
     try:
         client.api.remove_container(name, v=True, force=True)
     except docker.errors.NotFound:
@@ -284,5 +284,5 @@ def _translated(reference: Reference) -> Iterator[None]:
 
 def _cause(error: BaseException) -> str:
     """Return the message of the engine or the system, in one line."""
-    said = error.explanation if isinstance(error, docker.errors.APIError) else None
-    return " ".join(str(said or error).split())
+    explanation = error.explanation if isinstance(error, docker.errors.APIError) else None
+    return " ".join(str(explanation or error).split())

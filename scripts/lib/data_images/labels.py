@@ -1,4 +1,4 @@
-"""Labels of a data image with the size that its network was trained at, which a frozen graph does not contain."""
+"""Read and write labels of a data image with the size of its network's input, which a frozen graph does not contain."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ def size(labels: Mapping[str, str]) -> Size | None:
 
 
 def of_config(content: bytes) -> dict[str, str]:
-    """Return the labels in an image's configuration that are text."""
+    """Return the labels in an image's configuration whose values are text."""
     try:
         config: Any = json_text.parse(content)
         found = config["config"]["Labels"].items()

@@ -1,4 +1,4 @@
-"""Find credentials for a container registry in the places where container tools keep them."""
+"""Find credentials for a container registry in the places where container tools store them."""
 
 import base64
 import logging
@@ -20,7 +20,7 @@ from scripts.lib.token import VARIABLE, redact
 
 USERNAME_VARIABLE, PASSWORD_VARIABLE = "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD"
 HELPER_SECONDS = 60
-LONGEST_WORDS = 2000
+LONGEST_OUTPUT = 2000
 LARGEST_FILE = 2**24
 _SECRETS = {VARIABLE, USERNAME_VARIABLE, PASSWORD_VARIABLE}
 CERTIFICATES = Path("/etc/docker/certs.d")
@@ -38,7 +38,7 @@ def credentials(host: str) -> tuple[str, str] | None:
 
     The first place that has the host is used: the environment's variables; the file in REGISTRY_AUTH_FILE;
     `config.json`, or `.dockerconfigjson` as Kubernetes mounts a pull secret, in the folder DOCKER_CONFIG;
-    `~/.docker/config.json`. Credential helpers that a file names are asked.
+    `~/.docker/config.json`. Credential helpers that a file names are used.
 
     Raises:
         SettingsError: a file or a helper cannot be used. The message contains no secret.
@@ -54,12 +54,14 @@ def credentials(host: str) -> tuple[str, str] | None:
 
 
 def certificate(host: str, configured: Path | None, setting: str) -> str | bool:
-    """Return the file with the authorities to trust: the configured one, Docker's for this host, or the system's.
+    """Return the file with the certificates to trust: the configured one, or Docker's for this host; else True.
+
+    True stands for the system's certificates.
 
     Args:
         host: the registry's host.
         configured: the file that the user named.
-        setting: the setting that names it, for a message.
+        setting: the setting with this file, for a message.
 
     Raises:
         SettingsError: the configured file does not exist.
@@ -68,8 +70,8 @@ def certificate(host: str, configured: Path | None, setting: str) -> str | bool:
         if not configured.is_file():
             raise SettingsError(f"{setting}: {configured} is not a file; expected certificates in PEM format")
         return str(configured)
-    own = CERTIFICATES / host / "ca.crt"
-    return str(own) if own.is_file() else True
+    of_host = CERTIFICATES / host / "ca.crt"
+    return str(of_host) if of_host.is_file() else True
 
 
 def _files() -> Iterator[Path]:
@@ -81,8 +83,8 @@ def _files() -> Iterator[Path]:
     folder = os.environ.get("DOCKER_CONFIG")
     folders = [Path(folder)] if folder else []
     paths = [one / name for one in folders for name in ("config.json", ".dockerconfigjson")]
-    own = home()
-    for path in [*paths, own / ".docker" / "config.json"] if own else paths:
+    user = home()
+    for path in [*paths, user / ".docker" / "config.json"] if user else paths:
         if path.is_file():
             yield path
 
@@ -109,7 +111,7 @@ def _look_up(path: Path, host: str) -> tuple[str, str] | None:
 
 
 class _Credentials(docker.auth.AuthConfig):
-    """Docker's credentials, with the helpers below."""
+    """Docker's credentials, with the credential helpers below."""
 
     def _get_store_instance(self, name: str) -> "_CredentialHelper":
         return _CredentialHelper(name)
@@ -133,11 +135,11 @@ class _CredentialHelper(docker.credentials.Store):
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise docker.credentials.errors.StoreError(f"{self.program} cannot be run") from error
-        said = redact(ended.stderr.decode(errors="replace")[:LONGEST_WORDS]).strip()
-        if said:
-            _log.info("%s: %s", self.program, " ".join(said.split()))
+        output = redact(ended.stderr.decode(errors="replace")[:LONGEST_OUTPUT]).strip()
+        if output:
+            _log.info("%s: %s", self.program, " ".join(output.split()))
         if ended.returncode:
-            failure = subprocess.CalledProcessError(ended.returncode, self.program, ended.stdout[:LONGEST_WORDS])
+            failure = subprocess.CalledProcessError(ended.returncode, self.program, ended.stdout[:LONGEST_OUTPUT])
             raise docker.credentials.errors.process_store_error(failure, self.program)
         return ended.stdout
 

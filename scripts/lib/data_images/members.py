@@ -1,7 +1,7 @@
 """Read the network's files from a tar archive that is not trusted.
 
 Only the file names in `LARGEST`, in the folder `network`, are ever written, into a folder of the caller: no other
-name, no link and no device in the archive reaches the file system.
+name, link or device in the archive is created in the file system.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import IO, cast
 from scripts.lib.errors import GraphError
 
 FOLDER = "network"
-# A protobuf message, as both kinds of graph are, cannot be larger than 2 GiB.
+# The largest size of each file. Both kinds of graph are protobuf messages, which cannot be larger than 2 GiB.
 LARGEST = {
     "graph.pb": 2**31 - 1,
     "graph.onnx": 2**31 - 1,
@@ -29,7 +29,7 @@ LARGEST = {
     "config.json": 2**20,
     "preprocessor_config.json": 2**20,
 }
-# Optional files of networks that are not frozen graphs: class names, and how pictures are prepared.
+# Optional files of networks that are not frozen graphs: names of classes, and the preparation of pictures.
 OPTIONAL = ("names.txt", "data.yaml", "categories.json", "metadata.yaml", "config.json", "preprocessor_config.json")
 # Real headers have paths and a few extended attributes. Before 3.11.10 tarfile needs quadratic time (CVE-2024-6232).
 LARGEST_HEADER = 2**15
@@ -41,32 +41,32 @@ _OPAQUE = ".wh..wh..opq"
 
 
 class Members:
-    """The network's files, from one archive or from the layers of an image, starting at the top.
+    """The network's files, from one archive or from the layers of an image, the top layer first.
 
     Attributes:
         found: the files written, by name.
-        odd: the names that are not regular files, and what they are.
+        not_files: the names that are not regular files, with a description of what they are.
         others: the first few other names in the folder, for messages.
     """
 
     def __init__(self, folder: Path, names: Collection[str], optional: Collection[str] = ()) -> None:
         """Extract `names` and, if found before all of these, `optional` (of `LARGEST`) into an empty `folder`."""
         self.found: dict[str, Path] = {}
-        self.odd: dict[str, str] = {}
+        self.not_files: dict[str, str] = {}
         self.others: set[str] = set()
         self._folder = folder
         self._names, self._wanted = set(names) | set(optional), set(names)
         self._hidden: set[str] = set()
 
     @property
-    def settled(self) -> bool:
-        """Whether no lower layer can change anything."""
+    def complete(self) -> bool:
+        """Whether lower layers cannot change anything any more."""
         return self._wanted <= self._known()
 
     def add(self, chunks: Iterable[bytes], source: str, *, layer: bool = False) -> None:
-        """Read a tar archive to its end and take the names that no earlier archive had.
+        """Read a tar archive to its end, and extract the names that no earlier archive had.
 
-        Of members with the same name the last one is used, as in every program that reads tar. In a `layer` whiteouts
+        Of members with the same name the last one is used, as in all programs that read tar. In a `layer` whiteouts
         hide files of lower layers.
 
         Raises:
@@ -76,19 +76,19 @@ class Members:
         hidden: set[str] = set()
         reader = Reader(chunks, source)
         for member in walk(reader):
-            hidden |= self._take(member, reader, known, layer=layer)
+            hidden |= self._extract(member, reader, known, layer=layer)
         self._hidden |= hidden
 
     def _known(self) -> set[str]:
-        return self._hidden | set(self.found) | set(self.odd)
+        return self._hidden | set(self.found) | set(self.not_files)
 
-    def _take(self, member: tarfile.TarInfo, reader: "Reader", known: set[str], *, layer: bool) -> set[str]:
-        """Take one member; return the names that it hides in lower layers."""
+    def _extract(self, member: tarfile.TarInfo, reader: "Reader", known: set[str], *, layer: bool) -> set[str]:
+        """Extract one member if it is needed; return the names that it hides in lower layers."""
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if layer and (whiteout := self._whiteout(parts)) is not None:
             return whiteout
         if parts == [FOLDER] and not member.isdir():
-            self._set_odd(self._names - known, f"behind /{FOLDER}, which is {_kind(member)}")
+            self._add_not_files(self._names - known, f"behind /{FOLDER}, which is {_kind(member)}")
             return set(LARGEST)
         if len(parts) != 2 or parts[0] != FOLDER:
             return set()
@@ -100,7 +100,7 @@ class Members:
             if member.isreg() and not member.issparse():
                 self._write(name, member, reader)
             else:
-                self._set_odd({name}, _kind(member))
+                self._add_not_files({name}, _kind(member))
         return set()
 
     def _whiteout(self, parts: list[str]) -> set[str] | None:
@@ -110,11 +110,11 @@ class Members:
             return {parts[1].removeprefix(_WHITEOUT)} if len(parts) == 2 and parts[0] == FOLDER else set()
         return None
 
-    def _set_odd(self, names: set[str], kind: str) -> None:
+    def _add_not_files(self, names: set[str], kind: str) -> None:
         for name in names:
             if written := self.found.pop(name, None):
                 written.unlink()
-            self.odd[name] = kind
+            self.not_files[name] = kind
 
     def _write(self, name: str, member: tarfile.TarInfo, reader: "Reader") -> None:
         if not 0 < member.size <= LARGEST[name]:
@@ -133,12 +133,12 @@ class Members:
                 left -= len(chunk)
             stream.flush()
             os.fsync(stream.fileno())
-        self.odd.pop(name, None)
+        self.not_files.pop(name, None)
         self.found[name] = path
 
 
 def walk(reader: "Reader") -> Iterator[tarfile.TarInfo]:
-    """Yield an archive's members in little memory, and read to its end.
+    """Yield an archive's members with little memory, and read the archive to its end.
 
     Raises:
         GraphError: the archive is damaged or cut short.
@@ -156,7 +156,7 @@ def walk(reader: "Reader") -> Iterator[tarfile.TarInfo]:
 
 
 class Reader:
-    """A forward-only file object for TarFile over chunks, in little memory whatever a header claims."""
+    """A forward-only file object for TarFile over chunks, which needs little memory even if a header is wrong."""
 
     def __init__(self, chunks: Iterable[bytes], source: str) -> None:
         self.source = source
@@ -167,7 +167,7 @@ class Reader:
         self._last = b""
 
     def tell(self) -> int:
-        """Return how many bytes were read."""
+        """Return the number of bytes that were read."""
         return self._position
 
     def seek(self, position: int) -> int:
@@ -199,9 +199,9 @@ class Reader:
         return part
 
     def finish(self) -> None:
-        """Read to the end, so that the archive's sender can check it.
+        """Read to the end, so that the source of the chunks can check their digest.
 
-        TarFile takes a damaged header for the archive's end; the true end is a block of zeros, or nothing.
+        TarFile treats a damaged header as the archive's end; the real end is a block of zeros, or nothing.
         """
         if self._last.strip(b"\0"):
             raise GraphError(f"{self.source}: is damaged before byte {self._position}; fetch or make it again")

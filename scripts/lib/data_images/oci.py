@@ -1,7 +1,7 @@
-"""Images as registries and archives hold them: manifests, indexes for several platforms, and layers.
+"""Read images in registries and archives: manifests, indexes for several platforms, and layers.
 
-Every manifest and every layer is compared with its digest. Layers are read from the top, and only as far as they
-can still change the requested files.
+All manifests and layers are compared with their digests. Layers are read from the top, and only until lower ones cannot
+change the requested files any more.
 """
 
 import gzip
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PIECE = 2**20
 LARGEST_MANIFEST = 2**22
-# Files of networks and systems compress to a tenth; a file that unpacks to much more was made to fill a disk.
+# Files of networks and systems compress to about a tenth; a file that unpacks to much more was made to fill a disk.
 LARGEST_RATIO, LEAST_UNPACKED = 200, 2**28
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _GZIP, _ZSTD = b"\x1f\x8b", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
@@ -63,11 +63,11 @@ class Layer:
     """A layer to read.
 
     Attributes:
-        name: its name in messages.
-        open: returns its bytes as they are stored.
-        digest: the expected digest of these bytes.
-        size: their number.
-        diff_id: the expected digest of the tar archive in them.
+        name: the layer's name in messages.
+        open: function that returns the stored bytes of the layer.
+        digest: the expected digest of the stored bytes.
+        size: the expected number of the stored bytes.
+        diff_id: the expected digest of the tar archive, after decompression.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Layer:
 
 
 class Store(Protocol):
-    """Where manifests and blobs come from."""
+    """A source of manifests and blobs."""
 
     def manifest(self, name: str) -> bytes:
         """Return a manifest by its tag or digest."""
@@ -88,10 +88,10 @@ class Store(Protocol):
 
 
 def resolve(store: Store, name: str, source: str) -> tuple[Image, list[Layer]]:
-    """Find the image that a tag or digest names, and its layers, the lowest first.
+    """Return the image that a tag or digest names, and its layers, the lowest first.
 
-    Of an image for several platforms the one for this machine is used, as in a Docker engine; otherwise
-    that for linux/amd64, or the first one, since a data image contains no program.
+    Of an image for several platforms the one for this machine is used, as by a Docker engine; otherwise
+    the one for linux/amd64, or the first one, since a data image contains no program.
     """
     raw = _manifest(store, name, source)
     digest = digest_of(raw)
@@ -132,9 +132,9 @@ def choose(manifests: Sequence[Descriptor], source: str) -> Descriptor:
 
 
 def apply(layers: Sequence[Layer], members: Members, source: str) -> None:
-    """Extract the network's files from an image's layers, given from the lowest."""
+    """Extract the network's files from an image's layers, given with the lowest first."""
     for layer in reversed(layers):
-        if members.settled:
+        if members.complete:
             return
         name = f"{source}: {layer.name}"
         stored = verified(layer.open(), layer.digest, layer.size, name)
@@ -144,13 +144,13 @@ def apply(layers: Sequence[Layer], members: Members, source: str) -> None:
             _drain(archive)
             _drain(stored)
         except GraphError:
-            # Damaged data look hostile: first report a wrong digest.
+            # Damaged data may look like hostile data: report a wrong digest first.
             _drain(stored)
             raise
 
 
 def digest_of(content: bytes) -> str:
-    """Return `sha256:...`."""
+    """Return the digest of a content, `sha256:...`."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
@@ -158,7 +158,7 @@ def verified(pieces: Iterable[bytes], digest: str | None, size: int | None, sour
     """Yield pieces and compare their digest and size with the expected ones, if these are known.
 
     Raises:
-        GraphError: at the end, or as soon as there is more than `size`.
+        GraphError: the digest is wrong, at the end, or there are more bytes than `size`.
     """
     found, received = hashlib.sha256(), 0
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""Names of container images."""
+"""Parse names of container images."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from scripts.lib.errors import SettingsError
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Docker's default tag.
 NO_TAG = "latest"
-# docker.auth.INDEX_NAME; importing that takes longer than all the rest of this module.
+# The value of docker.auth.INDEX_NAME, whose import takes longer than the rest of this module.
 DOCKER_HUB = "docker.io"
 _HOST = r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?/"
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
@@ -24,9 +24,9 @@ class Image:
     """An image that was found.
 
     Attributes:
-        digest: its name in a registry; None for an image that never was in a registry.
-        image_id: the digest of its configuration.
-        labels: its labels, by name.
+        digest: the image's digest in a registry; None for an image that was never in a registry.
+        image_id: the digest of the image's configuration.
+        labels: the image's labels, by name.
     """
 
     digest: str | None
@@ -39,7 +39,7 @@ class Reference:
     """A container image's name.
 
     Attributes:
-        repository: the name as written, with the registry's host if given.
+        repository: the name without tag and digest, with the registry's host if given.
         tag: the tag; `latest` if none is given.
         digest: the pinned digest, `sha256:...`, or None.
     """
@@ -50,7 +50,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str, digest: str | None = None) -> "Reference":
-        """Read `[HOST/]NAME[:TAG][@sha256:DIGEST]`; `digest` is a digest that is set separately.
+        """Parse `[HOST/]NAME[:TAG][@sha256:DIGEST]`; `digest` is a digest that is set separately.
 
         Raises:
             SettingsError: the name or a digest is malformed, or the two digests differ.
@@ -77,7 +77,7 @@ class Reference:
 
     @property
     def registry(self) -> str:
-        """The registry's host, with its port; by default Docker's own."""
+        """The registry's host with its port; by default Docker Hub."""
         first, slash, _ = self.repository.partition("/")
         written = slash and ("." in first or ":" in first or first == "localhost")
         return first if written else DOCKER_HUB
@@ -93,8 +93,8 @@ class Reference:
         return self.repository.removeprefix(f"{self.registry}/")
 
     @property
-    def place(self) -> tuple[str, str]:
-        """The full name: in a short one Docker's own registry and its `library` are left out."""
+    def full_name(self) -> tuple[str, str]:
+        """The registry and the name in it, without the `library` of Docker Hub, to compare short and long names."""
         return self.registry, self.path.removeprefix("library/")
 
     def at(self, digest: str) -> str:
@@ -102,7 +102,7 @@ class Reference:
         return f"{self.repository}@{digest}"
 
     def __str__(self) -> str:
-        # A name with a digest needs no tag, and there may be no `latest`.
+        # A name with a digest needs no tag, and an image `latest` may not exist.
         if self.digest and self.tag == NO_TAG:
             return self.at(self.digest)
         return self.tagged + (f"@{self.digest}" if self.digest else "")

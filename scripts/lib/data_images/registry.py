@@ -1,6 +1,6 @@
 """Access a container registry without a Docker engine: manifests and blobs by its HTTP API, with the package dxf.
 
-What this adds to the package: credentials, time limits, retries, and blobs that are resumed after an interruption.
+This module adds credentials, time limits, retries, and resuming of blobs after an interruption.
 """
 
 import ipaddress
@@ -28,7 +28,7 @@ from scripts.lib.network_access.least_rate import LeastRate
 from scripts.lib.network_access.sessions import Session
 
 CONNECT_SECONDS, READ_SECONDS = 15, 60
-# If a connection breaks, the current piece is lost.
+# Bytes that are read at a time; if a connection breaks, the current piece is lost.
 PIECE = 2**16
 # The only retry layer, for a connection that fails or breaks, and for the answers of a busy registry: five tries
 # in a row without a byte, with pauses of 1, 2, 4 and 8 seconds.
@@ -66,7 +66,7 @@ class Registry:
             host,
             reference.path,
             auth=self._authenticate,
-            insecure=_is_local(host) and not _speaks_tls(self._session, host),
+            insecure=_is_local(host) and not _uses_tls(self._session, host),
             tlsverify=trusted,
         )
         self._client.use(self._session)
@@ -98,7 +98,7 @@ class Registry:
         return digest or None
 
     def blob(self, blob: Descriptor) -> Iterator[bytes]:
-        """Yield a blob in pieces; after an interruption continue after the last one."""
+        """Yield a blob in pieces; after an interruption the download continues after the last piece."""
         received, failures, rate = 0, 0, LeastRate()
         while received < blob.size:
             try:
@@ -120,7 +120,7 @@ class Registry:
         self._call(f"blob {digest}", lambda: self._client.push_blob(str(path)))
 
     def push_manifest(self, name: str, content: str) -> None:
-        """Upload a manifest, which gives it a tag."""
+        """Upload a manifest under a tag."""
         self._call(f"manifest {name}", lambda: self._client.set_manifest(name, content))
 
     def _from(self, blob: Descriptor, start: int, rate: LeastRate) -> Iterator[bytes]:
@@ -137,7 +137,7 @@ class Registry:
 
     def _call(self, what: str, call: Callable[[], Any]) -> Any:
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_passing),
+            retry=tenacity.retry_if_exception(_is_temporary),
             wait=tenacity.wait_exponential(multiplier=PAUSE_SECONDS),
             stop=tenacity.stop_after_attempt(TRIES),
             before_sleep=_log_retry,
@@ -152,13 +152,13 @@ class Registry:
         """Get a token, or set the password, as the registry's answer requires; called by the package.
 
         Raises:
-            ServerError: a host that the registry redirected to asks for it, or there is no token.
+            ServerError: a host to which the registry redirects requires a password, or there is no token.
         """
-        asking = urlsplit(response.url).netloc.lower()
-        if asking != self._reference.api_host.lower():
-            # The registry's password would go to a token server that this host names.
+        host = urlsplit(response.url).netloc.lower()
+        if host != self._reference.api_host.lower():
+            # The registry's password would be sent to a token server that this host names.
             raise ServerError(
-                f"{self._reference}: the registry redirects to {asking}, which asks for a password; "
+                f"{self._reference}: the registry redirects to {host}, which asks for a password; "
                 "expected an address that needs none: name that registry in network.data_image, or correct the store"
             )
         name, password = credentials(self._reference.registry) or (None, None)
@@ -184,8 +184,10 @@ class Registry:
                 f"{self._reference}: the registry asks for a password over plain HTTP; expected HTTPS: set it up there"
             )
         if status in (401, 403):
-            known = "the credentials found are not accepted" if self._knows() else "no credentials were found"
-            return ServerError(f"{self._reference}: the registry refuses ({status}): {known}; {REMEDY}")
+            reason = (
+                "the credentials found are not accepted" if self._has_credentials() else "no credentials were found"
+            )
+            return ServerError(f"{self._reference}: the registry refuses ({status}): {reason}; {REMEDY}")
         if status == 404:
             return ServerError(f"{self._reference}: the registry has no {what}; check the name, the tag and the digest")
         if isinstance(error, requests.exceptions.SSLError):
@@ -198,17 +200,17 @@ class Registry:
             "check its address and that it runs"
         )
 
-    def _knows(self) -> bool:
+    def _has_credentials(self) -> bool:
         return credentials(self._reference.registry) is not None
 
 
 class _Client(dxf.DXF):
     def use(self, session: requests.Session) -> None:
-        """Use this session for every request; the package's own would read password files."""
+        """Use this session for all requests; the package's session would read password files."""
         self._sessions = [session]
 
     def open_blob(self, digest: str, start: int) -> requests.Response:
-        """Request a blob from an offset; `pull_blob` cannot, and leaves unused answers open."""
+        """Request a blob from an offset, which `pull_blob` cannot do; it also leaves unused answers open."""
         answers: list[requests.Response] = []
         try:
             self._request(  # type: ignore[no-untyped-call]
@@ -234,7 +236,7 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def _speaks_tls(session: requests.Session, host: str) -> bool:
+def _uses_tls(session: requests.Session, host: str) -> bool:
     """Return whether a registry on this machine uses HTTPS, also with an untrusted certificate."""
     try:
         session.head(f"https://{host}/v2/", timeout=CONNECT_SECONDS)
@@ -245,7 +247,7 @@ def _speaks_tls(session: requests.Session, host: str) -> bool:
     return True
 
 
-def _is_passing(error: BaseException) -> bool:
+def _is_temporary(error: BaseException) -> bool:
     if isinstance(error, requests.exceptions.SSLError):
         return False
     return isinstance(error, _BROKEN) or (_status(error) or 0) in _BUSY

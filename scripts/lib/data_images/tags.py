@@ -9,42 +9,42 @@ from scripts.lib.files import read_json, write_json
 from scripts.lib.token import redact
 
 
-def digest_behind_tag(network: dict[str, Any], memory: Path, tell: Callable[[str], None]) -> str | None:
+def current_digest(network: dict[str, Any], memory: Path, warn: Callable[[str], None]) -> str | None:
     """Return the current digest of the data image's tag; None if there is no tag that can move.
 
-    Asks the engine or the registry for the digest only, and stores it. If it does not answer, the user gets a warning,
-    and the stored digest is used.
+    Only the digest is requested from the engine or the registry, and stored. If there is no answer, the user gets a
+    warning, and the stored digest is used.
 
     Args:
-        network: the configuration's section.
-        memory: the JSON file with the stored digest.
-        tell: shows a message to the user.
+        network: the section `network` of the settings.
+        memory: the JSON file that stores the digest.
+        warn: function that shows a warning to the user.
     """
     if not _can_move(network):
         return None
-    last = remembered_digest(network, memory)
+    last = stored_digest(network, memory)
     try:
-        now = _now(network)
+        now = _request_digest(network)
     except PipelineError as error:
-        tell(f"network.data_image: could not check whether its tag has moved: {redact(str(error))}")
+        warn(f"network.data_image: could not check whether its tag has moved: {redact(str(error))}")
         return last
     if now != last:
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_json(memory, {"data_image": network["data_image"], "digest": now})
     if last is not None and now != last:
-        tell(
+        warn(
             f"network.data_image: {network['data_image']} was {last} and is now {now}: it is fetched again, and what "
             "depends on it is done again; to stay with one image for good, name its digest"
         )
     return now
 
 
-def remembered_digest(network: dict[str, Any], memory: Path) -> str | None:
+def stored_digest(network: dict[str, Any], memory: Path) -> str | None:
     """Return the tag's digest at the last check; None if it is unknown."""
     if not _can_move(network) or not memory.is_file():
         return None
-    seen = read_json(memory)
-    return str(seen["digest"]) if seen["data_image"] == network["data_image"] else None
+    stored = read_json(memory)
+    return str(stored["digest"]) if stored["data_image"] == network["data_image"] else None
 
 
 def _can_move(network: dict[str, Any]) -> bool:
@@ -52,8 +52,8 @@ def _can_move(network: dict[str, Any]) -> bool:
     return bool(name) and not network["archive"] and not network["digest"] and "@" not in name
 
 
-def _now(network: dict[str, Any]) -> str:
-    # Imported here, as every start of Snakemake loads this module, and few runs have a tag to check.
+def _request_digest(network: dict[str, Any]) -> str:
+    # Imported here, as each start of Snakemake imports this module, and few runs have a tag to check.
     from scripts.lib.data_images import docker_images
     from scripts.lib.data_images.reference import Reference
 
@@ -61,13 +61,13 @@ def _now(network: dict[str, Any]) -> str:
     if network["fetch"] != "registry":
         try:
             with docker_images.engine() as client:
-                return docker_images.current(client, reference)
+                return docker_images.current_digest(client, reference)
         except docker_images.NoEngine:
             if network["fetch"] == "docker":
                 raise
     from scripts.lib.data_images.oci import digest_of
     from scripts.lib.data_images.registry import Registry
 
-    authority = Path(network["ca_file"]) if network["ca_file"] else None
-    with Registry(reference, ca_file=authority) as store:
-        return store.digest(reference.tag) or digest_of(store.manifest(reference.tag))
+    ca_file = Path(network["ca_file"]) if network["ca_file"] else None
+    with Registry(reference, ca_file=ca_file) as registry:
+        return registry.digest(reference.tag) or digest_of(registry.manifest(reference.tag))

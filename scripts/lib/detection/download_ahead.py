@@ -12,7 +12,7 @@ from scripts.lib.downloads.fetching import fetch_content, fetch_media
 from scripts.lib.downloads.prefetch import Prefetch
 from scripts.lib.errors import PipelineError, of_one_media
 from scripts.lib.records import DownloadRecord
-from scripts.lib.workflow.failures import as_fault
+from scripts.lib.workflow.jobs.failures import as_fault
 
 # Small files are many round trips: several at a time, and one for the addresses of so many.
 DOWNLOADS_AT_A_TIME = 4

@@ -29,7 +29,7 @@ from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord, DownloadRecord, FrameCounts, MediaRecord, Seams
 from scripts.lib.records.detection import TilesUsed
 from scripts.lib.tiles import Tiling
-from scripts.lib.workflow import failures
+from scripts.lib.workflow.jobs import failures
 
 # FFmpeg decodes a video's first pictures to open it, and holds up to 17 of them, of 3 bytes a pixel where it has 10
 # bits; and the share of the free memory that this may take while another video is read.
@@ -181,7 +181,7 @@ class MediaResults(ResultOutput):
         if len(seen.boxes):
             for number in seen.numbers:
                 rows.write(number, seen.boxes, seen.labels, seen.scores)
-        self._album.look(seen.number, seen.picture, seen.media, seen.boxes, seen.labels, seen.scores)
+        self._album.add_frame(seen.number, seen.picture, seen.media, seen.boxes, seen.labels, seen.scores)
 
     def _begun(self) -> DetectionWriter:
         opened = _held if self._wanted.kind == "image" else replacing

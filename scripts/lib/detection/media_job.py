@@ -28,10 +28,10 @@ from scripts.lib.frames.nvdec import load_nvdec
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.threads import MOST_THREADS
 from scripts.lib.records import DownloadRecord
-from scripts.lib.workflow.engine_choice import runs_on_gpu
-from scripts.lib.workflow.failures import as_fault
-from scripts.lib.workflow.job_progress import JobProgress
-from scripts.lib.workflow.result_cache import ResultCache
+from scripts.lib.workflow.configuration.engine_choice import runs_on_gpu
+from scripts.lib.workflow.jobs.failures import as_fault
+from scripts.lib.workflow.jobs.job_progress import JobProgress
+from scripts.lib.workflow.jobs.result_cache import ResultCache
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class MediaJob:
             self._detect(work, suspects)
         finally:
             if self._notes is not None:
-                self._notes.done.keep_noted()
+                self._notes.done.keep_pending()
 
     def _detect(self, work: Sequence[MediaInJob], suspects: Collection[int]) -> None:
         alone = len(work) == 1 and self._notes is None

@@ -23,7 +23,7 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records.detection import NetworkUsed
 from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.tiles import Tiling
-from scripts.lib.workflow.engine_choice import choose_for_network
+from scripts.lib.workflow.configuration.engine_choice import choose_for_network
 
 
 @dataclass(frozen=True)

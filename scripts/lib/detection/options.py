@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.frames.source import wanted_frames
-from scripts.lib.records import AskedFrames
+from scripts.lib.records import RequestedFrames
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class DetectOptions:
     tiles: dict[str, Any] | str | None = None
 
     @property
-    def frames(self) -> AskedFrames:
+    def frames(self) -> RequestedFrames:
         """Which frames of a video are asked for, as the record says it."""
-        return AskedFrames(frame_stride=self.frame_stride, frame_range=self.frame_range, max_frames=self.max_frames)
+        return RequestedFrames(frame_stride=self.frame_stride, frame_range=self.frame_range, max_frames=self.max_frames)
 
     @property
     def key(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Summary
 from scripts.lib.record_files import from_content, write_record
 from scripts.lib.records import DownloadRecord, MediaRecord
-from scripts.lib.workflow.failures import note
+from scripts.lib.workflow.jobs.failures import note
 
 _log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import sha256
-from scripts.lib.workflow.batches import SharedJob, write_hashes
-from scripts.lib.workflow.job_progress import JobProgress
-from scripts.lib.workflow.result_cache import ResultCache
+from scripts.lib.workflow.jobs.job_progress import JobProgress
+from scripts.lib.workflow.jobs.result_cache import ResultCache
+from scripts.lib.workflow.planning.batches import SharedJob, write_hashes
 
 MEGABYTE = 10**6
 

@@ -1,1 +1,1 @@
-"""A folder of the user's own files as the source of media: listing it, and reading its files in place."""
+"""Use a folder of the user as the source of media: list it, and read its files in place."""

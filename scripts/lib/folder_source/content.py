@@ -5,13 +5,13 @@ from typing import Literal
 
 from scripts.lib.records import Kind
 
-# What the check of a file's content needs of it: three packets of an MPEG transport stream with times between them.
+# The bytes that are needed to recognize a file: three packets of an MPEG transport stream with times between them.
 HEAD_BYTES = 640
 
 _IMAGES = re.compile(r"apng|avifs?|bmp|dib|gif|hei[cf]|j2[ck]|jfif|jp2|jpe?g?|jpf|p[bgnp]m|png|tiff?|webp")
-# Not .ts, .mts, .mod and .dat, which many programs use for other files: for these the content decides.
+# Without .ts, .mts, .mod and .dat, which many programs use for other files: these are recognized by their content.
 _VIDEOS = re.compile(r"3g[2p]|asf|avi|divx|f[4l]v|ivf|m[12]v|m2ts|m4v|mkv|mov|mp4|mpe?g?|mxf|ogv|qt|vob|webm|wmv|y4m")
-# Raw pictures of cameras, which are built like TIFF, and sound, which comes in the containers of videos.
+# Raw pictures of cameras, which are a form of TIFF, and sound, which is in the same containers as videos.
 _NEITHER = re.compile(
     r"3fr|arw|cr[23w]|dng|erf|gpr|iiq|kdc|nef|nrw|orf|pef|raf|raw|rw2|rwl|sr[2fw]|x3f|"
     r"aac|aiff?|flac|m4[ab]|mka|mp3|og[ag]|opus|wav|wma"
@@ -49,7 +49,7 @@ _OGG, _THEORA = b"OggS", b"theora"
 
 
 def kind_by_suffix(name: str) -> Kind | Literal["neither"] | None:
-    """Return what a file is by its name's suffix; None if only its content can tell, or "neither"."""
+    """Return a file's kind by its suffix; "neither" for other kinds, None if only the content shows the kind."""
     _, dot, suffix = name.rpartition(".")
     suffix = suffix.lower() if dot else ""
     if _IMAGES.fullmatch(suffix):
@@ -60,7 +60,7 @@ def kind_by_suffix(name: str) -> Kind | Literal["neither"] | None:
 
 
 def kind_by_content(head: bytes) -> Kind | None:
-    """Return what a file is by its first bytes, HEAD_BYTES of them or all; None if they are of no known kind."""
+    """Return a file's kind by its first HEAD_BYTES bytes; None if it is neither a picture nor a video."""
     if any(start.match(head) for start in _IMAGE_STARTS):
         return "image"
     if any(start.match(head) for start in _NO_VIDEO_STARTS):

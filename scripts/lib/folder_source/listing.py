@@ -1,4 +1,4 @@
-"""List the pictures and videos of a folder, without opening those whose name says what they are."""
+"""List the pictures and videos of a folder; files are opened only if their suffix does not show their kind."""
 
 # A Path for each of 100,000 names takes longer than the listing itself.
 # ruff: noqa: PTH100, PTH116, PTH118, PTH122
@@ -17,7 +17,7 @@ from scripts.lib.errors import SettingsError
 from scripts.lib.folder_source.content import HEAD_BYTES, kind_by_content, kind_by_suffix
 from scripts.lib.folder_source.patterns import matcher
 
-# Ids are whole numbers that every program and JSON reader holds.
+# The bits of an id: all programs and JSON readers can represent integers up to this size.
 _ID_BITS = 53
 _SUFFIXES_NAMED = 5
 
@@ -26,10 +26,10 @@ class ListedFile(NamedTuple):
     """A file that may be a picture or a video.
 
     Attributes:
-        media_id: what results call it, by its path.
-        path: below the folder, with `/` between names; bytes that are no UTF-8 stand in it as lone surrogates.
-        size: bytes.
-        modified_ns: when it was last changed, in nanoseconds since 1970.
+        media_id: the id of the file in results, a hash of its path.
+        path: the path below the folder, with `/` between names; bytes that are not UTF-8 are lone surrogates.
+        size: number of bytes.
+        modified_ns: time of the last change, in nanoseconds since 1970.
     """
 
     media_id: int
@@ -40,12 +40,12 @@ class ListedFile(NamedTuple):
 
 @dataclass
 class LeftOut:
-    """What a listing leaves out.
+    """Numbers of files and folders that a listing leaves out.
 
     Attributes:
         others: files that are neither pictures nor videos, by their suffix.
-        excluded: files and folders that the patterns leave out.
-        hidden: files and folders whose name begins with a dot.
+        excluded: files and folders that the patterns exclude.
+        hidden: files and folders whose names begin with a dot.
         folder_links: links to folders, which are not followed.
         repeated_links: links to a file that is listed already.
         broken_links: links to nothing.
@@ -58,8 +58,8 @@ class LeftOut:
     repeated_links: int = 0
     broken_links: int = 0
 
-    def words(self) -> list[str]:
-        """Return what is left out, in words."""
+    def descriptions(self) -> list[str]:
+        """Return a text for each group of files that is left out."""
         found = []
         if self.others:
             most = self.others.most_common(_SUFFIXES_NAMED)
@@ -82,29 +82,29 @@ class Listing:
     """The files of a folder.
 
     Attributes:
-        folder: its whole path.
-        files: ordered by their paths.
-        left_out: what else there is.
+        folder: the folder's absolute path.
+        files: the files, sorted by their paths.
+        left_out: the numbers of other files and folders.
     """
 
     folder: str
     files: Sequence[ListedFile]
     left_out: LeftOut
 
-    def words(self) -> str:
-        """Return a sentence for the user."""
-        left_out = "; ".join(self.left_out.words())
+    def description(self) -> str:
+        """Return a message for the user: the folder, the number of media, and what is left out."""
+        left_out = "; ".join(self.left_out.descriptions())
         return f"{printable(self.folder)}: {len(self.files)} media" + (f"; left out: {left_out}" if left_out else "")
 
 
 def media_id_of(path: str) -> int:
-    """Return the id of a file by its path below the folder: it stays the same whatever other files there are."""
+    """Return the id of a file, which depends only on its path below the folder."""
     digest = hashlib.blake2b(os.fsencode(path), digest_size=8).digest()
     return (int.from_bytes(digest) >> (64 - _ID_BITS)) or 1
 
 
 def shown_path(path: str) -> str:
-    r"""Return a path as text: bytes that are no UTF-8 stand as `\xNN`."""
+    r"""Return a path as text, with `\xNN` for bytes that are not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -117,14 +117,14 @@ def list_folder(
 ) -> Listing:
     """Return the pictures and videos of a folder and of the folders in it.
 
-    Other files, by their suffix or their first bytes, are left out and counted; so are hidden files and
-    folders, and links to folders. A link to a file is followed wherever it leads, but each file is listed once.
+    Other files, recognized by their suffix or their first bytes, are left out and counted, as are hidden files and
+    folders, and links to folders. Links to files are followed to any place, but each file is listed once.
 
     Args:
         folder: the folder.
-        include: patterns of the files to take; without one, all.
+        include: patterns of the files to include; without patterns, all files.
         exclude: patterns of files and folders to leave out.
-        not_below: folders to leave out, as those of the run itself.
+        not_below: folders to leave out, such as those that the run writes.
 
     Raises:
         SettingsError: a folder cannot be read, or two paths have the same id.
@@ -137,10 +137,10 @@ def list_folder(
 
 
 class _Walk:
-    """Goes through a folder.
+    """Walks through a folder and its sub-folders.
 
     Attributes:
-        left_out: counts what is not listed.
+        left_out: the numbers of files and folders that are not listed.
     """
 
     def __init__(
@@ -151,62 +151,62 @@ class _Walk:
         not_below: Collection[Path],
     ) -> None:
         self._root, self._include, self._exclude = root, include, exclude
-        self._own = {os.path.realpath(path) for path in not_below}
+        self._not_below = {os.path.realpath(path) for path in not_below}
         self._links: list[str] = []
         self.left_out = LeftOut()
 
     def files(self) -> Iterator[ListedFile]:
-        """Yield the files, in no order."""
+        """Yield the files, in any order."""
         seen = set[tuple[int, int]]()
         pending = [""]
         while pending:
-            below = pending.pop()
-            for entry in self._entries(below):
-                path = below + entry.name
+            folder = pending.pop()
+            for entry in self._entries(folder):
+                path = folder + entry.name
                 if entry.is_symlink():
                     self._links.append(path)
                 elif entry.is_dir():
-                    if self._enters(path + "/", entry.name):
+                    if self._is_folder_included(path + "/", entry.name):
                         pending.append(path + "/")
-                elif self._takes(path, entry.name) and (state := self._state(path)) is not None:
+                elif self._is_included(path, entry.name) and (state := self._state(path)) is not None:
                     seen.add((state.st_dev, state.st_ino))
                     yield self._listed(path, state)
         for path in sorted(self._links):
-            if (state := self._behind_link(path)) is None:
+            if (state := self._link_target(path)) is None:
                 continue
             if (state.st_dev, state.st_ino) in seen:
                 self.left_out.repeated_links += 1
-            elif self._takes(path, path.rpartition("/")[2]):
+            elif self._is_included(path, path.rpartition("/")[2]):
                 seen.add((state.st_dev, state.st_ino))
                 yield self._listed(path, state)
 
-    def _entries(self, below: str) -> list["os.DirEntry[str]"]:
-        place = os.path.join(self._root, below)
+    def _entries(self, folder: str) -> list["os.DirEntry[str]"]:
+        path = os.path.join(self._root, folder)
         try:
-            with os.scandir(place) as entries:
+            with os.scandir(path) as entries:
                 return list(entries)
         except FileNotFoundError:
-            if below:  # removed meanwhile
+            if folder:  # removed in the meantime
                 return []
-            raise SettingsError(f"media.folder: {place!r} was removed; expected a folder") from None
+            raise SettingsError(f"media.folder: {path!r} was removed; expected a folder") from None
         except OSError as error:
             raise SettingsError(
-                f"media.folder: {place!r} cannot be read ({error.strerror}); expected a readable folder: give this "
+                f"media.folder: {path!r} cannot be read ({error.strerror}); expected a readable folder: give this "
                 "user the right to it, or leave it out with media.exclude"
             ) from None
 
-    def _enters(self, path: str, name: str) -> bool:
+    def _is_folder_included(self, path: str, name: str) -> bool:
         if name.startswith("."):
             self.left_out.hidden += 1
             return False
-        if self._own and os.path.realpath(os.path.join(self._root, path)) in self._own:
+        if self._not_below and os.path.realpath(os.path.join(self._root, path)) in self._not_below:
             return False
         if self._exclude(path):
             self.left_out.excluded += 1
             return False
         return True
 
-    def _takes(self, path: str, name: str) -> bool:
+    def _is_included(self, path: str, name: str) -> bool:
         if name.startswith("."):
             self.left_out.hidden += 1
             return False
@@ -232,7 +232,7 @@ class _Walk:
         return kind_by_content(head)
 
     def _state(self, path: str) -> os.stat_result | None:
-        """Return a regular file's state; None of others, and of one that was removed meanwhile."""
+        """Return a regular file's state; None if it is not a regular file, or was removed in the meantime."""
         try:
             state = os.stat(os.path.join(self._root, path))
         except OSError:
@@ -242,7 +242,8 @@ class _Walk:
         self.left_out.others["(not a file)"] += 1
         return None
 
-    def _behind_link(self, path: str) -> os.stat_result | None:
+    def _link_target(self, path: str) -> os.stat_result | None:
+        """Return the state of the regular file that a link leads to; None if it leads to anything else."""
         try:
             state = os.stat(os.path.join(self._root, path))
         except OSError:  # also a link to itself
@@ -261,10 +262,10 @@ class _Walk:
 
 
 def _check_ids(files: Sequence[ListedFile]) -> None:
-    """Refuse two files of one id.
+    """Check that no two files have the same id.
 
     Raises:
-        SettingsError: naming both.
+        SettingsError: two files have the same id.
     """
     by_id: dict[int, str] = {}
     for file in files:

@@ -1,4 +1,4 @@
-"""The files of a folder's media, read in place: never copied, changed or removed."""
+"""Find and check the files of a folder's media, which are never copied, changed or removed."""
 
 import json
 import os
@@ -9,26 +9,26 @@ from scripts.lib.records import DownloadRecord, MediaRecord
 
 
 def listed_folder(listing: Path) -> str:
-    """Return the folder of a listing: its first line names it, see run_listing.py."""
+    """Return the folder in the first line of a listing, see run_listing.py."""
     with listing.open(encoding="utf-8") as stream:
         return str(json.loads(stream.readline())["folder"])
 
 
 def local_path(record: MediaRecord, listing: Path) -> Path:
-    """Return where a media's file lies.
+    """Return the path of a media's file.
 
     Args:
-        record: what list_media wrote.
-        listing: the run's.
+        record: the record that list_media wrote.
+        listing: the run's listing.
     """
     return Path(listed_folder(listing), record.local.path) if record.local else Path()
 
 
 def check(record: MediaRecord, path: Path) -> DownloadRecord:
-    """Return instead of the record of a download whether a file is there, can be read, and is the one that was listed.
+    """Check that a file exists, can be read, and is unchanged; return the result in the form of a download's record.
 
     Args:
-        record: what list_media wrote.
+        record: the record that list_media wrote.
         path: the file.
     """
     if record.state != "ready" or record.local is None:
@@ -47,7 +47,7 @@ def check(record: MediaRecord, path: Path) -> DownloadRecord:
         return _failed(record, "its file was changed since the run was planned; run again")
     if record.kind != "video":
         return DownloadRecord(media_id=record.media_id, state="ready", reason=None, bytes=state.st_size)
-    # Numbered by its times, as Tator numbers an original: so its boxes fit the video there, too.
+    # As for an original in Tator, frames are numbered by their times, so that the boxes also fit the video in Tator.
     return DownloadRecord(
         media_id=record.media_id,
         state="ready",
@@ -65,16 +65,16 @@ def _failed(record: MediaRecord, reason: str) -> DownloadRecord:
 def media_file(
     record: MediaRecord, media: Path | None, download: Path | None, listing: Path | None
 ) -> tuple[Path, DownloadRecord]:
-    """Return a media's file, and the record of how it came: downloaded, or in the folder of the run.
+    """Return a media's file, and the record of its download, or of its check in a run on a folder.
 
     Args:
         record: the record of resolve_media or list_media.
-        media: the downloaded file.
-        download: what download_media wrote.
-        listing: of a folder's run, instead of these two.
+        media: the downloaded file; None in a run on a folder.
+        download: the record of download_media; None in a run on a folder.
+        listing: the listing, in a run on a folder.
 
     Raises:
-        ValueError: neither is named.
+        ValueError: there is neither a downloaded file nor a listing.
     """
     if listing is not None:
         path = local_path(record, listing)

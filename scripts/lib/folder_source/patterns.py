@@ -1,4 +1,4 @@
-"""Patterns that choose files of a folder."""
+"""Match paths of a folder's files with the patterns of the settings."""
 
 import fnmatch
 import re
@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 
 
 def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Return a function that says whether a path matches any of the patterns.
+    """Return a function that returns whether a path matches any of the patterns.
 
     A pattern without `/` matches a name in any folder; one with `/` matches the path below the folder, where
     `*` matches within a name and `**` any number of folders. One that ends in `/` matches a folder. Upper and lower
-    case are the same. The path of a folder ends in `/`.
+    case are not distinguished. The path of a folder ends in `/`.
 
     Args:
-        patterns: of `*`, `?`, `[...]` and letters.
+        patterns: patterns with `*`, `?` and `[...]`.
     """
     found = [_expression(pattern) for pattern in patterns]
     if not found:
@@ -62,7 +62,7 @@ def _name(part: str) -> str:
 
 
 def _end_of_class(part: str, at: int) -> int:
-    """Return where the `[...]` that begins at a letter ends, or 0; a `]` right behind `[` or `[!` belongs to it."""
+    """Return the end of a `[...]` that begins at an index, or 0; a `]` directly after `[` or `[!` does not end it."""
     if part[at] != "[":
         return 0
     first = at + (2 if part.startswith("[!", at) else 1)

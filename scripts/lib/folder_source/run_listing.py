@@ -1,7 +1,8 @@
-"""The listing of a run: written when the run begins, and read by all its jobs.
+"""Write and read the listing of a run: it is written when the run begins, and read by all its jobs.
 
-A job reads the workflow's files again, maybe much later and on another machine: what it finds has to be what the run
-was planned with. The run's folder keeps the listing of the last run, so that the next one can say which files are gone.
+A job reads the workflow's files again, maybe much later and on another machine, and needs the same list of files with
+which the run was planned. The run's folder keeps the listing of the last run, so that the next one can report which
+files are missing.
 """
 
 import hashlib
@@ -16,13 +17,13 @@ from scripts.lib.display_text import printable, shown
 from scripts.lib.errors import PipelineError, SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, list_folder
-from scripts.lib.workflow import local_files
-from scripts.lib.workflow.sub_folders import file_of
+from scripts.lib.workflow.configuration import local_files
+from scripts.lib.workflow.planning.sub_folders import file_of
 
 LISTING = Path("resources/folder/listing.jsonl")
-# Folders that a run makes, which may lie in the folder that it reads.
-_OWN = ("results", "resources", "logs")
-# The files of a media in results, and where they wait for the media to come back.
+# Folders that a run makes, which may be in the folder that it reads.
+_RUN_FOLDERS = ("results", "resources", "logs")
+# The files of a media in results, and the folder to which they are moved while the media is missing.
 _RESULTS = (
     *("detections/{media_id}.csv", "detections/{media_id}.json", "previews/{media_id}.zip", "uploads/{media_id}.json"),
     *("tracks/{media_id}.csv", "tracks/{media_id}.json", "crops/{media_id}"),
@@ -35,11 +36,11 @@ def list_for_run(media: Mapping[str, Any], run_folder: Path) -> Listing:
     """Return the files of the folder that the settings name.
 
     Args:
-        media: the section of the settings.
-        run_folder: what relative names count from.
+        media: the section `media` of the settings.
+        run_folder: the folder of the run, which contains the folders that it writes.
 
     Raises:
-        SettingsError: there is no such folder, it cannot be read, or holds no media.
+        SettingsError: the folder does not exist, cannot be read, or contains no media.
     """
     folder = media["folder"]
     if problem := local_files.problem(folder, is_folder=True):
@@ -48,10 +49,10 @@ def list_for_run(media: Mapping[str, Any], run_folder: Path) -> Listing:
         Path(folder),
         include=media["include"],
         exclude=media["exclude"],
-        not_below=[run_folder / name for name in _OWN],
+        not_below=[run_folder / name for name in _RUN_FOLDERS],
     )
     if not listing.files:
-        raise SettingsError(f"media.folder: no media to work on; expected pictures or videos; {listing.words()}")
+        raise SettingsError(f"media.folder: no media to work on; expected pictures or videos; {listing.description()}")
     return listing
 
 
@@ -59,28 +60,28 @@ def is_away(settings: Mapping[str, Any], run_folder: Path) -> bool:
     """Return whether the folder is missing and only the boxes that an earlier run found in it are to be uploaded.
 
     Args:
-        settings: of the run.
-        run_folder: the run's.
+        settings: the settings of the run.
+        run_folder: the run's folder.
     """
     folder = settings["media"]["folder"]
     is_matched = bool(folder) and settings["upload"]["match"] is not None
     return is_matched and not os.path.lexists(run_folder / folder) and (run_folder / LISTING).exists()
 
 
-def away(folder: str) -> str:
-    """Return a sentence for the user on a folder that is away."""
+def away_message(folder: str) -> str:
+    """Return a message for the user about a missing folder."""
     return f"media.folder: {printable(folder)} is not here; the boxes that were found in it before go to Tator"
 
 
-def detected_before(folder: str, run_folder: Path) -> Listing:
-    """Return the listing of the run before.
+def last_listing(folder: str, run_folder: Path) -> Listing:
+    """Return the listing of the last run.
 
     Args:
-        folder: the folder that is away.
-        run_folder: the run's.
+        folder: the missing folder.
+        run_folder: the run's folder.
 
     Raises:
-        SettingsError: not all of its media were detected in.
+        SettingsError: detection in some of its media was not finished.
     """
     listing = read_listing(run_folder / LISTING)
     outcome = str(run_folder / "results/detections/{media_id}.json")
@@ -98,16 +99,16 @@ def detected_before(folder: str, run_folder: Path) -> Listing:
 
 
 def begin(listing: Listing, run_folder: Path) -> list[str]:
-    """Write a run's listing; put the results of files that are gone aside, and those of files that came back in place.
+    """Write a run's listing, and move results of missing files out of the results, and those of found files back.
 
-    Only while no other run is running in the folder.
+    Call it only while no other run works in the folder.
 
     Args:
-        listing: what this run works with.
-        run_folder: the run's.
+        listing: the listing of this run.
+        run_folder: the run's folder.
 
     Returns:
-        sentences for the user.
+        Messages for the user.
     """
     path = run_folder / LISTING
     before = {file.media_id: file for file in read_listing(path).files} if path.exists() else {}
@@ -139,7 +140,7 @@ def _move(media_id: int, source: Path, target: Path) -> None:
 
 
 def write_listing(path: Path, listing: Listing) -> None:
-    """Write a listing, a line of JSON a file; and the same by the files' ids, for jobs that read a part of it."""
+    """Write a listing, a line of JSON for each file, and the same sorted by ids, for jobs that read a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as stream:
         stream.write(json.dumps({"folder": listing.folder, "files": len(listing.files)}) + "\n")
@@ -153,17 +154,17 @@ def _by_id(path: Path) -> Path:
 
 
 def read_part(path: Path, media_ids: Sequence[int]) -> list[ListedFile]:
-    """Return the listed files of these ids, in the order asked for.
+    """Return the listed files of these ids, in the order of the ids.
 
-    Only from the first of them on to the last is read, of a file that is ordered by ids. The media that share a job are
-    next to each other there: so a job of a million media reads no more than one of a thousand.
+    A file that is sorted by ids is read from the first of these ids to the last. The media that share a job are next to
+    each other in it, so in a run of a million media a job reads no more than in a run of a thousand.
 
     Args:
         path: the listing.
         media_ids: the media.
 
     Raises:
-        PipelineError: the listing is gone, or has none of an id.
+        PipelineError: the listing is missing, or has no file of one of the ids.
     """
     if not media_ids:
         return []
@@ -171,7 +172,7 @@ def read_part(path: Path, media_ids: Sequence[int]) -> list[ListedFile]:
     found: dict[int, ListedFile] = {}
     try:
         with _by_id(path).open("rb") as stream:
-            _go_before(stream, first)
+            _seek(stream, first)
             for line in stream:
                 file = ListedFile(*json.loads(line))
                 if file.media_id > last:
@@ -185,8 +186,8 @@ def read_part(path: Path, media_ids: Sequence[int]) -> list[ListedFile]:
     return [found[media_id] for media_id in media_ids]
 
 
-def _go_before(stream: IO[bytes], media_id: int) -> None:
-    """Go to the first line of this id or a greater one, by halving the file."""
+def _seek(stream: IO[bytes], media_id: int) -> None:
+    """Move to the first line of this id or a greater one, by bisection."""
     low, high = 0, stream.seek(0, os.SEEK_END)
     while low < high:
         middle = (low + high) // 2
@@ -204,10 +205,10 @@ def _go_before(stream: IO[bytes], media_id: int) -> None:
 
 
 def read_listing(path: Path) -> Listing:
-    """Return what `write_listing` wrote, less what was left out.
+    """Return the listing that `write_listing` wrote, without the numbers of files that were left out.
 
     Raises:
-        PipelineError: it does not exist.
+        PipelineError: the file does not exist.
     """
     with _opened(path) as stream:
         folder = json.loads(stream.readline())["folder"]
@@ -218,7 +219,7 @@ def each_file(listing: Path = LISTING) -> Iterator[ListedFile]:
     """Yield a listing's files, in its order.
 
     Raises:
-        PipelineError: it does not exist.
+        PipelineError: the listing does not exist.
     """
     with _opened(listing) as stream:
         stream.readline()
@@ -247,10 +248,10 @@ def digest(files: Iterable[ListedFile]) -> str:
 
 
 def of_media(listing: Path, media_ids: Iterable[int]) -> Iterator[ListedFile]:
-    """Yield the files of media, which are asked for in the listing's order; memory stays flat.
+    """Yield the files of media, given in the listing's order, with constant memory.
 
     Raises:
-        PipelineError: the listing is gone, or has none of that id, or not in this order.
+        PipelineError: the listing is missing, or has no file of an id, or not in this order.
     """
     files = each_file(listing)
     for media_id in media_ids:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scripts.lib import memory
 from scripts.lib.closeable import Closeable
 from scripts.lib.errors import MediaFault
-from scripts.lib.records import AskedFrames, FrameError
+from scripts.lib.records import FrameError, RequestedFrames
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def wanted_frames(stride: int = 1, frame_range: Sequence[int] | None = None, max
     return range(first, last + 1, stride)[:max_frames]
 
 
-def frames_used(asked: AskedFrames, numbers: int) -> range:
+def frames_used(asked: RequestedFrames, numbers: int) -> range:
     """Return the numbers of those frames of a video that were given out.
 
     Args:

@@ -1,4 +1,4 @@
-"""HTML pages: one file each, without scripts and without requests; names in them are escaped."""
+"""Write HTML pages: single files without scripts and requests, in which names are escaped."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,34 +12,35 @@ from scripts.lib.detections import Detection
 from scripts.lib.display_text import printable, short, without_commands
 from scripts.lib.files import replacing
 
-_HERE = Path(__file__).parent
-# Names beside boxes: as many as do not hide the picture; their letters' height and mean width, as shares of its width.
-_MOST_NAMES, _LETTER_HEIGHT, _LETTER_WIDTH = 8, 0.034, 0.019
+_TEMPLATES = Path(__file__).parent
+# The most labels next to boxes, so that they do not hide the picture; the height and mean width of their letters, as
+# shares of the picture's width.
+_MOST_LABELS, _LETTER_HEIGHT, _LETTER_WIDTH = 8, 0.034, 0.019
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnBox:
     """A box on a picture.
 
     Attributes:
-        x: left edge as a share of the picture's width.
-        y: top edge as a share of its height.
-        w: width, likewise.
-        h: height, likewise.
-        words: its name, shown when the box is pointed at.
-        colour: `#rrggbb`.
-        dashed: whether it counts less, or is missing.
-        named: whether its name is shown next to it too, where there is room.
+        x: left edge, as a share of the picture's width.
+        y: top edge, as a share of the picture's height.
+        w: width, as a share of the picture's width.
+        h: height, as a share of the picture's height.
+        label: the text that is shown when the box is pointed at.
+        colour: the colour, `#rrggbb`.
+        dashed: whether the box is less important, or missing.
+        labelled: whether the label is also shown next to the box, if there is room.
     """
 
     x: float
     y: float
     w: float
     h: float
-    words: str
+    label: str
     colour: str
     dashed: bool = False
-    named: bool = True
+    labelled: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,75 +48,75 @@ class PagePicture:
     """A frame to show.
 
     Attributes:
-        address: `data:` address of the picture.
-        width: of the picture in pixels.
-        height: likewise.
-        boxes: what to draw on it.
-        title: what it shows.
-        why: why it is shown.
-        link: its address in Tator; None if it is not in Tator.
+        address: the `data:` address of the picture.
+        width: width of the picture in pixels.
+        height: height of the picture in pixels.
+        boxes: the boxes to draw on the picture.
+        title: the title of the picture.
+        why: the reason for which it is shown.
+        link: the frame's address in Tator; None if it is not in Tator.
     """
 
     address: str
     width: int
     height: int
-    boxes: list[Drawn]
+    boxes: list[DrawnBox]
     title: str
     why: str
     link: str | None
 
     @property
-    def names(self) -> list["Name"]:
-        """The boxes' names where they do not cover one another; the first boxes go first."""
-        placed: list[Name] = []
-        for box in filter(lambda box: box.named, self.boxes):
-            name = _name(box, self.width / self.height)
-            if len(placed) < _MOST_NAMES and not any(name.covers(other) for other in placed):
-                placed.append(name)
+    def labels(self) -> list["Label"]:
+        """The labels of boxes that do not overlap each other; the first boxes have priority."""
+        placed: list[Label] = []
+        for box in filter(lambda box: box.labelled, self.boxes):
+            label = _place_label(box, self.width / self.height)
+            if len(placed) < _MOST_LABELS and not any(label.overlaps(other) for other in placed):
+                placed.append(label)
         return placed
 
 
 @dataclass(frozen=True)
-class Name:
-    """The name of a box: its baseline's start as shares of the picture's sides, and its size likewise."""
+class Label:
+    """The label of a box: the start of its baseline and its size, as shares of the picture's sides."""
 
     x: float
     y: float
     width: float
     height: float
-    words: str
+    text: str
     colour: str
 
-    def covers(self, other: "Name") -> bool:
-        """Return whether two names overlap."""
+    def overlaps(self, other: "Label") -> bool:
+        """Return whether two labels overlap."""
         apart_x = self.x >= other.x + other.width or other.x >= self.x + self.width
         apart_y = self.y - self.height >= other.y or other.y - other.height >= self.y
         return not (apart_x or apart_y)
 
 
-def _name(box: Drawn, aspect: float) -> Name:
-    """Place a name above its box, or inside it where there is no room above, and within the picture."""
-    height, width = _LETTER_HEIGHT * aspect, _LETTER_WIDTH * len(box.words)
+def _place_label(box: DrawnBox, aspect: float) -> Label:
+    """Place a label above its box, or inside it if there is no room above, and within the picture."""
+    height, width = _LETTER_HEIGHT * aspect, _LETTER_WIDTH * len(box.label)
     y = box.y - 0.25 * height
     if y < height:
         y = min(box.y + 1.05 * height, 0.98)
-    return Name(max(0.0, min(box.x, 1 - width)), y, width, height, box.words, box.colour)
+    return Label(max(0.0, min(box.x, 1 - width)), y, width, height, box.label, box.colour)
 
 
-def drawn(rows: Iterable[Detection], size: tuple[int, int], names: list[str], upload: float) -> list[Drawn]:
-    """Return a frame's detections as boxes; those below the threshold of the upload are dashed.
+def drawn_boxes(rows: Iterable[Detection], size: tuple[int, int], names: list[str], upload: float) -> list[DrawnBox]:
+    """Return a frame's detections as boxes to draw; those below the threshold of the upload are dashed.
 
     Args:
-        rows: of one frame.
+        rows: the detections of one frame.
         size: width and height of the media in pixels.
-        names: of the species.
-        upload: the threshold.
+        names: the names of the species.
+        upload: the threshold of the upload.
     """
     width, height = size
     return [
-        Drawn(
+        DrawnBox(
             *(row.x / width, row.y / height, row.w / width, row.h / height),
-            words=f"{short(names[row.species - 1], 24)} {row.score:.2f}",
+            label=f"{short(names[row.species - 1], 24)} {row.score:.2f}",
             colour=colour(row.species - 1),
             dashed=row.score < upload,
         )
@@ -125,12 +126,12 @@ def drawn(rows: Iterable[Detection], size: tuple[int, int], names: list[str], up
 
 @dataclass(frozen=True)
 class TatorPlace:
-    """Where a run's boxes stand.
+    """The place of a run's boxes in Tator.
 
     Attributes:
         host: Tator's address.
         project_id: the project.
-        version: of the boxes.
+        version: the version of the boxes; None if it is not known.
     """
 
     host: str
@@ -138,17 +139,17 @@ class TatorPlace:
     version: int | None
 
     def address(self, media_id: int, frame: int | None = None) -> str:
-        """Return where Tator's own page shows a media, at a frame and with the version's boxes."""
-        named = (("frame", frame), ("version", self.version))
-        query = "&".join(f"{key}={value}" for key, value in named if value is not None)
+        """Return the address of Tator's page of a media, at a frame and with the version's boxes."""
+        parameters = (("frame", frame), ("version", self.version))
+        query = "&".join(f"{key}={value}" for key, value in parameters if value is not None)
         return f"{self.host}/{self.project_id}/annotation/{media_id}" + (f"?{query}" if query else "")
 
 
 def write_page(template: str, path: Path, **values: Any) -> None:
-    """Fill a template of this folder in and write it; a name that it does not know is an error."""
+    """Fill in a template of this folder and write it; a missing value is an error."""
     pages = Environment(
         autoescape=True,
-        loader=FileSystemLoader(_HERE),
+        loader=FileSystemLoader(_TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

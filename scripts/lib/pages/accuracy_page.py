@@ -1,4 +1,4 @@
-"""The part of the report about an evaluation."""
+"""Compute the values of the report's part about an evaluation."""
 
 import zipfile
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 from scripts.lib.colours import colour
 from scripts.lib.display_text import short
 from scripts.lib.files import read_member
-from scripts.lib.pages import Drawn, PagePicture, TatorPlace, charts
+from scripts.lib.pages import DrawnBox, PagePicture, TatorPlace, charts
 from scripts.lib.previews import data_address, picture_name
 from scripts.lib.record_files import read_record
 from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake
@@ -20,13 +20,13 @@ _OTHERS = "#5b6670"
 
 
 def accuracy_values(evaluation: Path, pictures: Path, names: list[str], *, place: TatorPlace | None) -> dict[str, Any]:
-    """Return what the template accuracy.html needs.
+    """Return the values of the template accuracy.html.
 
     Args:
-        evaluation: what evaluate wrote.
-        pictures: what picture_errors wrote.
+        evaluation: the record that evaluate wrote.
+        pictures: the file that picture_errors wrote.
         names: the network's species.
-        place: where the boxes are in Tator; None if they are not in Tator.
+        place: the place of the boxes in Tator; None if they are not in Tator.
     """
     accuracy = read_record(EvaluationRecord, evaluation)
     numbers = {name: at for at, name in enumerate(accuracy.confusion.species, start=1)}
@@ -59,7 +59,7 @@ def accuracy_values(evaluation: Path, pictures: Path, names: list[str], *, place
 
 
 def _confusion(found: Confusion, ranked: list[str]) -> dict[str, Any]:
-    """Return the table of the most frequent species, each cell with how dark it is: its share of its row."""
+    """Return the table of the most frequent species; the darkness of a cell is its share of the row."""
     kept = [found.species.index(name) for name in ranked[:CONFUSED]] + [len(found.species)]
     names = [*found.species, None]
     counts = np.asarray(found.counts)[np.ix_(kept, kept)]
@@ -77,26 +77,26 @@ def _confusion(found: Confusion, ranked: list[str]) -> dict[str, Any]:
 def _picture(
     archive: zipfile.ZipFile, mistake: Mistake, numbers: dict[str, int], place: TatorPlace | None, *, missed: bool
 ) -> PagePicture | None:
-    """Return a mistake's picture; None if it could not be had."""
+    """Return a mistake's picture; None if the file has no picture of it."""
     name = f"{mistake.media_id}/{picture_name(mistake.frame)}"
     if name not in archive.namelist():
         return None
     content = read_member(archive, name)
     height, width = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)).shape[:2]
     species = short(mistake.species, 24)
-    own = Drawn(
+    own = DrawnBox(
         *_four(mistake.share),
-        words=f"true: {species}" if missed else f"{species} {mistake.score:.2f}",
+        label=f"true: {species}" if missed else f"{species} {mistake.score:.2f}",
         colour=colour(numbers[mistake.species] - 1),
         dashed=missed,
     )
     others = [
-        Drawn(
+        DrawnBox(
             *_four(other.share),
-            words=short(other.species, 24) + (f" {other.score:.2f}" if missed else ", true"),
+            label=short(other.species, 24) + (f" {other.score:.2f}" if missed else ", true"),
             colour=_OTHERS,
             dashed=not missed,
-            named=False,
+            labelled=False,
         )
         for other in mistake.others
     ]

@@ -1,4 +1,4 @@
-"""Charts as SVG inside a page: small enough for a phone, sharp in print, without scripts."""
+"""Draw charts as SVG inside a page, without scripts."""
 
 import io
 import re
@@ -18,7 +18,7 @@ from scripts.lib.colours import colour
 from scripts.lib.display_text import short
 from scripts.lib.pages.findings import SCORE_BINS, Counts, Means
 
-WIDTH = 4.0  # inches; a page scales it to what it has
+WIDTH = 4.0  # inches; pages scale charts to their width
 GREY, INK = "#5b6670", "#1c2329"
 _STYLE: Any = {
     "font.size": 9,
@@ -29,22 +29,22 @@ _STYLE: Any = {
     "xtick.color": GREY,
     "ytick.color": GREY,
     "text.color": INK,
-    "text.parse_math": False,  # a name may hold dollars
-    "svg.fonttype": "none",  # text stays text: searchable, and in the page's own font
+    "text.parse_math": False,  # names may contain dollar signs
+    "svg.fonttype": "none",  # keeps text as text: searchable, and in the page's font
     "font.family": "sans-serif",
 }
 _PAGE_FONT = "system-ui, sans-serif"
 
 
 class TimelineMarker(NamedTuple):
-    """A point on a timeline: its frame, and the address that it leads to, if any."""
+    """A point on a timeline: its frame, and the address of its link, if any."""
 
     frame: int
     address: str | None
 
 
 class Peak(NamedTuple):
-    """A species' highest number over time: the species from 1, the second, the number, and where it is shown."""
+    """A species' highest number over time: the species from 1, the second, the number, and the address of its link."""
 
     species: int
     seconds: float
@@ -53,7 +53,7 @@ class Peak(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """A track: its species from 1, first and last frame, and where its surest box is shown."""
+    """A track: species from 1, first and last frame, and the address of its box with the highest score."""
 
     species: int
     first: int
@@ -62,11 +62,11 @@ class Lane(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """What a bar is of, how long it is, and what stands at its end."""
+    """A bar: its name, its length, and the text at its end."""
 
     name: str
     value: float
-    said: str
+    text: str
 
 
 class Curve(NamedTuple):
@@ -80,10 +80,10 @@ class Curve(NamedTuple):
 
 @contextmanager
 def _chart(name: str, height: float) -> Iterator[tuple[Axes, list[Markup]]]:
-    """Give axes to draw on; when the block ends, the list holds the SVG."""
+    """Yield axes to draw on, and a list that contains the SVG after the `with` block."""
     made: list[Markup] = []
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}), warnings.catch_warnings():
-        # Only measuring needs the glyphs; the browser has them.
+        # Missing glyphs only affect measuring; the browser has them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         yield figure.add_subplot(), made
@@ -94,7 +94,7 @@ def _chart(name: str, height: float) -> Iterator[tuple[Axes, list[Markup]]]:
 
 
 def _inline(svg: str, name: str) -> Markup:
-    """Return the SVG as an element: ids that nothing refers to go, the others become the page's only ones."""
+    """Return the SVG as an element: unused ids are removed, the others are made unique in the page."""
     svg = svg[svg.index("<svg") :]
     used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg))
     prefix = re.sub(r"\W", "-", name)
@@ -107,7 +107,7 @@ def _inline(svg: str, name: str) -> Markup:
     svg = re.sub(
         r"font: ([^;\"']{0,100})(?:'[^']{0,100}'(?:, )?){1,20}(?:, *)?sans-serif", rf"font: \1{_PAGE_FONT}", svg
     )
-    # Without the size in points, so that the page's style decides.
+    # The size in points is left out, so that the page's style determines it.
     head, _, body = svg.partition(">")
     view_box = head.partition('viewBox="')[2].partition('"')[0]
     svg = f'<svg viewBox="{view_box}" role="img" class="chart">{body}'
@@ -115,7 +115,7 @@ def _inline(svg: str, name: str) -> Markup:
 
 
 def counts(name: str, boxes: Mapping[str, int], colours: Sequence[str]) -> Markup:
-    """Return bars: how many boxes each species has, in the order given."""
+    """Return bars with the number of boxes of each species, in the given order."""
     bars = [Bar(short(species, 18), count, f"{count:,}") for species, count in boxes.items()]
     return _bars(name, bars, colours, room=0.15)
 
@@ -127,11 +127,11 @@ def scores(name: str, histogram: Counts, label: int, keep: float, upload: float)
         top = axes.get_ylim()[1]
         same = abs(keep - upload) < 0.5 / SCORE_BINS
         axes.axvline(keep, color=INK, linewidth=1)
-        words = f"keep, upload {keep:g}" if same else f"keep {keep:g}"
-        _beside(axes, keep, top, words, left=not same and keep < upload and upload - keep < 0.25)
+        text = f"keep, upload {keep:g}" if same else f"keep {keep:g}"
+        _annotate(axes, keep, top, text, left=not same and keep < upload and upload - keep < 0.25)
         if not same:
             axes.axvline(upload, color=INK, linewidth=1, linestyle="--")
-            _beside(axes, upload, top * 0.82, f"upload {upload:g}", left=False)
+            _annotate(axes, upload, top * 0.82, f"upload {upload:g}", left=False)
         axes.set_xlim(0, 1)
         axes.set_xlabel("score")
         axes.set_ylabel("boxes")
@@ -139,10 +139,10 @@ def scores(name: str, histogram: Counts, label: int, keep: float, upload: float)
     return made[0]
 
 
-def _beside(axes: Axes, x: float, y: float, words: str, *, left: bool) -> None:
+def _annotate(axes: Axes, x: float, y: float, text: str, *, left: bool) -> None:
     left = left or x > 0.7
     axes.annotate(
-        words, (x, y), (-3 if left else 3, 0), textcoords="offset points", ha="right" if left else "left", va="top",
+        text, (x, y), (-3 if left else 3, 0), textcoords="offset points", ha="right" if left else "left", va="top",
         fontsize=8,
     )  # fmt: skip
 
@@ -150,14 +150,14 @@ def _beside(axes: Axes, x: float, y: float, words: str, *, left: bool) -> None:
 def timeline(
     name: str, edges: Means, means: Mapping[int, Means], fps: float | None, markers: Sequence[TimelineMarker]
 ) -> Markup:
-    """Return boxes a frame over a video's time, one species upon the other, and markers that lead to a frame.
+    """Return the mean boxes per frame over a video's time, stacked by species, with markers that link to frames.
 
     Args:
-        name: of the chart; no two of a page have the same.
-        edges: of the bins, in frames.
-        means: boxes a frame in each bin, by species from 1.
-        fps: frames a second; without it the axis shows frames.
-        markers: what to point at.
+        name: the chart's name, unique in the page.
+        edges: the edges of the bins, in frames.
+        means: mean boxes per frame in each bin, by species from 1.
+        fps: frames per second; if None, the axis shows frames.
+        markers: the markers.
     """
     scale = 1 / fps if fps else 1.0
     with _chart(name, 1.7) as (axes, made):
@@ -184,13 +184,13 @@ def timeline(
 def max_n_over_time(
     name: str, steps: Mapping[int, Sequence[tuple[float, int]]], length: float, peaks: Sequence[Peak]
 ) -> Markup:
-    """Return MaxN by interval, a stepped line a species, with markers that lead to the frames of the highest.
+    """Return MaxN by interval, a stepped line for each species, with markers that link to the frames with the highest.
 
     Args:
-        name: of the chart; no two of a page have the same.
-        steps: by species from 1, the second at which an interval begins, and its MaxN.
-        length: of an interval in seconds.
-        peaks: what to point at.
+        name: the chart's name, unique in the page.
+        steps: for each species from 1, the intervals: the second at which they begin, and their MaxN.
+        length: the length of an interval in seconds.
+        peaks: the markers.
     """
     with _chart(name, 1.7) as (axes, made):
         for species, points in sorted(steps.items()):
@@ -212,12 +212,12 @@ def max_n_over_time(
 
 
 def tracks(name: str, lanes: Sequence[Lane], fps: float | None) -> Markup:
-    """Return a bar a track over a video's time, those of one species together; each leads to its surest frame.
+    """Return a bar for each track over a video's time, sorted by species, with links.
 
     Args:
-        name: of the chart; no two of a page have the same.
+        name: the chart's name, unique in the page.
         lanes: the tracks.
-        fps: frames a second; without it the axis shows frames.
+        fps: frames per second; if None, the axis shows frames.
     """
     scale = 1 / fps if fps else 1.0
     ordered = sorted(lanes, key=lambda lane: (lane.species, lane.first, lane.last))
@@ -238,7 +238,7 @@ def tracks(name: str, lanes: Sequence[Lane], fps: float | None) -> Markup:
 
 
 def clock(seconds: float) -> str:
-    """Return a time as people write it: 0:03.5, 1:02:03."""
+    """Return a time such as 0:03.5 or 1:02:03."""
     whole, part = divmod(round(seconds * 10), 10)
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
@@ -246,19 +246,19 @@ def clock(seconds: float) -> str:
 
 
 def stages(name: str, seconds: Mapping[str, float]) -> Markup:
-    """Return bars: the share of the time that each stage took."""
+    """Return bars with the time of each stage and its share."""
     total = sum(seconds.values()) or 1.0
     bars = [Bar(stage, spent, f"{spent:,.1f} s, {spent / total:.0%}") for stage, spent in seconds.items()]
     return _bars(name, bars, colour(0), room=0.3)
 
 
 def _bars(name: str, bars: Sequence[Bar], colours: str | Sequence[str], *, room: float) -> Markup:
-    """Return bars; `room` for what they say is a share of the width."""
+    """Return bars; `room` is the space for their texts, as a share of the width."""
     with _chart(name, 0.35 + 0.26 * len(bars)) as (axes, made):
-        places = range(len(bars))
-        drawn = axes.barh(places, [bar.value for bar in bars], color=colours, height=0.7)
-        axes.bar_label(drawn, [bar.said for bar in bars], padding=3)
-        axes.set_yticks(places, [bar.name for bar in bars], color=INK)
+        positions = range(len(bars))
+        drawn = axes.barh(positions, [bar.value for bar in bars], color=colours, height=0.7)
+        axes.bar_label(drawn, [bar.text for bar in bars], padding=3)
+        axes.set_yticks(positions, [bar.name for bar in bars], color=INK)
         axes.invert_yaxis()
         axes.margins(x=room)
         axes.xaxis.set_visible(False)
@@ -268,7 +268,7 @@ def _bars(name: str, bars: Sequence[Bar], colours: str | Sequence[str], *, room:
 
 
 def curves(name: str, lines: Sequence[Curve], x: str, y: str) -> Markup:
-    """Return lines in the unit square, told apart by colour and dashes."""
+    """Return lines in the unit square, which differ by colour and dashes."""
     dashes = ("-", "--", ":", "-.")
     with _chart(name, 3.0) as (axes, made):
         for line in lines:

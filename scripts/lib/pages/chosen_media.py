@@ -1,4 +1,4 @@
-"""Choose what the report shows of a run of any number of media: sums over all, and the media shown in detail."""
+"""Choose the contents of the report of a run of any number of media: sums over all, and the media shown in detail."""
 
 import heapq
 from collections import Counter
@@ -17,61 +17,61 @@ Item = TypeVar("Item")
 
 
 class Largest(Generic[Item]):
-    """The things of the largest keys, of any number of things; of equal keys those that came first."""
+    """Keeps the items with the largest keys; of items with equal keys the first ones."""
 
     def __init__(self, count: int, key: Callable[[Item], tuple[Any, ...]]) -> None:
-        """Begin.
+        """Begin without items.
 
         Args:
-            count: how many to keep.
-            key: of a thing.
+            count: number of items to keep.
+            key: function that returns the key of an item.
         """
-        self._count, self._key, self._came = count, key, 0
+        self._count, self._key, self._added = count, key, 0
         self._kept: list[tuple[tuple[Any, ...], int, Item]] = []
 
-    def add(self, thing: Item) -> None:
-        """Take the next thing."""
-        self._came += 1
-        entry = (self._key(thing), -self._came, thing)
+    def add(self, item: Item) -> None:
+        """Add the next item."""
+        self._added += 1
+        entry = (self._key(item), -self._added, item)
         if len(self._kept) < self._count:
             heapq.heappush(self._kept, entry)
         elif self._kept and entry[:2] > self._kept[0][:2]:
             heapq.heapreplace(self._kept, entry)
 
-    def takes(self, key: tuple[Any, ...]) -> bool:
-        """Return whether a thing of this key would be kept if it came next."""
+    def would_keep(self, key: tuple[Any, ...]) -> bool:
+        """Return whether an item with this key would be kept if it were added now."""
         return len(self._kept) < self._count or bool(self._kept and key > self._kept[0][0])
 
     @property
     def sorted(self) -> list[Item]:
-        """The things, that of the largest key first."""
-        return [thing for *_, thing in sorted(self._kept, key=lambda entry: entry[:2], reverse=True)]
+        """The items, the one with the largest key first."""
+        return [item for *_, item in sorted(self._kept, key=lambda entry: entry[:2], reverse=True)]
 
 
 class ChosenMedia:
-    """Takes one media after the other, and keeps what the page shows.
+    """Collects the contents of the report, from one media after the other.
 
     Attributes:
         total: the boxes of all media.
-        states: how many media have which state.
-        failed_states: likewise, of those without a result.
-        rows: lines of the table, of the first media.
-        failed_rows: likewise, of the first without a result.
-        with_pictures: how many media have any.
-        kept: media by number, those that were asked for.
+        states: number of media by state.
+        failed_states: number of media without a result, by state.
+        rows: rows of the table, for the first media.
+        failed_rows: rows of the table, for the first media without a result.
+        with_pictures: number of media that have pictures.
+        kept: the requested media, by number.
         speed: frames, seconds and stages of all detection.
-        engines: the engines that were used, in words.
-        sizes: the sizes of the network's input, in words.
-        people: how much was left alone because of a person.
-        boxes_of_failed: boxes in Tator of media without a result.
+        engines: descriptions of the engines that were used.
+        sizes: descriptions of the sizes of the network's input.
+        people: number of boxes, tracks and counts not changed because of a person.
+        boxes_of_failed: number of boxes in Tator of media without a result.
     """
 
     def __init__(self, media_in_detail: int, keep: Collection[int]) -> None:
-        """Begin.
+        """Begin without media.
 
         Args:
-            media_in_detail: how many media are shown with pictures.
-            keep: numbers of media that the page needs as well.
+            media_in_detail: number of media that are shown with pictures.
+            keep: numbers of further media that the page needs.
         """
         self._keep = keep
         self.total = Findings()
@@ -88,7 +88,7 @@ class ChosenMedia:
         self._doubtful = Largest[Candidate](CHECKED, lambda found: (found.doubt,))
 
     def add(self, media: ReportedMedia) -> None:
-        """Take the next media."""
+        """Add the next media."""
         line, outcome = media.line, media.outcome
         self.total.merge(media.findings)
         self.states[line.state] += 1
@@ -115,26 +115,26 @@ class ChosenMedia:
 
     @property
     def in_detail(self) -> list[ReportedMedia]:
-        """The media that are shown with pictures: those without a result first, then those of the least sure boxes."""
+        """The media that are shown with pictures: first those without a result, then those with the most doubt."""
         return self._in_detail.sorted
 
     @property
     def least_sure(self) -> list[Candidate]:
-        """The frames in which the network was least sure."""
+        """The frames in which the network was least certain."""
         return self._doubtful.sorted
 
 
 class Speed:
-    """How fast detection was, from one media after the other; each has a frame that went through the network."""
+    """Adds up frames and times of detection; each media has a frame that went through the network."""
 
     def __init__(self) -> None:
-        """Begin."""
+        """Begin with zero."""
         self.frames, self.seconds = 0, 0.0
         self.stages: Counter[str] = Counter()
         self._slowest = Largest[tuple[str, float, float]](SLOWEST, lambda each: (-each[1],))
 
     def add(self, media: ReportedMedia) -> None:
-        """Take the next media."""
+        """Add the next media."""
         used, seconds = media.outcome.frames.used, media.outcome.seconds
         self.frames += used
         self.seconds += seconds
@@ -157,7 +157,7 @@ def _row(line: MediaSummary, media: ReportedMedia) -> dict[str, Any]:
         **vars(line),
         "name": short(line.name or ""),
         "reason": short(line.reason or "", 160),
-        "people": line.people_in_words,
+        "people": line.people_text,
         "link": media.link,
         "failed": media.failed,
     }

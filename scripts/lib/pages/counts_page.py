@@ -1,4 +1,4 @@
-"""The part of the report about counts: MaxN by media and species, its frame, and MaxN over time."""
+"""Compute the values of the report's part about counts: MaxN by media and species, its frame, and MaxN over time."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from scripts.lib.detections import Detection
 from scripts.lib.display_text import short
 from scripts.lib.pages import TatorPlace, charts
 
-# More are in the CSV.
+# The most rows, media and species in the page; the CSV has all of them.
 ROWS_SHOWN, MEDIA_SHOWN, SPECIES_SHOWN = 100, 40, 12
 
 
@@ -23,15 +23,15 @@ class MaxNs:
     """MaxN of media, and the least score of the boxes that count.
 
     Attributes:
-        threshold: that score.
-        most: MaxN by species, from 1, by media; species and media without a box are missing.
+        threshold: the least score.
+        most: MaxN by media and species, from 1; species and media without a box are missing.
     """
 
     threshold: float
     most: Mapping[int, Mapping[int, int]]
 
     def reached(self, media_id: int, boxes: Iterable[Detection]) -> dict[int, int]:
-        """Return MaxN of the species of which a frame shows so many boxes."""
+        """Return MaxN of the species of which a frame has as many boxes."""
         counted = Counter(row.species for row in boxes if row.score >= self.threshold)
         most = self.most.get(media_id, {})
         return {species: number for species, number in sorted(counted.items()) if most.get(species) == number}
@@ -39,10 +39,10 @@ class MaxNs:
 
 @dataclass(frozen=True)
 class CountPages:
-    """Makes links to frames and charts of counts.
+    """Computes the values of the part about counts.
 
     Attributes:
-        place: where the boxes are in Tator; None if the media are not in Tator.
+        place: the place of the boxes in Tator; None if the media are not in Tator.
         names: the network's species.
     """
 
@@ -50,11 +50,11 @@ class CountPages:
     names: list[str]
 
     def link(self, media_id: int, frame: str) -> str | None:
-        """Return the address at which Tator shows a frame; None if the media is not in Tator."""
+        """Return the address of a frame in Tator; None if the media is not in Tator."""
         return None if self.place is None else self.place.address(media_id, int(frame))
 
     def values(self, counts: Path) -> dict[str, Any]:
-        """Return what the template counts.html needs, from what count_species wrote."""
+        """Return the values of the template counts.html, from the file that count_species wrote."""
         most: dict[str, int] = defaultdict(int)
         for row in _counted(counts):
             most[row["species"]] = max(most[row["species"]], int(row["max_n"]))
@@ -63,7 +63,7 @@ class CountPages:
         by_media: dict[int, dict[str, Any]] = {}
         row_count = media_count = 0
         tracks, last, threshold = False, None, None
-        for row in _counted(counts):  # the rows of a media stand together
+        for row in _counted(counts):  # the rows of a media are next to each other
             media_id = int(row["media_id"])
             row_count += 1
             media_count += media_id != last
@@ -89,7 +89,7 @@ class CountPages:
         }
 
     def max_ns(self, counts: Path, media_ids: Collection[int]) -> MaxNs:
-        """Return MaxN of each of these media, from what count_species wrote."""
+        """Return MaxN of each of these media, from the file that count_species wrote."""
         numbers = {name: at for at, name in enumerate(self.names, start=1)}
         most: dict[int, dict[int, int]] = defaultdict(dict)
         threshold = 0.0
@@ -100,11 +100,11 @@ class CountPages:
         return MaxNs(threshold, most)
 
     def over_time(self, intervals: Path, media_ids: Collection[int]) -> dict[int, Markup]:
-        """Return a chart of MaxN by interval for those of the media that have two intervals or more.
+        """Return a chart of MaxN by interval for each media that has two intervals or more.
 
         Args:
-            intervals: what count_species wrote.
-            media_ids: of the media that are shown.
+            intervals: the file that count_species wrote.
+            media_ids: the media that are shown.
         """
         numbers = {name: at for at, name in enumerate(self.names, start=1)}
         lines: dict[int, list[dict[str, str]]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Statistics of the boxes of one media, or of all: counts, scores, and margins between species."""
+"""Compute statistics of the boxes of one media or of all: counts, scores, and margins between species."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ Means = npt.NDArray[np.float64]
 
 
 def margin(row: Detection) -> float:
-    """Return by how much a box's score is above that of its second-best species, from 0 to 1."""
+    """Return the difference of a box's score and the score of its second-best species, from 0 to 1."""
     others = (*row.scores[: row.species - 1], *row.scores[row.species :])
     return row.score - max(others, default=0.0)
 
@@ -26,10 +26,10 @@ class Findings:
     """The boxes of one or more media.
 
     Attributes:
-        boxes: how many of each species, by its number from 1.
-        frames: how many frames hold a box.
-        scores: histogram of each species' scores, SCORE_BINS bins from 0 to 1.
-        margins: sum over the boxes of `margin`.
+        boxes: number of boxes of each species, by its number from 1.
+        frames: number of frames that have a box.
+        scores: histogram of each species' scores, with SCORE_BINS bins from 0 to 1.
+        margins: sum of `margin` over the boxes.
     """
 
     boxes: Counter[int] = field(default_factory=Counter)
@@ -39,12 +39,12 @@ class Findings:
 
     @property
     def doubt(self) -> float:
-        """How unsure the network was on average, from 0 to 1; 0 without boxes."""
+        """The mean uncertainty of the network, from 0 to 1; 0 without boxes."""
         total = self.boxes.total()
         return 1 - self.margins / total if total else 0.0
 
     def add(self, rows: Iterable[Detection]) -> None:
-        """Take the rows of one media, in order."""
+        """Add the rows of one media, in order."""
         frame = None
         for row in rows:
             self.frames += row.frame != frame
@@ -54,7 +54,7 @@ class Findings:
             self.margins += margin(row)
 
     def merge(self, other: "Findings") -> None:
-        """Take another one's boxes."""
+        """Add the boxes of other media."""
         self.boxes += other.boxes
         self.frames += other.frames
         self.margins += other.margins
@@ -62,16 +62,16 @@ class Findings:
             self.scores[species] += counts
 
 
-def over_time(rows: Iterable[Detection], looked_at: range, bins: int) -> tuple[Means, dict[int, Means]]:
-    """Return where bins begin and end, in frames, and how many boxes of each species a frame of each has on average.
+def over_time(rows: Iterable[Detection], analysed: range, bins: int) -> tuple[Means, dict[int, Means]]:
+    """Return the edges of bins, in frames, and for each species the mean number of boxes per frame in each bin.
 
     Args:
-        rows: of one media.
-        looked_at: the frames that went through the network; one at least.
-        bins: how many, at most.
+        rows: the boxes of one media.
+        analysed: the frames that went through the network, at least one.
+        bins: the most bins.
     """
-    edges = np.linspace(looked_at.start, looked_at[-1] + 1, min(bins, len(looked_at)) + 1)
-    frames, _ = np.histogram(np.asarray(looked_at), edges)
+    edges = np.linspace(analysed.start, analysed[-1] + 1, min(bins, len(analysed)) + 1)
+    frames, _ = np.histogram(np.asarray(analysed), edges)
     found: dict[int, list[int]] = defaultdict(list)
     for row in rows:
         found[row.species].append(row.frame)

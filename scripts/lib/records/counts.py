@@ -11,7 +11,7 @@ _BY_MEDIA = {"type": "object", "additionalProperties": {"type": "string"}}
 
 @dataclass(frozen=True, kw_only=True)
 class CountsInTator:
-    """The media whose attributes hold their counts, and those of which not all do."""
+    """The media whose attributes contain their counts, and those whose attributes do not."""
 
     attributes: Annotated[
         dict[str, str],

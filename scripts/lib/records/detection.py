@@ -7,7 +7,7 @@ from scripts.lib.errors import MediaState
 from scripts.lib.record_files import Key
 from scripts.lib.records.keys import Count, Kind, MediaId, Name, Reason, Role
 
-# The schema of what an engine says of itself: these keys, and others that differ from engine to engine.
+# The schema of an engine's description: these keys, and others that differ from engine to engine.
 _ENGINE = {
     "type": ["object", "null"],
     "required": ["name", "version", "device", "precision"],
@@ -22,7 +22,7 @@ _STAGES = {
 
 
 class FrameError(TypedDict):
-    """One decoding error: where in the file, and what FFmpeg says."""
+    """One decoding error: its place in the file, and FFmpeg's message."""
 
     where: str
     what: str
@@ -43,8 +43,8 @@ class FrameCounts:
     missing_by_time: Annotated[
         int | None,
         Key(
-            "Frames that gaps in time have room for, in a rate that is constant otherwise: dropped by a camera, or "
-            "lost; they count in no number.",
+            "Number of frames that would fill the gaps in time of a rate that is constant otherwise: dropped by a "
+            "camera, or lost; the numbers of frames do not include them.",
             part="count",
             optional=True,
         ),
@@ -52,7 +52,7 @@ class FrameCounts:
     first_gap: Annotated[str | None, Key("The frame before the first of these gaps.", optional=True)] = None
     used: Annotated[int, Key("Number of frames that went through the network.", part="count")]
     numbers: Annotated[
-        int, Key("How many of Tator's numbers the decoded frames have; see docs/numbering.md.", part="count")
+        int, Key("Number of Tator's frame numbers that the decoded frames cover; see docs/numbering.md.", part="count")
     ]
     read_to_end: bool
     errors: Annotated[
@@ -76,22 +76,22 @@ class FrameCounts:
 class Numbering:
     """How the frames of a video are numbered; null for pictures and media without a file. See docs/numbering.md."""
 
-    file: Annotated[Role, Key("Which file was read.", schema={"enum": ["archival", "streaming"]})]
-    file_reason: Annotated[str | None, Key("Why.", schema={"type": "string"})]
+    file: Annotated[Role, Key("The file that was read.", schema={"enum": ["archival", "streaming"]})]
+    file_reason: Annotated[str | None, Key("Why this file was read.", schema={"type": "string"})]
     replaces_original: Annotated[bool, Key("Whether a copy was read because the original's pictures differ.")]
     rate: Annotated[float | None, Key("Frames a second.")]
-    numbers: Annotated[int, Key("How many numbers the frames have.", part="count")]
+    numbers: Annotated[int, Key("Number of frame numbers that the frames cover.", part="count")]
     repeated: Annotated[int, Key("Frames with several numbers.", part="count")]
     left_out: Annotated[int, Key("Frames without a number.", part="count")]
     turned: Annotated[
         int | None,
-        Key("Degrees, clockwise, by which frames were rotated to match Tator's copy; null if as players rotate them."),
+        Key("Clockwise rotation of frames, in degrees, to match Tator's copy; null if they are as players show them."),
     ]
     disagreements: Annotated[list[str], Key("Differences between Tator's record and the file, a sentence each.")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskedFrames:
+class RequestedFrames:
     """The requested frames; see config/README.md."""
 
     frame_stride: Annotated[int, Key(schema={"type": "integer", "minimum": 1})]
@@ -101,7 +101,7 @@ class AskedFrames:
 
 @dataclass(frozen=True, kw_only=True)
 class TilesUsed:
-    """How frames were cut into tiles, and what became of that; only if `detect.tiles` is set."""
+    """How frames were cut into tiles, and the results; only if `detect.tiles` is set."""
 
     width: Annotated[int, Key("Width of a tile, in pixels of the frame.")]
     height: int
@@ -115,7 +115,7 @@ class TilesUsed:
 
 @dataclass(frozen=True, kw_only=True)
 class Seams:
-    """Hashes of the frames at both ends of a part of a video: its first ones, and the first ones after its last."""
+    """Hashes of frames at both ends of a part of a video: the first of the part, and the first after the part."""
 
     head_hashes: list[str]
     tail_hashes: list[str]
@@ -161,7 +161,7 @@ class DetectionRecord:
     boxes: Count
     boxes_without_area: Annotated[int, Key("Boxes left out, as they are outside the picture.", part="count")]
     threshold: Annotated[float, Key("The least score of a box.", part="share")]
-    asked: AskedFrames
+    asked: RequestedFrames
     tiles: Annotated[TilesUsed | None, Key("Set if tiles are used.", optional=True)] = None
     network: Annotated[NetworkUsed | None, Key("Null if no frame went through the network.")]
     engine: Annotated[dict[str, object] | None, Key("Null if no frame went through the network.", schema=_ENGINE)]
@@ -177,8 +177,8 @@ class DetectionRecord:
     parts: Annotated[
         int,
         Key(
-            "In how many parts it was processed, each by a job; `seconds` and `stages` are sums.",
+            "Number of parts, each processed by a job; `seconds` and `stages` are sums.",
             schema={"type": "integer", "minimum": 1},
         ),
     ]
-    seams: Annotated[Seams | None, Key("Of a part.", optional=True, between_jobs=True)] = None
+    seams: Annotated[Seams | None, Key("The ends of a part.", optional=True, between_jobs=True)] = None

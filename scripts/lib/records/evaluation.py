@@ -1,4 +1,4 @@
-"""How the boxes of a run compare with true ones."""
+"""How the boxes and tracks of a run compare with true ones."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -42,7 +42,7 @@ class SpeciesAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class AtThreshold:
-    """What one threshold gives."""
+    """The results at one threshold."""
 
     threshold: Share
     precision: Share
@@ -56,7 +56,7 @@ class AtThreshold:
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """Counts; a row is a true species, a column a found one, the last of each is none."""
+    """Numbers of boxes; a row is a true species, a column a found one; the last row and column are for no box."""
 
     species: list[str]
     counts: list[list[Count]]
@@ -64,7 +64,7 @@ class Confusion:
 
 @dataclass(frozen=True, kw_only=True)
 class NearbyBox:
-    """A box of the other sort in a mistake's frame."""
+    """In a mistake's frame, a found box if the mistake is a missed one, or else a true box."""
 
     species: str
     score: Share
@@ -73,7 +73,7 @@ class NearbyBox:
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """A box, as shares of the picture's sides, and the boxes of the other sort in its frame."""
+    """A missed or wrong box, as shares of the picture's sides, and the found or true boxes in its frame."""
 
     media_id: MediaId
     name: Name
@@ -122,8 +122,8 @@ class TrackScores:
 class TrackAccuracy(TrackScores):
     """How the tracks of a video compare with true ones, whatever their species."""
 
-    switches: Annotated[int, Key("How often a true track continues under another number.", part="count")]
-    fragments: Annotated[int, Key("How often a true track is found again after a gap.", part="count")]
+    switches: Annotated[int, Key("Number of times that a true track continues under another number.", part="count")]
+    fragments: Annotated[int, Key("Number of times that a true track is found again after a gap.", part="count")]
     true_tracks: Count
     found_tracks: Count
     true_boxes: Count
@@ -132,7 +132,7 @@ class TrackAccuracy(TrackScores):
 
 @dataclass(frozen=True, kw_only=True)
 class MediaTrackAccuracy(TrackAccuracy):
-    """The same, of one media of the run."""
+    """How the tracks of one media of the run compare with true ones."""
 
     media_id: MediaId
     frames: Annotated[int, Key("Frames that went through the network.", part="count")]

@@ -1,4 +1,4 @@
-"""Which media in Tator the files of a folder's run are."""
+"""Which media in Tator match the files of a run on a folder."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ class MatchRecord:
         Key("`missing`: Tator has none; `failed`: Tator has several, or several files match the same media."),
     ]
     reason: Reason
-    by: Annotated[Literal["path", "name", "md5"] | None, Key("What is equal.", only="matched")] = None
+    by: Annotated[Literal["path", "name", "md5"] | None, Key("The property that is equal.", only="matched")] = None
     tator_id: Annotated[int | None, Key("Number of the media in Tator.", only="matched")] = None
     type_id: Annotated[int | None, Key("Number of its media type.", only="matched")] = None
     name: Name = None
@@ -30,6 +30,6 @@ class MatchRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class MatchesRecord:
-    """The matches of the media that share a job, by the first of them, or of one media."""
+    """The matches of the media that share a job, or of one media; the file is named by the first media."""
 
     matches: list[MatchRecord]

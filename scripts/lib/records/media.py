@@ -1,4 +1,4 @@
-"""What is known of a media before detection: its record, and that of its download."""
+"""The records of a media before detection: the media itself, and its download."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -42,7 +42,7 @@ class LocalFile:
 
 @dataclass(frozen=True, kw_only=True)
 class MediaRecord:
-    """A media in Tator or in the user's folder. The same media gives the same record."""
+    """A media in Tator or in the user's folder. The record of an unchanged media is always the same."""
 
     media_id: MediaId
     state: Annotated[ReadyState, Key("`ready`, or why it is not processed.", schema=BEFORE_DETECTION)]
@@ -81,7 +81,7 @@ class MediaRecord:
 
     @property
     def file_kind(self) -> Kind:
-        """The kind of that file.
+        """The kind of the file that is read, of a media that is `ready`.
 
         Raises:
             ValueError: there is none.
@@ -105,6 +105,8 @@ class DownloadRecord:
     ] = None
     role: Annotated[
         Role | None,
-        Key("Which file of a video was downloaded.", schema={"enum": ["archival", "streaming"]}, optional=True),
+        Key("The file of a video that was downloaded.", schema={"enum": ["archival", "streaming"]}, optional=True),
     ] = None
-    role_reason: Annotated[str | None, Key("Why.", schema={"type": "string"}, optional=True)] = None
+    role_reason: Annotated[
+        str | None, Key("Why this file was downloaded.", schema={"type": "string"}, optional=True)
+    ] = None

@@ -1,4 +1,4 @@
-"""Where the network came from."""
+"""The source of the network, and its files."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -20,14 +20,14 @@ class NetworkFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ProvenanceRecord:
-    """Where the network came from."""
+    """The source of the network."""
 
     source: Source
     reference: Annotated[str, Key("The folder, the image's name, or the file.")]
     fetched_by: Annotated[FetchedBy | None, Key(schema={"enum": ["docker", "registry", "archive", None]})] = None
     digest: Annotated[str | None, Key("Digest of the data image.")]
     image_id: str | None = None
-    files: Annotated[dict[str, NetworkFile], Key("By name.")]
+    files: Annotated[dict[str, NetworkFile], Key("The network's files, by name.")]
     size: Annotated[
         list[int] | None,
         Key(

@@ -1,4 +1,4 @@
-"""What was done to the network before it is used: converted to ONNX, or quantized to int8."""
+"""The changes of the network before it is used: conversion to ONNX, or quantization to int8."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ class ConversionCheck:
     boxes: Annotated[int, Key("Number of candidates that were compared.", part="count")]
     highest_score: float
     box_difference: Annotated[float, Key("The largest difference, in pixels.", schema=_DIFFERENCE)]
-    score_difference: Annotated[float, Key("The largest.", schema=_DIFFERENCE)]
+    score_difference: Annotated[float, Key("The largest difference.", schema=_DIFFERENCE)]
     box_tolerance: Annotated[float, Key("The largest difference that is accepted.", schema=_DIFFERENCE)]
     score_tolerance: Annotated[float, Key(schema=_DIFFERENCE)]
 
@@ -61,7 +61,7 @@ class KeptBoxes:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreDifference:
-    """How much the scores of boxes that both give differ; null without such a box."""
+    """How much the scores of boxes that are found in both differ; null without such a box."""
 
     mean: float | None
     largest: float | None
@@ -72,7 +72,7 @@ class Drift:
     """How much the boxes in int8 differ from those in f32."""
 
     boxes: KeptBoxes
-    drift: Annotated[float, Key("The share of the boxes that only one of them gives.", part="share")]
+    drift: Annotated[float, Key("The share of the boxes that only one of them has.", part="share")]
     score_difference: ScoreDifference
 
 
@@ -84,7 +84,7 @@ class QuantizationRecord:
     frames: CalibrationFrames
     threshold: Annotated[float, Key("The least score of a box.", part="share")]
     boxes: KeptBoxes
-    drift: Annotated[float, Key("The share of the boxes that only one of them gives.", part="share")]
+    drift: Annotated[float, Key("The share of the boxes that only one of them has.", part="share")]
     score_difference: ScoreDifference
     max_drift: Annotated[float, Key("The largest drift that is accepted.", part="share")]
     from_sha256: Sha256

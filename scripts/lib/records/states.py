@@ -1,13 +1,13 @@
-"""The states of a media in its records, and which of them count as a result."""
+"""The states of a media in its records, and the states that count as a result."""
 
 from typing import Literal
 
 from scripts.lib.errors import MediaState
 
-# Before detection a media is `ready`, or has the state that it ends in.
+# The state before detection: `ready`, or the final state of a media that is not processed.
 ReadyState = MediaState | Literal["ready"]
 UploadState = MediaState | Literal["verified", "not uploaded"]
-# States of a media whose file was read to its end, sound.
+# States of a media whose file was read to its end without damage.
 WITH_RESULT: tuple[MediaState, ...] = ("done", "no detections")
 
 
@@ -17,5 +17,5 @@ def uploaded_states(on_damaged: str) -> tuple[MediaState, ...]:
 
 
 def good_states(on_damaged: str) -> tuple[MediaState, ...]:
-    """Return the states of a media that ended as it should: those that are uploaded, and what was skipped."""
+    """Return the states of a media that did not fail: those that are uploaded, and `skipped`."""
     return (*uploaded_states(on_damaged), "skipped")

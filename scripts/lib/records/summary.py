@@ -1,4 +1,4 @@
-"""What became of each media of a run, and what Tator says of it."""
+"""The results of a run's media, and the attributes of the media in Tator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,18 +22,21 @@ class MediaSummary:
     name: Name
     state: Annotated[MediaState, Key(part="state")]
     reason: Reason
-    frames: Annotated[int, Key("Decoded.", part="count")]
-    boxes: Annotated[int, Key("Found.", part="count")]
+    frames: Annotated[int, Key("Number of decoded frames.", part="count")]
+    boxes: Annotated[int, Key("Number of found boxes.", part="count")]
     boxes_in_tator: Count
-    people: Annotated[dict[str, Count], Key("How many boxes were not changed because of a person, by reason.")]
+    people: Annotated[dict[str, Count], Key("Number of boxes that were not changed because of a person, by reason.")]
     marked: bool
     seconds: float
-    tracks: Annotated[int | None, Key("Found; only if `track.enabled` is set.", part="count", optional=True)] = None
+    tracks: Annotated[
+        int | None,
+        Key("Number of found tracks; only if `track.enabled` is set.", part="count", optional=True),
+    ] = None
     tracks_in_tator: Annotated[int | None, Key("Only if tracks are uploaded.", part="count", optional=True)] = None
     people_tracks: Annotated[
         dict[str, Count] | None,
         Key(
-            "How many tracks were not changed because of a person, by reason; only if tracks are uploaded.",
+            "Number of tracks that were not changed because of a person, by reason; only if tracks are uploaded.",
             schema={},
             optional=True,
         ),
@@ -47,25 +50,25 @@ class MediaSummary:
     ] = None
 
     @property
-    def people_in_words(self) -> str:
-        """What was not changed because of a person, for a table: boxes, and after them tracks and counts."""
-        boxes, tracks = _in_words(self.people), _in_words(self.people_tracks or {})
+    def people_text(self) -> str:
+        """A text for a table with the numbers of boxes, tracks and counts not changed because of a person."""
+        boxes, tracks = _texts(self.people), _texts(self.people_tracks or {})
         counts = [f"counts: {', '.join(self.people_counts)}"] if self.people_counts else []
         return ", ".join([*boxes, *(["tracks: " + ", ".join(tracks)] if tracks else []), *counts])
 
     @property
     def left_to_people(self) -> int:
-        """How many boxes, tracks and counts were not changed because of a person."""
+        """Number of boxes, tracks and counts that were not changed because of a person."""
         return sum(self.people.values()) + sum((self.people_tracks or {}).values()) + len(self.people_counts or [])
 
 
-def _in_words(counts: Mapping[str, int]) -> list[str]:
-    return [f"{count} {why}" for why, count in counts.items() if count]
+def _texts(counts: Mapping[str, int]) -> list[str]:
+    return [f"{count} {reason}" for reason, count in counts.items() if count]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """Of all media of the run."""
+    """Numbers for all media of the run."""
 
     media: Count
     frames: Count
@@ -87,18 +90,18 @@ class SummaryRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """The summary of a run without its single media; see SummaryRecord and scripts/lib/summary_file.py."""
+    """The summary of a run without the lines of its media; see SummaryRecord and scripts/lib/summary_file.py."""
 
     totals: Totals
     failed: list[int]
     network: ProvenanceRecord
     destination: DestinationRecord | None
 
-    def lacking(self, *, some_boxes: bool) -> str:
-        """Return what the failed media lack, in words; `some_boxes` is whether boxes of one are in Tator."""
+    def missing_results(self, *, some_boxes: bool) -> str:
+        """Return a text about what the failed media lack; `some_boxes` is whether boxes of any are in Tator."""
         if self.destination is None:
             return "no result"
-        # If only tracks or the mark failed, the boxes are in Tator.
+        # If only the upload of tracks or the mark failed, the boxes are in Tator.
         return "no boxes or no mark in Tator" if some_boxes else "no boxes in Tator"
 
 

@@ -27,7 +27,7 @@ class Track:
     confidence: Annotated[float, Key("That species' mean score over the detected boxes.", part="share")]
     first_frame: Count
     last_frame: Count
-    best_frame: Annotated[int, Key("The frame with the surest box.", part="count")]
+    best_frame: Annotated[int, Key("The frame of the box with the highest score.", part="count")]
     boxes: Annotated[int, Key("Number of detected boxes.", part="count")]
     interpolated: Annotated[int, Key("Number of interpolated boxes.", part="count")]
 

@@ -1,4 +1,4 @@
-"""The destination of boxes and tracks in Tator, what Tator holds of a media, and the marked media."""
+"""The destination of boxes and tracks in Tator, a media's boxes and tracks there, and the marked media."""
 
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ class People:
     withheld: list[str]
 
 
-def _standing(own: int, people: People | None) -> int | None:
+def _count_in_tator(own: int, people: People | None) -> int | None:
     return None if people is None else own + len(people.edited) + len(people.added)
 
 
@@ -54,9 +54,9 @@ class UploadRecord:
         return self.media_id if self.tator_id is None else self.tator_id
 
     @property
-    def standing(self) -> int | None:
-        """How many boxes were in Tator, including people's; None if nothing was verified."""
-        return _standing(self.boxes, self.people)
+    def count_in_tator(self) -> int | None:
+        """Number of boxes that were in Tator, including people's; None if nothing was verified."""
+        return _count_in_tator(self.boxes, self.people)
 
     @property
     def left_to_people(self) -> dict[str, list[str]]:
@@ -84,9 +84,9 @@ class TrackUploadRecord:
     note: Annotated[str | None, Key("Why most of the tracks count as edited, if they do.", only="verified")] = None
 
     @property
-    def standing(self) -> int | None:
-        """How many tracks were in Tator, including people's; None if nothing was verified."""
-        return _standing(self.tracks, self.people)
+    def count_in_tator(self) -> int | None:
+        """Number of tracks that were in Tator, including people's; None if nothing was verified."""
+        return _count_in_tator(self.tracks, self.people)
 
     @property
     def left_to_people(self) -> dict[str, list[str]]:
@@ -96,7 +96,7 @@ class TrackUploadRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class TracksDestination:
-    """Where tracks go, in the same version; only if `upload.track_type_id` is set. As for boxes."""
+    """The state type and attributes of tracks, as for boxes; only if `upload.track_type_id` is set."""
 
     type_id: Annotated[int, Key("Number of the state type.")]
     species_attribute: str
@@ -108,10 +108,10 @@ class TracksDestination:
 
 @dataclass(frozen=True, kw_only=True)
 class DestinationRecord:
-    """Where the boxes go."""
+    """The version, type and attributes of the boxes."""
 
     version_id: int
-    version: Annotated[str, Key("Its name.")]
+    version: Annotated[str, Key("The version's name.")]
     type_id: Annotated[int, Key("Number of the box type.")]
     species_attribute: str
     confidence_attribute: str

@@ -1,1 +1,1 @@
-"""The workflow as an algorithm of a Tator project."""
+"""Register the workflow as an algorithm of a Tator project."""

@@ -50,7 +50,7 @@ class AlgorithmProject(Project):
         return {cluster["id"]: project_needs.shown(cluster.get("name")) for cluster in found}
 
     def named(self, name: str) -> list[dict[str, Any]]:
-        """Return the project's algorithms of that name: one at most, unless somebody renamed another."""
+        """Return the project's algorithms of this name: at most one, unless somebody renamed another."""
         found = self._rows("list algorithms", lambda: self._api.get_algorithm_list(self.id))
         return [algorithm for algorithm in found if algorithm.get("name") == name]
 
@@ -82,10 +82,10 @@ class AlgorithmProject(Project):
             return values.text(kept.get("url"), "url")
 
     def may_get_addresses(self) -> bool:
-        """Return whether the user gets addresses by files' keys, which storing a manifest takes.
+        """Return whether the user may get addresses by files' keys, which is needed to store a manifest.
 
-        Asks for one, since only the answer tells whether the site has fine-grained permissions. Tator gives it
-        whether there is such a file or not.
+        An address is requested, since only the answer shows whether the site has fine-grained permissions. Tator
+        returns one even if there is no such file.
         """
         try:
             self.addresses([f"1/{self.id}/0/none"])
@@ -96,20 +96,20 @@ class AlgorithmProject(Project):
         return True
 
     def register(self, spec: dict[str, Any]) -> None:
-        """Make an algorithm; may raise LostAnswer."""
+        """Register an algorithm; may raise LostAnswer."""
         self._write(
             "register the algorithm", lambda: self._api.register_algorithm(self.id, spec), needs=rights.TRANSFER
         )
 
     def update(self, algorithm_id: int, spec: dict[str, Any]) -> None:
-        """Change an algorithm; Tator wants its name, user and files_per_job each time."""
+        """Change an algorithm; Tator requires its name, user and files_per_job each time."""
         self._read(
             "update the algorithm", lambda: self._api.update_algorithm(algorithm_id, spec), needs=rights.TRANSFER
         )
 
 
 def _put(site: str, address: str, content: bytes) -> None:
-    """Send content to a presigned address, which needs no token and must not get it."""
+    """Send content to a presigned address, which needs no token and must not get one."""
     azure = {"x-ms-blob-type": "BlockBlob"} if "sig" in parse_qs(urlsplit(address).query) else {}
     with store_session(site) as store:
         answer = store.put(address, data=content, headers=azure)

@@ -1,7 +1,7 @@
 """Check the rules of Argo's controller and Kubernetes for a workflow whose fields have the right types.
 
-Argo checks names, references and parameters when it first sees a workflow, and ends it with an error; Kubernetes
-refuses a pod or claim only when it is created. Both are found here before anything is launched.
+Argo checks names, references and parameters only after a workflow is submitted, and ends it with an error; Kubernetes
+refuses a pod or claim only when it is created. This module finds such faults before anything is launched.
 """
 
 import json
@@ -18,7 +18,7 @@ _RESERVED = ("init", "wait", "supervisor")
 _ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 _TAG = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}", re.DOTALL)
 # Tags with these beginnings are Argo's, and have to be known; others are ignored.
-_OWN = ("item.", "steps.", "inputs.", "outputs.", "pod.", "workflow.", "tasks.")
+_ARGO = ("item.", "steps.", "inputs.", "outputs.", "pod.", "workflow.", "tasks.")
 _OF_WORKFLOW = {
     *("name", "namespace", "uid", "mainEntrypoint", "serviceAccountName", "status", "priority", "duration"),
     *("parameters", "parameters.json", "annotations", "annotations.json", "labels", "labels.json", "scheduledTime"),
@@ -26,12 +26,12 @@ _OF_WORKFLOW = {
 _STARTS = ("workflow.creationTimestamp", "workflow.annotations.", "workflow.labels.", "workflow.outputs.", "outputs.")
 
 
-def problems(workflow: Mapping[str, Any], given: Mapping[str, str | None]) -> Iterator[str]:
+def problems(workflow: Mapping[str, Any], parameters: Mapping[str, str | None]) -> Iterator[str]:
     """Yield a line for each rule that a workflow breaks.
 
     Args:
-        workflow: a workflow in whose fields `fields.problems` found nothing.
-        given: names of all parameters that a launch has, with the values that are known.
+        workflow: a workflow for which `fields.problems` found nothing.
+        parameters: the names of all parameters that a launch has, with the values that are known.
     """
     spec = workflow["spec"]
     templates = spec.get("templates") or []
@@ -43,23 +43,27 @@ def problems(workflow: Mapping[str, Any], given: Mapping[str, str | None]) -> It
             yield f"{place} has no name; expected one: add it"
         elif names.count(name) > 1 and names.index(name) == at:
             yield f"{place}.name is {name!r}, which another template has too; expected different names"
-        yield from _template(template, place, names, spec, given)
+        yield from _template(template, place, names, spec, parameters)
     yield from _retries(spec.get("retryStrategy") or {}, "spec.retryStrategy")
-    yield from _patch(spec.get("podSpecPatch"), "spec.podSpecPatch", given)
+    yield from _patch(spec.get("podSpecPatch"), "spec.podSpecPatch", parameters)
     for at, claim in enumerate(spec.get("volumeClaimTemplates") or []):
         yield from _claim(claim, f"spec.volumeClaimTemplates[{at}]")
 
 
 def _template(
-    template: Mapping[str, Any], place: str, names: list[Any], spec: Mapping[str, Any], given: Mapping[str, str | None]
+    template: Mapping[str, Any],
+    place: str,
+    names: list[Any],
+    spec: Mapping[str, Any],
+    parameters: Mapping[str, str | None],
 ) -> Iterator[str]:
     kinds = [kind for kind in _KINDS if template.get(kind) is not None]
     if len(kinds) != 1:
         found = " and ".join(kinds) or "none"
         yield f"{place} is of the kinds {found}; expected exactly one of {', '.join(_KINDS)}"
-    yield from _tags(template, place, spec, given)
+    yield from _tags(template, place, spec, parameters)
     yield from _retries(template.get("retryStrategy") or {}, f"{place}.retryStrategy")
-    yield from _patch(template.get("podSpecPatch"), f"{place}.podSpecPatch", given)
+    yield from _patch(template.get("podSpecPatch"), f"{place}.podSpecPatch", parameters)
     if _LEAVES.intersection(kinds) and "parallelism" in template:
         yield f"{place}.parallelism is set; expected it for steps and dag only: take it out"
     if str(template.get("timeout", "")).isdecimal():
@@ -79,7 +83,7 @@ def _template(
 
 
 def _tasks(template: Mapping[str, Any], place: str, names: list[Any]) -> Iterator[str]:
-    """Check what a template of steps or a dag refers to."""
+    """Check the templates and tasks that a template of steps or a dag refers to."""
     groups = template.get("steps") or []
     tasks = [(f"{place}.steps[{at}][{of}]", one) for at, group in enumerate(groups) for of, one in enumerate(group)]
     dag = (template.get("dag") or {}).get("tasks") or []
@@ -110,13 +114,13 @@ def _needed(task: Mapping[str, Any]) -> set[str]:
 
 
 def _tags(
-    template: Mapping[str, Any], place: str, spec: Mapping[str, Any], given: Mapping[str, str | None]
+    template: Mapping[str, Any], place: str, spec: Mapping[str, Any], parameters: Mapping[str, str | None]
 ) -> Iterator[str]:
-    """Check that each {{...}} of Argo's is known where it stands; parameters of the workflow are checked elsewhere."""
+    """Check that Argo knows each of its tags {{...}} in a template; manifest.py checks the workflow's parameters."""
     inputs = template.get("inputs") or {}
     known = {f"workflow.{name}" for name in _OF_WORKFLOW} | {"pod.name"}
     known |= {f"inputs.parameters.{one['name']}" for one in inputs.get("parameters") or []} | {"inputs.parameters"}
-    known |= {f"workflow.parameters.{name}" for name in given}
+    known |= {f"workflow.parameters.{name}" for name in parameters}
     if "onExit" in spec:
         known.add("workflow.failures")
     starts = [*_STARTS, *(f"inputs.artifacts.{one['name']}" for one in inputs.get("artifacts") or [])]
@@ -127,8 +131,8 @@ def _tags(
         starts.append("item.")
     for text in sorted(set(_TAG.findall(json.dumps(template, default=str, ensure_ascii=False)))):
         tag = text.strip()
-        # Parameters that nobody declares are named once for the whole manifest.
-        if tag.startswith("=") or not tag.startswith(_OWN) or tag.startswith("workflow.parameters."):
+        # Parameters that are not declared are reported once for the whole manifest.
+        if tag.startswith("=") or not tag.startswith(_ARGO) or tag.startswith("workflow.parameters."):
             continue
         if tag not in known and not tag.startswith(tuple(starts)):
             yield f"{place} uses {{{{{tag}}}}}, which Argo does not know there; correct the name, or take it out"
@@ -143,11 +147,11 @@ def _retries(strategy: Mapping[str, Any], place: str) -> Iterator[str]:
             yield f"{place}.expression: {problem}"
 
 
-def _patch(text: str | None, place: str, given: Mapping[str, str | None]) -> Iterator[str]:
-    """Check a podSpecPatch as it is once the parameters are filled in."""
+def _patch(text: str | None, place: str, parameters: Mapping[str, str | None]) -> Iterator[str]:
+    """Check a podSpecPatch after its parameters are filled in."""
     if not text:
         return
-    filled = _TAG.sub(lambda tag: given.get(tag[1].strip().removeprefix("workflow.parameters.")) or tag[0], text)
+    filled = _TAG.sub(lambda tag: parameters.get(tag[1].strip().removeprefix("workflow.parameters.")) or tag[0], text)
     try:
         patch = yaml_text.parse(filled)
     except ValueError:
@@ -187,10 +191,10 @@ def _resources(resources: Mapping[str, Any], place: str) -> Iterator[str]:
             elif "/" in name and amount % 1:
                 yield f"{place}.{key}.{name} is {value!r}; expected a whole number"
     for name, value in requests.items():
-        asked, most = fields.quantity(value), fields.quantity(limits.get(name, ""))
-        if "/" in name and most != asked:
+        requested, limit = fields.quantity(value), fields.quantity(limits.get(name, ""))
+        if "/" in name and limit != requested:
             yield f"{place}.requests.{name} is {value!r} and its limit {limits.get(name)!r}; expected the same limit"
-        elif asked is not None and most is not None and asked > most:
+        elif requested is not None and limit is not None and requested > limit:
             yield f"{place}.requests.{name} is {value!r}; expected at most its limit, {limits[name]!r}"
 
 

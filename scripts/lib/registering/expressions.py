@@ -1,7 +1,7 @@
 """Check an Argo retry expression (the language expr), as far as possible without Argo.
 
-Comparisons, `in`, `not in`, `&&`, `||`, `!`, calls, lists, texts and numbers are parsed. In an expression with anything
-else only the brackets and quotes are checked.
+Comparisons, `in`, `not in`, `&&`, `||`, `!`, calls, lists, texts and numbers are parsed. If an expression has anything
+else, only the brackets and quotes are checked.
 """
 
 import ast
@@ -17,9 +17,9 @@ _PYTHON = {"&&": " and ", "||": " or ", "!": " not ", "true": "True", "false": "
 _OPERATORS = {"matches", "contains", "startsWith", "endsWith"}
 _OTHER = {"?", "??", "?.", ":", "|", "..", ";", "#", "{", "}", "=", "let", "if"}
 _PAIRS = {")": "(", "]": "[", "}": "{"}
-# What Argo gives a retry expression, all of them texts.
+# The attributes of lastRetry that Argo defines, all of them texts.
 _LAST_RETRY = ("exitCode", "status", "duration", "message")
-# Argo's own functions, and those of expr and sprig that a retry expression may want.
+# Argo's functions, and those of expr and sprig that a retry expression may use.
 _FUNCTIONS = {
     *("asInt", "asFloat", "string", "jsonpath", "toJson", "int", "float", "len", "abs", "min", "max", "lower", "upper"),
     *(
@@ -57,7 +57,7 @@ _ROOTS = {"lastRetry", "retries", "sprig", "workflow", "inputs", "env"}
 
 
 def problems(expression: str) -> Iterator[str]:
-    """Yield a line for each fault of a retry expression; none for one that cannot be judged."""
+    """Yield a line for each fault of a retry expression; nothing if it cannot be parsed here."""
     tokens = [(found.lastgroup or "", found[0]) for found in _TOKEN.finditer(expression)]
     bad = [text for kind, text in tokens if kind == "bad"]
     if bad:
@@ -77,7 +77,7 @@ def problems(expression: str) -> Iterator[str]:
 
 
 def _parsed(expression: str, tokens: list[tuple[str, str]]) -> Iterator[str]:
-    """Read an expression as one of Python's, to which what is left of the language is equal but for some words."""
+    """Parse an expression as Python, after the few differing words and signs of this part of expr are replaced."""
     try:
         tree = ast.parse("".join(_as_python(kind, text) for kind, text in tokens).strip(), mode="eval")
     except SyntaxError:

@@ -1,6 +1,6 @@
 """Find what an API server with Argo's full CRDs refuses in a workflow: unknown fields, wrong types, bad quantities.
 
-The server checks a workflow as it is written, before Argo fills in any parameter.
+The server checks a workflow before Argo fills in any parameter.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-_FACTS = Path(__file__).with_name("argo_fields.json")
+_SCHEMA = Path(__file__).with_name("argo_fields.json")
 _QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?\d+))?")
 _BINARY = {unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
 _DECIMAL = {unit: Decimal(1000) ** power for power, unit in enumerate("numkMGTPE", -3) if unit not in "kMGTPE"}
@@ -47,7 +47,7 @@ def patch_problems(patch: Mapping[str, Any], place: str) -> Iterator[str]:
 
     Args:
         patch: a part of a pod's spec.
-        place: where the patch stands, for the lines.
+        place: the path of the patch, for the messages.
     """
     for key, value in patch.items():
         for error in sorted(_validator(key).iter_errors(value), key=lambda one: one.json_path):
@@ -55,7 +55,7 @@ def patch_problems(patch: Mapping[str, Any], place: str) -> Iterator[str]:
 
 
 def quantity(value: object) -> Decimal | None:
-    """Return what a quantity such as 500m or 2Gi means, in units; None for what is not a quantity."""
+    """Return the value of a quantity such as 500m or 2Gi, in units; None if it is not a quantity."""
     found = _QUANTITY.fullmatch(str(value))
     if not found:
         return None
@@ -66,15 +66,15 @@ def quantity(value: object) -> Decimal | None:
 
 @cache
 def _validator(key: str | None) -> Draft202012Validator:
-    """Return what checks a workflow, or a field of a pod's spec."""
-    schema = json.loads(_FACTS.read_text(encoding="utf-8"))
+    """Return the validator of a workflow (None), or of a field of a pod's spec."""
+    schema = json.loads(_SCHEMA.read_text(encoding="utf-8"))
     if key is None:
         return Draft202012Validator(schema)
     pod = _target(schema, _target(schema, schema["properties"]["spec"])["properties"]["templates"]["items"])[
         "properties"
     ]
     container = {name: value for name, value in _target(schema, pod["container"]).items() if name != "required"}
-    containers = {"type": "array", "items": container}  # a patch holds a part of each
+    containers = {"type": "array", "items": container}  # a patch has a part of each container
     parts = {
         **{name: pod[name] for name in ("tolerations", "volumes", "nodeSelector", "affinity", "hostAliases")},
         "containers": containers,

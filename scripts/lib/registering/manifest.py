@@ -1,7 +1,7 @@
-"""Read an Argo manifest for Tator: fill in its parameters, and find what would fail at launch.
+"""Read an Argo manifest for Tator: fill in its parameters, and find faults that would make a launch fail.
 
-Tator only checks that a manifest is YAML. At launch it appends its own parameters, overwrites
-`generateName`, and needs the templates inline.
+Tator only checks that a manifest is YAML. At launch it appends its parameters, overwrites `generateName`, and needs the
+templates inline.
 """
 
 import difflib
@@ -19,8 +19,8 @@ from scripts.lib.errors import SettingsError
 from scripts.lib.registering import argo_rules, fields
 
 # Parameters that Tator appends to spec.arguments.parameters at launch.
-GIVEN_BY_TATOR = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")
-# Stands in the image names of deploy/argo until they are filled in.
+TATOR_PARAMETERS = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")
+# The beginning of the image names in deploy/argo until they are filled in.
 EXAMPLE = "registry.example.org/"
 
 _ANCHOR = re.compile(r"(?<![^\s,\[\]{}])&[^\s,\[\]{}]+\s+")
@@ -28,10 +28,10 @@ _USED = re.compile(r"\{\{\s*workflow\.parameters\.([^}\s]+)\s*\}\}")
 
 
 def read(text: str) -> dict[str, Any]:
-    """Return the workflow that a manifest holds.
+    """Return the workflow in a manifest.
 
     Raises:
-        SettingsError: it is not YAML, not one document, or no Argo workflow.
+        SettingsError: the manifest is not YAML, has several documents, or is not an Argo workflow.
     """
     try:
         workflow = yaml_text.parse(text)
@@ -48,7 +48,7 @@ def read(text: str) -> dict[str, Any]:
 
 
 def parameters(workflow: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the defaults of the parameters that a workflow declares, None for one without."""
+    """Return the parameters that a workflow declares, with their defaults; None for a parameter without one."""
     return {
         str(one["name"]): None if one.get("value") is None else str(one["value"])
         for one in _arguments(workflow).get("parameters") or []
@@ -60,10 +60,10 @@ def _arguments(workflow: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:
-    """Return a manifest with other defaults for its parameters; comments and everything else stay as they are.
+    """Return a manifest with other defaults for its parameters; comments and everything else are not changed.
 
     Raises:
-        SettingsError: it declares no such parameter, or one without a default.
+        SettingsError: the manifest declares no such parameter, or one without a default.
     """
     declared = parameters(read(text))
     if not values:
@@ -78,16 +78,16 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
         if name in values:
             quoted = yaml.safe_dump(values[name], default_style='"', allow_unicode=True, width=float("inf")).strip()
             start = node.start_mark.index
-            if anchor := _ANCHOR.match(text, start):  # stays, so that the fields that refer to it follow
+            if anchor := _ANCHOR.match(text, start):  # kept, so that fields that refer to it get the new value
                 start = anchor.end()
             pieces += [text[end:start], quoted]
-            end = start + len(text[start : node.end_mark.index].rstrip())  # a block's reaches to the next key
+            end = start + len(text[start : node.end_mark.index].rstrip())  # the mark of a block is at the next key
     filled = "".join([*pieces, text[end:]])
     try:
-        good = parameters(read(filled)) == {**declared, **values}
+        is_right = parameters(read(filled)) == {**declared, **values}
     except SettingsError:
-        good = False
-    if not good:
+        is_right = False
+    if not is_right:
         raise SettingsError(
             "the manifest's parameters cannot be filled in; expected each value where its parameter is declared, and "
             "aliases (*name) only elsewhere"
@@ -96,7 +96,7 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
 
 
 def _value_nodes(text: str) -> Iterator[tuple[str, yaml.Node]]:
-    """Yield where the value of each parameter stands."""
+    """Yield the name of each parameter with the YAML node of its value."""
     node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     for key in ("spec", "arguments", "parameters"):
         node = _entries(node)[key]
@@ -111,12 +111,11 @@ def _entries(node: Any) -> dict[str, Any]:
 
 
 def problems(workflow: Mapping[str, Any]) -> list[str]:
-    """Return what keeps a workflow that was `read` from being launched by Tator and run by Argo, a line for each."""
-    of_types = list(fields.problems(workflow))
-    found = [*_shape(workflow), *_parameters(workflow), *of_types]
-    if not of_types and isinstance(workflow["spec"].get("templates"), list):
-        given = {**dict.fromkeys(GIVEN_BY_TATOR), **parameters(workflow)}
-        found += argo_rules.problems(workflow, given)
+    """Return a line for each fault that prevents a launch by Tator or a run by Argo of a workflow that was `read`."""
+    wrong_fields = list(fields.problems(workflow))
+    found = [*_shape(workflow), *_parameters(workflow), *wrong_fields]
+    if not wrong_fields and isinstance(workflow["spec"].get("templates"), list):
+        found += argo_rules.problems(workflow, {**dict.fromkeys(TATOR_PARAMETERS), **parameters(workflow)})
     return [f"manifest: {line}" for line in found]
 
 
@@ -145,13 +144,13 @@ def _parameters(workflow: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted({str(name) for name in names if names.count(name) > 1}):
         yield f"parameter {name} is declared twice"
     for name, value in declared.items():
-        if name in GIVEN_BY_TATOR:
+        if name in TATOR_PARAMETERS:
             yield f"parameter {name} is declared; Tator gives it at launch: take it out"
         elif value is None:
             yield f"parameter {name} has no value; the web page sends none, so write one"
         elif value.startswith(EXAMPLE):
             yield f"parameter {name} is still the example's, {value}; give your own with --set {name}=..."
-    for name in sorted(set(_USED.findall(json.dumps(workflow, default=str))) - declared.keys() - set(GIVEN_BY_TATOR)):
+    for name in sorted(set(_USED.findall(json.dumps(workflow, default=str))) - declared.keys() - set(TATOR_PARAMETERS)):
         yield f"parameter {name} is used and not declared"
 
 
@@ -161,7 +160,7 @@ def file_name(text: str) -> str:
 
 
 def is_stored_as(text: str, path: object) -> bool:
-    """Return whether a path on the server is this manifest's: Tator keeps the name and appends random digits."""
+    """Return whether a path on the server is that of this manifest; Tator appends random digits to the name."""
     stem = file_name(text).removesuffix(".yaml")
     return (
         re.fullmatch(rf"{stem}(_[0-9a-f]+)?\.yaml", (path if isinstance(path, str) else "").rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""Register the workflow as an algorithm of a project: check, print the plan, then do it."""
+"""Register the workflow as an algorithm of a project: check it, and make the plan of the changes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,26 +12,26 @@ from scripts.lib.registering.algorithms import AlgorithmProject
 from scripts.lib.server import project_needs, rights, rows
 from scripts.lib.server.project_needs import Need
 
-# How many media at most a workflow of a new algorithm gets, unless another number is given.
+# The most media of a workflow of a new algorithm, unless another number is set.
 FILES_PER_JOB = 50
-# Of a new version, until its first run says of which network its boxes are.
+# The description of a new version, until its first run adds the network.
 VERSION_WORDS = f"Boxes {project_needs.OUR_WORDS}"
 
-# What messages call a type.
-_CALLED = {"MediaType": "media type", "LocalizationType": "box type", "StateType": "track type"}
+# The names of types in messages.
+_TYPE_NAMES = {"MediaType": "media type", "LocalizationType": "box type", "StateType": "track type"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlgorithmSpec:
-    """The algorithm; what is None stays as it is, or gets Tator's default where it is new.
+    """The algorithm; values that are None are not changed, or get Tator's default if the algorithm is new.
 
     Attributes:
-        name: its name, by which the project knows it.
-        manifest: the text of the manifest, filled in.
-        files_per_job: how many media at most a workflow gets.
+        name: the algorithm's name, which is unique in the project.
+        manifest: the text of the manifest, with its parameters filled in.
+        files_per_job: the most media of a workflow.
         description: a text for people.
         cluster: the job cluster's number.
-        categories: labels, some of which Tator's pages heed.
+        categories: labels, some of which have an effect on Tator's pages.
     """
 
     name: str
@@ -41,22 +41,22 @@ class AlgorithmSpec:
     cluster: int | None = None
     categories: list[str] | None = None
 
-    def changes(self, standing: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what differs from an algorithm as it stands, the manifest apart."""
-        asked = {name: getattr(self, name) for name in ("files_per_job", "description", "cluster", "categories")}
-        return {name: value for name, value in asked.items() if value not in (None, standing.get(name))}
+    def changes(self, current: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values that differ from an algorithm in Tator, except the manifest."""
+        wanted = {name: getattr(self, name) for name in ("files_per_job", "description", "cluster", "categories")}
+        return {name: value for name, value in wanted.items() if value not in (None, current.get(name))}
 
-    def brings_manifest(self, standing: Mapping[str, Any]) -> bool:
-        """Return whether the manifest is another one than that of an algorithm as it stands."""
-        return not manifest.is_stored_as(self.manifest, standing.get("manifest"))
+    def has_new_manifest(self, current: Mapping[str, Any]) -> bool:
+        """Return whether the manifest differs from that of an algorithm in Tator."""
+        return not manifest.is_stored_as(self.manifest, current.get("manifest"))
 
 
 @dataclass(frozen=True)
 class Step:
-    """A change to make: in words, the permission that it needs, and the function, which checks before it writes."""
+    """A change to make: a description, the required permission, and the function, which checks before it writes."""
 
     text: str
-    takes: str
+    permission: str
     do: Callable[[], object]
 
 
@@ -71,7 +71,7 @@ class RegistrationPlan:
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """Keep a problem for later instead of ending with it, so that all are named at once."""
+        """Add an error to the problems instead of raising it, so that all problems are reported together."""
         try:
             yield
         except PipelineError as error:
@@ -81,20 +81,20 @@ class RegistrationPlan:
 def make_plan(
     host: str, project_id: int, wanted: AlgorithmSpec, resolve: Callable[[Mapping[str, str]], Any]
 ) -> RegistrationPlan:
-    """Check manifest, settings and project; change nothing.
+    """Check manifest, settings and project without any change, and return the plan.
 
     Args:
         host: Tator's address.
         project_id: the project.
         wanted: the algorithm.
-        resolve: returns the settings of a run in an environment.
+        resolve: function that returns the settings of a run from its environment.
 
     Raises:
         SettingsError: the manifest cannot be read.
     """
     workflow = manifest.read(wanted.manifest)
     plan = RegistrationPlan(problems=manifest.problems(workflow))
-    # As a launch would have it, but for the media, which a person chooses then.
+    # The environment of a launch, except for the media, which a person will choose.
     launch = {"TATOR_API_SERVICE": host, "TATOR_PROJECT_ID": str(project_id), "TATOR_MEDIA_IDS": "1"}
     found = _settings_of(plan, workflow, launch, resolve)
     with plan.collecting():
@@ -107,9 +107,9 @@ def make_plan(
             _plan_types(plan, registry, found)
             _plan_version(plan, registry, found)
         _plan_algorithm(plan, registry, wanted, user, project)
-        for takes in sorted({step.takes for step in plan.steps if not rights.may(permission, step.takes)}):
-            texts = "; ".join(step.text for step in plan.steps if step.takes == takes)
-            expected = rights.TRANSFER_ANYWHERE if takes == rights.TRANSFER else takes
+        for needed in sorted({step.permission for step in plan.steps if not rights.may(permission, step.permission)}):
+            texts = "; ".join(step.text for step in plan.steps if step.permission == needed)
+            expected = rights.TRANSFER_ANYWHERE if needed == rights.TRANSFER else needed
             plan.problems.append(
                 f"{user['username']}, whose token it is, has the permission {permission} in the project; expected "
                 f"{expected} to: {texts}. Have it given, or have it done by somebody who has it"
@@ -123,7 +123,7 @@ def _settings_of(
     launch: Mapping[str, str],
     resolve: Callable[[Mapping[str, str]], Any],
 ) -> Any:
-    """Return the settings that a launch would have, checked as a run checks them; None if they are no good."""
+    """Return the settings that a launch would have, checked as a run checks them; None if they are invalid."""
     arguments = manifest.parameters(workflow).get("pipeline_args") or ""
     try:
         found = resolve({**launch, "TATOR_PIPELINE_ARGS": arguments})
@@ -162,19 +162,19 @@ def _plan_attributes(
     plan: RegistrationPlan, registry: AlgorithmProject, kind: str, owner: dict[str, Any], needs: Sequence[Need]
 ) -> None:
     for need in needs:
-        problem = project_needs.missing_attribute(owner, _CALLED[kind], need)
+        problem = project_needs.missing_attribute(owner, _TYPE_NAMES[kind], need)
         if problem and project_needs.has(owner, need.attribute):
             plan.problems.append(problem)
         elif problem:
-            text = f"add the {need.dtypes[0]} attribute {need.attribute!r} to the {_CALLED[kind]} {owner['name']!r}"
+            text = f"add the {need.dtypes[0]} attribute {need.attribute!r} to the {_TYPE_NAMES[kind]} {owner['name']!r}"
             plan.steps.append(Step(text, rights.FULL, partial(_add_attribute, registry, kind, owner["id"], need)))
 
 
 def _add_attribute(registry: AlgorithmProject, kind: str, type_id: int, need: Need) -> None:
-    """Add an attribute, and look whether it stands as it is needed.
+    """Add an attribute, and verify it.
 
     Raises:
-        ServerError: Tator refuses, or somebody else has added one of another kind meanwhile.
+        ServerError: Tator refuses, or somebody else has added an attribute of another kind in the meantime.
     """
 
     def owner() -> Mapping[str, Any]:
@@ -187,7 +187,7 @@ def _add_attribute(registry: AlgorithmProject, kind: str, type_id: int, need: Ne
 
     add = partial(registry.add_attribute, kind, type_id, need.attribute, need.dtypes[0])
     project_needs.make_once(lambda: project_needs.has(owner(), need.attribute), add)
-    if problem := project_needs.missing_attribute(owner(), _CALLED[kind], need):
+    if problem := project_needs.missing_attribute(owner(), _TYPE_NAMES[kind], need):
         raise ServerError(problem)
 
 
@@ -218,18 +218,18 @@ def _plan_algorithm(
     if len(named) > 1:
         plan.problems.append(_several(named, wanted.name))
         return
-    standing = named[0] if named else {}
-    differs = [f"{name} {standing.get(name)!r} -> {value!r}" for name, value in wanted.changes(standing).items()]
-    differs += ["its manifest"] if wanted.brings_manifest(standing) else []
-    if not differs:
-        plan.findings.append(f"the algorithm {wanted.name!r} ({standing['id']}) is as it should be")
+    current = named[0] if named else {}
+    differences = [f"{name} {current.get(name)!r} -> {value!r}" for name, value in wanted.changes(current).items()]
+    differences += ["its manifest"] if wanted.has_new_manifest(current) else []
+    if not differences:
+        plan.findings.append(f"the algorithm {wanted.name!r} ({current['id']}) is as it should be")
         return
-    _check_cluster(plan, registry, wanted.cluster or standing.get("cluster"), user, project["organization"])
+    _check_cluster(plan, registry, wanted.cluster or current.get("cluster"), user, project["organization"])
     text = f"register the algorithm {wanted.name!r}"
-    if standing:
-        text = f"update the algorithm {wanted.name!r} ({standing['id']}): {', '.join(differs)}"
-    takes = _right_to_write(registry, wanted.brings_manifest(standing), project["permission"])
-    plan.steps.append(Step(text, takes, partial(_write, registry, wanted, user["id"])))
+    if current:
+        text = f"update the algorithm {wanted.name!r} ({current['id']}): {', '.join(differences)}"
+    permission = _right_to_write(registry, wanted.has_new_manifest(current), project["permission"])
+    plan.steps.append(Step(text, permission, partial(_write, registry, wanted, user["id"])))
 
 
 def _several(named: Sequence[Mapping[str, Any]], name: str) -> str:
@@ -240,10 +240,10 @@ def _several(named: Sequence[Mapping[str, Any]], name: str) -> str:
     )
 
 
-def _right_to_write(registry: AlgorithmProject, brings_manifest: bool, permission: str) -> str:
-    """Return the right that registering or updating takes: a higher one to store a manifest on some sites."""
+def _right_to_write(registry: AlgorithmProject, has_new_manifest: bool, permission: str) -> str:
+    """Return the right that is needed to register or update: a higher one to store a manifest on some sites."""
     depends = rights.may(permission, rights.TRANSFER) and not rights.may(permission, rights.FULL)
-    return rights.FULL if brings_manifest and depends and not registry.may_get_addresses() else rights.TRANSFER
+    return rights.FULL if has_new_manifest and depends and not registry.may_get_addresses() else rights.TRANSFER
 
 
 def _check_cluster(
@@ -264,44 +264,44 @@ def _check_cluster(
     if clusters is None:
         plan.notes.append(f"job cluster {cluster} is not looked at: only admins of the organization see its clusters")
     elif cluster not in clusters:
-        there = ", ".join(f"{number} ({name})" for number, name in clusters.items()) or "none"
-        plan.problems.append(f"--cluster: the project's organization has no job cluster {cluster}; it has {there}")
+        existing = ", ".join(f"{number} ({name})" for number, name in clusters.items()) or "none"
+        plan.problems.append(f"--cluster: the project's organization has no job cluster {cluster}; it has {existing}")
 
 
 def _write(registry: AlgorithmProject, wanted: AlgorithmSpec, user_id: int) -> None:
-    """Register or update, and look whether it was kept.
+    """Register or update the algorithm, and verify it.
 
     Raises:
-        ServerError: Tator refuses, or does not keep what it was given.
+        ServerError: Tator refuses, or does not keep the values that it was sent.
     """
     stored: list[str] = []
 
-    def stands() -> bool:
-        standing = next(iter(registry.named(wanted.name)), None)
-        return standing is not None and not wanted.changes(standing) and not wanted.brings_manifest(standing)
+    def is_current() -> bool:
+        current = next(iter(registry.named(wanted.name)), None)
+        return current is not None and not wanted.changes(current) and not wanted.has_new_manifest(current)
 
     def write() -> None:
-        standing = next(iter(registry.named(wanted.name)), {})
-        changes = wanted.changes(standing)
-        if wanted.brings_manifest(standing):
+        current = next(iter(registry.named(wanted.name)), {})
+        changes = wanted.changes(current)
+        if wanted.has_new_manifest(current):
             stored[:] = stored or [registry.store_manifest(wanted.manifest)]
             changes["manifest"] = stored[0]
-        # Each time Tator wants these; without a cluster it keeps the old one, but asks for a staff user all the same.
+        # Tator always requires these. Without a cluster it keeps the old one, but requires a staff user nevertheless.
         spec = {
             "name": wanted.name,
             "user": user_id,
-            "cluster": standing.get("cluster"),
-            "files_per_job": standing.get("files_per_job", FILES_PER_JOB),
+            "cluster": current.get("cluster"),
+            "files_per_job": current.get("files_per_job", FILES_PER_JOB),
             **changes,
         }
-        if standing:
-            registry.update(standing["id"], spec)
+        if current:
+            registry.update(current["id"], spec)
         else:
             registry.register(spec)
 
-    project_needs.make_once(stands, write)
+    project_needs.make_once(is_current, write)
     named = registry.named(wanted.name)
     if len(named) > 1:  # somebody else registered one at the same moment
         raise ServerError(_several(named, wanted.name))
-    if not named or wanted.changes(named[0]) or wanted.brings_manifest(named[0]):
+    if not named or wanted.changes(named[0]) or wanted.has_new_manifest(named[0]):
         raise ServerError(f"Tator does not keep the algorithm {wanted.name!r} as given; see the project's settings")

@@ -1,4 +1,4 @@
-"""Read from the record of prepare_upload where boxes and tracks go."""
+"""Read the destinations of boxes and tracks from the record of prepare_upload."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from scripts.lib.uploads.track_origin import TrackDestination
 
 
 def boxes_destination(record: Path) -> Destination:
-    """Return the version and the box type that boxes go into."""
+    """Return the version and the box type of the boxes to upload."""
     found = read_record(DestinationRecord, record)
     return Destination(
         version_id=found.version_id,
@@ -22,7 +22,7 @@ def boxes_destination(record: Path) -> Destination:
 
 
 def tracks_destination(record: Path) -> TrackDestination | None:
-    """Return the version and the state type that tracks go into; None if they are not uploaded."""
+    """Return the version and the state type of the tracks to upload; None if no tracks are uploaded."""
     found = read_record(DestinationRecord, record)
     if found.tracks is None:
         return None

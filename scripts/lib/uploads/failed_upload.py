@@ -5,16 +5,16 @@ from pathlib import Path
 from scripts.lib.errors import MediaFault
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MediaRecord, TrackUploadRecord, UploadRecord
-from scripts.lib.workflow.failures import note
+from scripts.lib.workflow.jobs.failures import note
 
 
 def record_failed_upload(fault: MediaFault, record: Path, upload: Path) -> None:
-    """Write that the upload of a media failed; the next run finds out what is in Tator.
+    """Record that the upload of a media failed; the next run determines what is in Tator.
 
     Args:
-        fault: why it failed.
+        fault: the reason for the failure.
         record: the record of resolve_media.
-        upload: the record of the upload to write.
+        upload: the record of the upload, to be written.
     """
     media = read_record(MediaRecord, record)
     note(media.media_id, [upload])
@@ -25,7 +25,7 @@ def record_failed_upload(fault: MediaFault, record: Path, upload: Path) -> None:
 
 
 def record_failed_tracks(fault: MediaFault, record: Path, upload: Path) -> None:
-    """Write that the upload of a media's tracks failed; the arguments are those of record_failed_upload."""
+    """Record that the upload of a media's tracks failed; the arguments are those of record_failed_upload."""
     media = read_record(MediaRecord, record)
     note(media.media_id, [upload])
     write_record(upload, TrackUploadRecord(media_id=media.media_id, state=fault.state, reason=fault.reason))

@@ -1,7 +1,7 @@
 """Store which attributes and defaults a box type had over time, in the version's description.
 
-A changed default does not change existing boxes. A later run, from any folder, reads here which values Tator may have
-filled in. Only versions that the workflow made have this: a description that people wrote is not changed.
+A changed default does not change existing boxes. A later run, from any folder, reads from the description which values
+Tator may have filled in. Only versions that the workflow made have it: descriptions by people are not changed.
 """
 
 import json
@@ -11,58 +11,58 @@ from typing import Any
 
 from scripts.lib import json_text
 
-# The most characters of a description in Tator.
+# The largest number of characters of a description in Tator.
 LONGEST_DESCRIPTION = 1024
 
-# The words that introduce the attributes of boxes and of tracks in a description.
+# The texts before the attributes of boxes and of tracks in a description.
 OF_BOXES, OF_TRACKS = "attributes seen: ", "attributes of tracks seen: "
 KINDS = (OF_BOXES, OF_TRACKS)
 
 Known = Mapping[str, Sequence[Any]]
 
 
-def from_description(description: str, of: str = OF_BOXES) -> dict[str, list[Any]]:
+def from_description(description: str, kind: str = OF_BOXES) -> dict[str, list[Any]]:
     """Return the attributes in a description: for each the ISO time since when it is known, then its defaults.
 
     Args:
         description: the version's description.
-        of: one of KINDS.
+        kind: one of KINDS.
     """
-    for part in description.split(of)[1:]:
-        content, told, _ = _ending_at(KINDS, part).rpartition("}, ")
-        if content.startswith("{") and told:
-            return _read(content + "}")
+    for part in description.split(kind)[1:]:
+        content, end, _ = _before(KINDS, part).rpartition("}, ")
+        if content.startswith("{") and end:
+            return _parse(content + "}")
     return {}
 
 
-def _ending_at(words: Iterable[str], text: str) -> str:
-    """Return a text up to the first of these words."""
-    for word in words:
-        text = text.partition(word)[0]
+def _before(separators: Iterable[str], text: str) -> str:
+    """Return the part of a text before the first of these separators."""
+    for separator in separators:
+        text = text.partition(separator)[0]
     return text
 
 
-def _read(text: str) -> dict[str, list[Any]]:
+def _parse(text: str) -> dict[str, list[Any]]:
     try:
-        told = json_text.parse(text)
-    except ValueError:  # somebody edited it
+        parsed = json_text.parse(text)
+    except ValueError:  # somebody edited the description
         return {}
     known: dict[str, list[Any]] = {}
-    for key, content in told.items():
+    for key, content in parsed.items():
         if isinstance(content, dict):
             known |= {name: [key, *defaults] for name, defaults in content.items() if isinstance(defaults, list)}
-        elif isinstance(content, list) and content:  # as earlier versions wrote it: the name, then time and defaults
+        elif isinstance(content, list) and content:  # earlier versions of the workflow: a list for each name
             known[key] = content
     return known
 
 
 def merged(known: Known, box_type: Mapping[str, Any], now: datetime) -> dict[str, list[Any]]:
-    """Return the known attributes, with the type's current ones added; unchanged if there is nothing new.
+    """Return the known attributes together with the type's current ones.
 
     Args:
         known: the attributes known before.
-        box_type: the type, as Tator has it.
-        now: the time by the server's clock, since boxes have times of that clock.
+        box_type: the type's current record in Tator.
+        now: the time by the server's clock, as the times of boxes are by that clock.
     """
     found = {name: list(values) for name, values in known.items()}
     for attribute in box_type.get("attribute_types") or []:
@@ -73,57 +73,57 @@ def merged(known: Known, box_type: Mapping[str, Any], now: datetime) -> dict[str
     return found
 
 
-def to_description(what: str, known: Mapping[str, Known], ending: str) -> str:
+def to_description(beginning: str, known: Mapping[str, Known], ending: str) -> str:
     """Return a description with as many of the known attributes as fit.
 
-    If not all fit, these are left out first (after attributes whose defaults fill half of it):
+    If not all fit, attributes whose defaults fill half of the description are left out first, then:
 
     1. attributes that never had a default, the newest first: if a person sets such an attribute of all boxes of a media
-       to one value, as the token's own user, all at once and in place, that counts as Tator's;
+       to one value, as the token's own user, all at once and in place, the value counts as Tator's;
     2. defaults that were replaced, the oldest attribute's first, then whole attributes, the longest first: boxes that
        still have such a default, while others of their media have another, count as edited by people, and are kept.
 
     Args:
-        what: its beginning.
+        beginning: the beginning of the description.
         known: the known attributes, by one of KINDS.
-        ending: its end.
+        ending: the end of the description.
     """
-    kept = {of: {name: list(values) for name, values in one.items()} for of, one in known.items()}
-    for of, name, rest in [("", "", None), *_least_needed(known)]:
+    kept = {kind: {name: list(values) for name, values in one.items()} for kind, one in known.items()}
+    for kind, name, rest in [("", "", None), *_least_needed(known)]:
         if rest is not None:
-            kept[of][name] = rest
-        elif of:
-            del kept[of][name]
-        text = what + "".join(f"{kind}{_told(one)}, " for kind, one in kept.items() if one) + ending
+            kept[kind][name] = rest
+        elif kind:
+            del kept[kind][name]
+        text = beginning + "".join(f"{kind}{_to_json(one)}, " for kind, one in kept.items() if one) + ending
         if len(text) <= LONGEST_DESCRIPTION:
             return text
-    return f"{what}{ending}"
+    return f"{beginning}{ending}"
 
 
 def _least_needed(known: Mapping[str, Known]) -> Iterator[tuple[str, str, list[Any] | None]]:
-    """Yield what to leave out, one after the other: kind, attribute, and what to keep of it (None for nothing)."""
-    # By time; Tator's own order among those of one time.
+    """Yield attributes to leave out or shorten, one after the other: kind, attribute, remaining values or None."""
+    # Sorted by time; attributes of the same time stay in Tator's order.
     attributes = sorted(
-        ((of, name, list(values)) for of, one in known.items() for name, values in one.items()),
+        ((kind, name, list(values)) for kind, one in known.items() for name, values in one.items()),
         key=lambda attribute: str(attribute[2][0]),
     )
     with_default = [attribute for attribute in attributes if len(attribute[2]) > 1]
     huge = [attribute for attribute in with_default if len(json.dumps(attribute[2])) > LONGEST_DESCRIPTION // 2]
-    for of, name, _ in huge:  # one of them would leave no room for many others
-        yield of, name, None
-    for of, name, values in reversed(attributes):
+    for kind, name, _ in huge:  # one of them would leave no room for many others
+        yield kind, name, None
+    for kind, name, values in reversed(attributes):
         if len(values) == 1:
-            yield of, name, None
+            yield kind, name, None
     rest = [attribute for attribute in with_default if attribute not in huge]
-    for of, name, values in rest:
+    for kind, name, values in rest:
         for first in range(2, len(values)):
-            yield of, name, [values[0], *values[first:]]
-    for of, name, _ in sorted(rest, key=lambda attribute: -len(json.dumps(attribute[2][-1]) + attribute[1])):
-        yield of, name, None
+            yield kind, name, [values[0], *values[first:]]
+    for kind, name, _ in sorted(rest, key=lambda attribute: -len(json.dumps(attribute[2][-1]) + attribute[1])):
+        yield kind, name, None
 
 
-def _told(known: Known) -> str:
-    """Return JSON with each time once: attributes and their defaults by the time since when they are known."""
+def _to_json(known: Known) -> str:
+    """Return attributes and their defaults as JSON, grouped by the time since when they are known."""
     by_time: dict[str, dict[str, list[Any]]] = {}
     for name, values in known.items():
         by_time.setdefault(str(values[0]), {})[name] = list(values[1:])

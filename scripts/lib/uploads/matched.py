@@ -1,4 +1,4 @@
-"""Find the media in Tator that a job's boxes go to, in a run on a folder."""
+"""Read which media in Tator get a job's boxes, in a run on a folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ class Matched:
     """The match of one media.
 
     Attributes:
-        record: the record of match_media.
-        file: the file of that record.
+        record: the media's record of match_media.
+        file: the file with that record.
     """
 
     record: MatchRecord
     file: Path
 
     def target(self, found: DetectionRecord) -> MatchRecord:
-        """Return the match; the boxes go to its `tator_id`.
+        """Return the match, whose `tator_id` is the media that gets the boxes.
 
         Args:
-            found: how the boxes were found.
+            found: the record of the detection.
 
         Raises:
             MediaFault: there is no match, or the media in Tator has other frames than the file.
@@ -45,7 +45,7 @@ def matched(records: Sequence[Path], matches: Path | None) -> list[Matched] | li
 
     Args:
         records: the records of the job's media.
-        matches: the files of match_media.
+        matches: the file of match_media for the job's media; None if the run's media are in Tator.
     """
     if matches is None:
         return [None] * len(records)

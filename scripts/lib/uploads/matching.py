@@ -13,8 +13,8 @@ from scripts.lib.records import Kind
 from scripts.lib.records.match import MatchRecord
 from scripts.lib.temporary_tables import as_key, temporary_tables
 
-_LISTED = 5  # ids or paths in a message, at most
-_NO_MD5 = "0" * 32  # in Tator, for media that were created without an md5
+_LISTED = 5  # the most ids or paths in a message
+_NO_MD5 = "0" * 32  # Tator's value for media that were created without an md5
 # Keys are bytes, as a name in Tator may contain a lone surrogate. A row of `found` has the number of media that match a
 # file, and the first of them; a row of `claims` the number of files whose only match is a media.
 _TABLES = """
@@ -32,7 +32,7 @@ INSERT INTO media SELECT NULL, ?1, ?2, ?3
 WHERE EXISTS (SELECT 1 FROM files WHERE key = ?1) OR EXISTS (SELECT 1 FROM files WHERE path_key = ?1)
 """
 _INDEX_OF_MEDIA = "CREATE INDEX media_by_key ON media (key)"
-# A file that was found by its path is not searched by its name.
+# A file that was found by its path is not searched by its name: OR IGNORE.
 _FIND_BY_PATH = """
 INSERT INTO found SELECT files.place, 'path', count(*), min(media.place)
 FROM files CROSS JOIN media ON media.key = files.path_key AND (files.kind IS NULL OR media.kind = files.kind)
@@ -78,11 +78,11 @@ class LocalEntry:
     """A file of the folder.
 
     Attributes:
-        media_id: its number in the run.
-        path: relative to the folder, as shown_path returns it.
-        kind: None if it is not known.
-        md5: Tator's md5 of the file; None if it is not needed.
-        fault: why the md5 is not known although it is needed.
+        media_id: the file's number in the run.
+        path: the path below the folder, as shown_path returns it.
+        kind: image or video; None if unknown.
+        md5: the file's md5, computed as Tator does; None if it is not needed.
+        fault: why the md5 is unknown although it is needed.
     """
 
     media_id: int
@@ -113,14 +113,18 @@ class Matching:
     """Matches files of a folder to media in Tator; a match that is not certain fails with a reason.
 
     With `name`, a media whose name is the file's path below the folder is preferred to media with only the file's name.
-    Names are compared in Unicode's NFC, as macOS writes them differently.
+    Names are compared in Unicode's NFC, as macOS stores them in another form.
 
     Add all files first, then the media in Tator, then read the records. Files and media are kept in a temporary file,
     so that memory does not grow with their number.
     """
 
     def __init__(self, by: str) -> None:
-        """Create empty tables; `by` is `name` or `md5`."""
+        """Create empty tables.
+
+        Args:
+            by: the property to match by, `name` or `md5`.
+        """
         self._by = by
         self._tables = temporary_tables(_TABLES)
 
@@ -152,13 +156,14 @@ class Matching:
         """Yield the path of each file and its match.
 
         Args:
-            order: `place` for the order in which the files were added, `media_id` for that of their numbers.
+            order: `place` for the order in which the files were added, `media_id` for the order of their numbers.
         """
         for row in self._tables.execute(f"{_FOUND} ORDER BY files.{order}"):
             found = _Found(*row)
             yield found.path, self._record(found)
 
     def _record(self, found: _Found) -> MatchRecord:
+        """Return the record of a file: its only match, or why there is none."""
         if found.fault is not None:
             return MatchRecord(media_id=found.media_id, state="failed", reason=found.fault)
         if found.number is None or found.entry is None:
@@ -203,7 +208,7 @@ class Matching:
 
 
 def _keys(file: LocalEntry, by: str) -> tuple[bytes | None, bytes | None]:
-    """Return the path, None if it is only a name, and the name or the md5, None if the md5 is unknown."""
+    """Return a file's path (None if it is only a name), and its name or md5 (None if the md5 is unknown)."""
     if by == "md5":
         return None, None if file.md5 == _NO_MD5 else _bytes(file.md5)
     path = _name(file.path) if "/" in file.path else None

@@ -1,4 +1,4 @@
-"""Options for all media of a run's uploads of boxes or tracks."""
+"""Define the options that the uploads of boxes and of tracks have in common."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class CommonOptions(ABC):
     """The common options of uploads of boxes and of tracks.
 
     Attributes:
-        WHAT: what is uploaded, in the plural; names the notes of writes.
+        WHAT: `boxes` or `tracks`; a part of the names of the notes of writes.
         destination: the record of prepare_upload.
-        train_ini: the species' names.
+        train_ini: the file with the names of the species.
     """
 
     WHAT: ClassVar[str]
@@ -36,18 +36,19 @@ class CommonOptions(ABC):
 
     @cached_property
     def boxes_where(self) -> Destination:
-        """The version and the box type that boxes go into."""
+        """The version and the box type of the boxes to upload."""
         return boxes_destination(self.destination)
 
     @cached_property
     def tracks_where(self) -> TrackDestination | None:
-        """The version and the state type that tracks go into; None if they are not uploaded."""
+        """The version and the state type of the tracks to upload; None if no tracks are uploaded."""
         return tracks_destination(self.destination)
 
     def versions(self, project: Project) -> list[int]:
-        """Return the version that boxes and tracks go into, followed by those that were made at the same moment.
+        """Return the version of the boxes and tracks, followed by the equal versions that were made at the same moment.
 
-        Asks Tator only if there are any, or for `LATE` times `answer_seconds()` after a run made the version.
+        Requests are sent only if there are such versions, or for `LATE` times `answer_seconds()` after a run made the
+        version.
         """
         record, number = read_record(DestinationRecord, self.destination), self.boxes_where.version_id
         if record.made_beside is None:
@@ -64,7 +65,7 @@ class CommonOptions(ABC):
         return train.species(self.train_ini)
 
     def notes(self, media_id: int, upload: Path) -> Notes:
-        """Return the place of the notes of writes for a media; `upload` is the record of its upload."""
+        """Return the notes of writes for a media; `upload` is the record of the media's upload."""
         return Notes.of_run(self.destination, f"{self.WHAT}.{media_id}", upload)
 
     @property

@@ -1,4 +1,4 @@
-"""Decide from a box alone whether this workflow made it, and whether a person has changed it since.
+"""Determine from a box alone whether this workflow made it, and whether a person has changed it since.
 
 **The id.** The first 23 characters of an elemental id are the hash of where and what the box is (version, type, media,
 frame, geometry, species, score); the last 12 are the hash of that and of the names of the two attributes. So a box is
@@ -11,12 +11,12 @@ then the values decide. An edit of the species or the score breaks the hash. Any
 filled in, or one that a person set. Tator fills in:
 
 - nothing, or null: attributes without a default, and those that were added later without one;
-- the type's default as it is when the box is judged, or as it was when a run saw it (`known`);
+- the type's default at the time of the check, or one that an earlier run saw (`known`);
 - the time at which the box was made, within `FILLED_SECONDS`: `use_current`;
 - for an attribute that no run knew when the box was made: a value that is the same in all boxes of the media that were
   made until then. Tator writes the default of a new attribute into all existing boxes, and the default may have changed
-  since. If a person sets all of them to one value as the token's own user, that counts as Tator's; this is the only
-  case that cannot be detected.
+  since. If a person sets all of them to one value as the token's own user, the value counts as Tator's; this is the
+  only case that cannot be detected.
 """
 
 import json
@@ -29,14 +29,15 @@ from typing import Any
 
 from scripts.lib.server.values import is_number
 
-# Any fixed value; it makes the ids specific to this workflow.
+# An arbitrary fixed value, which makes the ids specific to this workflow.
 NAMESPACE = uuid.UUID("5d1c6b0e-8f57-4f0b-9a55-0c8f9a1f7c11")
-# Digits of a fraction of the picture: 1e-8 of 8,192 pixels is 1e-4 pixels.
+# Decimal digits of a fraction of the picture: 1e-8 of 8,192 pixels is 1e-4 pixels.
 FRACTION_DIGITS = 8
 SCORE_DIGITS = 6
-# For a request of 500 boxes Tator fills in the values in memory before it stores the first box.
+# The most seconds between a time that Tator filled in and the time of the box: in a request of 500 boxes, all times are
+# filled in before the first box is stored.
 FILLED_SECONDS = 120.0
-# Tator sets both times of a new row one after the other.
+# The most seconds between both times of a new row, which Tator sets one after the other.
 SAVED_AGAIN_SECONDS = 2.0
 
 _CONTENT_CHARACTERS = 23
@@ -47,16 +48,16 @@ _Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where boxes go.
+    """The version, type and attributes of the boxes to upload.
 
     Attributes:
         version_id: the version's id.
         type_id: the box type's id.
-        species_attribute: attribute for the species.
-        confidence_attribute: attribute for the score.
+        species_attribute: the attribute for the species.
+        confidence_attribute: the attribute for the score.
         defaults: the type's current defaults, by attribute.
-        known: for each attribute that a run knew, the ISO time since when, and the defaults that it had; empty if
-            nothing but the current defaults is known.
+        known: for each attribute that a run knew, the ISO time since when it is known, and the defaults that it had;
+            empty if only the current defaults are known.
     """
 
     version_id: int
@@ -69,7 +70,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box as Tator keeps it; x, y, width, height are fractions of the picture."""
+    """A box as Tator stores it; x, y, width, height are fractions of the picture."""
 
     media_id: int
     frame: int
@@ -119,10 +120,10 @@ def box_from_pixels(
     species: str,
     score: float,
 ) -> Box:
-    """Turn a box in pixels into fractions of the decoded picture (width, height), inside it to the last digit.
+    """Convert a box in pixels to fractions of the decoded picture (width, height), exactly inside the picture.
 
     Raises:
-        ValueError: the box is not finite, has no area, or lies outside the picture by more than rounding.
+        ValueError: the box is not finite, has no area, or is outside the picture by more than rounding.
     """
     fractions = []
     for at, size, extent in ((xywh[0], xywh[2], picture[0]), (xywh[1], xywh[3], picture[1])):
@@ -133,7 +134,7 @@ def box_from_pixels(
             )
         start = round(max(start, 0.0), FRACTION_DIGITS)
         length = round(min(end, 1.0) - start, FRACTION_DIGITS)
-        while start + length > 1:  # a matter of the last binary digit
+        while start + length > 1:  # the last binary digit may be too large
             length = round(length - 10**-FRACTION_DIGITS, FRACTION_DIGITS)
         fractions += [start, length]
     if not 0 <= score <= 1:
@@ -149,11 +150,11 @@ def content_part(elemental_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who made and changed a row.
+    """Whether the workflow made a row, and whether a person changed it.
 
     Attributes:
-        made: its id is the hash of its content.
-        reason: why it counts as a person's; None if it does not.
+        made: whether the row's id is the hash of its content.
+        reason: why the row counts as a person's; None if it does not.
     """
 
     made: bool
@@ -166,7 +167,7 @@ class Origin:
 
 
 class OriginCheck:
-    """Decides which rows of one media the workflow made and nobody changed.
+    """Determines which rows of one media the workflow made and nobody changed.
 
     Attributes:
         doubtful: attributes with values that are explained neither by a known default nor by the other boxes.
@@ -181,8 +182,8 @@ class OriginCheck:
         made = [(row, names) for row in rows if not _saved_again(row) and (names := self.names(row))]
         self._late = self._late_fillings(made)
 
-    def judge(self, row: _Row) -> Origin:
-        """Decide for one row, without its other revisions."""
+    def origin(self, row: _Row) -> Origin:
+        """Return the origin of one row, without regard to its other revisions."""
         names = self.names(row)
         if names is None:
             return Origin(made=False, reason=self.not_made)
@@ -195,7 +196,7 @@ class OriginCheck:
         return Origin(made=True, reason=None)
 
     def names(self, row: _Row) -> tuple[str, ...] | None:
-        """Return the attributes of species and score by which the row's id is the hash of its content, or None."""
+        """Return the attributes of species and score with which the row's id is the hash of its content, or None."""
         place = [row[key] for key in ("x", "y", "width", "height")]
         if not all(map(is_number, place)):
             return None
@@ -217,15 +218,19 @@ class OriginCheck:
         return found
 
     def _unexplained(self, row: _Row, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-        """Yield the attributes whose values Tator did not fill in, as far as is known."""
+        """Yield the attributes, with their values, that no known default or time explains."""
         for name, value in (row["attributes"] or {}).items():
             if name in names or value is None or value == self._to.defaults.get(name):
                 continue
-            if value not in self._to.known.get(name, ())[1:] and not _time_of_making(row, value):
+            if value not in self._to.known.get(name, ())[1:] and not _is_creation_time(row, value):
                 yield name, value
 
     def _late_fillings(self, made: Sequence[tuple[_Row, tuple[str, ...]]]) -> dict[str, Any]:
-        """Return the possible values of attributes that were not known when the boxes were made."""
+        """Return the values, by attribute, that all boxes of an attribute's time have in common.
+
+        Args:
+            made: rows that the workflow made, with the names of their attributes of species and score.
+        """
         values: dict[str, list[tuple[int, Any]]] = defaultdict(list)
         for row, names in made:
             for name, value in self._unexplained(row, names):
@@ -251,7 +256,7 @@ class OriginCheck:
 
 
 def _saved_again(row: _Row) -> str | None:
-    """Return the sign that a row was changed in place, or None."""
+    """Return the reason why a row counts as changed in place, or None."""
     if row.get("modified_by") != row.get("created_by"):
         return "another user changed them"
     made, saved = _time(row.get("created_datetime")), _time(row.get("modified_datetime"))
@@ -260,13 +265,14 @@ def _saved_again(row: _Row) -> str | None:
     return None
 
 
-def _time_of_making(row: _Row, value: Any) -> bool:
+def _is_creation_time(row: _Row, value: Any) -> bool:
+    """Return whether a value is the time at which a row was made."""
     made, filled = _time(row.get("created_datetime")), _time(value)
     return made is not None and filled is not None and abs((filled - made).total_seconds()) <= FILLED_SECONDS
 
 
 def _time(text: Any) -> datetime | None:
-    """Return a time that Tator wrote; None for anything else."""
+    """Return a time with its zone from a text that Tator wrote; None for any other value."""
     try:
         found = datetime.fromisoformat(text)
     except (TypeError, ValueError):

@@ -1,10 +1,10 @@
-"""Plan the changes that make Tator hold the boxes of a run, without changing the work of people.
+"""Plan the changes after which Tator has the boxes of a run, without changing the work of people.
 
-The boxes of one (version, box type, media) are a desired state. Each box proves its own origin: its
-`elemental_id` is the hash of its content, so Tator itself shows which boxes are the machine's and untouched, without
-any other record, and a run may be interrupted and repeated at any point. scripts/lib/uploads/origin.py has the details.
+The boxes of one (version, box type, media) are a desired state. Each box proves its origin: its `elemental_id` is the
+hash of its content, so Tator's data shows which boxes are the machine's and untouched, without any other record, and a
+run may be interrupted and repeated at any point. scripts/lib/uploads/origin.py has the details.
 
-Whose a box is:
+The owner of a box:
 
 - **A machine's, untouched**: the elemental id is the hash of the box's own content; nobody saved the row again
   (`modified_by` is `created_by`, `modified_datetime` is `created_datetime`); every other attribute has a value that
@@ -18,9 +18,9 @@ Whose a box is:
 The rules:
 
 1. A person's box is never changed and never deleted.
-2. A wanted box that a person edited, or deleted, is not made again, also where the attribute of the species was renamed
-   or another was chosen. (A new network gives boxes with other contents: those are new boxes, and rule 3 applies
-   to them.)
+2. A wanted box that a person edited, or deleted, is not made again, also if the attribute of the species was renamed
+   or another was chosen. (A new network finds boxes with other contents: those are new boxes, and rule 3 applies to
+   them.)
 3. A wanted box that does not exist yet is not added if it overlaps a person's box of the same frame with an IoU
    above `overlap_limit`, whatever the species: the person has decided what is there.
 4. An untouched machine's box that is no longer wanted is removed: after a new network, a higher threshold, another
@@ -52,16 +52,23 @@ _Wanted = TypeVar("_Wanted")
 
 @dataclass(slots=True)
 class Changes(Generic[_Wanted]):
-    """The changes to make, and the boxes not changed because of a person; all by elemental id.
+    """The changes to make, and the boxes or tracks that are not changed; most are given by their elemental ids.
 
     Attributes:
         what: `boxes` or `tracks`.
+        create: those to create, by elemental id.
+        remove: untouched ones to remove, as they are no longer wanted.
         surplus: ids of rows to remove because an equal one is kept.
-        revisions: how many rows each of `remove` has, all revisions counted.
-        unclear: whether the outcome may change when all revisions are read.
+        revisions: number of rows of each of `remove`, in all revisions.
+        unclear: whether the plan may change when all revisions are read.
         doubtful: attributes with values that no known default explains; the type may have new defaults by now.
-        why: how many boxes that a run made count as a person's, by the reason.
-        live: how many exist, also people's.
+        why: number of boxes or tracks that a run made and that count as a person's, by the reason.
+        live: number of those in Tator, including people's.
+        present: wanted ones that are in Tator.
+        edited: those that a run made and a person edited.
+        added: those that a person or another program made.
+        deleted: wanted ones that a person deleted.
+        withheld: wanted ones that are not made because of a person's boxes or tracks.
     """
 
     what: str = "boxes"
@@ -73,7 +80,7 @@ class Changes(Generic[_Wanted]):
     doubtful: set[str] = field(default_factory=set)
     why: Counter[str] = field(default_factory=Counter)
     live: int = 0
-    standing: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
     edited: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
@@ -81,12 +88,12 @@ class Changes(Generic[_Wanted]):
 
     @property
     def settled(self) -> bool:
-        """Whether Tator holds what it should."""
+        """Whether Tator already has the desired state."""
         return not self.create and not self.remove and not self.surplus
 
     @property
     def note(self) -> str | None:
-        """The reason why most boxes count as edited by people although a run made them; None if most do not."""
+        """A message if more than half of the boxes were made by a run and count as edited by people; otherwise None."""
         count = self.why.total()
         if not count or 2 * count <= self.live:
             return None
@@ -114,17 +121,17 @@ def plan(
         on_server: the latest revision of every localization of that media, version and type, tombstones included.
         to: the destination.
         overlap_limit: IoU with a person's box above which a new box is not added.
-        all_revisions: every revision of them, needed if the outcome is `unclear` without.
-        in_use: rows that people's tracks refer to.
+        all_revisions: every revision of these localizations; needed if the plan is `unclear` without them.
+        in_use: ids of the rows that people's tracks refer to.
     """
     missing = {box.elemental_id(to): box for box in wanted}
     names = Names(missing, to)
     rows = latest(on_server)
-    judge = OriginCheck(to, [row for same in rows.values() for row in same])
+    check = OriginCheck(to, [row for same in rows.values() for row in same])
     history: dict[str, list[_Row]] = defaultdict(list)
     for revision in all_revisions:
         history[revision["elemental_id"]].append(revision)
-    outcome = ReconcilePlan(doubtful=judge.doubtful)
+    outcome = ReconcilePlan(doubtful=check.doubtful)
     people: dict[int, list[_Place]] = defaultdict(list)
     for identity, same in rows.items():
         live = [row for row in same if not row["variant_deleted"]]
@@ -134,16 +141,16 @@ def plan(
                 outcome.deleted.append(identity)
             continue
         outcome.live += 1
-        verdicts = [judge.judge(row) for row in live]
-        made = [row for row, verdict in zip(live, verdicts, strict=True) if verdict.untouched]
+        origins = [check.origin(row) for row in live]
+        made = [row for row, origin in zip(live, origins, strict=True) if origin.untouched]
         revisions = history.get(identity)
-        if made and same[0]["mark"] > 0 and not in_every_revision(same[0]["mark"], revisions, judge):
+        if made and same[0]["mark"] > 0 and not in_every_revision(same[0]["mark"], revisions, check):
             outcome.unclear |= revisions is None
-            verdicts = [Origin(made=True, reason="an earlier revision was edited")] * len(live)
+            origins = [Origin(made=True, reason="an earlier revision was edited")] * len(live)
             made = []
         if len(made) == len(live):
             if missing.pop(identity, None) is not None:
-                outcome.standing.append(identity)
+                outcome.present.append(identity)
                 outcome.surplus += [row["id"] for row in live[1:]]
             elif any(row.get("id") in in_use for row in live):
                 outcome.edited.append(identity)
@@ -154,12 +161,13 @@ def plan(
                 outcome.revisions[identity] = len(revisions or same)
             continue
         outcome.surplus += [row["id"] for row in made]
-        asked = wanted_as is not None and missing.pop(wanted_as, None) is not None
+        is_wanted = wanted_as is not None and missing.pop(wanted_as, None) is not None
         # Only a box that the workflow made has a second revision or one of the workflow's ids.
-        (outcome.edited if asked or same[0]["mark"] > 0 else outcome.added).append(identity)
-        reasons = [v.reason for v in verdicts if v.reason and (v.made or asked or same[0]["mark"] > 0)]
+        made_by_run = is_wanted or same[0]["mark"] > 0
+        (outcome.edited if made_by_run else outcome.added).append(identity)
+        reasons = [origin.reason for origin in origins if origin.reason and (origin.made or made_by_run)]
         outcome.why.update(reasons[:1])
-        theirs = [row for row, verdict in zip(live, verdicts, strict=True) if not verdict.untouched]
+        theirs = [row for row, origin in zip(live, origins, strict=True) if not origin.untouched]
         for row in theirs:
             people[row["frame"]].append((row["x"], row["y"], row["width"], row["height"]))
     _make(outcome, missing, people, overlap_limit)
@@ -169,7 +177,7 @@ def plan(
 def _make(
     outcome: ReconcilePlan, missing: Mapping[str, Box], people: Mapping[int, list[_Place]], overlap_limit: float
 ) -> None:
-    """Create missing boxes, but not over a person's box; `people` has those by frame."""
+    """Plan to create the missing boxes that do not overlap a person's box; `people` has people's boxes by frame."""
     for identity, box in missing.items():
         if _overlap(box, people.get(box.frame, ())) > overlap_limit:
             outcome.withheld.append(identity)
@@ -193,7 +201,10 @@ class Names:
 
 
 def latest(on_server: Iterable[_Row]) -> dict[str, list[_Row]]:
-    """Return the rows of the last revision of each elemental id, by id; after an edit the list may have older ones."""
+    """Return the rows of the last revision of each elemental id, sorted by id.
+
+    After an edit the list of latest revisions may contain older ones too.
+    """
     found: dict[str, list[_Row]] = {}
     for row in on_server:
         same = found.setdefault(row["elemental_id"], [])
@@ -215,11 +226,17 @@ def _overlap(box: Box, people: Sequence[_Place]) -> float:
     return float(iou_matrix(corners[:1], corners[1:]).max())
 
 
-def in_every_revision(last: int, revisions: Sequence[_Row] | None, judge: OriginCheck) -> bool:
-    """Return whether a box is a machine's in all revisions, with none missing; None if they were not read."""
+def in_every_revision(last: int, revisions: Sequence[_Row] | None, check: OriginCheck) -> bool:
+    """Return whether all revisions are known, and a machine's and untouched.
+
+    Args:
+        last: the number of the last revision.
+        revisions: the rows of all revisions; None if they were not read.
+        check: determines the origin of a row.
+    """
     if revisions is None:
         return False
     numbers = {row["mark"] for row in revisions}  # from 0; there may be one more by now
     if len(numbers) <= last or numbers != set(range(len(numbers))):
         return False
-    return all(not row["variant_deleted"] and judge.judge(row).untouched for row in revisions)
+    return all(not row["variant_deleted"] and check.origin(row).untouched for row in revisions)

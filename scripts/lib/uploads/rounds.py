@@ -23,10 +23,10 @@ from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePl
 BOXES_PER_CALL = 500
 # One round writes and the next finds nothing to do; more are needed only if somebody else changes the same boxes.
 ROUNDS = 5
-# How often a write is tried that Tator refuses for an unknown reason.
+# The most tries of a write that Tator refuses for an unknown reason.
 REFUSED_TRIES = 3
 
-_WAITED = "as another job of this run has waited already; run again later"
+_ALREADY_WAITED = "as another job of this run has waited already; run again later"
 
 _log = logging.getLogger(__name__)
 
@@ -36,13 +36,13 @@ _Where = TypeVar("_Where", bound=Destination)
 
 
 class Rounds(ABC, Generic[_Plan]):
-    """Bring one media to its wanted state: list what is in Tator, write what differs, and list again.
+    """Brings one media to its desired state: lists what is in Tator, writes what differs, and lists again.
 
     Tator does not enforce unique elemental ids, and a request does not see uncommitted data of another. So a
     write whose answer was lost is not repeated before the server must have ended it (`answer_seconds()` after its
     connection ended), unless the list shows that it was carried out; see unanswered.py, also for killed jobs.
-    Two concurrent runs may still make a box twice; each lists again after it wrote, and removes the surplus, on which
-    both agree.
+    Two concurrent runs may still make a box twice; each lists again after it wrote, and removes the surplus rows, which
+    are the same for both.
 
     Attributes:
         listed: the rows of the last list.
@@ -54,10 +54,7 @@ class Rounds(ABC, Generic[_Plan]):
         Args:
             project: the project.
             media_id: the media.
-            notes: the notes of writes that may still be under way; None for no notes.
-
-
-
+            notes: the notes of writes that the server may still be carrying out; None for no notes.
         """
         self._project, self._media_id = project, media_id
         self._unanswered = UnansweredWrites(notes)
@@ -68,34 +65,34 @@ class Rounds(ABC, Generic[_Plan]):
         self.listed: list[dict[str, Any]] = []
 
     @abstractmethod
-    def look(self) -> _Plan:
-        """Compare what is wanted with what stands, with all that has to be known for it."""
+    def compare(self) -> _Plan:
+        """Return the differences between the desired state and Tator; set `listed`."""
 
     @abstractmethod
     def _carry_out(self, todo: _Plan) -> None:
         """Write the differences, each with `_send`."""
 
-    def _may_pass(self, refusal: Refused) -> bool:
+    def _is_temporary(self, refusal: Refused) -> bool:
         """Return whether to try a refused write again, as the refusal may be temporary."""
         return refusal.unexplained
 
     def _clear_up(self, after: _Plan) -> None:
         """Remove the remains of a write that was finally refused; `after` is the last comparison."""
 
-    def done(self) -> _Plan:
+    def run(self) -> _Plan:
         """Compare and write in turn until nothing differs; return the last comparison.
 
         Raises:
             LostAnswer: answers are lost for longer than patience().
             Refused: Tator refuses a write, and the list shows that it was not carried out.
-            ServerError: somebody else undoes it each time.
+            ServerError: somebody else undoes the changes each time.
         """
         try:
-            return self._settled()
+            return self._run_rounds()
         finally:
             self._unanswered.leave()
 
-    def _settled(self) -> _Plan:
+    def _run_rounds(self) -> _Plan:
         for _ in range(ROUNDS):
             last = self._answered_round()
             if last.settled:
@@ -113,17 +110,17 @@ class Rounds(ABC, Generic[_Plan]):
             settled: the last comparison.
 
         Returns:
-            a time with its zone; the earliest possible time if there are none and nothing was written.
+            A time with its zone; the earliest possible time if there are no boxes and nothing was written.
         """
         if self._tried_to_write:
             return datetime.now(UTC)
-        standing = set(settled.standing)
-        saved = [row.get("modified_datetime") for row in self.listed if row["elemental_id"] in standing]
+        present = set(settled.present)
+        saved = [row.get("modified_datetime") for row in self.listed if row["elemental_id"] in present]
         times = [datetime.fromisoformat(text) for text in saved if text is not None]
         return max(times, default=datetime.min.replace(tzinfo=UTC))
 
     def _answered_round(self) -> _Plan:
-        """Make rounds until all writes of one were answered; each round with progress resets the time limit.
+        """Make rounds until all writes of a round were answered; each round with progress resets the time limit.
 
         Raises:
             LostAnswer: answers are lost for longer than patience().
@@ -139,7 +136,7 @@ class Rounds(ABC, Generic[_Plan]):
                     raise
                 waited = lost.outage.is_noted()
                 lost.outage.note(str(lost))
-                raise ServerUnavailable(f"{lost}, {_WAITED}") if waited else lost from None
+                raise ServerUnavailable(f"{lost}, {_ALREADY_WAITED}") if waited else lost from None
             except _PartlyWritten as partly:
                 _log.warning("%s; some of it was written: checking again", partly)
 
@@ -149,15 +146,15 @@ class Rounds(ABC, Generic[_Plan]):
         Raises:
             _PartlyWritten: an answer was lost after others were received.
         """
-        todo = self._look()
-        looks = 0
+        todo = self._compare()
+        pauses = 0
         while rest := self._unanswered.seconds_left(making=bool(todo.create)):
             if self._outage is not None and self._outage.is_noted():
-                raise ServerUnavailable(f"a request may still be under way, and is not waited for, {_WAITED}")
-            pause(rest, looks)
-            looks += 1
-            todo = self._look()
-        counts = len(todo.create), len(todo.remove), len(todo.surplus), len(todo.standing)
+                raise ServerUnavailable(f"a request may still be under way, and is not waited for, {_ALREADY_WAITED}")
+            pause(rest, pauses)
+            pauses += 1
+            todo = self._compare()
+        counts = len(todo.create), len(todo.remove), len(todo.surplus), len(todo.present)
         _log.info(
             "media %d: %s: %d to create, %d to remove, %d duplicates to remove, %d in Tator",
             self._media_id,
@@ -176,19 +173,22 @@ class Rounds(ABC, Generic[_Plan]):
             self._handle_refusal(refusal, todo)
         return todo
 
-    def _look(self) -> _Plan:
-        todo = self.look()
+    def _compare(self) -> _Plan:
+        """Compare, and find the unanswered writes that were carried out."""
+        todo = self.compare()
         self._unanswered.look((row["elemental_id"] for row in self.listed), todo.create)
         return todo
 
     def _send(self, write: Callable[[], None], *, makes: Collection[str] = (), removes: Collection[str] = ()) -> None:
         """Send a write, and count it.
 
+        A write without elemental ids removes rows by their own ids. It needs no note, as it does no harm if it is
+        carried out late.
+
         Args:
-            write: sends the request.
-            makes: the elemental ids that it creates.
-            removes: the elemental ids that it removes. Without either it removes rows by their own ids, and needs no
-                note, as it does no harm if it is carried out late.
+            write: the function that sends the request.
+            makes: the elemental ids that the request creates.
+            removes: the elemental ids that the request removes.
         """
         if ids := makes or removes:
             self._unanswered.send(write, ids, makes=bool(makes))
@@ -202,22 +202,22 @@ class Rounds(ABC, Generic[_Plan]):
         Raises:
             Refused: nothing was written, and it was tried often enough or will never be accepted.
         """
-        after = self._look()
-        if _left(after) < _left(before):
+        after = self._compare()
+        if _change_count(after) < _change_count(before):
             _log.warning("%s; yet it was carried out, at least in part", refusal)
             return
         self._refusals += 1
-        if not self._may_pass(refusal) or self._refusals >= REFUSED_TRIES or self._media_is_gone():
+        if not self._is_temporary(refusal) or self._refusals >= REFUSED_TRIES or self._media_is_deleted():
             self._clear_up(after)
             raise refusal from None
         raise LostAnswer(str(refusal)) from None
 
-    def _media_is_gone(self) -> bool:
+    def _media_is_deleted(self) -> bool:
         return self._media_id not in self._project.media([self._media_id])
 
 
 class Reconciliation(Rounds[ReconcilePlan]):
-    """Brings the boxes of one media in Tator to the wanted ones."""
+    """Makes the boxes of one media in Tator equal to the wanted ones."""
 
     def __init__(
         self,
@@ -233,24 +233,24 @@ class Reconciliation(Rounds[ReconcilePlan]):
         """Prepare for the boxes of one media, without any request.
 
         Args:
-            project: where.
+            project: the project.
             media_id: the media.
             boxes: the wanted boxes.
             where: the version and the box type.
             overlap_limit: IoU with a person's box above which a new box is not added.
-            rows_in_use: returns the rows that people's tracks refer to; called only if a box is to be removed.
+            rows_in_use: function that returns the rows that people's tracks refer to; called only before a removal.
             notes: see Rounds.
         """
         super().__init__(project, media_id, notes)
         self._boxes, self._where, self._overlap_limit = boxes, where, overlap_limit
         self._rows_in_use = rows_in_use
 
-    def look(self) -> ReconcilePlan:
-        """Compare what is wanted with what stands, with all that has to be known for it."""
+    def compare(self) -> ReconcilePlan:
+        """Return the differences between the desired state and Tator; set `listed`."""
         self.listed = listed = list(self._list())
         todo = self._plan(listed)
         if todo.doubtful:
-            self._where = as_the_type_is_now(self._where, "box type", self._project.localization_types())
+            self._where = with_current_defaults(self._where, "box type", self._project.localization_types())
             todo = self._plan(listed)
         all_revisions = list(self._list(show_all_marks=1)) if todo.unclear else None
         if all_revisions is not None:
@@ -278,7 +278,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
         )
 
     def _carry_out(self, todo: ReconcilePlan) -> None:
-        """Remove the surplus, create missing boxes, and remove stale ones."""
+        """Remove surplus rows, create missing boxes, and remove stale ones."""
         project, media_id, version_id = self._project, self._media_id, self._where.version_id
         for at in range(0, len(todo.surplus), BOXES_PER_CALL):
             rows = todo.surplus[at : at + BOXES_PER_CALL]
@@ -294,8 +294,14 @@ class Reconciliation(Rounds[ReconcilePlan]):
             self._send(partial(project.prune_boxes, media_id, version_id, stale), removes=stale)
 
 
-def as_the_type_is_now(before: _Where, what: str, types: list[dict[str, Any]]) -> _Where:
-    """Return a destination with its type's current defaults; earlier ones remain known."""
+def with_current_defaults(before: _Where, what: str, types: list[dict[str, Any]]) -> _Where:
+    """Return a destination with its type's current defaults; earlier defaults remain known.
+
+    Args:
+        before: the destination.
+        what: the kind of type, for messages.
+        types: the project's current types of this kind.
+    """
     found = next((kind for kind in types if kind["id"] == before.type_id), None)
     if found is not None:
         require_type(what, found)
@@ -315,8 +321,8 @@ def _others_waited(fault: BaseException, tries: int, _seconds: float) -> bool:
 
 
 class _PartlyWritten(Exception):
-    """A round was interrupted after it had written something."""
+    """An answer was lost in a round that had already written something."""
 
 
-def _left(todo: Changes[Any]) -> int:
+def _change_count(todo: Changes[Any]) -> int:
     return len(todo.create) + len(todo.remove) + len(todo.surplus)

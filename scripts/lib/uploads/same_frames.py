@@ -1,12 +1,13 @@
-"""Check that a file of the folder and its matched media in Tator show the same picture at each number."""
+"""Check that a file of the folder and its matched media in Tator have the same picture at each frame number."""
 
 import math
 
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.match import MatchRecord
 
-# As in scripts/lib/detection/numbering.py: how long Tator's transcoder appends black pictures; it rounds down.
+# As in scripts/lib/detection/numbering.py: Tator's transcoder appends black pictures, and rounds the number of frames.
 _BLACK_SECONDS, _ROUNDED = 0.08, 2
+# The largest relative differences of frame rates and of aspect ratios.
 _SAME_RATE, _SAME_SHAPE = 0.001, 0.02
 
 
@@ -15,27 +16,27 @@ def difference(match: MatchRecord, found: DetectionRecord) -> str | None:
 
     Args:
         match: the match of the media.
-        found: how the file's boxes were found.
+        found: the record of the detection in the file.
     """
     if found.kind != match.kind:
         return f"in Tator it is of the kind {match.kind}, here of the kind {found.kind}"
-    if why := _other_shape(match, found):
+    if why := _shape_difference(match, found):
         return why
-    return _other_numbers(match, found) if found.kind == "video" else None
+    return _numbering_difference(match, found) if found.kind == "video" else None
 
 
-def _other_shape(match: MatchRecord, found: DetectionRecord) -> str | None:
+def _shape_difference(match: MatchRecord, found: DetectionRecord) -> str | None:
     if not (match.width and match.height and found.width and found.height):
         return None
     there, here = match.width / match.height, found.width / found.height
-    # Browsers and this workflow rotate a picture by its EXIF tag, whatever size Tator has; copies are not.
+    # Browsers and this workflow rotate a picture by its EXIF tag, so Tator's size may be the rotated one.
     shapes = (here, 1 / here) if found.kind == "image" else (here,)
     if any(abs(there / shape - 1) <= _SAME_SHAPE for shape in shapes):
         return None
     return f"Tator says {match.width} x {match.height} pixels, the file has {found.width} x {found.height}"
 
 
-def _other_numbers(match: MatchRecord, found: DetectionRecord) -> str | None:
+def _numbering_difference(match: MatchRecord, found: DetectionRecord) -> str | None:
     numbering = found.numbering
     if numbering is None:
         return "the record of its detection does not say how its frames are numbered; remove that record, and run again"

@@ -1,4 +1,4 @@
-"""Decide from a track alone whether this workflow made it, and whether a person has changed it since.
+"""Determine from a track alone whether this workflow made it, and whether a person has changed it since.
 
 In Tator a track is a state that refers to rows of boxes. A row gets another number whenever its box is edited or made
 again, and is no longer available after its box was removed. So a track's elemental id consists of hashes of
@@ -30,10 +30,10 @@ Segments = list[list[int]]
 
 @dataclass(frozen=True, slots=True)
 class TrackDestination(Destination):
-    """Where tracks go: as for boxes, with the state type instead of the box type.
+    """The version, type and attributes of the tracks to upload; type_id is that of the state type.
 
     Attributes:
-        length_attribute: attribute for the number of boxes; None if there is none.
+        length_attribute: the attribute for the number of boxes; None if there is none.
     """
 
     length_attribute: str | None = None
@@ -50,10 +50,10 @@ class TrackToUpload:
     """A track of the tracker.
 
     Attributes:
-        media_id: its media.
-        boxes: its detected boxes, without interpolated ones.
-        species: of the animal.
-        confidence: of the species.
+        media_id: the track's media.
+        boxes: the track's boxes, including interpolated ones if these are uploaded.
+        species: the species of the animal.
+        confidence: the confidence of the species.
     """
 
     media_id: int
@@ -65,8 +65,8 @@ class TrackToUpload:
         """Return the digits of the elemental id that identify the track.
 
         Args:
-            to: where tracks go.
-            boxes_to: where boxes go.
+            to: the destination of tracks.
+            boxes_to: the destination of boxes.
         """
         boxes = sorted(content_part(box.elemental_id(boxes_to)) for box in self.boxes)
         return _digits([to.version_id, to.type_id, self.media_id, boxes], _TRACK_DIGITS)
@@ -77,10 +77,10 @@ class PlacedTrack:
     """A track as it should be in Tator.
 
     Attributes:
-        key: see TrackToUpload.key.
+        key: the digits that identify the track, see TrackToUpload.key.
         track: the track of the tracker.
-        rows: the rows of its boxes, in order.
-        frames: of the boxes, in order.
+        rows: the ids of the rows of the track's boxes, in the order of their frames.
+        frames: the frames of these boxes.
     """
 
     key: str
@@ -89,7 +89,7 @@ class PlacedTrack:
     frames: tuple[int, ...]
 
     def values(self, to: TrackDestination) -> dict[str, Any]:
-        """Return its attributes."""
+        """Return the values of the track's attributes."""
         return dict(zip(to.attributes, (self.track.species, self.track.confidence, len(self.rows)), strict=False))
 
     def elemental_id(self, to: TrackDestination) -> str:
@@ -131,7 +131,7 @@ def segments(frames: Iterable[int]) -> Segments:
 
 
 class TrackOriginCheck(OriginCheck):
-    """Decides which states of one media the workflow made and nobody changed."""
+    """Determines which states of one media the workflow made and nobody changed."""
 
     not_made = "their species, confidence or length were changed"
 
@@ -140,9 +140,9 @@ class TrackOriginCheck(OriginCheck):
         self._written = to.attributes
         super().__init__(to, rows)
 
-    def judge(self, row: _Row) -> Origin:
-        """Decide for one row, without its other revisions."""
-        found = super().judge(row)
+    def origin(self, row: _Row) -> Origin:
+        """Return the origin of one row, without regard to its other revisions."""
+        found = super().origin(row)
         if not found.untouched or is_unfinished(row):
             return found
         digits = row["elemental_id"].replace("-", "")
@@ -151,7 +151,7 @@ class TrackOriginCheck(OriginCheck):
         return Origin(made=True, reason="boxes were added to them or removed from them")
 
     def names(self, row: _Row) -> tuple[str, ...] | None:
-        """Return the attributes by whose values the row's id is the hash of its content, or None."""
+        """Return the attributes with whose values the row's id is the hash of its content, or None."""
         if row["id"] not in self._names:
             self._names[row["id"]] = next(self._matches(row), None)
         return self._names[row["id"]]
@@ -167,7 +167,7 @@ class TrackOriginCheck(OriginCheck):
 
 
 def _choices(attributes: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the attributes that may have been written, under earlier names."""
+    """Yield combinations of attributes that a run may have written, as the attributes may have been renamed since."""
     texts = [name for name, value in attributes.items() if isinstance(value, str)]
     numbers = [name for name, value in attributes.items() if is_number(value)]
     for text, number in itertools.product(texts, numbers):

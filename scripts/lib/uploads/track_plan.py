@@ -1,7 +1,7 @@
-"""Plan the changes that make Tator hold the tracks of a run, without changing the work of people.
+"""Plan the changes after which Tator has the tracks of a run, without changing the work of people.
 
 The tracks of one (version, state type, media) are a desired state, as boxes are; see reconcile.py for the terms,
-and track_origin.py, which decides whose a track is.
+and track_origin.py, which determines the owner of a track.
 
 1. A person's track is never changed and never deleted. It is one that a person made, or edited in any way: its
    attributes, its boxes, merged with another or trimmed.
@@ -12,7 +12,7 @@ and track_origin.py, which decides whose a track is.
 4. An untouched track of the machine is removed if it is not wanted any more, and made again if it does not refer
    to the current rows of its boxes, has wrong attributes, or never got its boxes.
 5. Equal tracks are one track. Of several rows of one elemental id every run keeps the one with the lowest id.
-6. A track that a person pruned, merged with itself, or moved to another version, is made again, as there is no trace.
+6. A track that a person pruned, merged with itself, or moved to another version, is made again, as it leaves no trace.
 """
 
 from collections import defaultdict
@@ -39,7 +39,7 @@ class TrackPlan(Changes[PlacedTrack]):
     """The changes to make.
 
     Attributes:
-        too_short: how many tracks are not made because fewer than `least` of their boxes are in Tator.
+        too_short: number of tracks that are not made because fewer than `least` of their boxes are in Tator.
     """
 
     what: str = "tracks"
@@ -73,7 +73,7 @@ class BoxRows:
         Args:
             boxes: the boxes of the tracks.
             listed: every revision of every box of the media, version and type, including tombstones.
-            to: where boxes go.
+            to: the destination of boxes.
         """
         self._to = to
         rows = list(listed)
@@ -87,8 +87,8 @@ class BoxRows:
             if live and name and (identity == name or name not in self._row_of):
                 self._row_of[name] = live
 
-    def today(self, track: TrackToUpload) -> list[tuple[str, _Row]]:
-        """Return those of a track's boxes that are in Tator, each once, with their rows."""
+    def current_rows(self, track: TrackToUpload) -> list[tuple[str, _Row]]:
+        """Return the boxes of a track that are in Tator, each once, with their current rows."""
         identities = dict.fromkeys(box.elemental_id(self._to) for box in track.boxes)
         return [(identity, self._row_of[identity]) for identity in identities if identity in self._row_of]
 
@@ -98,14 +98,14 @@ class BoxRows:
 
 
 @dataclass
-class _Standing:
-    """The states of one media, by whose they are.
+class _Owners:
+    """The states of one media, separated by their owner.
 
     Attributes:
         own: the machine's untouched states: the rows of the last revision, by elemental id.
-        revisions: how many rows each has, all revisions counted.
-        taken: boxes that people's tracks have.
-        known: keys of tracks that people edited, deleted or merged away.
+        revisions: number of rows of each of `own`, in all revisions.
+        taken: boxes in people's tracks.
+        known: keys of tracks that people edited, deleted or merged into another.
     """
 
     own: dict[str, list[_Row]] = field(default_factory=dict)
@@ -128,61 +128,61 @@ def plan_tracks(
         wanted: the run's tracks, by TrackToUpload.key.
         boxes: the rows of boxes in Tator.
         states: the media's states.
-        to: where the tracks go.
+        to: the destination of tracks.
         least: the least number of boxes of a track.
     """
     outcome = TrackPlan()
-    standing = _whose(outcome, wanted, boxes, states, to)
+    owners = _find_owners(outcome, wanted, boxes, states, to)
     for key, track in wanted.items():
-        if key in standing.known:
+        if key in owners.known:
             continue
-        there = boxes.today(track)
-        free = [(identity, row) for identity, row in there if identity not in standing.taken]
-        if len(there) < least:
+        current = boxes.current_rows(track)
+        free = [(identity, row) for identity, row in current if identity not in owners.taken]
+        if len(current) < least:
             outcome.too_short += 1
             continue
-        if len(free) < least or 2 * len(free) < len(there):
+        if len(free) < least or 2 * len(free) < len(current):
             outcome.withheld.append(key)
             continue
         rows = sorted((int(row["frame"]), int(row["id"])) for _, row in free)
         placed = PlacedTrack(key, track, tuple(row for _, row in rows), tuple(frame for frame, _ in rows))
         identity = placed.elemental_id(to)
-        own = standing.own.get(identity, [])
-        if own and _is_as(own[0], placed, to):
-            outcome.standing.append(identity)
+        own = owners.own.get(identity, [])
+        if own and _is_current(own[0], placed, to):
+            outcome.present.append(identity)
             outcome.surplus += [row["id"] for row in own[1:]]
-            del standing.own[identity]
+            del owners.own[identity]
         else:
             outcome.create[identity] = placed
-    for identity in standing.own:
+    for identity in owners.own:
         outcome.remove.append(identity)
-        outcome.revisions[identity] = standing.revisions[identity]
+        outcome.revisions[identity] = owners.revisions[identity]
     return outcome
 
 
-def people_have(states: States, to: TrackDestination) -> set[int]:
+def rows_in_peoples_tracks(states: States, to: TrackDestination) -> set[int]:
     """Return the rows of boxes that people's tracks refer to.
 
     Args:
         states: a media's states.
-        to: where tracks go.
+        to: the destination of tracks.
     """
-    own = _whose(TrackPlan(), {}, BoxRows((), (), to), states, to).own
+    own = _find_owners(TrackPlan(), {}, BoxRows((), (), to), states, to).own
     theirs = [row for row in states.latest if row["elemental_id"] not in own and not row["variant_deleted"]]
     return {box for row in theirs for box in row["localizations"]}
 
 
-def _whose(
+def _find_owners(
     outcome: TrackPlan, wanted: Mapping[str, TrackToUpload], boxes: BoxRows, states: States, to: TrackDestination
-) -> _Standing:
-    """Separate the workflow's states from people's, and note the latter in the outcome."""
+) -> _Owners:
+    """Separate the workflow's states from people's, and add people's to the outcome."""
     rows = latest(states.latest)
     history: dict[str, list[_Row]] = defaultdict(list)
     for row in states.every:
         history[row["elemental_id"]].append(row)
-    judge = TrackOriginCheck(to, [row for same in rows.values() for row in same])
-    outcome.doubtful = judge.doubtful
-    found = _Standing()
+    check = TrackOriginCheck(to, [row for same in rows.values() for row in same])
+    outcome.doubtful = check.doubtful
+    found = _Owners()
     merged_away = [identity for identity in history if identity not in rows]
     for identity in [*rows, *merged_away]:
         same = rows.get(identity, [])
@@ -194,27 +194,28 @@ def _whose(
             found.known.add(key)
             continue
         outcome.live += 1
-        verdicts = [judge.judge(row) for row in live]
-        if any(verdict.untouched for verdict in verdicts) and not in_every_revision(
-            same[0]["mark"], history[identity], judge
+        origins = [check.origin(row) for row in live]
+        if any(origin.untouched for origin in origins) and not in_every_revision(
+            same[0]["mark"], history[identity], check
         ):
-            verdicts = [Origin(made=True, reason="an earlier revision was edited")] * len(live)
-        made = [row for row, verdict in zip(live, verdicts, strict=True) if verdict.untouched]
+            origins = [Origin(made=True, reason="an earlier revision was edited")] * len(live)
+        made = [row for row, origin in zip(live, origins, strict=True) if origin.untouched]
         if len(made) == len(live):
             found.own[identity] = made
             found.revisions[identity] = len(history[identity])
             continue
         outcome.surplus += [row["id"] for row in made]
-        began_as_ours = key in wanted or same[0]["mark"] > 0
-        (outcome.edited if began_as_ours else outcome.added).append(identity)
-        outcome.why.update([v.reason for v in verdicts if v.reason and (v.made or began_as_ours)][:1])
+        made_by_run = key in wanted or same[0]["mark"] > 0
+        (outcome.edited if made_by_run else outcome.added).append(identity)
+        reasons = [origin.reason for origin in origins if origin.reason and (origin.made or made_by_run)]
+        outcome.why.update(reasons[:1])
         found.known.add(key)
-        theirs = [row for row, verdict in zip(live, verdicts, strict=True) if not verdict.untouched]
+        theirs = [row for row, origin in zip(live, origins, strict=True) if not origin.untouched]
         found.taken.update(*map(boxes.boxes_of, theirs))
     return found
 
 
-def _is_as(row: _Row, placed: PlacedTrack, to: TrackDestination) -> bool:
+def _is_current(row: _Row, placed: PlacedTrack, to: TrackDestination) -> bool:
     """Return whether a state with a track's id is complete, refers to current rows, and has the right attributes."""
     attributes = row["attributes"] or {}
     return (

@@ -8,7 +8,7 @@ from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.unanswered import Notes
 from scripts.lib.uploads.origin import Destination
-from scripts.lib.uploads.rounds import Rounds, as_the_type_is_now
+from scripts.lib.uploads.rounds import Rounds, with_current_defaults
 from scripts.lib.uploads.track_origin import PlacedTrack, TrackDestination, TrackToUpload, is_unfinished
 from scripts.lib.uploads.track_plan import BoxRows, States, TrackPlan, plan_tracks
 
@@ -16,15 +16,15 @@ from scripts.lib.uploads.track_plan import BoxRows, States, TrackPlan, plan_trac
 TRACKS_PER_CALL = 500
 # The most boxes of all tracks of one request; 10,000 take two seconds.
 BOXES_PER_CALL = 10_000
-# How often states are listed again because the plan needs states that were not listed: each time fewer are missing.
-LOOKS = 5
+# The most times that further states are listed because the plan needs them: each time there are fewer.
+LISTS = 5
 
 
 class TrackReconciliation(Rounds[TrackPlan]):
-    """Brings the tracks of one media in Tator to the wanted ones.
+    """Makes the tracks of one media in Tator equal to the wanted ones.
 
-    A track that has to change is removed and made again: Tator refuses the removal if a person has
-    edited it in between, while a second revision would override the edit.
+    A track that has to change is removed and made again: Tator refuses the removal if a person has edited the track in
+    between, while a second revision would override the edit.
     """
 
     def __init__(
@@ -38,27 +38,37 @@ class TrackReconciliation(Rounds[TrackPlan]):
         least: int,
         notes: Notes | None = None,
     ) -> None:
-        """Prepare for the tracks of one media, without any request."""
+        """Prepare for the tracks of one media, without any request.
+
+        Args:
+            project: the project.
+            media_id: the media.
+            tracks: the wanted tracks.
+            where: the version and the state type.
+            boxes_where: the version and the box type of the tracks' boxes.
+            least: the least number of boxes of a track.
+            notes: see Rounds.
+        """
         super().__init__(project, media_id, notes)
         self._where, self._boxes_where, self._least = where, boxes_where, least
         self._wanted = {track.key(where, boxes_where): track for track in tracks}
 
-    def look(self) -> TrackPlan:
-        """Compare what is wanted with what stands, with all that has to be known for it."""
+    def compare(self) -> TrackPlan:
+        """Return the differences between the desired state and Tator; set `listed`."""
         boxes = self._box_rows()
         states = list_states(self._project, self._media_id, self._where)
         todo = self._plan(boxes, states)
-        asked = {row["elemental_id"] for row in states.every}
+        listed = {row["elemental_id"] for row in states.every}
         # States without a media, and tombstones of several deleted at once, are found only by their elemental ids.
-        for _ in range(LOOKS):
-            unasked = todo.create.keys() - asked
-            if not unasked:
+        for _ in range(LISTS):
+            not_listed = todo.create.keys() - listed
+            if not not_listed:
                 break
-            asked |= unasked
-            states.add(states_of(self._project, self._where, sorted(unasked)))
+            listed |= not_listed
+            states.add(states_of(self._project, self._where, sorted(not_listed)))
             todo = self._plan(boxes, states)
         if todo.doubtful:
-            self._where = as_the_type_is_now(self._where, "state type", self._project.state_types())
+            self._where = with_current_defaults(self._where, "state type", self._project.state_types())
             todo = self._plan(boxes, states)
         self.listed = states.latest
         return todo
@@ -72,7 +82,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         return plan_tracks(self._wanted, boxes, states, self._where, least=self._least)
 
     def _carry_out(self, todo: TrackPlan) -> None:
-        """Remove surplus and stale tracks, and create missing ones."""
+        """Remove surplus rows and stale tracks, and create missing tracks."""
         self._remove(todo.surplus, {identity: todo.revisions[identity] for identity in todo.remove})
         progress, made = Progress("tracks", what=f"media {self._media_id}: "), 0
         for tracks in _portions(list(todo.create.values())):
@@ -91,9 +101,9 @@ class TrackReconciliation(Rounds[TrackPlan]):
             revisions = {identity: stale[identity] for identity in identities[at : at + TRACKS_PER_CALL]}
             self._send(partial(project.prune_tracks, version_id, revisions), removes=revisions)
 
-    def _may_pass(self, refusal: Refused) -> bool:
+    def _is_temporary(self, refusal: Refused) -> bool:
         """Return whether to try again, also if a box's row was removed before the write."""
-        return super()._may_pass(refusal) or "is not present in table" in str(refusal)
+        return super()._is_temporary(refusal) or "is not present in table" in str(refusal)
 
     def _clear_up(self, after: TrackPlan) -> None:
         """Remove the states that a refused request created without their boxes."""
@@ -126,7 +136,7 @@ def states_of(project: Project, where: TrackDestination, identities: Sequence[st
 
 
 def _portions(tracks: Sequence[PlacedTrack]) -> Iterator[list[PlacedTrack]]:
-    """Yield the tracks of one request after the other."""
+    """Yield the tracks of each request."""
     portion: list[PlacedTrack] = []
     boxes = 0
     for track in tracks:

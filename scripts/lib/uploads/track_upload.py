@@ -23,7 +23,7 @@ from scripts.lib.uploads.origin import Box, box_from_pixels
 from scripts.lib.uploads.track_origin import TrackDestination, TrackToUpload
 from scripts.lib.uploads.track_plan import TrackPlan
 from scripts.lib.uploads.track_rounds import TrackReconciliation
-from scripts.lib.uploads.upload import carried_out, in_iso, left_to_people
+from scripts.lib.uploads.upload import in_iso, left_to_people, run_rounds
 from scripts.lib.uploads.upload_job import MediaFiles, UploadJob
 
 _log = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ class TrackUploadOptions(CommonOptions):
     """The options for all media of a run.
 
     Attributes:
-        min_length: a track with fewer boxes in Tator is not uploaded.
-        fill_gaps: whether interpolated boxes belong to a track in Tator.
+        min_length: the least number of boxes in Tator of a track; shorter tracks are not uploaded.
+        fill_gaps: whether interpolated boxes are part of a track in Tator.
     """
 
     WHAT = "tracks"
@@ -45,7 +45,7 @@ class TrackUploadOptions(CommonOptions):
 
     @property
     def where(self) -> TrackDestination:
-        """The version and the state type that the tracks go into.
+        """The version and the state type of the tracks.
 
         Raises:
             ServerError: the record names no state type.
@@ -68,10 +68,10 @@ class MediaTracks(MediaFiles):
     """The files of one media of a job.
 
     Attributes:
-        track_boxes: the CSV of its tracks.
-        tracks: their record.
-        outcome: the record of its detection.
-        boxes: the record of the upload of its boxes.
+        track_boxes: the CSV file of the media's tracks.
+        tracks: the record of the tracks.
+        outcome: the record of the detection.
+        boxes: the record of the upload of the boxes.
     """
 
     track_boxes: Path
@@ -80,8 +80,8 @@ class MediaTracks(MediaFiles):
     boxes: Path
 
     @property
-    def made_of(self) -> tuple[Path, ...]:
-        """The files that its tracks depend on."""
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that the media's tracks in Tator depend on."""
         return (self.track_boxes, self.tracks, self.outcome, self.boxes, self.record)
 
 
@@ -93,35 +93,35 @@ class TrackUploads(UploadJob[MediaTracks]):
         super().__init__(options, work, *where, **more)
         self._options = options
 
-    def asks(self, one: MediaTracks) -> bool:
+    def needs_server(self, media: MediaTracks) -> bool:
         """Return whether the media has boxes in Tator, to which its tracks refer."""
-        return read_record(UploadRecord, one.boxes).state == "verified"
+        return read_record(UploadRecord, media.boxes).state == "verified"
 
-    def upload(self, one: MediaTracks) -> None:
+    def upload(self, media: MediaTracks) -> None:
         """See upload_tracks_of."""
-        upload_tracks_of(self.connect, self._options, one)
+        upload_tracks_of(self.connect, self._options, media)
 
-    def recorded(self, one: MediaTracks) -> TrackUploadRecord:
-        """Return the record of its tracks."""
-        return read_record(TrackUploadRecord, one.upload)
+    def read_upload(self, media: MediaTracks) -> TrackUploadRecord:
+        """Return the record of the upload of the media's tracks."""
+        return read_record(TrackUploadRecord, media.upload)
 
-    def count(self, project: Project, one: MediaTracks) -> int:
-        """Return the number of its tracks in Tator."""
+    def count(self, project: Project, media: MediaTracks) -> int:
+        """Return the number of the media's tracks in Tator."""
         where = self._options.where
-        return project.count_states(one.media_id, where.type_id, where.version_id)
+        return project.count_states(media.media_id, where.type_id, where.version_id)
 
-    def record_failed(self, fault: MediaFault, one: MediaTracks) -> None:
+    def record_failed(self, fault: MediaFault, media: MediaTracks) -> None:
         """See record_failed_tracks."""
-        record_failed_tracks(fault, one.record, one.upload)
+        record_failed_tracks(fault, media.record, media.upload)
 
 
 def upload_tracks_of(connect: Callable[[], Project], options: TrackUploadOptions, media: MediaTracks) -> None:
     """Make one media's tracks in Tator equal to those of the CSV, by the rules of scripts/lib/uploads/track_plan.py.
 
     Args:
-        connect: returns the project; called only if the media has tracks to create or to remove.
+        connect: function that returns the project; called only if the media's tracks can be uploaded.
         options: the options for all media.
-        media: its files.
+        media: the media's files.
 
     Raises:
         ServerError: Tator refuses, fails until the retries end, or does not keep what it was sent.
@@ -139,7 +139,7 @@ def upload_tracks_of(connect: Callable[[], Project], options: TrackUploadOptions
             result = _verified(result, connect(), options, media, _wanted(media, options, tracked))
         except MediaFault as fault:
             result = replace(result, state=fault.state, reason=fault.reason)
-    if result.state == "not uploaded":  # the record says nothing about what is in Tator
+    if result.state == "not uploaded":  # the record has no data from Tator
         UnansweredWrites(options.notes(media.media_id, media.upload)).forget()
     shown = {key: value for key, value in as_content(result).items() if key != "people"}
     _log.info("media %d: %s", media.media_id, shown)
@@ -154,7 +154,7 @@ def _verified(
     tracks: list[TrackToUpload],
 ) -> TrackUploadRecord:
     def reconcile(version_id: int, wanted: list[TrackToUpload]) -> tuple[TrackPlan, datetime]:
-        work = TrackReconciliation(
+        rounds = TrackReconciliation(
             project,
             result.media_id,
             wanted,
@@ -163,7 +163,7 @@ def _verified(
             least=options.min_length,
             notes=options.notes(media.media_id, media.upload),
         )
-        return carried_out(work, project, result.media_id, version_id)
+        return run_rounds(rounds, project, result.media_id, version_id)
 
     settled, changed_at = in_one_version(
         partial(options.versions, project), partial(reconcile, wanted=tracks), partial(reconcile, wanted=[])
@@ -174,7 +174,7 @@ def _verified(
         reason=None,
         verified_at=in_iso(datetime.now(UTC)),
         changed_at=in_iso(changed_at),
-        tracks=len(settled.standing),
+        tracks=len(settled.present),
         too_short=settled.too_short,
         people=left_to_people(settled),
         note=settled.note,

@@ -23,10 +23,10 @@ from scripts.lib.uploads.matched import Matched
 from scripts.lib.uploads.options import CommonOptions
 from scripts.lib.uploads.reconcile import Box, Changes, ReconcilePlan, box_from_pixels
 from scripts.lib.uploads.rounds import Reconciliation, Rounds
-from scripts.lib.uploads.track_plan import people_have
+from scripts.lib.uploads.track_plan import rows_in_peoples_tracks
 from scripts.lib.uploads.track_rounds import list_states
 from scripts.lib.uploads.upload_job import MediaFiles, UploadJob
-from scripts.lib.workflow.failures import note
+from scripts.lib.workflow.jobs.failures import note
 
 _Plan = TypeVar("_Plan", bound=Changes[Any])
 
@@ -38,7 +38,7 @@ class UploadOptions(CommonOptions):
     """The options for all media of a run.
 
     Attributes:
-        threshold: boxes with a lower score are not uploaded.
+        threshold: the least score of a box to upload.
         overlap_limit: IoU with a person's box above which a new box is not added.
         on_damaged: `accept` uploads the boxes of damaged media, `fail` does not.
     """
@@ -66,11 +66,11 @@ class MediaBoxes(MediaFiles):
     """The files of one media of the job.
 
     Attributes:
-        detections: the CSV of the media.
-        outcome: the record of its detection.
-        track_boxes: the CSV of the media's tracks, if their interpolated boxes are uploaded too.
-        matched: in a run on a folder, which media in Tator this is. A media without a match is tried again in the next
-            run.
+        detections: the CSV file of the media's boxes.
+        outcome: the record of the detection.
+        track_boxes: the CSV file of the media's tracks, if their interpolated boxes are uploaded too.
+        matched: the match of the media in Tator, in a run on a folder. A media without a match is tried again in the
+            next run.
     """
 
     detections: Path
@@ -79,14 +79,14 @@ class MediaBoxes(MediaFiles):
     matched: Matched | None = None
 
     @property
-    def made_of(self) -> tuple[Path, ...]:
-        """The files that its boxes depend on."""
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that the media's boxes in Tator depend on."""
         paths = (self.detections, self.outcome, self.record, self.track_boxes)
         return tuple(path for path in paths if path is not None)
 
     @property
-    def made_of_besides(self) -> tuple[str, ...]:
-        """The match."""
+    def other_inputs(self) -> tuple[str, ...]:
+        """The match, as JSON."""
         return () if self.matched is None else (as_json(as_content(self.matched.record)),)
 
 
@@ -98,37 +98,37 @@ class BoxUploads(UploadJob[MediaBoxes]):
         super().__init__(options, work, *where, **more)
         self._options = options
 
-    def asks(self, one: MediaBoxes) -> bool:
-        """Return whether the media has boxes to upload."""
-        return read_record(DetectionRecord, one.outcome).state in self._options.accepted
+    def needs_server(self, media: MediaBoxes) -> bool:
+        """Return whether the media's boxes are to be uploaded."""
+        return read_record(DetectionRecord, media.outcome).state in self._options.accepted
 
-    def upload(self, one: MediaBoxes) -> None:
+    def upload(self, media: MediaBoxes) -> None:
         """See upload_boxes_of."""
-        upload_boxes_of(self.connect, self._options, one)
+        upload_boxes_of(self.connect, self._options, media)
 
-    def recorded(self, one: MediaBoxes) -> UploadRecord:
-        """Return the record of its boxes."""
-        return read_record(UploadRecord, one.upload)
+    def read_upload(self, media: MediaBoxes) -> UploadRecord:
+        """Return the record of the upload of the media's boxes."""
+        return read_record(UploadRecord, media.upload)
 
-    def count(self, project: Project, one: MediaBoxes) -> int:
-        """Return the number of its boxes in Tator."""
+    def count(self, project: Project, media: MediaBoxes) -> int:
+        """Return the number of the media's boxes in Tator."""
         where = self._options.boxes_where
-        return project.count_boxes(self.recorded(one).id_in_tator, where.type_id, where.version_id)
+        return project.count_boxes(self.read_upload(media).id_in_tator, where.type_id, where.version_id)
 
-    def record_failed(self, fault: MediaFault, one: MediaBoxes) -> None:
+    def record_failed(self, fault: MediaFault, media: MediaBoxes) -> None:
         """See record_failed_upload."""
-        record_failed_upload(fault, one.record, one.upload)
+        record_failed_upload(fault, media.record, media.upload)
 
 
 def upload_boxes_of(connect: Callable[[], Project], options: UploadOptions, files: MediaBoxes) -> None:
     """Make one media's boxes in Tator equal to those of the CSV, by the rules of scripts/lib/uploads/reconcile.py.
 
-    Lists the boxes in Tator, writes what differs, and lists again, until nothing differs; see rounds.py. So a crash at
-    any point, or a second run, gives the same boxes. The record has the number of boxes, and those not changed because
-    of a person.
+    The boxes in Tator are listed, differences are written, and the boxes are listed again, until nothing differs; see
+    rounds.py. So the boxes are the same after a crash at any point, or a second run. The record has the number of
+    boxes, and those not changed because of a person.
 
     Args:
-        connect: returns the project; called only if the media has a result.
+        connect: function that returns the project; called only if the media's boxes are to be uploaded.
         options: the options for all media.
         files: the media's files.
 
@@ -156,7 +156,7 @@ def upload_boxes_of(connect: Callable[[], Project], options: UploadOptions, file
                 reason=None,
                 verified_at=in_iso(datetime.now(UTC)),
                 changed_at=in_iso(changed_at),
-                boxes=len(settled.standing),
+                boxes=len(settled.present),
                 people=left_to_people(settled),
                 note=settled.note,
             )
@@ -165,7 +165,7 @@ def upload_boxes_of(connect: Callable[[], Project], options: UploadOptions, file
                 note(media.media_id, [files.upload, files.matched.file])
             result = replace(result, state=fault.state, reason=fault.reason)
     else:
-        UnansweredWrites(options.notes(media.media_id, files.upload)).forget()  # nothing is said of what stands
+        UnansweredWrites(options.notes(media.media_id, files.upload)).forget()  # the record has no data from Tator
     shown = {key: value for key, value in as_content(result).items() if key != "people"}
     _log.info("media %d: %s", media.media_id, shown)
     write_record(files.upload, result)
@@ -205,28 +205,28 @@ def _reconcile(
         tracks = replace(options.tracks_where, version_id=version_id) if options.tracks_where else None
 
         def rows_in_use() -> set[int]:
-            return people_have(list_states(project, media_id, tracks), tracks) if tracks else set()
+            return rows_in_peoples_tracks(list_states(project, media_id, tracks), tracks) if tracks else set()
 
-        work = Reconciliation(
+        rounds = Reconciliation(
             project, media_id, wanted, where, options.overlap_limit, rows_in_use=rows_in_use, notes=notes
         )
-        return carried_out(work, project, media_id, version_id)
+        return run_rounds(rounds, project, media_id, version_id)
 
     return in_one_version(
         partial(options.versions, project), partial(reconcile, wanted=boxes), partial(reconcile, wanted=[])
     )
 
 
-def carried_out(work: Rounds[_Plan], project: Project, media_id: int, version_id: int) -> tuple[_Plan, datetime]:
-    """Do the rounds of one media; return the last comparison, and when the boxes or tracks last changed.
+def run_rounds(rounds: Rounds[_Plan], project: Project, media_id: int, version_id: int) -> tuple[_Plan, datetime]:
+    """Run the rounds of one media; return the last comparison, and when the boxes or tracks last changed.
 
     Raises:
         MediaFault: the media was deleted.
         ServerError: Tator refuses, fails for long, or does not keep what it was sent.
     """
     try:
-        settled = work.done()
-        return settled, work.changed_at(settled)
+        settled = rounds.run()
+        return settled, rounds.changed_at(settled)
     except LostAnswer as lost:
         raise ServerUnavailable(f"{lost}; run again later") from None
     except Refused as refusal:

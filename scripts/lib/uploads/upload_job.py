@@ -16,9 +16,9 @@ from scripts.lib.records import MediaRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import ServerUnavailable
 from scripts.lib.uploads.options import CommonOptions
-from scripts.lib.workflow.batches import SharedJob, write_hashes
-from scripts.lib.workflow.failures import as_fault
-from scripts.lib.workflow.result_cache import ResultCache
+from scripts.lib.workflow.jobs.failures import as_fault
+from scripts.lib.workflow.jobs.result_cache import ResultCache
+from scripts.lib.workflow.planning.batches import SharedJob, write_hashes
 
 # A user may make 100 requests a second; a server needs a part of a second for each that creates boxes.
 CONNECTIONS = 8
@@ -34,7 +34,7 @@ class MediaFiles(ABC):
 
     Attributes:
         record: the record of resolve_media.
-        upload: the record of the upload to write.
+        upload: the record of the upload, which the job writes.
     """
 
     record: Path
@@ -42,41 +42,42 @@ class MediaFiles(ABC):
 
     @property
     @abstractmethod
-    def made_of(self) -> tuple[Path, ...]:
-        """The files that its result depends on."""
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that the media's boxes or tracks in Tator depend on."""
 
     @property
-    def made_of_besides(self) -> tuple[str, ...]:
-        """What else its result depends on."""
+    def other_inputs(self) -> tuple[str, ...]:
+        """Further values that the media's boxes or tracks in Tator depend on."""
         return ()
 
     @property
     def media_id(self) -> int:
-        """Its number."""
+        """The media's number."""
         return read_record(MediaRecord, self.record).media_id
 
     @property
-    def kept(self) -> tuple[int, list[str], tuple[Path]]:
-        """For the cache of results: the media, what its result depends on, and the file that the job leaves."""
-        hashes = [*map(sha256, self.made_of), *self.made_of_besides]
+    def cached(self) -> tuple[int, list[str], tuple[Path]]:
+        """The arguments for the cache of results: the media, the values that its result depends on, and its files."""
+        hashes = [*map(sha256, self.inputs), *self.other_inputs]
         return self.media_id, hashes, (self.upload,)
 
 
-_One = TypeVar("_One", bound=MediaFiles)
+_Media = TypeVar("_Media", bound=MediaFiles)
 
 
-class UploadJob(ABC, Generic[_One]):
+class UploadJob(ABC, Generic[_Media]):
     """The uploads of the media of one job.
 
-    In a job that media share, verified results are kept under a key of everything that they depend on, since Snakemake
-    removes the files of a job that fails or runs again. For a media with the same key only the number of boxes or
-    tracks in Tator is checked. A media that is refused, or fails with an unexpected error, gets the state `failed`.
+    In a job that media share, verified results are cached under a key of everything that they depend on, since
+    Snakemake removes the files of a job that fails or runs again. For a media with the same key only the number of
+    boxes or tracks in Tator is checked. A media that is refused, or fails with an unexpected error, gets the state
+    `failed`.
     """
 
     def __init__(
         self,
         options: CommonOptions,
-        work: Sequence[_One],
+        work: Sequence[_Media],
         host: str,
         project_id: int,
         *,
@@ -90,33 +91,33 @@ class UploadJob(ABC, Generic[_One]):
             work: the media.
             host: Tator's address.
             project_id: the project.
-            shared: the files of a job that media share; None if the media has a job of its own.
+            shared: the additional arguments of a job that media share; None for a job of one media.
             connections: the largest number of concurrent requests; fewer while Tator throttles.
         """
         self._notes, self._work, self._shared, self._connections = options.notes, work, shared, connections
         self.connect = cache(lambda: Project(host, project_id, connections=min(connections, len(work))))
-        self._done: ResultCache | None = None
+        self._cache: ResultCache | None = None
         if shared is not None:
-            self._done = ResultCache(shared.finished, [shared.code_hash, host, project_id, options.key])
+            self._cache = ResultCache(shared.finished, [shared.code_hash, host, project_id, options.key])
 
     @abstractmethod
-    def asks(self, one: _One) -> bool:
+    def needs_server(self, media: _Media) -> bool:
         """Return whether the media needs requests to the server."""
 
     @abstractmethod
-    def upload(self, one: _One) -> None:
-        """Upload the boxes or tracks of one media, and write its record."""
+    def upload(self, media: _Media) -> None:
+        """Upload the boxes or tracks of one media, and write the record of the upload."""
 
     @abstractmethod
-    def recorded(self, one: _One) -> UploadRecord | TrackUploadRecord:
-        """Return the record of a media that an earlier job wrote."""
+    def read_upload(self, media: _Media) -> UploadRecord | TrackUploadRecord:
+        """Return the record of the upload, which an earlier job wrote."""
 
     @abstractmethod
-    def count(self, project: Project, one: _One) -> int:
-        """Return how many boxes or tracks of a media are in Tator, including people's."""
+    def count(self, project: Project, media: _Media) -> int:
+        """Return the number of a media's boxes or tracks in Tator, including people's."""
 
     @abstractmethod
-    def record_failed(self, fault: MediaFault, one: _One) -> None:
+    def record_failed(self, fault: MediaFault, media: _Media) -> None:
         """Write the record of a media whose upload failed."""
 
     def run(self) -> None:
@@ -126,52 +127,52 @@ class UploadJob(ABC, Generic[_One]):
             ServerError: Tator refuses, fails until the retries end, or does not keep what it was sent; the message
                 names the media if there are several.
         """
-        if any(map(self.asks, self._work)):
-            self.connect()  # made here, before several threads ask for it
-        if self._done is None:
+        if any(map(self.needs_server, self._work)):
+            self.connect()  # before several threads do so at the same time
+        if self._cache is None:
             for_each(self._work, self.upload, self._connections)
         else:
-            for_each(self._work, partial(self._upload_shared, self._done), self._connections)
+            for_each(self._work, partial(self._upload_shared, self._cache), self._connections)
         self._write_hashes()
 
     def fail(self, fault: MediaFault) -> None:
         """Write the outputs of `run` after the whole job failed; verified media keep their records."""
-        for one in self._work:
-            if self._done is None or not self._done.restore(*one.kept):
-                self.record_failed(fault, one)
+        for media in self._work:
+            if self._cache is None or not self._cache.restore(*media.cached):
+                self.record_failed(fault, media)
         self._write_hashes()
 
-    def still_stands(self, one: _One) -> bool:
-        """Return whether Tator has as many boxes or tracks of a media as its record from an earlier job says.
+    def has_recorded_count(self, media: _Media) -> bool:
+        """Return whether Tator has as many boxes or tracks of a media as an earlier job recorded.
 
-        If a person has edited or deleted some of them, a run would change nothing.
+        If a person has edited or deleted some of them, the number is the same, and a run would change nothing.
         """
-        expected = self.recorded(one).standing
-        return expected is not None and self.count(self.connect(), one) == expected
+        expected = self.read_upload(media).count_in_tator
+        return expected is not None and self.count(self.connect(), media) == expected
 
-    def _upload_shared(self, done: ResultCache, one: _One) -> None:
-        kept = one.kept
+    def _upload_shared(self, cache: ResultCache, media: _Media) -> None:
+        cached = media.cached
         try:
-            answered = not self._notes(kept[0], one.upload).files()
-            if answered and done.restore(*kept) and self.still_stands(one):
-                _log.info("media %d: verified by an earlier job", kept[0])
+            answered = not self._notes(cached[0], media.upload).files()
+            if answered and cache.restore(*cached) and self.has_recorded_count(media):
+                _log.info("media %d: verified by an earlier job", cached[0])
                 return
-            self.upload(one)
+            self.upload(media)
         except Exception as error:
             if not of_one_media(error):
                 raise
             foreseen = isinstance(error, PipelineError)
-            _log.warning("media %d: %s", kept[0], error, exc_info=None if foreseen else error)
-            self.record_failed(as_fault(error), one)
+            _log.warning("media %d: %s", cached[0], error, exc_info=None if foreseen else error)
+            self.record_failed(as_fault(error), media)
         else:
-            done.keep(*kept)
+            cache.keep(*cached)
 
     def _write_hashes(self) -> None:
         if self._shared is not None:
-            write_hashes(self._shared.batch, [one.upload for one in self._work])
+            write_hashes(self._shared.batch, [media.upload for media in self._work])
 
 
-def for_each(work: Sequence[_One], upload: Callable[[_One], None], connections: int) -> None:
+def for_each(work: Sequence[_Media], upload: Callable[[_Media], None], connections: int) -> None:
     """Upload each media, several at a time; if there is only one, its error ends the job.
 
     The failure of one does not stop the others. But if `connections` media in a row fail because Tator does not
@@ -179,50 +180,51 @@ def for_each(work: Sequence[_One], upload: Callable[[_One], None], connections: 
 
     Args:
         work: the media.
-        upload: uploads one media.
-        connections: how many at a time.
+        upload: function that uploads one media.
+        connections: number of media that are uploaded at a time.
 
     Raises:
-        ServerError: some media could not be uploaded; it names them.
+        ServerError: some media could not be uploaded; the message names them.
     """
     if len(work) == 1:
         upload(work[0])
         return
-    begun: dict[Future[None], _One] = {}
+    submitted: dict[Future[None], _Media] = {}
     with ThreadPoolExecutor(connections) as pool:
         try:
-            begun.update((pool.submit(upload, one), one) for one in work)
-            failed = _wait(begun, connections)
+            submitted.update((pool.submit(upload, media), media) for media in work)
+            failed = _wait(submitted, connections)
         finally:
-            for future in begun:
+            for future in submitted:
                 future.cancel()
     if failed:
-        raise ServerError(_names(failed, len(begun)))
+        raise ServerError(_message(failed, len(submitted)))
 
 
-def _wait(begun: dict[Future[None], _One], connections: int) -> dict[int, str | None]:
+def _wait(submitted: dict[Future[None], _Media], connections: int) -> dict[int, str | None]:
     """Wait for all media; return the reasons of the failed ones by media id; None for those not started."""
     failed: dict[int, str | None] = {}
-    unwell = 0
-    for future in as_completed(begun):
+    unavailable = 0
+    for future in as_completed(submitted):
         if future.cancelled():
-            failed[begun[future].media_id] = None
+            failed[submitted[future].media_id] = None
             continue
         try:
             future.result()
-            unwell = 0
+            unavailable = 0
         except PipelineError as fault:
-            media_id = begun[future].media_id
+            media_id = submitted[future].media_id
             _log.warning("media %d: %s", media_id, fault)
             failed[media_id] = str(fault)
-            unwell = unwell + 1 if isinstance(fault, ServerUnavailable) else 0
-        if unwell == connections:
-            for other in begun:
+            unavailable = unavailable + 1 if isinstance(fault, ServerUnavailable) else 0
+        if unavailable == connections:
+            for other in submitted:
                 other.cancel()
     return failed
 
 
-def _names(failed: dict[int, str | None], count: int) -> str:
+def _message(failed: dict[int, str | None], count: int) -> str:
+    """Return a message about the media that failed or were not started, of `count` media."""
     tried = {media_id: reason for media_id, reason in sorted(failed.items()) if reason is not None}
     left = sorted(failed.keys() - tried.keys())
     reasons = "; ".join(f"media {media_id}: {reason}" for media_id, reason in list(tried.items())[:REASONS_SHOWN])

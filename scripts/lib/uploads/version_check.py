@@ -14,40 +14,40 @@ from scripts.lib.server.equal_versions import made_at_once
 from scripts.lib.server.sessions import tator_session
 from scripts.lib.token import check_token, redact
 
-# A single try: a server that does not answer must not delay a run that may not need it.
+# Timeouts of a single try: a server that does not answer must not delay a run that may not need it.
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 
 
-def losses_seen(memory: Path) -> int:
-    """Return how often boxes were found to be lost, from the stored number."""
+def stored_losses(memory: Path) -> int:
+    """Return the stored number of times that boxes were found to be lost."""
     return int(read_json(memory)["losses"]) if memory.is_file() else 0
 
 
-def look_for_losses(
+def check_for_losses(
     tator: dict[str, Any],
     environ: Mapping[str, str],
     *,
     destination: Path,
     summary: Path,
     memory: Path,
-    tell: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> int:
-    """Return how often the version that boxes went to was found to be deleted, empty, or not the one to take.
+    """Return the number of times that the version of an earlier run's boxes was found deleted, empty or wrong.
 
     The number is a parameter of the rules that choose the version and upload, so that they run again when it changes.
     If the server does not answer, the user gets a warning and the run continues.
 
     Args:
-        tator: the configuration's section.
+        tator: the section `tator` of the settings.
         environ: the environment, with the token.
         destination: the record of prepare_upload of an earlier run.
         summary: the record of all media of an earlier run.
-        memory: the JSON file with the number.
-        tell: shows a message to the user.
+        memory: the JSON file that stores the number.
+        warn: function that shows a warning to the user.
     """
-    seen = losses_seen(memory)
+    losses = stored_losses(memory)
     if not destination.is_file():
-        return seen
+        return losses
     where = read_json(destination)
     expected = int(read_json(summary)["totals"]["boxes_in_tator"]) if summary.is_file() else 0
     name = f"version {where['version_id']} ({where['version']!r})"
@@ -55,8 +55,8 @@ def look_for_losses(
         same, found = _boxes_in_version(tator, environ, where["version_id"], where["type_id"])
     except (PipelineError, requests.RequestException, ValueError, TypeError, LookupError) as error:
         reason = redact(str(error)) if isinstance(error, PipelineError) else type(error).__name__
-        tell(f"{tator['host']}: could not check whether {name} still holds its boxes: {reason}")
-        return seen
+        warn(f"{tator['host']}: could not check whether {name} still holds its boxes: {reason}")
+        return losses
     # Only if the version was chosen by its name when the run was prepared.
     by_name = "made_at" in where or "made_beside" in where
     if not same or (by_name and same[0] != where["version_id"]) or (expected and not found):
@@ -65,24 +65,24 @@ def look_for_losses(
             what = "is not there any more: the boxes are uploaded again"
         elif by_name and same[0] != where["version_id"]:
             what = f"was made at the same moment as version {same[0]}, which all runs take: the boxes go there"
-        tell(f"upload.version: {name} {what}")
+        warn(f"upload.version: {name} {what}")
         memory.parent.mkdir(parents=True, exist_ok=True)
-        write_json(memory, {"losses": seen + 1})
-        return seen + 1
+        write_json(memory, {"losses": losses + 1})
+        return losses + 1
     if found < expected:
-        tell(
+        warn(
             f"{name} holds {found} boxes, and the last run left {expected} there; to check the boxes of every media "
             "again, add --forcerun upload_detections (if media share jobs, first remove results/uploads/)"
         )
-    return seen
+    return losses
 
 
 def _boxes_in_version(
     tator: dict[str, Any], environ: Mapping[str, str], version_id: int, type_id: int
 ) -> tuple[list[int], int]:
-    """Return what `made_at_once` says of a version, and how many boxes it has.
+    """Return the result of `made_at_once` for a version, and the number of its boxes.
 
-    Without Tator's client, which the environment that plans a run may not have.
+    Tator's client is not used, as the environment that plans a run may not have it.
     """
     host = tator["host"].rstrip("/")
     with tator_session(host, TokenAuth(host, check_token(environ))) as session:

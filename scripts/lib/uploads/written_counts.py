@@ -1,9 +1,9 @@
-"""Store the values that runs in this folder wrote into attributes of media, to tell them from a person's values.
+"""Store the values that runs in this folder wrote into attributes of media, to distinguish them from people's values.
 
 The file is not an output of a rule, as Snakemake removes outputs before a rule runs again. Values are stored before
 they are written into Tator, as a job that is killed may have written them.
 
-The first line of the file is the project. Each later line is a media and its values; the last line of a media counts.
+The first line of the file is the project. Each later line is a media and its values; the last line of a media is valid.
 """
 
 import json
@@ -17,7 +17,7 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, replacing
 from scripts.lib.records_on_disk import RecordsOnDisk
 
-# Values that the workflow may have written, by attribute.
+# The values that the workflow may have written into a media, by attribute.
 _Values = dict[str, list[int]]
 
 
@@ -28,12 +28,12 @@ class WrittenCounts:
         """Read the values written into this project; none if the folder's last run was for another project.
 
         Args:
-            path: the file; it need not exist.
+            path: the file, which may not exist yet.
             host: Tator's address.
             project_id: the project.
 
         Raises:
-            PipelineError: the file is not what this module writes.
+            PipelineError: the file was not written by this module.
         """
         self._path, self._place = path, [host, project_id]
         self._is_written = False
@@ -58,16 +58,16 @@ class WrittenCounts:
 
     def begin(self, changes: Mapping[int, Mapping[str, int]]) -> None:
         """Store values that are about to be written, in addition to earlier ones, which may remain if writing fails."""
-        noted = []
+        updated = []
         for media_id, of_media in changes.items():
             known = self._of(media_id)
             more = {name: list(dict.fromkeys([*known.get(name, []), value])) for name, value in of_media.items()}
-            noted.append((media_id, known | more))
-        self._note(noted)
+            updated.append((media_id, known | more))
+        self._store(updated)
 
     def end(self, changes: Mapping[int, Mapping[str, int]]) -> None:
         """Store values that were written; earlier ones no longer count as the workflow's."""
-        self._note(
+        self._store(
             [
                 (media_id, self._of(media_id) | {name: [value] for name, value in of_media.items()})
                 for media_id, of_media in changes.items()
@@ -78,14 +78,14 @@ class WrittenCounts:
         found: _Values = self._known.get(media_id) or {}
         return found
 
-    def _note(self, noted: list[tuple[int, _Values]]) -> None:
+    def _store(self, updated: list[tuple[int, _Values]]) -> None:
         """Write values to the disk: the first call writes the whole file again, later calls append to it."""
-        if not noted:
+        if not updated:
             return
-        self._known.update(noted)
+        self._known.update(updated)
         if self._is_written:
             with self._path.open("a", encoding="utf-8") as stream:
-                stream.writelines(_lines(noted))
+                stream.writelines(_lines(updated))
                 stream.flush()
                 os.fsync(stream.fileno())
             return
@@ -101,10 +101,10 @@ def _lines(known: Iterable[tuple[int, _Values]]) -> Iterator[str]:
 
 
 def _read(path: Path, place: list[Any]) -> Iterator[tuple[int, _Values]]:
-    """Yield the media of a project in a file, and their values, in its order.
+    """Yield the media in a file, with their values; none if the file is of another project.
 
     Raises:
-        ValueError: or another error that __init__ catches; the file has another content.
+        ValueError: the file was not written by this module; other errors are possible, see __init__.
     """
     with path.open(encoding="utf-8") as stream:
         try:
@@ -116,7 +116,7 @@ def _read(path: Path, place: list[Any]) -> Iterator[tuple[int, _Values]]:
             return
         if head.get("place") == place:
             for line in stream:
-                if line.endswith("\n"):  # otherwise writing stopped within the line, before anything was sent
+                if line.endswith("\n"):  # otherwise the job was killed while it wrote the line, before it sent values
                     media_id, of_media = json_text.parse(line)
                     yield int(media_id), _checked(of_media)
 

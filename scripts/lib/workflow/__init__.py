@@ -1,0 +1,1 @@
+"""How a run and its jobs work: settings, plan, jobs and processes."""

@@ -1,4 +1,4 @@
-"""The network's files out of hostile archives: only these, as regular files, and nothing else anywhere."""
+"""The network's files from hostile archives: only these are written, as regular files."""
 
 import gzip
 import io
@@ -44,7 +44,7 @@ def everything(tmp_path):
     return sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
 
 
-def test_takes_the_files_and_nothing_else(members, tmp_path):
+def test_only_the_networks_files_are_extracted(members, tmp_path):
     members.add(pieces(tar({"network": special("network", tarfile.DIRTYPE), **GOOD, "network/notes.txt": b"x"})), "it")
     assert taken(members) == {"graph.pb": b"graph", "train.ini": b"ini"}
     assert members.others == {"notes.txt"}
@@ -52,12 +52,12 @@ def test_takes_the_files_and_nothing_else(members, tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["./", "/", "//", "/./"])
-def test_takes_names_as_builders_write_them(members, prefix):
+def test_names_are_accepted_as_builders_write_them(members, prefix):
     members.add(pieces(tar({prefix + name: content for name, content in GOOD.items()})), "it")
     assert taken(members) == {"graph.pb": b"graph", "train.ini": b"ini"}
 
 
-def test_hostile_names_reach_nothing(members, tmp_path):
+def test_hostile_names_are_not_extracted(members, tmp_path):
     names = ["../graph.pb", "network/../network/graph.pb", "network/../../graph.pb", "/etc/evil", "/tmp/graph.pb"]
     names += ["network/graph.pb/../../../x", "other/network/graph.pb", "network/sub/graph.pb", "graph.pb", "network/.."]
     names += ["NETWORK/graph.pb", "network/graph.pb ", "network\\graph.pb", "network/graph.pb\n", "n" * 5000]
@@ -67,7 +67,7 @@ def test_hostile_names_reach_nothing(members, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "description"),
     [
         (tarfile.SYMTYPE, "a symbolic link"),
         (tarfile.LNKTYPE, "a hard link"),
@@ -77,29 +77,29 @@ def test_hostile_names_reach_nothing(members, tmp_path):
     ],
 )
 @pytest.mark.parametrize("first", [True, False])
-def test_links_and_devices_are_named_and_never_made(members, tmp_path, kind, words, first):
+def test_links_and_devices_are_reported_and_never_created(members, tmp_path, kind, description, first):
     odd = {"network/graph.pb": special("network/graph.pb", kind, "/etc/passwd")}
     archive = tar(odd)[:512] + tar(GOOD) if first else tar(GOOD)[:2048] + tar(odd)
     members.add(pieces(archive), "it")
-    if first:  # the last member of a name counts
+    if first:  # the last member with a name is used
         assert taken(members) == {"graph.pb": b"graph", "train.ini": b"ini"}
     else:
-        assert members.odd == {"graph.pb": words}
+        assert members.not_files == {"graph.pb": description}
         assert everything(tmp_path) == ["out", "out/train.ini"]
 
 
-def test_a_link_in_the_folders_place_is_not_followed(members, tmp_path):
+def test_a_link_instead_of_the_folder_is_not_followed(members, tmp_path):
     (tmp_path / "target").mkdir()
     link = special("network", tarfile.SYMTYPE, str(tmp_path / "target"))
     members.add(pieces(tar({"network": link, **GOOD})), "it")
     assert not list((tmp_path / "target").iterdir())
     assert taken(members) == {"graph.pb": b"graph", "train.ini": b"ini"}
-    members.odd.clear()
+    members.not_files.clear()
     members.add(pieces(tar({"network": link})), "it")
     assert taken(members) == {"graph.pb": b"graph", "train.ini": b"ini"}
 
 
-def test_of_two_members_with_one_name_the_last_counts(members):
+def test_the_last_of_two_members_with_the_same_name_is_used(members):
     archive = tar({"network/graph.pb": b"first"})[:1024] + tar(GOOD)
     members.add(pieces(archive), "it")
     assert taken(members)["graph.pb"] == b"graph"
@@ -112,11 +112,11 @@ def test_sparse_files_are_refused(members):
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         archive.addfile(member)
     members.add(pieces(buffer.getvalue()), "it")
-    assert members.odd == {"graph.pb": "a sparse file"}
+    assert members.not_files == {"graph.pb": "a sparse file"}
 
 
 @pytest.mark.parametrize("size", [0, module.LARGEST["train.ini"] + 1])
-def test_sizes_that_make_no_sense_are_refused(members, size):
+def test_impossible_sizes_are_refused(members, size):
     with pytest.raises(GraphError, match=f"it: network/train.ini has {size} bytes; expected 1 to 1048576"):
         members.add(pieces(tar({"network/train.ini": b"x" * size})), "it")
 
@@ -157,7 +157,7 @@ def test_headers_without_end_are_refused(members):
 
 
 @pytest.mark.parametrize("filling", [b"1", b"\n1", b"1 a", b"9 a=\n"])
-def test_a_header_made_to_be_slow_is_not(members, filling):
+def test_a_header_that_is_made_to_be_slow_is_read_quickly(members, filling):
     size = module.LARGEST_HEADER - 2048
     body = (filling * size)[:size].ljust(-(-size // 512) * 512, b"\0")
     start = time.monotonic()
@@ -176,24 +176,24 @@ def test_negative_sizes_do_not_loop(members):
 
 
 @pytest.mark.parametrize("cut", [1, 511, 513, 1500, 2000])
-def test_an_archive_cut_short_is_noticed(members, cut):
+def test_a_truncated_archive_is_an_error(members, cut):
     with pytest.raises(GraphError, match="it: "):
         members.add(pieces(tar({"network/graph.pb": b"g" * 3000})[:cut]), "it")
 
 
-def test_a_damaged_header_is_not_taken_for_the_end(members):
+def test_a_damaged_header_is_not_treated_as_the_end(members):
     archive = bytearray(tar({"network/graph.pb": b"graph", "network/train.ini": b"ini"}))
     archive[1024 + 150] ^= 1
     with pytest.raises(GraphError, match="is damaged before byte 1536"):
         members.add(pieces(bytes(archive)), "it")
 
 
-def test_what_is_no_archive_is_named(members):
+def test_content_that_is_not_an_archive_is_an_error(members):
     with pytest.raises(GraphError, match="it: is not a complete tar archive"):
         members.add(pieces(gzip.compress(b"x" * 5000)), "it")
 
 
-def test_reads_to_the_end_so_that_a_sender_can_check(members):
+def test_the_archive_is_read_to_its_end(members):
     after = pieces(tar(GOOD) + b"\0" * 100_000)
     members.add(after, "it")
     assert next(after, None) is None
@@ -201,7 +201,7 @@ def test_reads_to_the_end_so_that_a_sender_can_check(members):
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_any_damage_gives_the_files_or_a_clear_error(tmp_path_factory, data):
+def test_any_damage_results_in_the_files_or_a_clear_error(tmp_path_factory, data):
     archive = bytearray(tar(GOOD))
     for _ in range(data.draw(st.integers(1, 4))):
         archive[data.draw(st.integers(0, 2047))] = data.draw(st.integers(0, 255))
@@ -213,7 +213,7 @@ def test_any_damage_gives_the_files_or_a_clear_error(tmp_path_factory, data):
 
 
 def layers(members, *contents):
-    """Give layers, the topmost first, as an image's reader does."""
+    """Add layers, the top one first, as for an image."""
     for content in contents:
         members.add(pieces(tar(content)), "it", layer=True)
     return taken(members)
@@ -221,7 +221,7 @@ def layers(members, *contents):
 
 def test_upper_layers_overwrite_lower_ones(members):
     assert layers(members, {"network/graph.pb": b"new"}, GOOD) == {"graph.pb": b"new", "train.ini": b"ini"}
-    assert members.settled
+    assert members.complete
 
 
 @pytest.mark.parametrize(
@@ -236,26 +236,26 @@ def test_upper_layers_overwrite_lower_ones(members):
         ("other/.wh.graph.pb", {"graph.pb": b"graph", "train.ini": b"ini"}),
     ],
 )
-def test_whiteouts_hide_what_lower_layers_hold(members, whiteout, expected):
+def test_whiteouts_hide_files_of_lower_layers(members, whiteout, expected):
     assert layers(members, {whiteout: b""}, GOOD) == expected
 
 
-def test_whiteouts_hide_nothing_of_their_own_layer(members):
+def test_whiteouts_do_not_hide_files_of_the_same_layer(members):
     upper = {"network/graph.pb": b"new", "network/.wh..wh..opq": b"", "network/.wh.graph.pb": b""}
     assert layers(members, upper, GOOD) == {"graph.pb": b"new"}
-    assert members.settled
+    assert members.complete
 
 
-def test_a_file_in_the_folders_place_hides_lower_layers(members):
+def test_a_file_instead_of_the_folder_hides_lower_layers(members):
     assert layers(members, {"network": b"a file"}, GOOD) == {}
 
 
-def test_links_in_upper_layers_count(members):
+def test_links_in_upper_layers_are_reported(members):
     link = special("network/graph.pb", tarfile.SYMTYPE, "other")
     assert layers(members, {"network/graph.pb": link}, GOOD) == {"train.ini": b"ini"}
-    assert members.odd == {"graph.pb": "a symbolic link"}
+    assert members.not_files == {"graph.pb": "a symbolic link"}
 
 
-def test_outside_of_layers_whiteouts_are_names_like_others(members):
+def test_whiteouts_outside_of_layers_are_ordinary_names(members):
     members.add(pieces(tar({**GOOD, "network/.wh.graph.pb": b"", ".wh.network": b""})), "it")
     assert taken(members) == {"graph.pb": b"graph", "train.ini": b"ini"}

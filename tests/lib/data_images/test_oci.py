@@ -1,4 +1,4 @@
-"""Layers, manifests and platforms of images, by a registry that serves what a test wants."""
+"""Layers, manifests and platforms of images, from a registry with any content."""
 
 import gzip
 import json
@@ -45,7 +45,7 @@ def fetch(served, tmp_path, monkeypatch):
     return call
 
 
-def blobs_asked_for(served):
+def requested_blobs(served):
     return [path.rpartition("/")[2] for path, _ in served.requests if "/blobs/" in path]
 
 
@@ -61,28 +61,28 @@ def blobs_asked_for(served):
     ],
     ids=["none", "gzip", "zstd", "gzip in parts", "zstd in frames", "zstd after a frame to skip"],
 )
-def test_layers_in_every_packing(served, fetch, pack):
+def test_layers_with_every_compression(served, fetch, pack):
     served.image(pack(tar(UPPER)))
     assert fetch()[1] == {"graph.pb": GRAPH, "train.ini": b"ini"}
 
 
-def test_only_the_layers_that_matter_are_fetched(served, fetch):
+def test_only_the_needed_layers_are_fetched(served, fetch):
     upper, middle, lower = tar(UPPER), tar({"network/notes": b"x"}), tar(LOWER)
     found = served.image(lower, upper, middle)
     image, files = fetch()
     assert files == {"graph.pb": GRAPH, "train.ini": b"ini"}
     assert image.digest == found["digest"]
-    assert blobs_asked_for(served) == [image.image_id, digest_of(middle), digest_of(upper)]
+    assert requested_blobs(served) == [image.image_id, digest_of(middle), digest_of(upper)]
 
 
-def test_whiteouts_reach_through_layers(served, fetch):
+def test_whiteouts_hide_files_of_all_lower_layers(served, fetch):
     served.image(tar({"network/graph.pb": b"old", "network/train.ini": b"ini"}), tar({"network/.wh.graph.pb": b""}))
     assert fetch()[1] == {"train.ini": b"ini"}
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64", "riscv64"])
 @pytest.mark.parametrize("kind", ["application/vnd.oci.image.index.v1+json", None])
-def test_the_platform_of_this_machine_is_taken(served, fetch, monkeypatch, machine, kind):
+def test_the_platform_of_this_machine_is_chosen(served, fetch, monkeypatch, machine, kind):
     expected = b"arm64" if machine == "aarch64" else b"amd64"
     monkeypatch.setattr(platform, "machine", lambda: machine)
     entries = [
@@ -95,12 +95,12 @@ def test_the_platform_of_this_machine_is_taken(served, fetch, monkeypatch, machi
     found = served.manifest(index, "1")
     image, files = fetch()
     assert files["graph.pb"] == expected
-    assert image.digest == found["digest"]  # what the tag names, as a Docker engine has it
+    assert image.digest == found["digest"]  # the digest of the tag's index, as in a Docker engine
     assert fetch(found["digest"])[1] == files
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"[1]", "not a JSON object"),
         (b"{", "not a JSON object"),
@@ -113,13 +113,13 @@ def test_the_platform_of_this_machine_is_taken(served, fetch, monkeypatch, machi
         (b'{"layers": 1, "config": {}}', "expected an image with layers"),
     ],
 )
-def test_manifests_that_make_no_sense_are_named(served, fetch, content, words):
+def test_invalid_manifests_are_errors(served, fetch, content, message):
     served.manifests["1"] = content
-    with pytest.raises(GraphError, match=words):
+    with pytest.raises(GraphError, match=message):
         fetch()
 
 
-def test_a_manifest_that_is_not_what_was_asked_for_is_refused(served, fetch):
+def test_a_manifest_with_another_digest_is_refused(served, fetch):
     wanted = served.image(tar(UPPER))["digest"]
     served.manifests[wanted] = served.manifests[wanted].replace(b'"schemaVersion": 2', b'"schemaVersion":  2')
     with pytest.raises(GraphError, match=f"has digest sha256:.*; expected {wanted}"):
@@ -137,7 +137,7 @@ def test_a_layer_that_was_changed_is_refused(served, fetch, pack):
         fetch()
 
 
-def test_a_layer_that_is_longer_than_said_is_refused(served, fetch):
+def test_a_layer_that_is_longer_than_its_size_is_refused(served, fetch):
     layer = tar(UPPER)
     served.image(layer)
     served.blobs[digest_of(layer)] = layer + b"x"
@@ -150,7 +150,7 @@ def test_a_layer_that_is_longer_than_said_is_refused(served, fetch):
     [gzip.compress(tar(UPPER))[:-20], b"\x28\xb5\x2f\xfdnonsense", b"\x1f\x8bnonsense"],
     ids=["gzip cut short", "zstd", "gzip"],
 )
-def test_a_layer_that_cannot_be_unpacked_is_named(served, fetch, damage):
+def test_a_layer_that_cannot_be_unpacked_is_an_error(served, fetch, damage):
     served.image(damage)
     with pytest.raises(GraphError, match=r"layer 1 of 1 .* cannot be unpacked"):
         fetch()
@@ -167,15 +167,15 @@ class TestFaults:
         )  # one is for the configuration
         whole = 200_000
         assert fetch()[1]["graph.pb"] == GRAPH
-        asked = [start for path, start in served.requests if "/blobs/" in path]
-        assert asked == [None, None, *(f"bytes={n * whole}-" for n in (range(1, 5) if ranges else [1]))]
+        requested = [start for path, start in served.requests if "/blobs/" in path]
+        assert requested == [None, None, *(f"bytes={n * whole}-" for n in (range(1, 5) if ranges else [1]))]
 
     def test_a_blob_that_never_comes_is_given_up(self, served, fetch):
         served.image(tar(UPPER))
         served.cut_after, served.cuts = 0, 100
         with pytest.raises(ServerError, match=r"the registry fails .*5 times"):
             fetch()
-        assert len(blobs_asked_for(served)) == registry.TRIES
+        assert len(requested_blobs(served)) == registry.TRIES
 
     def test_a_busy_registry_is_waited_for(self, served, fetch):
         served.image(tar(UPPER))
@@ -207,7 +207,7 @@ class TestFaults:
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
-def test_a_layer_that_unpacks_to_far_more_than_it_has(served, fetch, pack, monkeypatch):
+def test_a_layer_that_unpacks_to_far_more_bytes_is_refused(served, fetch, pack, monkeypatch):
     monkeypatch.setattr(oci, "LEAST_UNPACKED", 1 << 20)
     served.image(pack(tar({"network/graph.pb": bytes(32 << 20), "network/train.ini": b"ini"})))
     with pytest.raises(GraphError, match=r"unpacks to more than 200 times its size"):

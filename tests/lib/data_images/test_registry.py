@@ -1,4 +1,4 @@
-"""A real registry without an engine: passwords, tokens, certificates, and the places that credentials are kept in."""
+"""A real registry without an engine: passwords, tokens, certificates, and the places of credentials."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ WRONG = base64.b64encode(b"user:wr0ng").decode()
 
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch, tmp_path):
-    """Remove the logins of whoever runs the tests."""
+    """Hide the credentials of the user who runs the tests."""
     for name in ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -78,24 +78,24 @@ def test_pushes_and_pulls_without_tls_on_this_machine(image, tmp_path):
     with registry_or_skip() as plain:
         assert push(image, plain.address) == image.digest
         assert pull(tmp_path / "out", plain.address).image_id == image.image_id
-        push(image, plain.address)  # what is there already is not a fault
+        push(image, plain.address)  # blobs that exist already are not a fault
 
 
-def test_a_password_goes_over_tls(image, tmp_path, private, monkeypatch):
+def test_a_password_is_sent_over_tls(image, tmp_path, private, monkeypatch):
     monkeypatch.setenv("TATOR_REGISTRY_USERNAME", "user")
     monkeypatch.setenv("TATOR_REGISTRY_PASSWORD", "secret")
     assert push(image, private.address, ca_file=private.certificate) == image.digest
     pull(tmp_path / "out", private.address, ca_file=private.certificate)
 
 
-def test_a_password_never_goes_without_tls(image, monkeypatch):
+def test_a_password_is_never_sent_without_tls(image, monkeypatch):
     monkeypatch.setenv("TATOR_REGISTRY_USERNAME", "user")
     monkeypatch.setenv("TATOR_REGISTRY_PASSWORD", "secret")
     with registry_or_skip(basic=True) as plain, pytest.raises(ServerError, match="a password over plain HTTP"):
         push(image, plain.address)
 
 
-def test_no_password_and_a_wrong_one_are_told_apart(image, private, monkeypatch):
+def test_no_password_and_a_wrong_one_have_different_messages(image, private, monkeypatch):
     with pytest.raises(ServerError, match=r"refuses \(401\): no credentials were found; log in with"):
         push(image, private.address, ca_file=private.certificate)
     monkeypatch.setenv("TATOR_REGISTRY_USERNAME", "user")
@@ -105,7 +105,7 @@ def test_no_password_and_a_wrong_one_are_told_apart(image, private, monkeypatch)
     assert "wr0ng" not in str(caught.value)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path, private, monkeypatch):
+def test_an_untrusted_certificate_is_reported(tmp_path, private, monkeypatch):
     with pytest.raises(ServerError, match=r"certificate is not trusted .*network\.ca_file"):
         pull(tmp_path / "out", private.address)
     with pytest.raises(SettingsError, match=r"network\.ca_file: .*absent is not a file"):
@@ -123,7 +123,7 @@ def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path, private, monke
 
 
 class TestPlaces:
-    """Each place that credentials are kept in, by a pull that needs them."""
+    """Each place of credentials, tested by a pull that needs them."""
 
     @pytest.fixture
     def published(self, image, private, monkeypatch):
@@ -216,14 +216,14 @@ def test_bearer_tokens(image, tmp_path, monkeypatch):
         ("someone/net:2", INDEX_NAME, f"registry-1.{INDEX_NAME}", "someone/net"),
     ],
 )
-def test_names_are_split_as_docker_does(name, host, api, path):
+def test_names_are_parsed_as_by_docker(name, host, api, path):
     reference = Reference.parse(name)
     assert (reference.registry, reference.api_host, reference.path) == (host, api, path)
 
 
 @pytest.fixture
 def helper(tmp_path, monkeypatch):
-    """Install a credential helper; return a function that gives it its program."""
+    """Install a credential helper; return a function that sets its program."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -237,14 +237,14 @@ def helper(tmp_path, monkeypatch):
     return install
 
 
-def test_a_helper_gets_no_secret_of_ours(helper, monkeypatch, tmp_path):
+def test_a_helper_gets_none_of_the_runs_secrets(helper, monkeypatch, tmp_path):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", "t" * 40)
     helper(f'env > {tmp_path}/seen; echo \'{{"Username": "user", "Secret": "secret"}}\'')
     assert login.credentials("registry.example.org") == ("user", "secret")
     assert "t" * 40 not in (tmp_path / "seen").read_text()
 
 
-def test_a_helpers_words_are_cleaned_and_cut(helper, monkeypatch, caplog, capfd):
+def test_the_output_of_a_helper_is_cleaned_and_cut(helper, monkeypatch, caplog, capfd):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", "t" * 40)
     helper(f"printf '\\033[2J Token {'t' * 40} ' >&2; head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1")
     with (
@@ -259,7 +259,7 @@ def test_a_helpers_words_are_cleaned_and_cut(helper, monkeypatch, caplog, capfd)
 
 
 @pytest.mark.parametrize("answer", ["no JSON", "[]", "{}", "null"])
-def test_a_helper_that_says_something_else(helper, answer):
+def test_a_helper_with_unexpected_output(helper, answer):
     helper(f"echo '{answer}'")
     with pytest.raises(SettingsError, match="has no usable credentials"):
         login.credentials("registry.example.org")
@@ -271,16 +271,16 @@ def test_a_password_file_is_not_read(monkeypatch, tmp_path):
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     with (
-        host(lambda handler: reply(handler, 200, b"{}")) as (address, asked),
+        host(lambda handler: reply(handler, 200, b"{}")) as (address, requests),
         Registry(Reference.parse(f"{address.removeprefix('http://')}/some/net:1")) as store,
     ):
         store.manifest("1")
-    assert asked
-    assert not any("authorization" in headers for headers in asked)
+    assert requests
+    assert not any("authorization" in headers for headers in requests)
 
 
-def test_a_token_server_that_sends_without_end(tmp_path):
-    """Its answer is read whole by the package that speaks to registries."""
+def test_a_token_server_whose_answer_has_no_end(tmp_path):
+    """The package for registries reads its answer completely."""
 
     def endless(handler):
         if "/token" in handler.path:
@@ -300,7 +300,7 @@ def test_a_token_server_that_sends_without_end(tmp_path):
         store.manifest("1")
 
 
-def test_a_name_with_a_digest_names_no_tag_that_nobody_wrote():
+def test_a_name_with_a_digest_is_shown_without_the_default_tag():
     digest = f"sha256:{'a' * 64}"
     assert str(Reference.parse(f"registry.example/net@{digest}", None)) == f"registry.example/net@{digest}"
     assert str(Reference.parse("registry.example/net", digest)) == f"registry.example/net@{digest}"

@@ -1,4 +1,4 @@
-"""A registry that asks for a password: who gets it, and answers that hold no token."""
+"""A registry that requires a password: which hosts get it, and answers without a token."""
 
 import base64
 
@@ -39,8 +39,8 @@ ASKED_FOR = {
 
 
 @pytest.mark.parametrize("what", ASKED_FOR)
-def test_a_host_that_the_registry_sends_on_to_gets_no_password(tls, what):
-    """It may name its own token server, to which the package would send the password."""
+def test_a_host_to_which_the_registry_redirects_gets_no_password(tls, what):
+    """It may name a token server of its own, to which the package would send the password."""
     authority, context = tls
 
     def asking(handler):
@@ -59,7 +59,7 @@ def test_a_host_that_the_registry_sends_on_to_gets_no_password(tls, what):
     assert [headers.get("authorization") for headers in got] == [None]
 
 
-def test_the_token_server_that_the_registry_names_gets_it_and_the_registry_the_token(tls):
+def test_the_token_server_gets_the_password_and_the_registry_the_token(tls):
     authority, context = tls
 
     def asking(handler):
@@ -70,12 +70,12 @@ def test_the_token_server_that_the_registry_names_gets_it_and_the_registry_the_t
 
     with (
         host(lambda handler: reply(handler, 200, b'{"token": "t"}'), tls=context) as (tokens, got),
-        host(asking, tls=context) as (address, asked),
+        host(asking, tls=context) as (address, requests),
         opened(address, authority) as one,
     ):
         assert one.manifest("1") == b"{}"
     assert [headers.get("authorization") for headers in got] == [BASIC]
-    assert [headers.get("authorization") for headers in asked] == [None, "Bearer t"]
+    assert [headers.get("authorization") for headers in requests] == [None, "Bearer t"]
 
 
 ODD_TOKENS = [
@@ -107,7 +107,7 @@ ODD_QUESTIONS = ["Bearer", 'Bearer service="x"', "Bearer realm", 'Bearer "x"', '
 
 
 @pytest.mark.parametrize("question", [None, *ODD_QUESTIONS])
-def test_a_registry_that_asks_in_no_known_way(tls, question):
+def test_a_registry_with_an_unknown_authentication(tls, question):
     authority, context = tls
     headers = {} if question is None else {"WWW_Authenticate": question}
     with (

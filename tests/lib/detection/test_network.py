@@ -10,7 +10,7 @@ from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.errors import SettingsError
 from scripts.lib.suppression import Nms
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 from tests.detector_graphs import write_yolo
 
 SYNTHETIC = Path(__file__).parents[2] / "data/synthetic"

@@ -25,8 +25,8 @@ from scripts.lib.engines.onnxruntime.pinned import PinnedArrays
 from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import DeviceError, SettingsError
-from scripts.lib.workflow import engine_choice
-from scripts.lib.workflow.engine_choice import choose
+from scripts.lib.workflow.configuration import engine_choice
+from scripts.lib.workflow.configuration.engine_choice import choose
 from tests.gpu_session import GpuSession, install
 from tests.onnx_graph import write_onnx, write_rows
 

@@ -7,7 +7,7 @@ import pytest
 
 from scripts.lib.boxes import Size
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 from tests.detector_graphs import ULTRALYTICS, raw, write_detector
 from tests.family_networks import CELLS, Network, found, gpu, names
 from tests.onnx_graph import write_onnx, write_rows

@@ -1,4 +1,4 @@
-"""Test the media of a folder: what is listed, under which ids, and what is left out and reported."""
+"""The listing of a folder: the files, their ids, and the report of what is left out."""
 
 import io
 import os
@@ -64,13 +64,13 @@ def test_videos_by_content(name, tmp_path):
         b"import numpy\n" * 40,
     ],
 )
-def test_what_is_neither(head):
+def test_other_files_are_recognized(head):
     assert kind_by_content(head[:HEAD_BYTES]) is None
 
 
 @pytest.fixture
 def survey(tmp_path):
-    """A folder with pictures and videos, good and odd names, and much else."""
+    """A folder with pictures and videos, good and odd names, and other files."""
     folder = tmp_path / "survey"
     for name in ("cam1/deep", "cam2", ".cache", "results"):
         (folder / name).mkdir(parents=True)
@@ -87,7 +87,7 @@ def survey(tmp_path):
     return folder
 
 
-def test_pictures_and_videos_are_listed_and_the_rest_is_said(survey):
+def test_pictures_and_videos_are_listed_and_other_files_are_reported(survey):
     os.mkfifo(survey / "pipe.jpg")
     found = list_folder(survey, exclude=["*.lrv"], not_below=[survey / "results", survey / "logs"])
     assert [file.path for file in found.files] == [
@@ -100,17 +100,17 @@ def test_pictures_and_videos_are_listed_and_the_rest_is_said(survey):
         "empty.png",
     ]
     assert found.folder == str(survey)
-    words = found.words()
-    assert words.startswith(f"{survey}: 7 media; left out: 5 neither pictures nor videos (")
+    description = found.description()
+    assert description.startswith(f"{survey}: 7 media; left out: 5 neither pictures nor videos (")
     for part in ("1 .nef", "1 .dng", "1 .txt", "1 without a suffix", "1 (not a file)", "1 by media.include and",
                  "2 hidden"):  # fmt: skip
-        assert part in words, words
+        assert part in description, description
     sizes = {file.path: file.size for file in found.files}
     assert sizes["empty.png"] == 0
     assert sizes["clip.mp4"] == (survey / "clip.mp4").stat().st_size
 
 
-def test_ids_depend_on_the_path_alone(survey):
+def test_ids_depend_only_on_the_path(survey):
     before = {file.path: file.media_id for file in list_folder(survey).files}
     assert all(0 < media_id < 2**53 for media_id in before.values())
     assert len(set(before.values())) == len(before)
@@ -123,7 +123,7 @@ def test_ids_depend_on_the_path_alone(survey):
     assert media_id_of("cam1/IMG_1.JPG") == before["cam1/IMG_1.JPG"]
 
 
-def test_two_files_of_one_id_are_refused(survey, monkeypatch):
+def test_two_files_with_the_same_id_are_refused(survey, monkeypatch):
     monkeypatch.setattr(listing, "_ID_BITS", 1)
     with pytest.raises(SettingsError, match=r"the files '.*' and '.*' would both have the id 1.*rename one"):
         list_folder(survey)

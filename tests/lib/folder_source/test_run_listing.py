@@ -1,4 +1,4 @@
-"""The listing that a run works with, and what becomes of results when files go and come back."""
+"""The listing of a run, and the results of files that disappear and return."""
 
 import errno
 import os
@@ -25,7 +25,7 @@ from scripts.lib.folder_source.run_listing import (
 )
 from scripts.lib.record_files import read_record
 from scripts.lib.records import LocalFile, MediaRecord
-from scripts.lib.workflow.sub_folders import file_of
+from scripts.lib.workflow.planning.sub_folders import file_of
 from scripts.list_media import list_media
 from tests.media_files import number_in, write_video
 from tests.test_folder_run import ODD_NAME
@@ -42,7 +42,7 @@ def folder_of(base: Path, *names: str) -> Path:
     return folder
 
 
-def test_it_is_written_and_read_whatever_the_names(tmp_path):
+def test_a_listing_with_any_names_is_written_and_read(tmp_path):
     folder = folder_of(tmp_path, "a.png", ODD_NAME, "line\nbreak.png", "sub/ü.png")
     found = list_folder(folder)
     write_listing(tmp_path / "run" / "listing", found)
@@ -65,7 +65,7 @@ def test_the_digest_changes_with_path_size_and_time():
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"),
+    ("folder", "message"),
     [
         ("nowhere", "does not exist"),
         ("~/x", "only a shell replaces"),
@@ -73,20 +73,20 @@ def test_the_digest_changes_with_path_size_and_time():
         ("empty", "no media"),
     ],
 )
-def test_a_folder_that_cannot_be_used_is_said(tmp_path, monkeypatch, folder, said):
+def test_a_folder_that_cannot_be_used_is_reported(tmp_path, monkeypatch, folder, message):
     monkeypatch.chdir(folder_of(tmp_path, "a.png"))
     Path("empty").mkdir()
-    with pytest.raises(SettingsError, match=f"media.folder: .*{said}"):
+    with pytest.raises(SettingsError, match=f"media.folder: .*{message}"):
         list_for_run({**MEDIA, "folder": folder}, Path.cwd())
 
 
-def test_a_run_inside_the_folder_leaves_its_own_files_out(tmp_path):
+def test_a_run_inside_the_folder_leaves_out_its_files(tmp_path):
     folder = folder_of(tmp_path, "a.png", "results/crops/x.png", "resources/media/1.png", "sub/results/b.png")
     found = list_for_run({**MEDIA, "folder": str(folder)}, folder)
     assert [file.path for file in found.files] == ["a.png", "sub/results/b.png"]
 
 
-def test_results_of_files_that_go_wait_for_them(tmp_path):
+def test_results_of_missing_files_are_kept_until_they_return(tmp_path):
     folder = folder_of(tmp_path, "a.png", "b.png")
     run = tmp_path / "run"
     results = [run / "results" / name.format(media_id_of("b.png")) for name in ("detections/{}.csv", "previews/{}.zip")]
@@ -96,8 +96,8 @@ def test_results_of_files_that_go_wait_for_them(tmp_path):
     dates = [path.stat().st_mtime_ns for path in results]
     assert begin(list_folder(folder), run) == []
     (folder / "b.png").rename(tmp_path / "b.png")
-    [said] = begin(list_folder(folder), run)
-    assert said.startswith("1 file of the last run is gone from media.folder: b.png. ")
+    [message] = begin(list_folder(folder), run)
+    assert message.startswith("1 file of the last run is gone from media.folder: b.png. ")
     assert not any(path.exists() for path in results)
     (tmp_path / "b.png").rename(folder / "b.png")
     assert begin(list_folder(folder), run) == []
@@ -109,13 +109,13 @@ def listed(tmp_path, folder, **changes):
     found = list_folder(folder)
     write_listing(tmp_path / "listing", found)
     paths = [tmp_path / f"{file.media_id}.json" for file in found.files]
-    asked = {"kind": "any", "changed_by": "time", **changes}
-    list_media(listing=tmp_path / "listing", records=paths, **asked)
+    options = {"kind": "any", "changed_by": "time", **changes}
+    list_media(listing=tmp_path / "listing", records=paths, **options)
     records = [read_record(MediaRecord, path) for path in paths]
     return {record.name: record for record in records}
 
 
-def test_records_say_what_files_are(tmp_path):
+def test_records_describe_the_files(tmp_path):
     folder = folder_of(tmp_path, "a.png", "film.jpg", ODD_NAME)
     write_video(folder / "film.jpg", range(20), container="mp4")  # its content counts, not its name
     (folder / "empty.mp4").touch()
@@ -136,7 +136,7 @@ def test_records_say_what_files_are(tmp_path):
     assert pictures["film.jpg"].reason == "it is of the kind video, and media.kind is image"
 
 
-def test_by_content_a_new_date_gives_the_same_record(tmp_path):
+def test_with_content_hashes_a_new_date_does_not_change_the_record(tmp_path):
     folder = folder_of(tmp_path, "a.png")
     before = listed(tmp_path, folder, changed_by="content"), listed(tmp_path, folder)
     os.utime(folder / "a.png", ns=(1, 1))
@@ -147,7 +147,7 @@ def test_by_content_a_new_date_gives_the_same_record(tmp_path):
     assert listed(tmp_path, folder, changed_by="content") != before[0]
 
 
-def test_a_file_that_is_not_as_it_was_listed_is_a_fault_of_its_media(tmp_path):
+def test_a_file_that_changed_after_listing_is_a_fault_of_its_media(tmp_path):
     folder = folder_of(tmp_path, "a.png", "b.png", "c.png")
     records = listed(tmp_path, folder)
     found = {}
@@ -162,7 +162,7 @@ def test_a_file_that_is_not_as_it_was_listed_is_a_fault_of_its_media(tmp_path):
     assert "was removed since the run was planned; run again" in (found["b.png"].reason or "")
 
 
-def test_a_file_that_goes_before_it_is_looked_at_is_a_fault_of_its_media(tmp_path, monkeypatch):
+def test_a_file_that_is_removed_before_it_is_checked_is_a_fault_of_its_media(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = folder_of(tmp_path, "a.png", "b.png")
     found = list_folder(folder)
@@ -172,10 +172,10 @@ def test_a_file_that_goes_before_it_is_looked_at_is_a_fault_of_its_media(tmp_pat
     list_media(listing=tmp_path / "listing", kind="any", changed_by="time", records=paths)
     states = [read_record(MediaRecord, path).state for path in paths]
     assert states == ["failed", "ready"]
-    assert len(list(Path("resources/failed").iterdir())) == 1  # so that the next run looks again
+    assert len(list(Path("resources/failed").iterdir())) == 1  # so that the next run tries again
 
 
-def test_an_unforeseen_error_with_a_file_is_a_fault_of_its_media(tmp_path, monkeypatch):
+def test_an_unexpected_error_with_a_file_is_a_fault_of_its_media(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = folder_of(tmp_path, "a.mp4", "b.png")
     write_video(folder / "a.mp4", range(5))
@@ -188,7 +188,7 @@ def test_an_unforeseen_error_with_a_file_is_a_fault_of_its_media(tmp_path, monke
     assert {name: record.state for name, record in records.items()} == {"a.mp4": "failed", "b.png": "ready"}
     assert "an unforeseen error, AssertionError: width has to be even" in (records["a.mp4"].reason or "")
     assert records["a.mp4"].local is not None
-    assert len(list(Path("resources/failed").iterdir())) == 1  # so that the next run looks again
+    assert len(list(Path("resources/failed").iterdir())) == 1  # so that the next run tries again
 
 
 def test_an_error_of_the_machine_ends_the_listing(tmp_path, monkeypatch):
@@ -202,8 +202,8 @@ def test_an_error_of_the_machine_ends_the_listing(tmp_path, monkeypatch):
         listed(tmp_path, folder)
 
 
-def test_pictures_of_a_video_stand_at_the_numbers_at_which_tator_shows_them(tmp_path):
-    """Pictures 10 to 14 are missing: in order picture 15 would stand at 10; by its time it stands at 13."""
+def test_frames_of_a_video_have_the_numbers_that_tator_shows(tmp_path):
+    """Pictures 10 to 14 are missing: counted, picture 15 would have the number 10; by its time it has 13."""
     folder = tmp_path / "survey"
     folder.mkdir()
     shown = [number for number in range(40) if not 10 <= number < 15]
@@ -214,7 +214,7 @@ def test_pictures_of_a_video_stand_at_the_numbers_at_which_tator_shows_them(tmp_
     list_media(listing=tmp_path / "listing", kind="any", changed_by="time", records=[path])
     record = read_record(MediaRecord, path)
     frames = MediaFrames(folder / "a.mp4", record, local_media.check(record, folder / "a.mp4"), range(1000))
-    rate = 35 / 40 * 25  # the average rate, as Tator's transcoder has it
+    rate = 35 / 40 * 25  # the average rate, as Tator's transcoder computes it
     with frames.open() as source:
         found = {number_in(picture): number for number, picture in source}
         numbering = numbering_of(record, local_media.check(record, folder / "a.mp4"), source.summary)
@@ -227,7 +227,7 @@ def test_pictures_of_a_video_stand_at_the_numbers_at_which_tator_shows_them(tmp_
     assert not numbering.replaces_original
 
 
-def test_a_part_is_read_of_it_whichever_ids(tmp_path):
+def test_a_part_of_the_listing_is_read_for_any_ids(tmp_path):
     random = Random(20)
     for count in (1, 2, 3, 50):
         numbers = random.sample(range(1, 200), count)
@@ -244,8 +244,8 @@ def test_a_part_is_read_of_it_whichever_ids(tmp_path):
         read_part(tmp_path / "other.jsonl", [1])
 
 
-def test_results_of_files_that_are_gone_wait_wherever_they_lie(tmp_path):
-    """In results/ itself, or in the sub-folders that a run of many media has."""
+def test_results_of_missing_files_are_kept_with_and_without_sub_folders(tmp_path):
+    """In results/, or in the sub-folders of a run of many media."""
     folder, run = folder_of(tmp_path, "a.png", "b.png"), tmp_path / "run"
     listing = list_folder(folder)
     begin(listing, run)

@@ -1,4 +1,4 @@
-"""Test that registering reports what Argo and Kubernetes would refuse, with field, value and remedy."""
+"""Registering reports what Argo and Kubernetes would refuse, with field, value and remedy."""
 
 import copy
 from decimal import Decimal
@@ -25,7 +25,7 @@ def _filled_in(name, values):
 
 
 def at(node, path):
-    """Return what stands at a path such as spec.templates.0.name."""
+    """Return the part of a manifest at a path such as spec.templates.0.name."""
     for key in path.split("."):
         node = node[int(key)] if isinstance(node, list) else node[key]
     return node
@@ -33,7 +33,7 @@ def at(node, path):
 
 DRIVER = "spec.templates.0"
 CLAIM = "spec.volumeClaimTemplates.0.spec"
-# Path, name there, value (None takes it out), words of the one line.
+# Path, key, value (None removes it), and a part of the message.
 BROKEN = [
     (f"{CLAIM}.resources.requests", "storage", "{{workflow.parameters.image}}", "read before parameters are filled in"),
     (f"{CLAIM}.resources.requests", "storage", "100 GB", "storage is '100 GB'; expected a quantity such as"),
@@ -78,15 +78,15 @@ BROKEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "key", "value", "words"), BROKEN)
-def test_what_argo_refuses(path, key, value, words):
+@pytest.mark.parametrize(("path", "key", "value", "message"), BROKEN)
+def test_fields_that_argo_refuses(path, key, value, message):
     workflow = filled_in()
     if value is None:
         del at(workflow, path)[key]
     else:
         at(workflow, path)[key] = value
     found = manifest.problems(workflow)
-    assert [line for line in found if words in line], found
+    assert [line for line in found if message in line], found
 
 
 STEPS = {"name": "steps", "steps": [[{"name": "a", "template": "workflow"}], [{"name": "b", "template": "conclude"}]]}
@@ -107,12 +107,12 @@ def with_template(template):
     return workflow
 
 
-def test_steps_and_dags_that_argo_takes():
+def test_steps_and_dags_that_argo_accepts():
     assert [manifest.problems(with_template(one)) for one in (STEPS, DAG)] == [[], []]
 
 
 @pytest.mark.parametrize(
-    ("template", "path", "value", "words"),
+    ("template", "path", "value", "message"),
     [
         (STEPS, "steps.0.0.template", "absent", "template is 'absent'; expected one of the templates"),
         (STEPS, "steps.1.0.name", "a", "which another one has too"),
@@ -122,20 +122,20 @@ def test_steps_and_dags_that_argo_takes():
         (DAG, "dag.tasks.1.name", "a", "which another one has too"),
     ],
 )
-def test_steps_and_dags_that_it_refuses(template, path, value, words):
+def test_steps_and_dags_that_argo_refuses(template, path, value, message):
     workflow = with_template(template)
     place, _, key = path.rpartition(".")
     at(workflow["spec"]["templates"][-1], place)[key] = value
     found = manifest.problems(workflow)
-    assert [line for line in found if words in line], found
+    assert [line for line in found if message in line], found
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_ours_are_taken(name):
+def test_the_workflows_manifests_are_accepted(name):
     assert manifest.problems(filled_in(name)) == []
 
 
-def test_a_parameter_s_value_reaches_the_fields_that_follow_it():
+def test_fields_with_aliases_get_the_parameters_value():
     text = manifest.fill_in(MANIFESTS["single-pod"], {"image": "a/b:1", "storage_size": "20Gi", "gpus": "2"})
     workflow = yaml.safe_load(text)
     assert at(workflow, f"{CLAIM}.resources.requests") == {"storage": "20Gi"}
@@ -149,7 +149,7 @@ def test_a_parameter_s_value_reaches_the_fields_that_follow_it():
 
 
 @pytest.mark.parametrize(
-    ("parameter", "value", "words"),
+    ("parameter", "value", "message"),
     [
         ("storage_size", "20GB", "storage is '20GB'; expected a quantity such as"),
         ("storage_size", "-5Gi", "expected a size above 0"),
@@ -159,9 +159,9 @@ def test_a_parameter_s_value_reaches_the_fields_that_follow_it():
         ("gpus", "one", "expected a quantity"),
     ],
 )
-def test_wrong_values_of_parameters(parameter, value, words):
+def test_wrong_values_of_parameters(parameter, value, message):
     found = manifest.problems(filled_in("single-pod", **{parameter: value}))
-    assert [line for line in found if words in line], found
+    assert [line for line in found if message in line], found
     assert manifest.problems(filled_in("single-pod", gpus="0", storage_size="1.5Ti")) == []
 
 
@@ -187,12 +187,12 @@ def test_quantities(text, value):
         'lastRetry.status in ["Error"] and not (asInt(lastRetry.exitCode) == 1)',
     ],
 )
-def test_expressions_that_argo_takes(expression):
+def test_expressions_that_argo_accepts(expression):
     assert list(expressions.problems(expression)) == []
 
 
 @pytest.mark.parametrize(
-    ("expression", "words"),
+    ("expression", "message"),
     [
         ('lastRetry.status == "Error', "has '\"' where none can be"),
         ("asInt(lastRetry.exitCode)) == 1", "closes nothing"),
@@ -204,7 +204,7 @@ def test_expressions_that_argo_takes(expression):
         ("== 1", "is not an expression"),
     ],
 )
-def test_expressions_that_it_refuses(expression, words):
+def test_expressions_that_argo_refuses(expression, message):
     found = list(expressions.problems(expression))
     assert len(found) == 1
-    assert words in found[0]
+    assert message in found[0]

@@ -1,4 +1,4 @@
-"""Only the values of parameters change in a manifest, and what would fail at launch is found before."""
+"""Filling in a manifest changes only values of parameters; faults are found before a launch."""
 
 import json
 
@@ -30,7 +30,7 @@ spec:
 @pytest.mark.parametrize(
     "value", ["", "{}", json.dumps({"a": ["Røde \"fisk\" 'å' # \\ \n\t: 🐟", {"b": {}}]}), "{{x}}", "no", "\x85"]
 )
-def test_values_are_filled_in_and_all_else_stays(value):
+def test_only_values_are_changed(value):
     filled = manifest.fill_in(TEXT, {"args": value, "gpus": "2"})
     assert manifest.parameters(manifest.read(filled)) == {"image": "site/x:1", "args": value, "gpus": "2"}
     assert manifest.problems(manifest.read(filled)) == []
@@ -43,22 +43,22 @@ def test_values_are_filled_in_and_all_else_stays(value):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "message"),
     [
         ("{name: image, value: site/x:1}", "{name: image}", "no parameter 'image' with a value"),
         ("site/x:1}", "&x site/x:1}", "aliases (*name) only elsewhere"),
         ("name: image,", "name: imgae,", "did you mean 'imgae'?; it has imgae, args, gpus"),
     ],
 )
-def test_what_cannot_be_filled_in(old, new, words):
+def test_parameters_that_cannot_be_filled_in(old, new, message):
     text = TEXT.replace(old, new).replace('value: "1"}', "value: *x}" if "&x" in new else 'value: "1"}')
     with pytest.raises(SettingsError) as error:
         manifest.fill_in(text, {"gpus" if "&x" in new else "image": "2"})
-    assert words in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "message"),
     [
         ("argoproj.io/v1alpha1", "v1", "apiVersion is 'v1'"),
         ("{generateName: x-}", "{name: x}", "metadata.name is set"),
@@ -73,13 +73,13 @@ def test_what_cannot_be_filled_in(old, new, words):
         ("name: image", "name: picture", "parameter image is used and not declared"),
     ],
 )
-def test_what_would_fail_at_launch_is_found(old, new, words):
+def test_faults_are_found_before_a_launch(old, new, message):
     assert manifest.problems(manifest.read(TEXT)) == []
-    assert words in "\n".join(manifest.problems(manifest.read(TEXT.replace(old, new, 1))))
+    assert message in "\n".join(manifest.problems(manifest.read(TEXT.replace(old, new, 1))))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "message"),
     [
         ("v1alpha1\n", "v1alpha1\n---\n", "not one YAML document"),
         ("kind: Workflow", "kind: WorkflowTemplate", "not an Argo workflow"),
@@ -88,12 +88,12 @@ def test_what_would_fail_at_launch_is_found(old, new, words):
         ("    parameters:", "    - parameters:", "not a list of names with values"),
     ],
 )
-def test_what_is_no_manifest(old, new, words):
-    with pytest.raises(SettingsError, match=words):
+def test_texts_that_are_not_manifests(old, new, message):
+    with pytest.raises(SettingsError, match=message):
         manifest.fill_in(TEXT.replace(old, new, 1), {})
 
 
-def test_a_stored_manifest_is_known_by_its_name():
+def test_a_stored_manifest_is_recognized_by_its_name():
     name = manifest.file_name(TEXT)
     assert manifest.is_stored_as(TEXT, f"11/{name}".replace(".yaml", "_0123456789abcdef.yaml"))
     for other in (None, "", f"11/{manifest.file_name(TEXT + ' ')}", f"11/{name}".replace(".yaml", "_ab_cd.yaml")):
@@ -110,7 +110,7 @@ FILES = {
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "value", "words"),
+    ("section", "key", "value", "message"),
     [
         ("network", "directory", "/nets/fish", "network.directory is /nets/fish: it has to be there in the pods"),
         ("evaluate", "truth_file", "t.csv", "evaluate.truth_file is t.csv: it has to be there in the pods"),
@@ -118,19 +118,19 @@ FILES = {
         ("detect", "engine", "openvino", None),
     ],
 )
-def test_files_that_pods_have_to_have_are_noted(section, key, value, words):
+def test_files_that_have_to_exist_in_the_pods_are_noted(section, key, value, message):
     settings = {**FILES, section: {**FILES[section], key: value}}
     found = list(manifest.notes(manifest.read(TEXT), settings))
-    assert len(found) == (words is not None)
-    assert all(words in line for line in found)
+    assert len(found) == (message is not None)
+    assert all(message in line for line in found)
 
 
 @pytest.mark.parametrize(
-    ("engine", "words"),
+    ("engine", "message"),
     [("auto", "TensorRT"), ("tensorrt", "TensorRT"), ("onnxruntime", "onnxruntime"), ("openvino", None)],
 )
-def test_a_frozen_graph_that_the_image_cannot_convert_is_noted(engine, words):
+def test_a_frozen_graph_that_the_image_cannot_convert_is_noted(engine, message):
     settings = {**FILES, "network": {**FILES["network"], "graph": "graph.pb"}, "detect": {"engine": engine}}
     found = list(manifest.notes(manifest.read(TEXT), settings))
-    assert len(found) == (words is not None)
-    assert all(f"graph.pb, which {words} cannot read and the image cannot convert" in line for line in found)
+    assert len(found) == (message is not None)
+    assert all(f"graph.pb, which {message} cannot read and the image cannot convert" in line for line in found)

@@ -1,4 +1,4 @@
-"""Test which media in Tator a file matches; uncertain cases are reported, never guessed."""
+"""Which media in Tator a file matches; uncertain cases are reported, never guessed."""
 
 import tracemalloc
 import unicodedata
@@ -54,7 +54,7 @@ def test_by_name(files, media, found):
     assert by_name(files, *media) == found
 
 
-def test_what_is_said():
+def test_reasons():
     [one] = match([here(1, "a.jpg")], [there(number, "a.jpg") for number in range(1, 8)], "name").values()
     assert one.reason == ("7 media in Tator have its name (1, 2, 3, 4, 5, ...); name the right ones in tator.media_ids")
     found = match([here(1, "b/a.jpg"), here(2, "c/a\n.jpg"), here(3, "c/a.jpg")], [there(9, "a.jpg")], "name")
@@ -62,11 +62,11 @@ def test_what_is_said():
     assert found[2].reason == "no image in Tator has its name"
 
 
-def test_by_md5_whatever_the_names():
+def test_by_md5_with_any_names():
     media = [there(7, "x", md5="a" * 32), there(8, "y", md5="0" * 32), there(9, "a.jpg", md5="b" * 32)]
     files = [
         here(1, "a.jpg", md5="a" * 32),
-        here(2, "b.jpg", md5="0" * 32),  # what Tator has where no sum is known
+        here(2, "b.jpg", md5="0" * 32),  # Tator's value if the md5 is unknown
         here(3, "c.jpg", md5="b" * 32),
         here(4, "d.jpg", md5="b" * 32),
         LocalEntry(5, "e.jpg", "image", None, "its file is gone"),
@@ -82,7 +82,7 @@ def test_by_md5_whatever_the_names():
     assert found[5].reason == "its file is gone"
 
 
-def test_records_come_in_both_orders_and_names_may_hold_lone_surrogates():
+def test_records_in_both_orders_and_names_with_lone_surrogates():
     with Matching("name") as matching:
         matching.add_files([here(7, "z\\xff.jpg"), here(3, "a.jpg")])
         matching.add_media([there(8, "\udcff"), there(9, "a.jpg")])
@@ -90,7 +90,7 @@ def test_records_come_in_both_orders_and_names_may_hold_lone_surrogates():
         assert [one.media_id for _, one in matching.records("media_id")] == [3, 7]
 
 
-def test_little_memory_whatever_their_number():
+def test_many_files_need_little_memory():
     count = 3_000
     tracemalloc.start()
     try:
@@ -125,7 +125,7 @@ def found_in(numbering: Numbering | None = EVEN, *, kind: str = "video", size=(6
 
 
 @pytest.mark.parametrize(
-    ("tator", "file", "said"),
+    ("tator", "file", "reason"),
     [
         ({}, {}, None),
         ({"num_frames": 103}, {}, None),  # Tator's transcoder appends black pictures
@@ -142,17 +142,17 @@ def found_in(numbering: Numbering | None = EVEN, *, kind: str = "video", size=(6
         ({"kind": "image"}, {}, "in Tator it is of the kind image, here of the kind video"),
     ],
 )
-def test_frames_that_are_shown_otherwise(tator, file, said):
+def test_videos_with_other_frames(tator, file, reason):
     numbering = replace(EVEN, **file)
     match = replace(VIDEO, **tator, **({"num_frames": numbering.numbers} if "numbers" in file else {}))
     why = difference(match, found_in(numbering))
-    assert why is None if said is None else said in (why or "")
+    assert why is None if reason is None else reason in (why or "")
 
 
-def test_without_a_record_of_the_numbers_and_pictures_by_their_shape():
+def test_a_record_without_numbering_and_the_shapes_of_pictures():
     assert "how its frames are numbered" in (difference(VIDEO, found_in(None)) or "")
     picture = replace(VIDEO, kind="image", fps=None, num_frames=None)
     assert difference(picture, found_in(None, kind="image")) is None
-    # Which of both its EXIF tag says, Tator's record does not tell; browsers turn by it, as is done here.
+    # Tator's record does not show whether an EXIF tag rotates the picture; browsers and the workflow rotate it.
     assert difference(picture, found_in(None, kind="image", size=(360, 640))) is None
     assert "640 x 360 pixels" in (difference(picture, found_in(None, kind="image", size=(640, 480))) or "")

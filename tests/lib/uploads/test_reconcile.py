@@ -1,4 +1,4 @@
-"""The rules of who owns a box, on boxes as Tator answers them."""
+"""The rules about the owner of a box, on boxes as Tator lists them."""
 
 import math
 from dataclasses import replace
@@ -28,8 +28,8 @@ def box(frame=0, x=0.1, score=0.5, **changes):
     )
 
 
-def standing(made, to=TO, **changes):
-    """A box as the server lists it."""
+def listed(made, to=TO, **changes):
+    """Return a box as the server lists it."""
     spec = made.spec(to)
     spec["media"] = spec.pop("media_id")
     return {**spec, "mark": 0, "variant_deleted": False, **changes}
@@ -39,38 +39,38 @@ def decide(wanted, on_server, to=TO, overlap_limit=0.5):
     return plan(wanted, on_server, to, overlap_limit=overlap_limit)
 
 
-def test_nothing_there_makes_all():
+def test_all_boxes_are_created_if_there_are_none():
     todo = decide([box(0), box(1)], [])
     assert list(todo.create.values()) == [box(0), box(1)]
     assert not todo.settled
 
 
-def test_what_stands_is_left():
-    todo = decide([box()], [standing(box())])
+def test_boxes_in_tator_are_not_changed():
+    todo = decide([box()], [listed(box())])
     assert todo.settled
-    assert todo.standing == [box().elemental_id(TO)]
+    assert todo.present == [box().elemental_id(TO)]
 
 
-def test_equal_boxes_are_one():
+def test_equal_boxes_are_created_once():
     assert len(decide([box(), box()], []).create) == 1
 
 
 def test_stale_machine_box_is_removed():
-    todo = decide([], [standing(box())])
+    todo = decide([], [listed(box())])
     assert todo.remove == [box().elemental_id(TO)]
 
 
 def test_defaults_that_the_type_fills_in_do_not_make_a_box_a_persons():
     to = replace(TO, defaults={"Reviewed": "No", "Depth": 3.0})
-    found = standing(box())
+    found = listed(box())
     found["attributes"] = {"Reviewed": "No", "Depth": 3.0, "Notes": None, **found["attributes"]}
     assert decide([], [found], to).remove == [found["elemental_id"]]
 
 
 @pytest.mark.parametrize("attribute", ["Reviewed", "Notes"])
-def test_another_attribute_set_makes_a_box_a_persons(attribute):
+def test_a_box_with_another_attribute_set_is_a_persons(attribute):
     to = replace(TO, defaults={"Reviewed": "No"})
-    found = standing(box())
+    found = listed(box())
     found["attributes"] = {"Reviewed": "No", **found["attributes"], attribute: "yes"}
     todo = decide([], [found], to)
     assert todo.settled
@@ -79,7 +79,7 @@ def test_another_attribute_set_makes_a_box_a_persons(attribute):
 
 def test_stale_box_under_an_earlier_attribute_name_is_removed():
     earlier = Destination(6, 3, "Taxon", "Score")
-    found = standing(box(), earlier)
+    found = listed(box(), earlier)
     todo = decide([box()], [found])
     assert todo.remove == [found["elemental_id"]]
     assert list(todo.create) == [box().elemental_id(TO)]
@@ -87,42 +87,42 @@ def test_stale_box_under_an_earlier_attribute_name_is_removed():
 
 @pytest.mark.parametrize("change", [{"x": 0.15}, {"mark": 1}, {"x": 0.15, "mark": 1}, {"attributes": None}])
 def test_edited_box_is_neither_changed_nor_removed_nor_made_again(change):
-    found = standing(box(), **change)
+    found = listed(box(), **change)
     for wanted in ([box()], []):
         todo = decide(wanted, [found])
         assert todo.settled
         assert todo.edited + todo.added == [found["elemental_id"]]
 
 
-def test_box_drawn_by_hand_stays():
-    found = standing(box(), elemental_id="0a0a0a0a-0000-4000-8000-000000000000")
+def test_box_drawn_by_hand_is_kept():
+    found = listed(box(), elemental_id="0a0a0a0a-0000-4000-8000-000000000000")
     todo = decide([], [found])
     assert todo.settled
     assert todo.added == [found["elemental_id"]]
 
 
 def test_box_deleted_by_hand_is_not_made_again():
-    found = standing(box(), variant_deleted=True, mark=1)
+    found = listed(box(), variant_deleted=True, mark=1)
     todo = decide([box()], [found])
     assert todo.settled
     assert todo.deleted == [found["elemental_id"]]
 
 
-def test_somebody_elses_tombstone_is_nothing():
-    todo = decide([], [standing(box(), variant_deleted=True, mark=1)])
+def test_somebody_elses_tombstone_is_ignored():
+    todo = decide([], [listed(box(), variant_deleted=True, mark=1)])
     assert todo.settled
     assert todo.deleted == []
 
 
-def test_new_box_is_not_put_over_a_persons():
-    found = standing(box(x=0.12), elemental_id="0a0a0a0a-0000-4000-8000-000000000000")
+def test_new_box_is_not_created_over_a_persons():
+    found = listed(box(x=0.12), elemental_id="0a0a0a0a-0000-4000-8000-000000000000")
     assert decide([box(0), box(1)], [found]).withheld == [box(0).elemental_id(TO)]
     assert decide([box(0)], [found], overlap_limit=0.99).withheld == []
 
 
 @pytest.mark.parametrize("missing", ["x", "y", "width", "height"])
 def test_box_without_geometry_is_somebody_elses(missing):
-    todo = decide([], [standing(box(), **{missing: None})])
+    todo = decide([], [listed(box(), **{missing: None})])
     assert todo.settled
 
 
@@ -134,7 +134,7 @@ fractions = st.floats(0, 1).map(lambda value: round(value, 8))
     st.integers(1, 10_000),
     st.data(),
 )
-def test_pixels_become_fractions_inside_the_picture(width, height, data):
+def test_pixels_are_converted_to_fractions_inside_the_picture(width, height, data):
     x1, x2 = sorted(data.draw(st.lists(st.integers(0, width * 1000), min_size=2, max_size=2, unique=True)))
     y1, y2 = sorted(data.draw(st.lists(st.integers(0, height * 1000), min_size=2, max_size=2, unique=True)))
     made = box_from_pixels(
@@ -151,8 +151,8 @@ def test_pixels_become_fractions_inside_the_picture(width, height, data):
     assert made.y + made.height <= 1
     assert math.isclose(made.x * width, x1 / 1000, abs_tol=2e-4)
     assert math.isclose(made.width * width, (x2 - x1) / 1000, abs_tol=2e-4)
-    # What the server gives back is what was sent, so the id holds.
-    assert decide([], [standing(made)]).remove == [made.elemental_id(TO)]
+    # The server returns the values that were sent, so the id is still the hash of the content.
+    assert decide([], [listed(made)]).remove == [made.elemental_id(TO)]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ people = st.sampled_from(["edit", "delete", "add", "nothing"])
 
 
 @given(st.lists(st.tuples(st.lists(st.integers(0, 5), max_size=6), people, st.integers(0, 5)), max_size=8))
-def test_any_history_of_runs_and_people_ends_as_the_rules_say(history):
+def test_any_history_of_runs_and_edits_follows_the_rules(history):
     """A model of the server, runs that each want some boxes, and a person who edits, deletes and adds between them."""
     server: dict[str, dict] = {}
     touched: dict[str, dict] = {}
@@ -188,19 +188,19 @@ def test_any_history_of_runs_and_people_ends_as_the_rules_say(history):
             del server[identity]
         for identity, made in todo.create.items():
             assert identity not in server
-            server[identity] = standing(made)
+            server[identity] = listed(made)
         assert decide(wanted, server.values()).settled
-        # Nobody's work was touched, and each wanted box stands unless a person had a hand in it.
+        # Nobody's work was changed, and each wanted box is on the server unless a person changed a box of its frame.
         assert all(server[identity] == state for identity, state in touched.items())
         for made in wanted:
-            stands = server.get(made.elemental_id(TO))
+            found = server.get(made.elemental_id(TO))
             alone = not any(state["frame"] == made.frame for state in touched.values())
-            assert stands is not None or not alone
+            assert found is not None or not alone
         machine = [identity for identity in server if identity not in touched]
         assert len(machine) <= len({made.frame for made in wanted})
         if deed == "add":
             identity = f"0a0a0a0a-0000-4000-8000-{number:012d}"
-            server[identity] = standing(box(at), elemental_id=identity)
+            server[identity] = listed(box(at), elemental_id=identity)
             touched[identity] = dict(server[identity])
         elif deed != "nothing" and server:
             identity = sorted(server)[at % len(server)]

@@ -1,11 +1,11 @@
-"""The rules of who owns a track, on states and boxes as Tator answers them."""
+"""The rules about the owner of a track, on states and boxes as Tator lists them."""
 
 import pytest
 
 from scripts.lib.uploads.track_origin import PlacedTrack, TrackDestination, TrackToUpload, segments
-from scripts.lib.uploads.track_plan import BoxRows, States, people_have, plan_tracks
+from scripts.lib.uploads.track_plan import BoxRows, States, plan_tracks, rows_in_peoples_tracks
 from tests.lib.uploads.test_reconcile import TO as BOXES_TO
-from tests.lib.uploads.test_reconcile import box, standing
+from tests.lib.uploads.test_reconcile import box, listed
 
 TO = TrackDestination(6, 9, "Species", "Confidence", length_attribute="Length")
 LEAST = 2
@@ -48,17 +48,17 @@ def drawn(*frames, number=50):
 
 
 def decide(wanted, latest, every=None, frames=range(8)):
-    """Plan where the boxes of frames stand; `every` mark is the latest one unless told."""
+    """Plan with boxes in these frames; `every` has all revisions, by default only the latest ones."""
     boxes = [box(frame) for frame in frames]
-    rows = BoxRows(boxes, [standing(one, id=row_of(one.frame)) for one in boxes], BOXES_TO)
+    rows = BoxRows(boxes, [listed(one, id=row_of(one.frame)) for one in boxes], BOXES_TO)
     states = States(list(latest), list(latest if every is None else every))
     return plan_tracks({one.key(TO, BOXES_TO): one for one in wanted}, rows, states, TO, least=LEAST)
 
 
-def test_what_stands_is_left():
+def test_tracks_in_tator_are_not_changed():
     made = state(track(0, 1, 2))
     todo = decide([track(0, 1, 2)], [made])
-    assert (todo.settled, todo.standing) == (True, [made["elemental_id"]])
+    assert (todo.settled, todo.present) == (True, [made["elemental_id"]])
 
 
 def test_stale_track_is_removed():
@@ -68,8 +68,8 @@ def test_stale_track_is_removed():
 
 
 @pytest.mark.parametrize("earlier", [{"attributes": {"Species": "eel", "Confidence": 0.5, "Length": 3}}, None])
-def test_track_with_an_earlier_mark_that_is_not_a_machines_is_a_persons(earlier):
-    """Edited and set back by the token's own user within two seconds; or a mark is missing."""
+def test_track_with_an_earlier_revision_that_is_not_a_machines_is_a_persons(earlier):
+    """Edited and reverted by the token's own user within two seconds; or a revision is missing."""
     first, last = state(track(0, 1, 2)), state(track(0, 1, 2), 3, mark=2)
     between = [] if earlier is None else [state(track(0, 1, 2), 2, mark=1, **earlier)]
     todo = decide([], [last], [first, *between, last])
@@ -78,7 +78,7 @@ def test_track_with_an_earlier_mark_that_is_not_a_machines_is_a_persons(earlier)
 
 
 def test_track_of_a_machine_in_every_revision_is_a_machines():
-    """Two runs at once."""
+    """Two concurrent runs made it."""
     first, last = state(track(0, 1, 2)), state(track(0, 1, 2), 2, mark=1)
     todo = decide([], [last], [first, last])
     assert (todo.remove, todo.revisions) == ([last["elemental_id"]], {last["elemental_id"]: 2})
@@ -86,7 +86,7 @@ def test_track_of_a_machine_in_every_revision_is_a_machines():
 
 @pytest.mark.parametrize("rows", [[], [row_of(0)], [row_of(0), row_of(1), row_of(2)]])
 def test_unfinished_track_is_made_again(rows):
-    """The server ended between making the state and counting its frames: before, in or after its boxes."""
+    """The server was stopped between creating the state and counting its frames: before, in or after its boxes."""
     left = state(track(0, 1, 2), segments=None, localizations=rows)
     todo = decide([track(0, 1, 2)], [left])
     assert (todo.remove, list(todo.create)) == ([left["elemental_id"]], [left["elemental_id"]])
@@ -95,7 +95,7 @@ def test_unfinished_track_is_made_again(rows):
 
 @pytest.mark.parametrize("change", [{"modified_by": 7}, {"modified_datetime": "2026-02-01T00:00:09+00:00"}])
 def test_track_that_was_saved_again_is_a_persons(change):
-    """Also with nothing else changed: a person has reviewed it and marked it so."""
+    """Also if nothing else changed: a person reviewed it and saved it."""
     saved = state(track(0, 1, 2), **change)
     todo = decide([], [saved])
     assert (todo.remove, todo.added + todo.edited) == ([], [saved["elemental_id"]])
@@ -103,13 +103,13 @@ def test_track_that_was_saved_again_is_a_persons(change):
 
 
 @pytest.mark.parametrize("change", [{"segments": [[0, 1]]}, {"localizations": [row_of(0), row_of(1)]}])
-def test_track_of_other_boxes_than_it_was_made_with_is_a_persons(change):
+def test_track_with_other_boxes_than_it_was_created_with_is_a_persons(change):
     trimmed = state(track(0, 1, 2), **change)
     assert decide([track(0, 1, 2)], [trimmed]).edited == [trimmed["elemental_id"]]
 
 
-def test_track_that_a_person_merged_away_is_not_made_again():
-    """It was edited before: its older mark is left, and no list of the latest has it."""
+def test_track_that_a_person_merged_into_another_is_not_made_again():
+    """It was edited before: an older revision remains, and no list of the latest revisions has it."""
     left = state(track(4, 5, 6))
     todo = decide([track(4, 5, 6)], [], [left])
     assert (todo.create, todo.deleted) == ({}, [left["elemental_id"]])
@@ -127,10 +127,10 @@ def test_deleted_track_is_not_made_again_with_fewer_boxes():
         ((0, 1, 2, 3), (0, 1), [(2, 3)]),  # half of them
         ((0, 1, 2, 3, 4), (0, 1, 2), []),  # more than half
         ((0, 1, 2, 3, 4), (0, 1), [(2, 3, 4)]),
-        ((0, 1, 2), (0, 1), []),  # fewer are left than a track has
+        ((0, 1, 2), (0, 1), []),  # fewer remain than the least number of a track
     ],
 )
-def test_boxes_in_a_persons_track_leave_a_track_the_others_or_none(frames, taken, made):
+def test_a_track_gets_the_boxes_that_are_in_no_persons_track(frames, taken, made):
     todo = decide([track(*frames)], [drawn(*taken)])
     assert [one.frames for one in todo.create.values()] == made
     assert todo.withheld == ([] if made else [track(*frames).key(TO, BOXES_TO)])
@@ -148,13 +148,13 @@ def test_track_at_earlier_rows_is_made_again():
     assert (todo.remove, list(todo.create)) == ([moved["elemental_id"]], [moved["elemental_id"]])
 
 
-def test_of_equal_tracks_the_first_stays():
+def test_the_first_of_equal_tracks_is_kept():
     both = [state(track(0, 1, 2), number) for number in (1, 2)]
     todo = decide([track(0, 1, 2)], both)
     assert (todo.surplus, todo.create, todo.remove) == ([2], {}, [])
 
 
-def test_boxes_that_people_have_are_those_of_their_tracks():
+def test_rows_in_peoples_tracks():
     states = [state(track(0, 1)), drawn(2, 3), state(track(4, 5), 3, modified_by=7), state(track(6, 7), 4)]
     states[-1]["variant_deleted"] = True
-    assert people_have(States(states, states), TO) == {row_of(frame) for frame in (2, 3, 4, 5)}
+    assert rows_in_peoples_tracks(States(states, states), TO) == {row_of(frame) for frame in (2, 3, 4, 5)}

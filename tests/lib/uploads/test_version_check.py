@@ -1,4 +1,4 @@
-"""What the look for lost boxes does with a server that answers something else than a list."""
+"""The check for lost boxes with unexpected answers of a server."""
 
 from pathlib import Path
 from typing import Any
@@ -6,25 +6,25 @@ from typing import Any
 import pytest
 
 from scripts.lib.files import write_json
-from scripts.lib.uploads.version_check import look_for_losses
+from scripts.lib.uploads.version_check import check_for_losses
 from tests.faults.hosts import host, reply
 
 
 @pytest.mark.parametrize("answer", [b"null", b"7", b"[7]", b"{}", b'"x"', b"[" * 100_000, b"", b'[{"ID": 1}]'])
-def test_an_odd_answer_is_said_and_stops_no_run(tmp_path: Path, answer: bytes) -> None:
+def test_an_odd_answer_is_reported_and_the_run_continues(tmp_path: Path, answer: bytes) -> None:
     def odd(handler: Any) -> None:
         reply(handler, 200, answer)
 
     write_json(tmp_path / "upload.json", {"version_id": 3, "version": "v", "type_id": 4})
-    told: list[str] = []
+    warnings: list[str] = []
     with host(odd) as (address, _):
-        seen = look_for_losses(
+        losses = check_for_losses(
             {"host": address, "project_id": 1},
             {"TATOR_AUTH_TOKEN": "0123456789" * 4},
             destination=tmp_path / "upload.json",
             summary=tmp_path / "summary.json",
             memory=tmp_path / "memory.json",
-            tell=told.append,
+            warn=warnings.append,
         )
-    assert seen == (1 if answer == b"{}" else 0)  # no version at all is one that is not there any more
-    assert len(told) == 1
+    assert losses == (1 if answer == b"{}" else 0)  # an empty answer means that the version was deleted
+    assert len(warnings) == 1

@@ -1,0 +1,1 @@
+"""The settings of a run: where they are read, checked and completed."""

@@ -1,0 +1,96 @@
+"""Find settings that contradict each other."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.lib.engines.table import ENGINES
+from scripts.lib.network_access import plain_http
+from scripts.lib.workflow.configuration import folder_settings, network_settings
+
+
+def find(settings: Mapping[str, Any]) -> list[str]:
+    """Return a line for each contradiction between settings that are valid when considered separately."""
+    problems: list[str] = []
+    if folder_settings.is_folder_run(settings):
+        problems += folder_settings.contradictions(settings)
+    elif settings["upload"]["match"] is not None:
+        problems.append(f"upload.match: {settings['upload']['match']}, without media.folder; expected both or neither")
+    uses_tator = folder_settings.is_matched(settings) or not folder_settings.is_folder_run(settings)
+    tator = settings["tator"]
+    if uses_tator and (refusal := plain_http.refusal(tator["host"], allowed=tator["allow_http"])):
+        problems.append(refusal)
+    network, upload = settings["network"], settings["upload"]
+    sources = [key for key in ("directory", "data_image", "archive") if network[key]]
+    if not sources or ("directory" in sources and len(sources) > 1):
+        problems.append(
+            f"network.directory, network.data_image, network.archive: set: {', '.join(sources) or 'none'}; expected one"
+        )
+    if network["directory"] and network["digest"]:
+        problems.append("network.digest: a folder has none; use network.sha256, or a data image")
+    if upload["version_id"] is not None and upload["version_number"] is not None:
+        problems.append("upload.version_id, upload.version_number: both are set; expected at most one of them")
+    detect = settings["detect"]
+    frame_range = detect["frame_range"]
+    if frame_range is not None and frame_range[0] > frame_range[1]:
+        problems.append(f"detect.frame_range: {frame_range} ends before it begins; expected [FIRST, LAST]")
+    if detect["split_seconds"] is not None and settings["media"]["per_job"] not in (None, 1):
+        problems.append(
+            f"detect.split_seconds, media.per_job: {detect['split_seconds']} and {settings['media']['per_job']!r}; "
+            "expected media.per_job 1, as a media cannot both have several jobs and share one"
+        )
+    problems += _of_tracks(settings)
+    problems += _of_counts(settings)
+    engine, precision = detect["engine"], detect["precision"]
+    kinds = [ENGINES[engine]] if engine in ENGINES else ENGINES.values()
+    offered = list(dict.fromkeys(name for kind in kinds for name in kind.precisions))
+    if precision is not None and precision not in offered:
+        problems.append(f"detect.precision: {engine} does not have {precision}; expected {' or '.join(offered)}")
+    unknown = set(detect["calibration_media"] or []) - set(settings["tator"]["media_ids"])
+    if unknown and not folder_settings.is_folder_run(settings):
+        problems.append(
+            f"detect.calibration_media: {', '.join(map(str, sorted(unknown)))} is not in tator.media_ids; "
+            "expected media of the run"
+        )
+    return problems + network_settings.contradictions(settings)
+
+
+def _of_counts(settings: Mapping[str, Any]) -> list[str]:
+    species: dict[str, list[str]] = defaultdict(list)
+    for name, attribute in settings["counts"]["attributes"].items():
+        species[attribute].append(name)
+    problems = [
+        f"counts.attributes: {', '.join(map(repr, names))} share the attribute {attribute!r}; "
+        "expected one of its own for each species"
+        for attribute, names in species.items()
+        if len(names) > 1
+    ]
+    mark = settings["mark"]["attribute"]
+    if mark in species:
+        problems.append(
+            f"counts.attributes, mark.attribute: {mark!r} is in both; expected another for {species[mark][0]!r}"
+        )
+    return problems
+
+
+def _of_tracks(settings: Mapping[str, Any]) -> list[str]:
+    problems = [
+        f"{section}.{key}: there are no tracks without track.enabled; set that too"
+        for section, key in (
+            ("evaluate", "track_truth_file"),
+            ("evaluate", "track_truth_version"),
+            ("export", "tracks"),
+            ("upload", "track_type_id"),
+        )
+        if settings[section][key] and not settings["track"]["enabled"]
+    ]
+    if settings["upload"]["track_length_attribute"] is not None and settings["upload"]["track_type_id"] is None:
+        problems.append(
+            "upload.track_length_attribute: no tracks are uploaded without upload.track_type_id; set that too"
+        )
+    low, high = settings["track"]["low_threshold"], settings["track"]["high_threshold"]
+    if low > high:
+        problems.append(
+            f"track.low_threshold, track.high_threshold: {low} is above {high}; expected it to be at most that"
+        )
+    return problems

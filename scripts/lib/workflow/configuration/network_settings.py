@@ -1,0 +1,84 @@
+"""Find contradictions in the settings of the network without reading its file."""
+
+import mmap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.engines.table import names_of
+from scripts.lib.train_ini import size
+
+# Families whose networks contain non-maximum suppression, which TensorRT cannot run.
+_SUPPRESSING_INSIDE = ("torchvision", "tensorflow", "rows")
+
+
+def contradictions(settings: Mapping[str, Any]) -> list[str]:
+    """Return a line for each contradiction in the network's settings."""
+    network, detect = settings["network"], settings["detect"]
+    problems = []
+    sides = (detect["img_max_side"], detect["img_min_side"])
+    if None in sides and sides != (None, None):
+        problems.append(f"detect.img_max_side, detect.img_min_side: {sides[0]} and {sides[1]}; expected both, or none")
+    need_sides = []  # settings that require the sides
+    if network["graph"].endswith(".pb") and detect["precision"] == "int8":
+        need_sides.append("detect.precision: int8 and a graph.pb")
+    if network["graph"].endswith(".pb") and detect["engine"] not in ("auto", *names_of(suffix=".pb")):
+        need_sides.append(f"detect.engine: {detect['engine']}, for which graph.pb is converted")
+    # local_files.py reports a folder that does not exist.
+    folder = Path(network["directory"]) if network["directory"] else None
+    if network["graph"] == "graph.pb" and folder and _is_folder(folder) and not size(folder / "train.ini"):
+        need_sides.append("network.graph: graph.pb, as no train.ini has the size that it was trained at")
+    if None in sides and need_sides:
+        problems.append(f"detect.img_max_side, detect.img_min_side: not set; expected both with {need_sides[0]}")
+    tiles = detect["tiles"]
+    if isinstance(tiles, dict) and ("width" in tiles) != ("height" in tiles):
+        problems.append(
+            f"detect.tiles: {tiles}; expected width and height, or neither, for tiles of the network's own size"
+        )
+    if (network["family"] == "described") != (network["description"] is not None):
+        problems.append(
+            f"network.family, network.description: {network['family']!r} and "
+            f"{'none' if network['description'] is None else 'a description'}; expected family: described with a "
+            "description, and no description with another family"
+        )
+    suffix = Path(network["graph"]).suffix
+    if detect["engine"] != "auto" and suffix == ".xml" and detect["engine"] not in names_of(suffix=suffix):
+        problems.append(
+            f"network.graph, detect.engine: graph.xml and {detect['engine']}; expected engine: "
+            f"{' or '.join(names_of(suffix=suffix))}, which is the only one that reads such files"
+        )
+    return problems
+
+
+def unfit_for_tensorrt(settings: Mapping[str, Any]) -> str | None:
+    """Return why TensorRT cannot run the network, if the settings show that; otherwise None."""
+    network, detect = settings["network"], settings["detect"]
+    if network["graph"] == "graph.xml":
+        return "TensorRT does not read graph.xml"
+    if network["family"] in _SUPPRESSING_INSIDE:
+        return f"TensorRT does not run the network's family, {network['family']}"
+    if network["pixels"]:
+        return "TensorRT does not run networks whose outputs are rows (network.pixels)"
+    if network["graph"] == "graph.pb" and not detect["img_max_side"]:
+        return "to convert graph.pb for TensorRT, detect.img_max_side and detect.img_min_side have to be set"
+    if _is_object_detection_api(network):
+        return "TensorRT does not run the network's family, tensorflow"
+    return None
+
+
+def _is_object_detection_api(network: Mapping[str, Any]) -> bool:
+    """Return whether a frozen graph in a folder contains the tensor names of TensorFlow's Object Detection API."""
+    if network["graph"] != "graph.pb" or not network["directory"]:
+        return False
+    path = Path(network["directory"], network["graph"])
+    if not path.is_file() or not path.stat().st_size:  # get_network reports that
+        return False
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return all(content.find(bytes([10, len(name)]) + name) >= 0 for name in (b"image_tensor", b"detection_boxes"))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no file system accepts
+        return False

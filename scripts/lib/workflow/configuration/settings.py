@@ -1,0 +1,332 @@
+"""Merge the settings files, the reference workflow's keys and the environment, and check them.
+
+Order of precedence: the environment, then the files and options given to Snakemake, then config/config.yaml.
+The reference workflow's flat keys (`keep_threshold`, `data_image`, ...) are accepted at the top level of a
+settings file and in the JSON object TATOR_PIPELINE_ARGS, with underscores or hyphens; that object may also have
+sections. The token is not a setting: the jobs that need it read it from the environment.
+"""
+
+import copy
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from jsonschema import Draft202012Validator, validators
+
+from scripts.lib import json_text, metrics, token
+from scripts.lib.display_text import shown
+from scripts.lib.engines.table import DEFAULT_ENGINE
+from scripts.lib.errors import SettingsError
+from scripts.lib.network_access import plain_http
+from scripts.lib.workflow.configuration import contradictions, folder_settings, media_list, settings_messages
+from scripts.lib.workflow.configuration.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
+
+WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
+MEDIA_FILE_VARIABLE = "TATOR_MEDIA_FILE"
+
+# Environment variables that a run may read; on a cluster they have to be passed to the jobs.
+VARIABLES = (
+    token.VARIABLE,
+    "TATOR_API_SERVICE",
+    "TATOR_CA_FILE",
+    plain_http.VARIABLE,
+    "TATOR_ANSWER_SECONDS",
+    ENGINE_VARIABLE,
+    REASON_VARIABLE,
+    MEDIA_FILE_VARIABLE,
+    "TATOR_MEDIA_IDS",
+    metrics.VARIABLE,
+    "TATOR_PATIENCE_SECONDS",
+    "TATOR_PIPELINE_ARGS",
+    "TATOR_PROJECT_ID",
+    WORK_DIR_VARIABLE,
+    # Variables with credentials for the data image's registry, besides the usual files.
+    "TATOR_REGISTRY_USERNAME",
+    "TATOR_REGISTRY_PASSWORD",
+    "REGISTRY_AUTH_FILE",
+    "DOCKER_CONFIG",
+    # The usual variable of Python programs, for Tator, its store and the registry.
+    "REQUESTS_CA_BUNDLE",
+)
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+# The most digits of a number; Python refuses to read numbers of more than some thousand digits.
+LONGEST_NUMBER = 100
+_TOO_LARGE = 2**63  # one more than the largest integer of a database
+# The most levels of sections and lists within each other; real settings have about four.
+DEEPEST = 20
+# The most invalid media ids to report.
+IDS_REPORTED = 10
+
+# Accepted without effect, as the type of a file is determined from its content.
+REFERENCE_KEYS_UNUSED = ("img_ext",)
+
+
+# JSON Schema accepts 2.0 as an integer, and Python's JSON and YAML accept NaN and numbers that no server accepts.
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: type(value) is int and abs(value) < _TOO_LARGE,
+            "number": lambda _, value: type(value) in (int, float) and abs(value) < float("inf"),
+        }
+    ),
+)
+
+
+def resolve(
+    config: Mapping[str, Any],
+    environ: Mapping[str, str],
+    schema: Mapping[str, Any],
+    read_media: Callable[[Path], list[int]] = media_list.read,
+) -> dict[str, Any]:
+    """Return the settings of this run, complete and checked; tator.media_ids has the ids from tator.media_file.
+
+    Args:
+        config: the configuration of Snakemake: the defaults, overlaid with the user's files and options.
+        environ: the process environment.
+        schema: the parsed config/config.schema.yaml.
+        read_media: the function that reads the media ids in a file.
+
+    Raises:
+        SettingsError: one line for each problem: the key, the value found, what is expected.
+    """
+    if _is_deeper(config, DEEPEST):
+        raise SettingsError(
+            f"the configuration is nested more than {DEEPEST} deep; expected sections, and a value for each key"
+        )
+    sections = schema["properties"]
+    settings = {key: copy.deepcopy(value) for key, value in config.items() if key in sections}
+    flat = {key: value for key, value in config.items() if key not in sections}
+
+    _overlay(settings, _translate(flat, "the configuration", sections))
+    nested, arguments = _pipeline_arguments(environ, sections)
+    _overlay(settings, nested)
+    _overlay(settings, _translate(arguments, "TATOR_PIPELINE_ARGS", sections))
+    variables = {entry["environment"]: path for path, entry in _each(sections) if "environment" in entry}
+    from_environment = {path: environ[name] for name, path in variables.items() if environ.get(name)}
+    _one_selection(settings, from_environment)
+    _overlay(settings, from_environment)
+    _read_media(settings, Path(environ.get(WORK_DIR_VARIABLE) or ".").absolute(), read_media)
+    _normalise(settings)
+    _fill(settings, sections)
+
+    checked, rules = folder_settings.to_check(settings, schema)
+    order = list(schema["properties"])
+    errors = sorted(
+        _Validator(rules).iter_errors(_with_suspects_only(checked)),
+        key=lambda error: order.index(error.absolute_path[0]) if error.absolute_path else -1,
+    )
+    problems = list(dict.fromkeys(line for error in errors for line in settings_messages.explain(error)))
+    problems += contradictions.find(settings) if not problems else []
+    if problems:
+        raise SettingsError("\n".join(["the configuration cannot be used:", *(f"  - {line}" for line in problems)]))
+    return settings
+
+
+def export_to_jobs(settings: Mapping[str, Any], environ: MutableMapping[str, str]) -> None:
+    """Pass to jobs, as variables, how Tator is reached, so that a change reruns none of them, and the media file."""
+    if settings["tator"]["ca_file"]:
+        environ["TATOR_CA_FILE"] = settings["tator"]["ca_file"]
+    if settings["tator"]["allow_http"]:
+        environ[plain_http.VARIABLE] = "true"
+    if settings["tator"]["media_file"]:
+        environ[MEDIA_FILE_VARIABLE] = settings["tator"]["media_file"]
+
+
+def site(address: str) -> str:
+    """Return a site's address without the `/rest` that Tator adds for its workflows.
+
+    Raises:
+        SettingsError: it contains a user name or a password, which would be logged, or is not an address.
+    """
+    if "@" in unicodedata.normalize("NFKC", unquote(address)):  # `%40` and the full-width character are read as `@` too
+        raise SettingsError(
+            "tator.host: it contains a user name or password; expected https://HOST[:PORT] without them"
+        )
+    try:
+        urlsplit(address.strip()).port  # noqa: B018 - the property raises the error
+    except ValueError as error:
+        raise SettingsError(f"tator.host: {shown(address)}: {error}; expected https://HOST[:PORT]") from None
+    return address.strip().rstrip("/").removesuffix("/rest").rstrip("/")
+
+
+def _pipeline_arguments(
+    environ: Mapping[str, str], sections: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the values in the workflow's sections, as `{"section.key": value}`, and the reference workflow's keys."""
+    text = environ.get("TATOR_PIPELINE_ARGS", "").strip()
+    if not text:
+        return {}, {}
+    try:
+        arguments = json_text.parse(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"TATOR_PIPELINE_ARGS is not JSON ({error}); expected an object such as "
+            '{"keep_threshold": 0.3, "batch_size": 8}'
+        ) from None
+    if _is_deeper(arguments, DEEPEST):
+        raise SettingsError(f"TATOR_PIPELINE_ARGS is nested more than {DEEPEST} deep; expected an object of settings")
+    if not isinstance(arguments, dict):
+        raise SettingsError(f"TATOR_PIPELINE_ARGS is a JSON {type(arguments).__name__}; expected an object")
+    nested: dict[str, Any] = {}
+    for section in [name for name in arguments if name in sections]:
+        part = arguments.pop(section)
+        if not isinstance(part, dict):
+            raise SettingsError(
+                f"TATOR_PIPELINE_ARGS: {section} is {shown(part)}; expected an object with its settings"
+            )
+        nested |= {f"{section}.{key}": value for key, value in part.items()}
+    return nested, arguments
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Return whether lists and mappings are nested more than `levels` deep."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            part
+            for each in level
+            if isinstance(each, Mapping | list | tuple)
+            for part in (each.values() if isinstance(each, Mapping) else each)
+        ]
+    return any(isinstance(each, Mapping | list | tuple) for each in level)
+
+
+def _each(sections: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield `section.key` and the schema's entry of each setting."""
+    for section, part in sections.items():
+        for key, entry in part["properties"].items():
+            yield f"{section}.{key}", entry
+
+
+def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the reference workflow's keys to `{"section.key": value}`.
+
+    Args:
+        flat: the values by the reference workflow's keys.
+        where: the name of the place of these keys, for messages.
+        sections: the sections of the schema.
+    """
+    found: dict[str, Any] = {}
+    reference = {key: path for path, entry in _each(sections) for key in entry.get("reference", ())}
+    for key, value in flat.items():
+        name = str(key).replace("-", "_")
+        if name in REFERENCE_KEYS_UNUSED:
+            continue
+        if name == "media_type":
+            # "pipeline" in the reference's upload step means the media type of its detection step.
+            translated = {} if value == "pipeline" else {reference[name]: value}
+        elif name == "img_size":
+            if not (isinstance(value, list) and len(value) == 2):
+                raise SettingsError(f"{where}: {key} is {shown(value)}; expected [img_max_side, img_min_side]")
+            translated = {"detect.img_max_side": value[0], "detect.img_min_side": value[1]}
+        elif name == "cpu_only":
+            if not isinstance(value, bool):
+                raise SettingsError(f"{where}: {key} is {shown(value)}; expected true or false")
+            translated = {"detect.engine": DEFAULT_ENGINE} if value else {}
+        elif name in reference:
+            translated = {reference[name]: value}
+        else:
+            nearest = settings_messages.nearest(name, [*sections, *reference, *REFERENCE_KEYS_UNUSED])
+            raise SettingsError(f"{where}: unknown key {shown(key)}{nearest}; known keys: config/README.md")
+        for path, new in translated.items():
+            if path in found and found[path] != new:
+                raise SettingsError(
+                    f"{where}: {path} is set twice, to {shown(found[path])} and by {key!r} to {shown(new)}"
+                )
+            found[path] = new
+    return found
+
+
+def _overlay(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Set values, given as `{"section.key": value}`, in settings."""
+    for path, value in values.items():
+        section, key = path.split(".")
+        part = settings.setdefault(section, {})
+        if isinstance(part, dict):  # otherwise the check with the schema reports it
+            part[key] = value
+
+
+def _fill(settings: dict[str, Any], sections: Mapping[str, Any]) -> None:
+    """Fill in the defaults of keys that a section lacks."""
+    for path, entry in _each(sections):
+        section, key = path.split(".")
+        if isinstance(part := settings.get(section), dict) and "default" in entry:
+            part.setdefault(key, copy.deepcopy(entry["default"]))
+
+
+def _one_selection(settings: dict[str, Any], from_environment: Mapping[str, Any]) -> None:
+    """Unset tator.media_ids and tator.media_file of the settings file if the environment sets either of them.
+
+    Raises:
+        SettingsError: the environment, or else the settings file, sets both.
+    """
+    ways = ("media_ids", "media_file")
+    by_environment = [way for way in ways if f"tator.{way}" in from_environment]
+    tator = settings.get("tator")
+    by_configuration = [way for way in ways if tator.get(way)] if isinstance(tator, dict) else []
+    if len(by_environment or by_configuration) > 1:
+        raise SettingsError("tator.media_ids, tator.media_file: both are set; expected one of them")
+    if by_environment and isinstance(tator, dict):
+        tator |= {"media_ids": [], "media_file": None}
+
+
+def _read_media(settings: dict[str, Any], run_folder: Path, read: Callable[[Path], list[int]]) -> None:
+    """Read the ids of the media file, and make the file's path absolute, as jobs may run elsewhere."""
+    tator = settings.get("tator")
+    if isinstance(tator, dict) and isinstance(path := tator.get("media_file"), str) and path:
+        tator["media_file"] = str(run_folder / path)
+        tator["media_ids"] = read(run_folder / path)
+
+
+def _normalise(settings: dict[str, Any]) -> None:
+    """Convert values that are text, from the environment or from `--config`, to their types."""
+    tator = settings.get("tator")
+    if isinstance(tator, dict):
+        if isinstance(host := tator.get("host"), str):
+            tator["host"] = site(host)
+        if isinstance(allowed := tator.get("allow_http"), str):
+            tator["allow_http"] = _BOOLEANS.get(allowed.strip().lower(), allowed)
+        if isinstance(tator.get("project_id"), str):
+            tator["project_id"] = _number(tator["project_id"])
+        media_ids = tator.get("media_ids")
+        if isinstance(media_ids, str):
+            media_ids = [part for part in media_ids.split(",") if part.strip()]
+        if isinstance(media_ids, int) and not isinstance(media_ids, bool):
+            media_ids = [media_ids]
+        if isinstance(media_ids, list):
+            numbers = (_number(value) if isinstance(value, str) else value for value in media_ids)
+            # Remove duplicates; values that are not numbers may not be hashable.
+            tator["media_ids"] = list(
+                {value if _is_id(value) else ("odd", str(value)): value for value in numbers}.values()
+            )
+    media = settings.get("media")
+    if isinstance(media, dict) and isinstance(media.get("per_job"), str):
+        media["per_job"] = _number(media["per_job"])
+    upload = settings.get("upload")
+    if isinstance(upload, dict):
+        for key in ("localization_type_id", "version_id", "version_number"):
+            if isinstance(upload.get(key), str):
+                upload[key] = _number(upload[key])
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int and 1 <= value < _TOO_LARGE
+
+
+def _with_suspects_only(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with only a few media ids, preferably invalid ones, since checking all of them takes long."""
+    tator = settings.get("tator")
+    if not isinstance(tator, dict) or not isinstance(media_ids := tator.get("media_ids"), list):
+        return settings
+    suspects = [value for value in media_ids if not _is_id(value)]
+    return {**settings, "tator": {**tator, "media_ids": suspects[:IDS_REPORTED] or media_ids[:1]}}
+
+
+def _number(text: str) -> int | str:
+    digits = text.strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER else text

@@ -1,0 +1,54 @@
+"""Write messages about settings that are invalid by the schema."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import ValidationError
+
+from scripts.lib.display_text import LONGEST_SHOWN, shown
+
+
+def explain(error: ValidationError) -> Iterator[str]:
+    """Yield a line for each problem: key, value, expectation, nearest known key."""
+    path = ".".join(str(part) for part in error.absolute_path)
+    rule: Any = error.validator_value
+    instance: Any = error.instance
+    schema: Any = error.schema
+    if error.validator == "additionalProperties":
+        known = list(schema["properties"])
+        for key in sorted(map(str, set(instance) - set(known))):  # in YAML keys may be other than text
+            yield f"{path}.{_key(key)}: unknown key{nearest(key, known)}".lstrip(".")
+    elif error.validator == "required":
+        for key in [key for key in rule if key not in instance]:
+            yield f"{path}.{key}: missing; {_expectation(schema['properties'][key])}".lstrip(".")
+    elif instance is None:
+        yield f"{path}: missing; {_expectation(schema)}"
+    elif error.validator in ("minItems", "minLength") and not instance:
+        what = "entry" if error.validator == "minItems" else "character"
+        expected = f"expected one {what} at least: {schema.get('description', '')}"
+        yield f"{path}: {shown(instance)} is invalid, as it is empty; {expected}"
+    else:
+        too_large = error.validator == "type" and type(instance) is int and "integer" in rule
+        yield f"{path}: {shown(instance)} is {'too large' if too_large else 'invalid'}; {_expectation(schema)}"
+
+
+def _key(text: str) -> str:
+    """Return a key for a message, in quotes unless it is a plain word."""
+    return text if text.isidentifier() and text.isascii() and len(text) <= LONGEST_SHOWN else shown(text)
+
+
+def _expectation(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "expected one of " + ", ".join(map(str, schema["enum"]))
+    kinds = schema.get("type", [])
+    parts = [" or ".join(kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null")]
+    parts += [f"{sign} {schema[key]}" for key, sign in (("minimum", ">="), ("maximum", "<=")) if key in schema]
+    description = schema.get("description", schema.get("pattern", ""))
+    return f"expected {' '.join(parts)}" + (f": {description}" if description else "")
+
+
+def nearest(key: str, known: list[str]) -> str:
+    """Return the end of a message about an unknown key: the known key with the most similar spelling, if any."""
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,1 @@
+"""How a job runs: its arguments, log, secrets, sandbox and failures."""

@@ -1,0 +1,1 @@
+"""The processes of a run: interrupts, and where they import from."""

@@ -1,0 +1,115 @@
+"""Handle Ctrl-C in a run: end its processes without tracebacks, and print that the same command continues it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Functions that must not be interrupted, with their modules.
+_UNINTERRUPTIBLE = {("snakemake.logging", "emit"), ("asyncio.runners", "_lazy_init"), ("asyncio.runners", "close")}
+SENTENCE = "interrupted; the same command continues the work\n"
+INTERRUPTED = 128 + signal.SIGINT
+_STARTUP = Path(__file__).with_name("startup")
+_VARIABLE = "PYTHONPATH"
+_DELAY_SECONDS = 0.05
+_received: list[int] = []
+
+
+def add_startup_folder(environ: MutableMapping[str, str]) -> None:
+    """Make each Python that is started with this environment end without a traceback when it is interrupted.
+
+    Args:
+        environ: changed in place: the folder startup/ becomes the last of PYTHONPATH, as a site may have its own
+            sitecustomize.py there.
+    """
+    folders = [folder for folder in environ.get(_VARIABLE, "").split(os.pathsep) if folder]
+    if str(_STARTUP) not in folders:
+        environ[_VARIABLE] = os.pathsep.join([*folders, str(_STARTUP)])
+
+
+def end_at_once(number: int, _frame: FrameType | None) -> None:
+    """Print the message and exit; handles an interrupt while a command is still importing."""
+    os.write(2, SENTENCE.encode())
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def raise_interrupts() -> None:
+    """Let an interrupt raise KeyboardInterrupt again, which startup/ and scripts/commands/ disabled until here."""
+    usual = (signal.SIG_DFL, signal.default_int_handler, end_at_once)
+    if signal.getsignal(signal.SIGINT) in usual and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _raise)
+
+
+def was_interrupted() -> bool:
+    """Return whether this process was interrupted, as a module that was being imported may raise another error."""
+    return bool(_received)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    _received.append(number)
+    if _is_uninterruptible(frame):
+        again = threading.Timer(_DELAY_SECONDS, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        return
+    raise KeyboardInterrupt
+
+
+def _is_uninterruptible(frame: FrameType | None) -> bool:
+    """Return whether to wait: a log handler would drop the exception (Snakemake 9.27), an event loop raise another."""
+    while frame is not None:
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _UNINTERRUPTIBLE:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: Path | None = None) -> int:
+    """Run Snakemake and wait until it has ended, also after a signal to this process; return its exit code.
+
+    Each of the signals STOPPING is passed to Snakemake as SIGINT, on which it stops its jobs and unlocks its folder. If
+    it were killed, the next run would find the folder locked.
+
+    Args:
+        command: the command that runs Snakemake.
+        environ: the environment of Snakemake, to which `add_startup_folder` is applied.
+        folder: the folder in which Snakemake runs; None for the current folder.
+    """
+    passed = dict(environ)
+    add_startup_folder(passed)
+    received: list[int] = []
+    started: list[subprocess.Popen[bytes]] = []
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        for run in started:
+            _interrupt(run)
+
+    before = {number: signal.signal(number, forward) for number in STOPPING}
+    try:
+        # In a separate process group Snakemake gets Ctrl-C only once: the terminal sends it to this process only.
+        run = subprocess.Popen(command, env=passed, cwd=folder, process_group=0)
+        started.append(run)
+        if received:
+            _interrupt(run)
+        code = run.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        if code == -signal.SIGINT:  # interrupted while it planned; later Snakemake prints the message (onerror)
+            sys.stderr.write(SENTENCE)
+        return INTERRUPTED
+    return code
+
+
+def _interrupt(run: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):  # it has ended
+        os.killpg(run.pid, signal.SIGINT)

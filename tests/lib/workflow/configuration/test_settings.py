@@ -1,0 +1,394 @@
+"""The configuration: precedence, the reference workflow's keys, and one clear message for each problem."""
+
+import contextlib
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from snakemake.utils import update_config
+
+from scripts.lib import token
+from scripts.lib.display_text import shown
+from scripts.lib.errors import SettingsError
+from scripts.lib.workflow.configuration import settings
+
+ROOT = Path(__file__).parents[4]
+SCHEMA = yaml.safe_load((ROOT / "config/config.schema.yaml").read_text())
+DEFAULTS = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+MINIMAL = {
+    "tator": {"host": "https://tator.example.org", "project_id": 4, "media_ids": [7, 2]},
+    "network": {"directory": "weights"},
+    "detect": {"img_max_side": 640, "img_min_side": 480},
+    "upload": {"localization_type_id": 3},
+}
+
+
+def resolve(config=None, environ=None, base=MINIMAL):
+    merged = json.loads(json.dumps(DEFAULTS))
+    update_config(merged, json.loads(json.dumps(base)))
+    update_config(merged, config or {})
+    return settings.resolve(merged, environ or {}, SCHEMA)
+
+
+def refusal(config=None, environ=None, base=MINIMAL):
+    with pytest.raises(SettingsError) as caught:
+        resolve(config, environ, base)
+    return str(caught.value)
+
+
+def test_settings_that_are_not_set_have_their_defaults():
+    assert resolve()["detect"] == {**DEFAULTS["detect"], "img_max_side": 640, "img_min_side": 480}
+
+
+def test_every_default_is_in_the_schema_and_every_key_has_a_default_and_a_description():
+    for section, part in SCHEMA["properties"].items():
+        assert set(part["properties"]) == set(DEFAULTS[section]), section
+        assert all(rule.get("description") for rule in part["properties"].values()), section
+    assert set(SCHEMA["properties"]) == set(DEFAULTS)
+
+
+def test_environment_wins_over_file_and_file_over_defaults():
+    environ = {
+        "TATOR_MEDIA_IDS": "5, 3,5",
+        "TATOR_API_SERVICE": "https://other.example.org/rest",
+        "TATOR_PROJECT_ID": "9",
+        "TATOR_CA_FILE": "site.pem",
+        "TATOR_ALLOW_HTTP": "true",
+        "TATOR_PIPELINE_ARGS": '{"keep_threshold": 0.7}',
+    }
+    found = resolve({"detect": {"keep_threshold": 0.5, "batch_size": 2}}, environ)
+    expected = {"host": "https://other.example.org", "project_id": 9, "media_ids": [5, 3], "ca_file": "site.pem"}
+    assert found["tator"] == {**expected, "allow_http": True, "media_file": None}
+    assert (found["detect"]["keep_threshold"], found["detect"]["batch_size"]) == (0.7, 2)
+
+
+def test_sections_in_the_pipeline_arguments():
+    """A cluster's jobs have no settings file; the variable may contain everything that a file may contain."""
+    arguments = {"keep_threshold": 0.7, "detect": {"batch_size": 2}, "upload": {"version": "Mine"}}
+    found = resolve(environ={"TATOR_PIPELINE_ARGS": json.dumps(arguments)})
+    assert (found["detect"]["keep_threshold"], found["detect"]["batch_size"]) == (0.7, 2)
+    assert found["upload"]["version"] == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"cod": "MaxN", "crab": "MaxN"}, "counts.attributes: 'cod', 'crab' share the attribute 'MaxN'; expected one"),
+        ({"cod": "Object Detector Processed"}, "'Object Detector Processed' is in both; expected another for 'cod'"),
+        ({"cod": ""}, "counts.attributes.cod: '' is invalid"),
+        ({"cod": 3}, "counts.attributes.cod: 3 is invalid"),
+        (["cod"], "counts.attributes: ['cod'] is invalid"),
+    ],
+)
+def test_invalid_attributes_for_counts(attributes, message):
+    assert message in refusal({"counts": {"attributes": attributes}})
+    assert resolve({"counts": {"attributes": {"cod": "MaxN cod"}}})["counts"]["attributes"] == {"cod": "MaxN cod"}
+
+
+@pytest.mark.parametrize("host", ["http://t.org", "http://10.0.0.5:8080", "http://localhost.evil.org"])
+def test_plain_http_elsewhere_is_refused_unless_allowed(host):
+    assert f"tator.host: {host} has no TLS" in refusal({"tator": {"host": host}})
+    assert resolve({"tator": {"host": host, "allow_http": True}})["tator"]["host"] == host
+    assert resolve({"tator": {"host": host}}, {"TATOR_ALLOW_HTTP": "true"})["tator"]["host"] == host
+
+
+@pytest.mark.parametrize("host", ["http://localhost", "http://127.0.0.1:8080", "http://[::1]:8080", "http://127.9.9.9"])
+def test_plain_http_to_this_machine(host):
+    assert resolve({"tator": {"host": host}})["tator"]["host"] == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("https://user:hunter2@t.org", "https://hunter2@t.org", "//x:hunter2@t.org", "user:hunter2@t.org"),
+        *("https://user:hunter2%40t.org", "https://user:hunter2\uff20t.org", "https://user:p@hunter2@t.org"),
+    ],
+)
+@pytest.mark.parametrize("way", ["file", "environment"])
+def test_a_password_in_the_address_is_refused_and_not_repeated(host, way):
+    text = refusal({"tator": {"host": host}}) if way == "file" else refusal(environ={"TATOR_API_SERVICE": host})
+    assert "tator.host: it contains a user name or password" in text
+    assert "hunter2" not in text
+
+
+def test_values_in_messages_are_cut_and_contain_no_password():
+    text = refusal({"network": {"data_image": "https://user:hunter2@host/ image " + "x" * 10_000}})
+    assert "hunter2" not in text
+    assert len(text) < 2000
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("https://user:p@hunter2@t.org", "https://user:p/hunter2@t.org", "https://user:p hunter2@t.org"),
+        *("user:hunter2@t.org", "hunter2@t.org", "user:p/hunter2@t.org", "https:/user:hunter2@t.org"),
+        *("https://user:hunter2%40t.org", "user:hunter2\uff20t.org", f"https://u:hunter2{'x' * 300}@t.org"),
+        b"user:hunter2@t.org",
+    ],
+)
+@pytest.mark.parametrize("wrap", [lambda host: [host], lambda host: [[[host]]], lambda host: {host: [{"a": host}]}])
+def test_a_malformed_host_within_other_values_is_shown_without_its_password(host, wrap):
+    text = refusal({"tator": {"host": wrap(host)}})
+    assert "tator.host: " in text
+    assert "...@t.org" in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("value", ["registry:5000/net:1@sha256:abc", "/data/a@b/c.mp4", "https://t.org/a/b", "50 %"])
+def test_other_values_are_shown_unchanged(value):
+    assert shown([value]) == f"['{value}']"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{" * 100_000])
+def test_pipeline_arguments_nested_deeply(text):
+    assert "TATOR_PIPELINE_ARGS is not JSON" in refusal(environ={"TATOR_PIPELINE_ARGS": text})
+
+
+def test_a_number_of_many_digits():
+    assert "tator.media_ids.0" in refusal(environ={"TATOR_MEDIA_IDS": "9" * 10_000})
+
+
+@pytest.mark.parametrize("host", ["https://t.org", "https://t.org/", "https://t.org/rest", "https://t.org/rest/"])
+def test_host_with_and_without_rest(host):
+    assert resolve({"tator": {"host": host}})["tator"]["host"] == "https://t.org"
+
+
+@pytest.mark.parametrize("hyphens", [False, True])
+@pytest.mark.parametrize("through", ["file", "environment"])
+def test_the_reference_workflows_keys(hyphens, through):
+    strategy = {
+        "img_size": [720, 360],
+        "keep_threshold": 0.4,
+        "batch_size": 4,
+        "data_image": "site/weights:1",
+        "version_id": 12,
+        "box_type_id": 8,
+        "species_attr_name": "Taxon",
+        "confidence_attr_name": "Score",
+        "sentinel_name": "Seen",
+        "media_type": "video",
+        "img_ext": "mp4",
+        "cpu_only": True,
+    }
+    if hyphens:
+        strategy = {key.replace("_", "-"): value for key, value in strategy.items()}
+    base = {"tator": MINIMAL["tator"]}
+    found = (
+        resolve(strategy, base=base)
+        if through == "file"
+        else resolve(environ={"TATOR_PIPELINE_ARGS": json.dumps(strategy)}, base=base)
+    )
+    assert found["detect"] == DEFAULTS["detect"] | {
+        "engine": "openvino",
+        "precision": None,
+        "img_max_side": 720,
+        "img_min_side": 360,
+        "keep_threshold": 0.4,
+        "batch_size": 4,
+    }
+    assert found["network"]["data_image"] == "site/weights:1"
+    assert found["media"]["kind"] == "video"
+    assert found["mark"]["attribute"] == "Seen"
+    upload = found["upload"]
+    assert (upload["localization_type_id"], upload["version_id"]) == (8, 12)
+    assert (upload["species_attribute"], upload["confidence_attribute"]) == ("Taxon", "Score")
+
+
+def test_the_media_type_of_the_reference_upload_step_has_no_effect():
+    assert resolve({"media_type": "pipeline", "type_id": 5})["media"]["kind"] == "any"
+
+
+@pytest.mark.parametrize(
+    ("config", "environ", "parts"),
+    [
+        ({"detect": {"keep_treshold": 0.5}}, {}, ["detect.keep_treshold", "unknown key", "'keep_threshold'"]),
+        ({"kep_threshold": 0.5}, {}, ["'kep_threshold'", "unknown key", "'keep_threshold'"]),
+        ({}, {"TATOR_PIPELINE_ARGS": '{"bach-size": 1}'}, ["TATOR_PIPELINE_ARGS", "bach-size", "'batch_size'"]),
+        ({"detect": {"keep_threshold": 1.5}}, {}, ["detect.keep_threshold", "1.5", "<= 1"]),
+        ({"detect": {"batch_size": 0}}, {}, ["detect.batch_size", "0", ">= 1"]),
+        ({"detect": {"frame_stride": 0}}, {}, ["detect.frame_stride", "0", ">= 1"]),
+        ({"detect": {"frame_range": [20, 10]}}, {}, ["detect.frame_range", "[20, 10]", "ends before it begins"]),
+        ({"detect": {"frame_range": [20]}}, {}, ["detect.frame_range", "[20]", "[FIRST, LAST]"]),
+        ({"detect": {"frame_range": [-1, 10]}}, {}, ["detect.frame_range.0", "-1", ">= 0"]),
+        ({"detect": {"frame_range": "0-10"}}, {}, ["detect.frame_range", "'0-10'", "[FIRST, LAST]"]),
+        ({"detect": {"max_frames": 0}}, {}, ["detect.max_frames", "0", ">= 1"]),
+        ({"detect": {"img_max_side": "wide"}}, {}, ["detect.img_max_side", "'wide'", "integer"]),
+        ({"detect": {"engine": "tensorfow"}}, {}, ["detect.engine", "'tensorfow'", "openvino, onnxruntime"]),
+        ({"detect": {"tiles": "autoo"}}, {}, ["detect.tiles", "'autoo' is invalid", "object or string", "`auto`"]),
+        ({"detect": {"tiles": 640}}, {}, ["detect.tiles", "640 is invalid", "object or string"]),
+        ({"detect": {"tiles": {"width": 640}}}, {}, ["detect.tiles: {'width': 640}; expected width and height, or"]),
+        ({"detect": {"tiles": {"width": "auto", "height": 640}}}, {}, ["detect.tiles.width: 'auto'", "integer >= 32"]),
+        ({"detect": {"tiles": {"width": -640, "height": 640}}}, {}, ["detect.tiles.width: -640", ">= 32 <= 16384"]),
+        ({"detect": {"tiles": {"overlap": 64}}}, {}, ["detect.tiles.overlap: 64", ">= 0 <= 0.9", "not pixels"]),
+        ({"detect": {"tiles": {"overlap": -0.1}}}, {}, ["detect.tiles.overlap: -0.1", ">= 0 <= 0.9"]),
+        ({"detect": {"tiles": {"whole": "yes"}}}, {}, ["detect.tiles.whole: 'yes'", "boolean"]),
+        ({"detect": {"tiles": {"overlapp": 0.1}}}, {}, ["detect.tiles.overlapp: unknown key; did you mean 'overlap'"]),
+        (
+            {"tator": {"media_ids": []}},
+            {},
+            ["tator.media_ids", "[] is invalid, as it is empty; expected one entry at least: Numbers"],
+        ),
+        ({"network": {"directory": ""}}, {}, ["network.directory", "'' is invalid, as it is empty; expected one"]),
+        ({}, {"TATOR_MEDIA_IDS": "1,x"}, ["tator.media_ids", "'x'", "integer"]),
+        ({"tator": {"media_ids": [3, -1]}}, {}, ["tator.media_ids", "-1", ">= 1"]),
+        ({"tator": {"host": "tator.example.org"}}, {}, ["tator.host", "'tator.example.org'", "https://"]),
+        ({"tator": {"host": "https://me:secret@t.org"}}, {}, ["tator.host"]),
+        ({"network": {"data_image": "a/b"}}, {}, ["network.directory", "directory, data_image; expected one"]),
+        ({"network": {"directory": None}}, {}, ["network.directory", "none; expected one"]),
+        ({"detect": {"precision": "f17"}}, {}, ["detect.precision", "'f17'", "f32, f16"]),
+        ({"detect": {"engine": "openvino", "precision": "f16"}}, {}, ["openvino does not have f16", "f32"]),
+        ({"detect": {"precision": "int8"}}, {"TATOR_DETECT_ENGINE": "tensorrt"}, ["tensorrt does not have int8"]),
+        ({"detect": {"calibration_media": [7, 8, 9]}}, {}, ["detect.calibration_media", "8, 9", "media of the run"]),
+        (
+            {"network": {"nms": {"iou": 0.5}}},
+            {},
+            ["network.nms.max_detections: missing", "network.nms.per_class: missing"],
+        ),
+        ({"evaluate": {"track_truth_file": "gt.txt"}}, {}, ["evaluate.track_truth_file", "set that too"]),
+        ({"export": {"tracks": True}}, {}, ["export.tracks", "without track.enabled"]),
+        ({"track": {"low_threshold": 0.6}}, {}, ["track.low_threshold", "0.6 is above 0.4"]),
+        ({"track": {"method": "sorted"}}, {}, ["track.method", "bytetrack, ocsort, sort"]),
+        ({"counts": {"interval_seconds": 0}}, {}, ["counts.interval_seconds", ">= 1"]),
+        ({"network": {"pixels": "rgb"}}, {}, ["network.pixels", "'rgb'", "rgb_0_to_1"]),
+        ({"upload": {"version_id": 1, "version_number": 1}}, {}, ["upload.version_id", "both are set"]),
+        ({"tator": None}, {}, ["tator", "missing"]),
+        ({"img_size": 640}, {}, ["img_size", "640", "[img_max_side, img_min_side]"]),
+        ({"type_id": 1, "box_type_id": 2}, {}, ["set twice"]),
+        ({}, {"TATOR_PIPELINE_ARGS": "{keep: 1"}, ["TATOR_PIPELINE_ARGS is not JSON"]),
+        ({}, {"TATOR_PIPELINE_ARGS": '{"detect": 3}'}, ["detect is 3", "object"]),
+        ({}, {"TATOR_PIPELINE_ARGS": '{"detect": {"bach_size": 3}}'}, ["detect.bach_size", "'batch_size'"]),
+        ({}, {"TATOR_PIPELINE_ARGS": "[1]"}, ["TATOR_PIPELINE_ARGS", "list", "object"]),
+    ],
+)
+def test_messages_name_key_value_and_expectation(config, environ, parts):
+    text = refusal(config, environ)
+    assert [part for part in parts if part not in text] == [], text
+
+
+def test_missing_keys_are_all_named_at_once():
+    text = refusal(base={})
+    named = re.findall(r"- ([\w.]+): ", text)
+    assert named == [
+        "tator.host",
+        "tator.project_id",
+        "tator.media_ids",
+        "detect.img_max_side",
+        "detect.img_min_side",
+        "upload.localization_type_id",
+    ]
+
+
+@pytest.mark.parametrize("value", ["", "two words", "line\n"])
+def test_a_missing_token_is_named_and_a_wrong_one_is_not_shown(value):
+    with pytest.raises(SettingsError, match="TATOR_AUTH_TOKEN") as caught:
+        token.check_token({"TATOR_AUTH_TOKEN": value})
+    assert not value or value not in str(caught.value)
+
+
+@given(st.text())
+def test_any_text_as_pipeline_arguments_is_accepted_or_refused(text):
+    with contextlib.suppress(SettingsError):
+        assert resolve(environ={"TATOR_PIPELINE_ARGS": text}) == resolve()
+
+
+def test_media_ids_from_a_file(tmp_path):
+    path = tmp_path / "media.txt"
+    path.write_text("5\n3 # again\n5\n")
+    for found in (
+        resolve({"tator": {"media_ids": [], "media_file": str(path)}}),
+        resolve(environ={"TATOR_MEDIA_FILE": str(path)}),  # instead of the configuration's media_ids
+    ):
+        assert (found["tator"]["media_ids"], found["tator"]["media_file"]) == ([5, 3], str(path))
+    found = resolve({"tator": {"media_ids": [], "media_file": "none"}}, {"TATOR_MEDIA_IDS": "9"})
+    assert (found["tator"]["media_ids"], found["tator"]["media_file"]) == ([9], None)
+
+
+@pytest.mark.parametrize(
+    ("config", "environ"),
+    [({"tator": {"media_file": "x"}}, {}), ({}, {"TATOR_MEDIA_IDS": "1", "TATOR_MEDIA_FILE": "x"})],
+)
+def test_media_ids_and_a_media_file_cannot_be_combined(config, environ):
+    assert "tator.media_ids, tator.media_file: both are set" in refusal(config, environ)
+
+
+def test_a_media_file_is_relative_to_the_run_folder(tmp_path):
+    (tmp_path / "media.txt").write_text("5")
+    found = resolve({"tator": {"media_ids": [], "media_file": "media.txt"}}, {"TATOR_WORK_DIR": str(tmp_path)})
+    assert found["tator"]["media_ids"] == [5]
+
+
+def test_jobs_get_the_absolute_path_of_the_media_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "media.txt").write_text("5")
+    environ: dict[str, str] = {}
+    settings.export_to_jobs(resolve({"tator": {"media_ids": [], "media_file": "media.txt"}}), environ)
+    assert environ == {"TATOR_MEDIA_FILE": str(tmp_path / "media.txt")}
+    assert resolve(environ=environ)["tator"]["media_ids"] == [5]
+
+
+def test_very_many_media_ids_take_little_time():
+    media_ids = list(range(100_000, 0, -1))
+    started = time.process_time()
+    assert (
+        resolve(environ={"TATOR_MEDIA_IDS": ",".join(map(str, [*media_ids, *media_ids]))})["tator"]["media_ids"]
+        == media_ids
+    )
+    text = refusal({"tator": {"media_ids": [*media_ids, *(f"x{at}" for at in media_ids), ["y"]]}})
+    # A comparison of each id with each other would take minutes.
+    assert time.process_time() - started < 5
+    assert "'x100000' is invalid" in text
+    assert len(text) < 10_000
+
+
+@given(st.lists(st.integers(min_value=1, max_value=2**63 - 1), min_size=1))
+def test_media_ids_keep_their_order_and_lose_only_duplicates(media_ids):
+    found = resolve(environ={"TATOR_MEDIA_IDS": ",".join(map(str, media_ids))})["tator"]["media_ids"]
+    assert found == list(dict.fromkeys(media_ids))
+
+
+def test_the_table_in_the_readme_names_every_key_and_variable():
+    rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "config/README.md").read_text(), re.MULTILINE)
+    keys = [f"{section}.{key}" for section, part in SCHEMA["properties"].items() for key in part["properties"]]
+    assert rows == [*keys, *settings.VARIABLES]
+
+
+def test_the_table_in_the_readme_has_the_descriptions_of_the_schema():
+    table = re.findall(
+        r"^\| `([a-z]+\.[a-z0-9_]+)` \| (.+?) \| (.+?) \| ", (ROOT / "config/README.md").read_text(), re.M
+    )
+    described = {
+        f"{section}.{key}": entry["description"]
+        for section, part in SCHEMA["properties"].items()
+        for key, entry in part["properties"].items()
+    }
+    assert {key: meaning for key, _, meaning in table} == described
+
+
+@pytest.mark.parametrize("value", [2.0, float("nan"), float("inf"), True, 10**30, -1, "~"])
+def test_values_that_are_not_ids_are_refused(value):
+    assert "tator.media_ids.0" in refusal({"tator": {"media_ids": [value]}})
+    assert "tator.project_id" in refusal({"tator": {"project_id": value}})
+
+
+@pytest.mark.parametrize("value", [2**63, 10**40, "9" * 19])
+def test_an_id_that_is_too_large_for_a_database_is_refused(value):
+    for media_ids in ([value], [5, value], [value, 5]):
+        assert re.search(r"tator\.media_ids\.0: \d+ is too large", refusal({"tator": {"media_ids": media_ids}}))
+    assert re.search(r"tator\.project_id: \d+ is too large", refusal({"tator": {"project_id": value}}))
+    assert resolve({"tator": {"media_ids": [5, 2**63 - 1]}})["tator"]["media_ids"] == [5, 2**63 - 1]
+
+
+@pytest.mark.parametrize("name", ["~/media.txt", "~", "~someone/media.txt"])
+def test_a_media_file_with_a_tilde_is_refused(name):
+    message = refusal({"tator": {"media_ids": [], "media_file": name}})
+    assert "~ is replaced by a shell only; expected the whole path" in message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True])
+def test_values_that_are_not_finite_numbers_are_refused(value):
+    assert "detect.keep_threshold" in refusal({"detect": {"keep_threshold": value}})
