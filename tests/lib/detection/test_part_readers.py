@@ -18,6 +18,7 @@ from scripts.lib.detection.media_task import FrameInput, MediaTask, PartOfFile
 from scripts.lib.detection.part_readers import most_processes
 from scripts.lib.frames.parts import plan_parts
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Summary
+from scripts.lib.workflow.configuration import engine_choice
 from scripts.lib.workflow.configuration.engine_choice import runs_on_gpu
 from tests.lib.detection.test_batch_reader import Nowhere
 from tests.media_files import FAST, write_video
@@ -138,7 +139,7 @@ def test_engines_on_a_gpu(engine: str, device: str, on_gpu: bool) -> None:
 
 
 def test_onnxruntime_is_on_a_gpu_if_there_are_one_and_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.lib.workflow.configuration.engine_choice.missing_gpu", lambda _: None)
+    monkeypatch.setattr(engine_choice, "missing_gpu", lambda _: None)
     for provider in (True, False):
-        monkeypatch.setattr("scripts.lib.workflow.configuration.engine_choice.has_cuda_provider", lambda found=provider: found)
+        monkeypatch.setattr(engine_choice, "has_cuda_provider", lambda found=provider: found)
         assert runs_on_gpu("onnxruntime", "auto", {}) is provider
