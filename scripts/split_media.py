@@ -6,7 +6,7 @@ from pathlib import Path
 from scripts.lib.detection.parts_plan import write_failed_plan, write_plan
 from scripts.lib.errors import MediaFault
 from scripts.lib.folder_source.local_media import media_file
-from scripts.lib.frames.likeness import unlike_copy
+from scripts.lib.frames.copy_comparison import difference_from_copy
 from scripts.lib.frames.parts import Part, plan_parts
 from scripts.lib.frames.shown import Shown
 from scripts.lib.record_files import read_record
@@ -45,7 +45,7 @@ def split_media(
     if fetched.state == "ready":
         try:
             shown = Shown.of_original(wanted, fetched)
-            if shown is not None and (why := unlike_copy(path, shown)) is not None:
+            if shown is not None and (why := difference_from_copy(path, shown)) is not None:
                 _log.info("media %d: in one piece, as the original is numbered by its times: %s", fetched.media_id, why)
             else:
                 found = plan_parts(path, count)

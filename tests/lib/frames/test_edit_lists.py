@@ -10,7 +10,7 @@ import pytest
 import tator
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.likeness import unlike_copy
+from scripts.lib.frames.copy_comparison import difference_from_copy
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Summary
@@ -108,7 +108,7 @@ def test_pictures_stand_where_the_transcoder_puts_them(tmp_path: Path, codec: st
     shown = Shown(RATE, *SIZE, len(copy))
     found, summary = found_in(original, shown)
     assert not summary.damaged, summary.damage
-    why = unlike_copy(original, shown)
+    why = difference_from_copy(original, shown)
     if (codec, name) in UNLIKE:
         assert why == "its edit list begins within a picture"
         return
@@ -159,8 +159,8 @@ def test_how_long_the_last_picture_stands_is_told_by_tators_count(tmp_path: Path
     once, for_long = [*range(7, 30)], [*range(7, 30)] + 7 * [29]
     for count, expected in ((None, for_long), (32, for_long), (31, for_long), (25, once), (24, once)):
         assert found_in(original, Shown(RATE, *SIZE, count))[0] == expected
-    assert unlike_copy(original, Shown(RATE, *SIZE, 25)) is None
-    why = unlike_copy(original, Shown(RATE, *SIZE, 32))
+    assert difference_from_copy(original, Shown(RATE, *SIZE, 25)) is None
+    why = difference_from_copy(original, Shown(RATE, *SIZE, 32))
     assert why == "its last picture stands at the numbers 22 to 29 in the copy"
 
 

@@ -39,7 +39,7 @@ def whole(frame: av.video.frame.VideoFrame, size: Size) -> Pixels:
 def at_once(frame: av.video.frame.VideoFrame, size: Size) -> Pixels | None:
     """Return what scaling at once gives, None where that cannot be; without the comparison of the first frame."""
     converter, out = Converter(), np.full((size.height, size.width + 3, 3), 7, np.uint8)[:, 1:-2]
-    converter.scaling_holds = True
+    converter.scaler_is_exact = True
     return out if DecodedFrame(converter, frame).scale_into(out) else None
 
 
@@ -168,7 +168,7 @@ def test_where_frames_come_out_otherwise_they_are_converted_whole(monkeypatch: p
         scaling.scale(DecodedFrame(converter, frame), out)
         np.testing.assert_array_equal(out, whole(frame, size))
     assert asked == 1
-    assert converter.scaling_holds is False
+    assert converter.scaler_is_exact is False
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.likeness import unlike_copy
+from scripts.lib.frames.copy_comparison import difference_from_copy
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture
@@ -319,7 +319,7 @@ def test_the_picture_under_a_number_is_the_copys(tmp_path: Path, site: Server, k
     assert summary.used + summary.left_out == summary.decoded
     assert (summary.repeated > 0, summary.left_out > 0) == (expected.repeated, expected.left_out)
     assert summary.turned == expected.turned
-    assert (unlike_copy(original, shown) is None) is expected.alike
+    assert (difference_from_copy(original, shown) is None) is expected.alike
 
 
 @pytest.mark.parametrize(
