@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scripts.lib.attributes_file import DescribedMedia, write_attributes
+from scripts.lib.attributes_file import AttributesFile, write_attributes
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import write_json
 from scripts.lib.records.summary import MediaAttributes
@@ -18,7 +18,7 @@ KNOWN = {
 
 
 def contents(path):
-    with DescribedMedia(path) as described:
+    with AttributesFile(path) as described:
         return list(described.values()), {number: described.get(number) for number in (1, 7, 8, 9, 1000, 2000)}
 
 

@@ -102,7 +102,7 @@ def test_codes_read_one_by_one_and_in_arrays_are_the_same(monkeypatch: pytest.Mo
     lzw._few.cache_clear()
     assert [lzw.count(body, bits=8, order="little", early=0) for body in bodies] == one_by_one
     lzw._few.cache_clear()
-    assert [(found.length, found.sound) for found in one_by_one] == [(65, True), (0, False), (153, True)]
+    assert [(found.length, found.valid) for found in one_by_one] == [(65, True), (0, False), (153, True)]
 
 
 @pytest.mark.parametrize("kind", HEADS)

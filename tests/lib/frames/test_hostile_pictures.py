@@ -118,7 +118,7 @@ def test_usual_jpeg_2000_takes_what_it_took(tmp_path: Path, monkeypatch: pytest.
     content = cv2.imencode(".jp2", np.full((1500, 2000, 3), 90, np.uint8))[1].tobytes()
     tiled = jpeg2000(2000, precinct=0x88, tile=1000)
     for usual in (content, tiled):
-        assert codestream.bytes_beside(usual) < 3_000_000
+        assert codestream.structure_bytes(usual) < 3_000_000
     path = tmp_path / "a.jp2"
     path.write_bytes(content)
     monkeypatch.setattr(memory, "left", lambda: 80_000_000)
