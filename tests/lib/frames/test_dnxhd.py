@@ -1,4 +1,4 @@
-"""Zeros in pictures of DNxHD: lost parts of the file, or the padding that encoders write."""
+"""Test zeros in pictures of DNxHD: lost parts of the file, or the padding that encoders write."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,7 @@ KINDS: list[tuple[Size, str, dict[str, str]]] = [
     ((256, 120), "yuv422p", {"profile": "dnxhr_lb"}),
     ((256, 120), "yuv422p10le", {"profile": "dnxhr_hqx"}),
     ((256, 120), "yuv444p10le", {"profile": "dnxhr_444"}),  # pads each row
-    ((1920, 1080), "yuv422p", {"b": "120000000", "flags": "+ildct"}),  # two fields, each with an end of its own
+    ((1920, 1080), "yuv422p", {"b": "120000000", "flags": "+ildct"}),  # two fields, each with an end marker
 ]
 
 

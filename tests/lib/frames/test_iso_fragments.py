@@ -1,4 +1,4 @@
-"""Holes in the descriptions of fragments, as Tator's streaming copies have them: FFmpeg passes over them silently."""
+"""Test holes in the descriptions of fragments, which Tator's streaming copies have: FFmpeg ignores them silently."""
 
 import random
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ KINDS = {
 
 
 def fragments(content: bytes) -> list[tuple[int, int]]:
-    """Return where the descriptions begin and end."""
+    """Return the offsets at which the descriptions begin and end."""
     found, at = [], 0
     while (at := content.find(b"moof", at)) >= 0:
         found.append((at - 4, at - 4 + int.from_bytes(content[at - 4 : at], "big")))
@@ -56,7 +56,7 @@ def test_a_destroyed_description_is_damage(tmp_path: Path, kind: str) -> None:
     assert changed > 10
 
 
-def test_what_is_behind_the_last_box_or_in_a_file_without_fragments_is_no_damage(tmp_path: Path) -> None:
+def test_data_after_the_last_box_are_not_damage(tmp_path: Path) -> None:
     plain = write_video(tmp_path / "plain.mp4", range(20))
     fragmented = write_video(tmp_path / "fragmented.mp4", range(20), **KINDS["h264"])
     for path in (plain, fragmented):
@@ -76,7 +76,7 @@ def test_zeros_from_within_the_last_fragment_to_the_end_are_damage(tmp_path: Pat
         assert destroyed(path, 1), begin
 
 
-def test_a_file_that_is_cut_is_none_with_a_hole(tmp_path: Path) -> None:
+def test_a_truncated_file_has_no_destroyed_fragment(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(45), **KINDS["h264"])
     content = path.read_bytes()
     for begin, end in fragments(content):
@@ -85,8 +85,8 @@ def test_a_file_that_is_cut_is_none_with_a_hole(tmp_path: Path) -> None:
             assert destroyed(path, 1) is None, place
 
 
-class BeginsAgain:
-    """A container whose demuxer fails after 30 packets and then begins the file again, as FFmpeg's may."""
+class RestartingContainer:
+    """A container whose demuxer fails after 30 packets and then reads the file from its start, as FFmpeg's may."""
 
     def __init__(self, container: av.container.InputContainer) -> None:
         self._container = container
@@ -100,9 +100,9 @@ class BeginsAgain:
         raise av.error.InvalidDataError(1, "Invalid data found when processing input")
 
 
-def test_a_file_that_ffmpeg_begins_again_is_read_once(tmp_path: Path) -> None:
+def test_a_file_that_ffmpeg_reads_again_from_its_start_is_read_once(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(45), **KINDS["dash"])
     with VideoFrames(path) as frames:
-        frames._container = BeginsAgain(frames._container)
+        frames._container = RestartingContainer(frames._container)
         assert len(list(islice(frames.packets(), 100))) == 30
     assert frames.summary.damaged
