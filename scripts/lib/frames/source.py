@@ -150,7 +150,7 @@ class Summary:
         if not self.missing:
             self.lost_at = where
         self.missing += count
-        log.warning("%s: %d coded %s did not come out", where, count, "picture" if count == 1 else "pictures")
+        log.warning("%s: %d coded %s missing", where, count, "picture is" if count == 1 else "pictures are")
 
     @property
     def next_number(self) -> int:

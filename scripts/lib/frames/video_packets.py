@@ -319,13 +319,13 @@ class VideoPackets(FrameSource):
             return 0
         with ffmpeg.open_media(self._path) as container:
             stream = container.streams[self._stream.index]
-            held = _empty_chunks(stream) if self.is_avi else 0
+            present = _empty_chunks(stream) if self.is_avi else 0
             try:
                 for packet in container.demux(stream):
-                    held += packet.dts is not None or packet.size > 0
+                    present += packet.dts is not None or packet.size > 0
             except av.error.FFmpegError as error:
                 log.debug("counting its packets: %s", ffmpeg.reason(error))  # decoding reports it
-        return max(0, declared - held)
+        return max(0, declared - present)
 
     def close(self) -> None:
         """Close the file, unless another thread stays in FFmpeg for too long; that thread stops after its packet."""

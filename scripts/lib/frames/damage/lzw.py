@@ -17,12 +17,10 @@ class LzwCounts(NamedTuple):
 
     Attributes:
         length: number of decoded bytes or pixels.
-        ended: whether the data end with the end code.
         valid: whether each code was defined when it was used.
     """
 
     length: int
-    ended: bool
     valid: bool
 
 
@@ -46,7 +44,7 @@ def count(data: bytes, *, bits: int, order: _Order, early: int) -> LzwCounts:
             length, valid = _few_length(few_codes[:-1], bits)
             total += length
             if not valid or few_codes[-1] != clear:
-                return LzwCounts(total, ended=valid, valid=valid)
+                return LzwCounts(total, valid)
             at += few[len(few_codes) - 1][1]
             continue
         fit = int(np.searchsorted(ends, limit - at, "right"))
@@ -61,11 +59,11 @@ def count(data: bytes, *, bits: int, order: _Order, early: int) -> LzwCounts:
         length, valid = _length(codes[:before_stop], bits)
         total += length
         if not valid or not len(stops):
-            return LzwCounts(total, ended=False, valid=valid)
+            return LzwCounts(total, valid)
         if codes[before_stop] != clear:
-            return LzwCounts(total, ended=True, valid=True)
+            break
         at += int(ends[before_stop])
-    return LzwCounts(total, ended=False, valid=True)
+    return LzwCounts(total, valid=True)
 
 
 class _Layout(NamedTuple):

@@ -46,11 +46,7 @@ class PacketFaults(NamedTuple):
 
 
 class FixedPackets:
-    """The packets of a file; each is checked once, in order, as the file is read.
-
-    Attributes:
-        found: the faults found so far.
-    """
+    """The packets of a file; each is checked once, in order, as the file is read."""
 
     def __init__(self, data: Content, grid: Grid, end: int) -> None:
         """Store the file's bytes and the grid; check no packet yet.
@@ -63,7 +59,6 @@ class FixedPackets:
         self._data, self._grid = data, grid
         self._count = max(0, (end - grid.first) // grid.distance)
         self._checked = 0
-        self.found = PacketFaults()
 
     def up_to(self, place: int | None) -> PacketFaults:
         """Check the packets that were not checked yet; return their faults.
@@ -78,7 +73,6 @@ class FixedPackets:
             some = np.arange(self._checked, min(stop, self._checked + _AT_ONCE), dtype=np.int64)
             new = new.plus(self._faults(first + distance * some))
             self._checked += len(some)
-        self.found = self.found.plus(new)
         return new
 
     def missing_before(self, place: int | None) -> int:
