@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 # Kinds of frames, by the value that counts: best score, number of boxes, and how close the best two classes' scores are
 # on average.
 KINDS = ("certain", "crowded", "doubtful")
-PICTURES_A_KIND = 2
+PICTURES_PER_KIND = 2
 # For the SPECIES_SHOWN species with the most boxes in one frame, that frame is chosen, too: `most of 3` is the frame of
 # species 3. The score above which boxes count for MaxN is not known yet, so a frame is also chosen for each of
 # THRESHOLDS: `most of 3 at 0.5`.
@@ -104,7 +104,7 @@ class ChosenFrames:
             stride: distance between two analysed frames.
         """
         gap = stride * max(1, round(rate))  # one second, so that pictures differ
-        self._best = {kind: BestFrames(PICTURES_A_KIND, gap) for kind in KINDS}
+        self._best = {kind: BestFrames(PICTURES_PER_KIND, gap) for kind in KINDS}
         self._fullest = {threshold: FullestFrames(SPECIES_SHOWN) for threshold in (0.0, *THRESHOLDS)}
 
     def offer(self, kind: str, value: float, frame: int, picture: Callable[[], Any]) -> None:

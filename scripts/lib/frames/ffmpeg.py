@@ -75,7 +75,7 @@ def open_media(media: Path | bytes, *, edit_lists: bool = True, form: str | None
             samples than it can have.
         OSError: the file cannot be opened.
     """
-    messages.listen()
+    messages.enable_capture()
     options = {
         "protocol_whitelist": "fd",
         "format_whitelist": ",".join(_ALLOWED_FORMATS),
@@ -93,7 +93,7 @@ def open_media(media: Path | bytes, *, edit_lists: bool = True, form: str | None
 def _open(
     source: str | io.BytesIO, options: dict[str, str], head: bytes, form: str | None
 ) -> av.container.InputContainer:
-    options |= {"max_pixels": str(most_pixels(_picture_bytes(head) or _LEAST_BYTES_OF_VIDEO))}
+    options |= {"max_pixels": str(most_pixels(_picture_pixel_bytes(head) or _LEAST_BYTES_OF_VIDEO))}
     try:
         return av.open(source, "r", form, options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
@@ -103,16 +103,16 @@ def _open(
         raise MediaFault("unreadable", f"FFmpeg cannot open it: {reason(error)}") from error
 
 
-def _picture_bytes(head: bytes) -> float | None:
+def _picture_pixel_bytes(head: bytes) -> float | None:
     return next((count for beginning, count in _PICTURES if beginning.match(head)), None)
 
 
-def picture_bytes(head: bytes) -> float:
+def picture_pixel_bytes(head: bytes) -> float:
     """Return how many bytes of memory per pixel decoding a picture takes, by the picture's first bytes."""
-    return _picture_bytes(head) or _OTHER_PICTURE
+    return _picture_pixel_bytes(head) or _OTHER_PICTURE
 
 
-def frame_bytes(context: av.video.codeccontext.VideoCodecContext) -> float:
+def frame_pixel_bytes(context: av.video.codeccontext.VideoCodecContext) -> float:
     """Return how many bytes of memory per pixel decoding a video takes."""
     bits = context.format.padded_bits_per_pixel if context.format else 0
     frames = _FRAMES_KEPT_INTRA if context.codec.intra_only else _FRAMES_KEPT

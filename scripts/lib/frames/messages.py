@@ -55,7 +55,7 @@ _DECODERS = re.compile(
 )
 
 
-def listen() -> None:
+def enable_capture() -> None:
     """Make FFmpeg's messages available to `Captured`; outside of `Captured`, errors go to the log.
 
     The messages pass through Python and need the interpreter's lock. So a decoder with its own threads must be flushed

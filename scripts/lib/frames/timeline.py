@@ -37,9 +37,9 @@ class Timeline:
             start: time at which the file starts, in time units; other streams may begin before the pictures.
             breaks: whether the clock may restart in mid-stream in files of this format, such as MPEG-TS.
         """
-        self._rate, self._numbers_a_unit = rate, rate * time_base
+        self._rate, self._numbers_per_unit = rate, rate * time_base
         self._unit, self._offset, self._breaks = time_base, -start, breaks
-        self._usual = max(1, round(1 / self._numbers_a_unit))
+        self._usual = max(1, round(1 / self._numbers_per_unit))
         self._after: int | None = None  # when the last picture ends, by its own duration
         self._last = 0
         self._first: int | None = None  # below 0 if pictures begin before the file's start time
@@ -99,7 +99,7 @@ class Timeline:
 
     def _number(self, time: int) -> int:
         """Return a time in pictures, rounded as FFmpeg rounds."""
-        return nearest(time * self._numbers_a_unit)
+        return nearest(time * self._numbers_per_unit)
 
 
 class FrameTimes:

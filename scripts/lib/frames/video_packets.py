@@ -104,7 +104,7 @@ class VideoPackets(FrameSource):
             raise MediaFault("unsupported", "FFmpeg has no decoder for its video stream")
         encryption.refuse_encrypted(self._container, stream, self._messages)
         unsupported.refuse_unknown_pixels(stream)
-        self._pixel_bytes = ffmpeg.frame_bytes(stream.codec_context)
+        self._pixel_bytes = ffmpeg.frame_pixel_bytes(stream.codec_context)
         width, height = stream.codec_context.width, stream.codec_context.height
         check_size(*((width, height) if width else messages.too_large(self._messages) or (0, 0)), self._pixel_bytes)
         return stream
@@ -235,7 +235,7 @@ class VideoPackets(FrameSource):
         """
         if self._fixed is None:
             return
-        destroyed, encrypted, gaps, _ = self._fixed.up_to(place)
+        destroyed, encrypted, gaps, _ = self._fixed.check_up_to(place)
         if destroyed:
             what = "packet of the container is" if destroyed == 1 else "packets of the container are"
             self.summary.add_error(where, f"{destroyed} {what} destroyed: that part of the file was lost")
@@ -296,7 +296,7 @@ class VideoPackets(FrameSource):
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
         if "mxf" in names and self._packets < (self._stream.duration or 0):  # a number of pictures
             return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
-        if isinstance(self._fixed, TransportPackets) and (missing := self._fixed.lacking):
+        if isinstance(self._fixed, TransportPackets) and (missing := self._fixed.missing_bytes):
             return f"the file breaks off within a packet, which lacks {missing} bytes"
         return file_structure.contradiction(self._path, self._container.format.name, self._stream.id)
 

@@ -65,11 +65,11 @@ def test_a_lost_packet_is_damage_and_later_frames_keep_their_numbers(
 def test_zeros_anywhere_in_a_coded_picture_are_found(path: Path) -> None:
     with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-    assert not any(map(av1_pictures.lost, packets))
+    assert not any(map(av1_pictures.find_loss, packets))
     long = [packet for packet in packets if len(packet) > 600]
     assert long
     for packet in long:
         for start in range(100, len(packet) - 300, 97):
-            assert av1_pictures.lost(packet[:start] + bytes(300) + packet[start + 300 :]), start
+            assert av1_pictures.find_loss(packet[:start] + bytes(300) + packet[start + 300 :]), start
     padding = bytes([15 << 3 | 2, 100]) + bytes(99) + b"\x80"
-    assert av1_pictures.lost(long[0] + padding) is None  # a unit of padding, for a constant rate
+    assert av1_pictures.find_loss(long[0] + padding) is None  # a unit of padding, for a constant rate

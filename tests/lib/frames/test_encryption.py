@@ -72,11 +72,11 @@ def test_encrypted_packets_of_another_stream_do_not_count(tmp_path: Path) -> Non
     ours, others = (fixed_packets(path, "mpegts", stream_id) for stream_id in (256, 257))
     assert isinstance(ours, TransportPackets)
     assert isinstance(others, TransportPackets)
-    found = ours.up_to(None)
+    found = ours.check_up_to(None)
     assert found == PacketFaults(encrypted=found.packets, packets=found.packets)
     assert found.packets > 10
     assert ours.mostly_encrypted()
-    assert others.up_to(None) == PacketFaults()
+    assert others.check_up_to(None) == PacketFaults()
     assert not others.mostly_encrypted()
     path.write_bytes(b"no transport stream")
     assert fixed_packets(path, "mpegts", 256) is None

@@ -9,7 +9,7 @@ from typing import Any
 import av
 import pytest
 
-from scripts.lib.frames.file_formats.iso_fragments import destroyed
+from scripts.lib.frames.file_formats.iso_fragments import find_destroyed
 from scripts.lib.frames.video import VideoFrames
 from tests.damage_sweep import FORMATS, SIZE, read, textured
 from tests.media_files import FRAGMENTS, write_video
@@ -63,9 +63,9 @@ def test_data_after_the_last_box_are_not_damage(tmp_path: Path) -> None:
         sound = path.read_bytes()
         for rest in (b"", bytes(3), bytes(5000), b"junk from a camera" * 9, sound):
             path.write_bytes(sound + rest)
-            assert destroyed(path, 1) is None, (path.name, rest[:20])
+            assert find_destroyed(path, 1) is None, (path.name, rest[:20])
     (tmp_path / "empty.mp4").touch()
-    assert destroyed(tmp_path / "empty.mp4", 1) is None
+    assert find_destroyed(tmp_path / "empty.mp4", 1) is None
 
 
 def test_zeros_from_within_the_last_fragment_to_the_end_are_damage(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_zeros_from_within_the_last_fragment_to_the_end_are_damage(tmp_path: Pat
     content = path.read_bytes()
     for begin, _ in fragments(content)[1:]:
         path.write_bytes(content[: begin - 30] + bytes(len(content) - begin + 30))
-        assert destroyed(path, 1), begin
+        assert find_destroyed(path, 1), begin
 
 
 def test_a_truncated_file_has_no_destroyed_fragment(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_truncated_file_has_no_destroyed_fragment(tmp_path: Path) -> None:
     for begin, end in fragments(content):
         for place in (begin, begin + 3, begin + 20, end - 1, end, end + 5, end + 100):
             path.write_bytes(content[:place])
-            assert destroyed(path, 1) is None, place
+            assert find_destroyed(path, 1) is None, place
 
 
 class RestartingContainer:

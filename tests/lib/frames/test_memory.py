@@ -79,7 +79,7 @@ def test_decoding_a_picture_takes_no_more_memory_than_computed(
     path = tmp_path / name
     picture, options = PICTURES[name]
     assert cv2.imwrite(str(path), picture, options)
-    computed = ffmpeg.picture_bytes(path.read_bytes()[:64]) * WIDTH * HEIGHT
+    computed = ffmpeg.picture_pixel_bytes(path.read_bytes()[:64]) * WIDTH * HEIGHT
     found = peak(path, "image")
     assert found <= computed + LIBRARIES
     assert found >= computed / 4  # otherwise undamaged pictures would be refused
@@ -118,7 +118,7 @@ def test_decoding_a_video_takes_no_more_memory_than_computed(
 ) -> None:
     path = write_video(tmp_path / "a.mov", range(8), size=(WIDTH, HEIGHT), **VIDEOS[name])
     with ffmpeg.open_media(path) as container:
-        computed = ffmpeg.frame_bytes(container.streams.video[0].codec_context) * WIDTH * HEIGHT
+        computed = ffmpeg.frame_pixel_bytes(container.streams.video[0].codec_context) * WIDTH * HEIGHT
     found = peak(path, "video")
     assert computed / 4 <= found <= computed + LIBRARIES
     monkeypatch.setattr(memory, "left", lambda: int(computed) - 1)

@@ -128,7 +128,7 @@ def test_other_bytes_between_transport_packets_are_not_damage(tmp_path: Path) ->
         path.write_bytes(changed)
         packets = fixed_packets(path, "mpegts", 256)
         assert packets is not None
-        assert packets.up_to(None).destroyed == 0
+        assert packets.check_up_to(None).destroyed == 0
     for name, other in (("mpegts", b""), ("asf", b"0" * 1000)):
         path.write_bytes(other)
         assert fixed_packets(path, name, 256) is None
@@ -146,7 +146,7 @@ def test_transport_packets_lost_at_the_end(tmp_path: Path, distance: int) -> Non
         path.write_bytes(changed)
         packets = fixed_packets(path, "mpegts", 256)
         assert packets is not None
-        return packets.up_to(None).destroyed
+        return packets.check_up_to(None).destroyed
 
     end = len(content)
     assert destroyed(content) == 0

@@ -108,7 +108,7 @@ def frames_in(packet: bytes) -> int:
     return sum(kind in {_FRAME_HEADER, _FRAME} for kind, _, _ in _places(packet))
 
 
-def lost(packet: bytes) -> str | None:
+def find_loss(packet: bytes) -> str | None:
     """Return a sentence if a coded picture has more zeros in a row than encoders write (at most 13 were seen)."""
     if _ZEROS not in packet:
         return None

@@ -106,7 +106,7 @@ class Holes:
         Encoders may write zeros after pictures to keep the rate constant, but then they do so after other pictures,
         too. The decoders of other codecs report a picture without its end.
         """
-        return _lost(self._tail) if self._tail and not self._padded else None
+        return _loss_message(self._tail) if self._tail and not self._padded else None
 
     def _erased(self, content: bytes) -> str | None:
         """Return a sentence if there are ones, as in erased flash memory: coded pictures have few of them in a row."""
@@ -138,12 +138,12 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, length_size: 
     """
     run = _LONGER_RUNS.get(codec, bytes(least))
     if content.startswith(run) and (codec in _FINDERS or codec in _WITHOUT_ZEROS):
-        return _lost(len(content) - len(content.lstrip(b"\0")))  # no picture begins with zeros
+        return _loss_message(len(content) - len(content.lstrip(b"\0")))  # no picture begins with zeros
     if codec in _FINDERS:
         return _FINDERS[codec](content)
     with_units = codec in zero_runs.CODECS and zero_runs.may_have_runs(content)
     if with_units and (length := zero_runs.first_hole(codec, content, length_size)):
-        return _lost(length)
+        return _loss_message(length)
     if codec not in _WITHOUT_ZEROS or (codec in zero_runs.CODECS and not with_units) or run not in content:
         return None
     end = len(content) if codec in _WITHOUT_PADDING else len(content.rstrip(b"\0"))
@@ -152,12 +152,12 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, length_size: 
         length = end - start - len(content[start:end].lstrip(b"\0"))
         # Encoders may also pad before a start code, which is two zeros and a one.
         if length_size or codec not in zero_runs.CODECS or content[start + length : start + length + 1] != b"\1":
-            return _lost(length)
+            return _loss_message(length)
         start = content.find(run, start + length, end)
     return None
 
 
-def _lost(length: int) -> str:
+def _loss_message(length: int) -> str:
     return f"{length} bytes of zeros in a coded picture: that part of the file was lost"
 
 
@@ -180,11 +180,11 @@ def _lost_in_dnxhd(content: bytes) -> str | None:
         padding = [len(row) - len(row.rstrip(b"\0")) for row in rows[:-1]]
         most = (sorted(padding)[len(padding) // 2] if padding else 0) + len(_DNXHD_ZEROS) // 2
         if padding and max(padding) > most:
-            return _lost(max(padding))
+            return _loss_message(max(padding))
         for row in rows:
             coded = row.rstrip(b"\0")
             if (start := coded.find(_DNXHD_ZEROS)) >= 0:
-                return _lost(len(coded) - start - len(coded[start:].lstrip(b"\0")))
+                return _loss_message(len(coded) - start - len(coded[start:].lstrip(b"\0")))
     return None
 
 
@@ -203,7 +203,7 @@ def _lost_in_prores(content: bytes) -> str | None:
         return None
     count = (content[_PRORES_TABLES - 1] & 3).bit_count()  # one flag each for the tables of luma and chroma
     zeros_found = content[_PRORES_TABLES:][: _PRORES_TABLE * count].count(0)
-    return _lost(zeros_found) if zeros_found else None
+    return _loss_message(zeros_found) if zeros_found else None
 
 
 def _lost_in_gif(content: bytes) -> str | None:
@@ -212,9 +212,9 @@ def _lost_in_gif(content: bytes) -> str | None:
 
 # Functions for codecs that need a special check.
 _FINDERS: dict[str, Callable[[bytes], str | None]] = {
-    "av1": av1_pictures.lost,
+    "av1": av1_pictures.find_loss,
     "dnxhd": _lost_in_dnxhd,
-    "dvvideo": dv_blocks.lost,
+    "dvvideo": dv_blocks.find_loss,
     "gif": _lost_in_gif,
     "jpeg2000": codestream.find_damage,
     "mjpeg": jpeg.find_zeros,

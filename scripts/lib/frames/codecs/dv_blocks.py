@@ -23,7 +23,7 @@ def _picture_blocks() -> npt.NDArray[np.int64]:
 _PICTURE_BLOCKS = _picture_blocks()
 
 
-def lost(content: bytes) -> str | None:
+def find_loss(content: bytes) -> str | None:
     """Return a sentence if blocks of a picture are destroyed, else None.
 
     Args:

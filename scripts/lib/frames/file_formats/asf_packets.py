@@ -44,9 +44,9 @@ class AsfPackets(FixedPackets):
         first = range(grid.first, grid.first + grid.distance * min(self._count, FIRST_PACKETS), grid.distance)
         self._objects = AsfObjects(stream_id, [self._packet(start) for start in first])
 
-    def up_to(self, place: int | None) -> PacketFaults:
+    def check_up_to(self, place: int | None) -> PacketFaults:
         """Check the packets up to and including the one that begins at `place`: its pictures show gaps before them."""
-        return super().up_to(None if place is None else place + self._grid.distance)
+        return super().check_up_to(None if place is None else place + self._grid.distance)
 
     def missing_before(self, place: int | None) -> int:
         """Return how many pictures are missing before the next one."""

@@ -19,7 +19,7 @@ def contradiction(path: Path, format_name: str, track: int) -> str | None:
         track: the video's track number in the file.
     """
     is_mp4 = "mov" in format_name.split(",")
-    if is_mp4 and (what := iso_fragments.destroyed(path, track)):
+    if is_mp4 and (what := iso_fragments.find_destroyed(path, track)):
         return what
     if missing := missing_bytes(path, format_name):
         return f"the file lacks {missing} bytes at its end"

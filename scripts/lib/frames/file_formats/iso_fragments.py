@@ -34,7 +34,7 @@ class _DestroyedError(Exception):
     """A fragment's description is incomplete."""
 
 
-def destroyed(path: Path, track: int) -> str | None:
+def find_destroyed(path: Path, track: int) -> str | None:
     """Return a sentence on the first fragment whose description is incomplete; None if there is no such fragment.
 
     Args:

@@ -60,7 +60,7 @@ class FixedPackets:
         self._count = max(0, (end - grid.first) // grid.distance)
         self._checked = 0
 
-    def up_to(self, place: int | None) -> PacketFaults:
+    def check_up_to(self, place: int | None) -> PacketFaults:
         """Check the packets that were not checked yet; return their faults.
 
         Args:

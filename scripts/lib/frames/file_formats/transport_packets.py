@@ -84,7 +84,7 @@ class TransportPackets(FixedPackets):
         return int((~announced).sum())
 
     @property
-    def lacking(self) -> int:
+    def missing_bytes(self) -> int:
         """Number of bytes missing from the last packet, if the file ends within it, or continues with zeros."""
         end = self._filled
         first, distance = self._grid

@@ -21,7 +21,7 @@ from scripts.lib.frames.stills.pnm import in_full_range
 # Frames in one AVIF picture. Each layer is a frame, and there are few layers. A frame may be as short as 20 bytes, but
 # decoding it takes as long as a whole picture.
 MOST_AVIF_FRAMES = 100
-_USUAL_STRUCTURE = 1  # bytes per pixel for a JPEG 2000's structure that ffmpeg.picture_bytes includes
+_USUAL_STRUCTURE = 1  # bytes per pixel for a JPEG 2000's structure that ffmpeg.picture_pixel_bytes includes
 _WEBP_HEADER = 30
 _BY_CONTENT = "_pipe"  # ending of FFmpeg's names of picture formats
 _CONVERT = "convert it, for example to PNG, and upload it again"
@@ -63,10 +63,10 @@ class StillFrames(FrameSource):
         check_file(len(media) if isinstance(media, bytes) else media.stat().st_size)
         if (content := plain_content(media)) and (size := plain_size(content)) is not None:
             self._media, self._kind, self._is_plain = content, "JPEG", True
-            self._pixel_bytes = ffmpeg.picture_bytes(content[:HEAD_BYTES])
+            self._pixel_bytes = ffmpeg.picture_pixel_bytes(content[:HEAD_BYTES])
             self._take_size(*size)
             return
-        self._pixel_bytes = ffmpeg.picture_bytes(self._content(HEAD_BYTES))
+        self._pixel_bytes = ffmpeg.picture_pixel_bytes(self._content(HEAD_BYTES))
         if self._content(len(png.SIGNATURE)) == png.SIGNATURE:
             png.check_metadata(self._content())
         if tiff.is_big(self._content(tiff.SIGNATURE)):
