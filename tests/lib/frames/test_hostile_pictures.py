@@ -64,9 +64,11 @@ def test_an_avif_of_many_frames_is_refused_at_once(tmp_path: Path, frames: int, 
     avif(path, frames)
     started = time.monotonic()
     if refused:
-        with pytest.raises(MediaFault, match=f"it is an AVIF of {frames + 1} frames in one picture; at most 100") as it:
+        with pytest.raises(
+            MediaFault, match=f"it is an AVIF of {frames + 1} frames in one picture; at most 100"
+        ) as caught:
             read(path)
-        assert it.value.state == "unsupported"
+        assert caught.value.state == "unsupported"
     else:
         assert read(path) == 1
     assert time.monotonic() - started < 2

@@ -72,17 +72,17 @@ def test_parts_have_the_same_frames_as_the_whole_video(tmp_path: Path, name: str
     found: Frames = []
     summaries = []
     for part in parts:
-        frames, its = read(path, part=part)
-        assert is_undamaged(part, its)
-        assert its.expected == its.used == len(frames) == part.frames
-        assert (its.width, its.height) == (160, 90)
-        assert its.read_to_end is part.last
+        frames, part_summary = read(path, part=part)
+        assert is_undamaged(part, part_summary)
+        assert part_summary.expected == part_summary.used == len(frames) == part.frames
+        assert (part_summary.width, part_summary.height) == (160, 90)
+        assert part_summary.read_to_end is part.last
         found += frames
-        summaries.append(its)
+        summaries.append(part_summary)
     assert [number for number, _ in found] == [number for number, _ in whole] == list(range(60))
     assert all(np.array_equal(one, other) for (_, one), (_, other) in zip(found, whole, strict=True))
     assert not summary.damaged
-    assert all(len(its.head_hashes) >= 10 for its in summaries[1:])
+    assert all(len(part_summary.head_hashes) >= 10 for part_summary in summaries[1:])
     assert all(hashes_match(one, other) for one, other in pairwise(summaries))
 
 
@@ -134,10 +134,12 @@ def test_wanted_frames_are_found_in_the_parts(
     whole, summary = read(path, wanted)
     parts = [(part, *read(path, wanted, part)) for part in plan_parts(path, COUNT)]
     assert [number for _, frames, _ in parts for number, _ in frames] == [number for number, _ in whole]
-    busy = [its for part, _, its in parts if part.first <= wanted[-1]]
+    busy = [part_summary for part, _, part_summary in parts if part.first <= wanted[-1]]
     assert busy[-1].decoded == summary.decoded
     assert busy[-1].read_to_end is summary.read_to_end
-    assert [its.used for _, _, its in parts] == [its.expected for _, _, its in parts]
+    assert [part_summary.used for _, _, part_summary in parts] == [
+        part_summary.expected for _, _, part_summary in parts
+    ]
 
 
 def test_parts_leave_out_the_same_frames_of_an_edit_list(tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_parts_leave_out_the_same_frames_of_an_edit_list(tmp_path: Path) -> None
     assert len(whole) < 60
     parts = plan_parts(path, COUNT)
     found = [read(path, part=part) for part in parts]
-    assert all(is_undamaged(part, its) for part, (_, its) in zip(parts, found, strict=True))
+    assert all(is_undamaged(part, part_summary) for part, (_, part_summary) in zip(parts, found, strict=True))
     assert [number_in(picture) for frames, _ in found for _, picture in frames] == [number_in(p) for _, p in whole]
 
 
@@ -166,10 +168,10 @@ def test_a_part_of_a_video_with_intra_refresh_shows_that_it_is_incomplete(tmp_pa
     whole, _ = read(path)
     parts = plan_parts(path, COUNT)
     found = [read(path, part=part) for part in parts]
-    for part, (frames, its) in zip(parts[1:], found[1:], strict=True):
+    for part, (frames, part_summary) in zip(parts[1:], found[1:], strict=True):
         changed = any(not np.array_equal(picture, whole[at][1]) for at, picture in frames)
-        assert changed or its.missing, "the part must show that it refers to frames before it"
-        assert not is_undamaged(part, its)
+        assert changed or part_summary.missing, "the part must show that it refers to frames before it"
+        assert not is_undamaged(part, part_summary)
     assert is_undamaged(parts[0], found[0][1])
 
 

@@ -56,10 +56,10 @@ def test_a_video_with_too_large_metadata_is_refused_quickly(tmp_path: Path, kind
     started = time.monotonic()
     with (
         open_frames(path, "video") as frames,
-        pytest.raises(MediaFault, match="metadata unpack to more than 16 MiB") as it,
+        pytest.raises(MediaFault, match="metadata unpack to more than 16 MiB") as caught,
     ):
         list(frames)
-    assert it.value.state == "unsupported"
+    assert caught.value.state == "unsupported"
     assert time.monotonic() - started < 2
 
 
