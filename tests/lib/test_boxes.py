@@ -67,14 +67,14 @@ def assert_fitted_as_its_padded_copy(network: Size, size: Size, seed: int) -> No
 
 
 @given(small_networks, st.integers(1, 4), st.integers(1, 1000), st.booleans(), st.integers(0, 2**32 - 1))
-def test_a_frame_is_fitted_as_its_padded_copy_is(network: Size, times: int, other: int, wide: bool, seed: int) -> None:
+def test_a_frame_is_fitted_as_its_padded_copy(network: Size, times: int, other: int, wide: bool, seed: int) -> None:
     side = 1 + other % ((network.height if wide else network.width) * times)
     size = Size(network.width * times, side) if wide else Size(side, network.height * times)
     assert_fitted_as_its_padded_copy(network, size, seed)
 
 
 @given(small_networks, st.builds(Size, st.integers(1, 1500), st.integers(1, 1500)), st.integers(0, 2**32 - 1))
-def test_a_frame_that_is_made_smaller_is_fitted_as_its_padded_copy_is(network: Size, size: Size, seed: int) -> None:
+def test_a_frame_scaled_down_is_fitted_as_its_padded_copy(network: Size, size: Size, seed: int) -> None:
     assert_fitted_as_its_padded_copy(network, size, seed)
 
 
@@ -177,7 +177,7 @@ def test_no_boxes_give_no_boxes() -> None:
 # ---- suppression
 
 
-def plainly_suppressed(boxes: np.ndarray, scores: np.ndarray, iou: float, limit: int) -> list[int]:
+def simple_suppression(boxes: np.ndarray, scores: np.ndarray, iou: float, limit: int) -> list[int]:
     """Return the boxes kept by greedy suppression as TensorFlow describes it, one box at a time, in float32."""
     f = np.float32
     kept: list[int] = []
@@ -211,7 +211,7 @@ grids = st.integers(0, 12).flatmap(
 @given(grids, st.sampled_from([0.0, 0.25, 0.4, 0.5, 1.0]), st.integers(0, 12))
 def test_suppression_equals_the_plain_implementation(case: tuple, iou: float, limit: int) -> None:
     boxes, scores = case
-    expected = plainly_suppressed(boxes, scores, iou, limit)
+    expected = simple_suppression(boxes, scores, iou, limit)
     assert suppress(boxes, scores, iou, limit).tolist() == expected
     with mock.patch.object(suppression, "_AT_ONCE", -1):  # as where there are many boxes
         assert suppress(boxes, scores, iou, limit).tolist() == expected
@@ -295,9 +295,7 @@ def test_an_anchor_of_two_classes_gives_two_boxes_within_classes() -> None:
 
 
 @pytest.mark.parametrize(("best_class", "kept"), [(True, [1, 0]), (False, [0, 0])])
-def test_of_equal_scores_the_first_anchors_of_one_list_are_taken_and_else_the_first_classes(
-    best_class: bool, kept: list[int]
-) -> None:
+def test_the_choice_among_equal_scores(best_class: bool, kept: list[int]) -> None:
     """Half precision gives many boxes the same score; the choice is that of Ultralytics' and keras-retinanet's code."""
     boxes = boxes_of((0, 0, 1, 1), (2, 2, 3, 3), (4, 4, 5, 5))
     scores = np.array([[0, 1], [1, 0], [1, 0]], np.float32)
@@ -341,7 +339,7 @@ def test_a_box_without_area_suppresses_nothing() -> None:
     assert suppress(boxes, np.array([0.9, 0.8, 0.7], np.float32), 0.0, 300).tolist() == [0, 1, 2]
 
 
-def test_thousandths_are_what_the_csv_holds() -> None:
+def test_coordinates_are_thousandths_as_in_the_csv() -> None:
     assert THOUSANDTHS == 1000
 
 
@@ -355,7 +353,7 @@ def test_iou_of_each_box_with_each(dtype: type) -> None:
     assert iou_matrix(some[:0], others).shape == (0, 3)
 
 
-def test_what_a_network_has_suppressed_itself_stays_whole() -> None:
+def test_boxes_suppressed_by_the_network_are_not_suppressed_again() -> None:
     """Also more boxes than are compared at once, and equal ones; in order of their scores."""
     boxes = np.repeat(np.array([[0.1, 0.2, 33.3, 7.7]], np.float32), 300, 0)
     scores = np.linspace(0.3, 0.9, 300).astype(np.float32)

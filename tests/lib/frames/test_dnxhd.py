@@ -35,7 +35,7 @@ def picture(request: Any, tmp_path: Path) -> bytes:
         return next(bytes(packet) for packet in container.demux(video=0) if packet.size)
 
 
-def test_a_sound_picture(picture: bytes) -> None:
+def test_an_undamaged_picture(picture: bytes) -> None:
     assert zeros("dnxhd", picture) is None
     assert zeros("dnxhd", picture + bytes(100)) is None
 

@@ -41,14 +41,14 @@ def read(path: Path, library: ModuleType | None, wanted: range = ALL_FRAMES, sho
         return found, dataclasses.asdict(frames.summary), frames.threads > 1
 
 
-def made(folder: Path, name: str) -> Path:
+def write_sample(folder: Path, name: str) -> Path:
     return write_video(folder / name, range(20), size=SIZE, paint=textured, **FORMATS[name])
 
 
 @pytest.mark.parametrize("wanted", [ALL_FRAMES, range(1, 9, 3)], ids=str)
 @pytest.mark.parametrize("name", TAKEN)
 def test_pictures_have_the_same_bytes_as_with_the_cpu(tmp_path: Path, name: str, wanted: range) -> None:
-    path = made(tmp_path, name)
+    path = write_sample(tmp_path, name)
     expected = read(path, None, wanted)
     calls = Calls()
     assert read(path, make_nvc(calls), wanted) == (*expected[:2], True)
@@ -100,12 +100,12 @@ def test_a_rotated_video_uses_the_cpu(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", ["picture", "time"])
 def test_another_picture_or_packet_than_the_cpus_ends_the_reading(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(NotSound, match=r"first picture is not the CPU's|unknown packet"):
-        read(made(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong=wrong))
+        read(write_sample(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong=wrong))
 
 
 def test_damage_reported_on_standard_output_ends_the_reading(tmp_path: Path) -> None:
     with pytest.raises(NotSound, match="NVDEC: Decode Error occurred for picture"):
-        read(made(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong="word"))
+        read(write_sample(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong="word"))
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_captured_output_is_written_to_standard_output(capfd: pytest.CaptureFixt
 
 
 def test_the_comparison_with_the_cpu_reports_differences(tmp_path: Path) -> None:
-    path = made(tmp_path, "h264.mp4")
+    path = write_sample(tmp_path, "h264.mp4")
     found = compared_with_cpu(path, make_nvc(Calls()))
     assert found.startswith("20 frames, at most 0 grey levels apart, within 2; CPU with one thread")
     assert "unknown packet" in compared_with_cpu(path, make_nvc(Calls(), wrong="time"))
