@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.lib import csv_text
 from scripts.lib import train_ini as train
-from scripts.lib.attributes_file import DescribedMedia
+from scripts.lib.attributes_file import AttributesFile
 from scripts.lib.counting import MediaCounts, SpeciesCount, analysed_frames, count
 from scripts.lib.detections import read_detections
 from scripts.lib.display_text import as_json
@@ -75,7 +75,7 @@ def count_species(
     # Media are counted twice: keeping the counts of very many media would need much memory.
     seen = sorted(_seen(each(), len(names)))
     with (
-        DescribedMedia(attributes[0]) if attributes else nullcontext() as described,
+        AttributesFile(attributes[0]) if attributes else nullcontext() as described,
         replacing(counts) as of_media,
         replacing(intervals) as of_intervals,
     ):

@@ -1,4 +1,4 @@
-"""The file of the media's sections and attributes in Tator, written and read a media at a time."""
+"""Write and read the file of the media's sections and attributes in Tator, one media at a time."""
 
 from array import array
 from bisect import bisect_left
@@ -13,41 +13,41 @@ from scripts.lib.files import read_json, replacing
 from scripts.lib.record_files import as_content, from_content, missing_key_named
 from scripts.lib.records.summary import MediaAttributes
 
-# A line of the file for each media, by number, between these two.
+# The first and the last line of the file; between them is one line for each media, in order of their ids.
 _FIRST, _LAST = b"{\n", b"}\n"
 
 
 def write_attributes(path: Path, media: Iterable[tuple[int, MediaAttributes]]) -> None:
-    """Write what is known of each media, complete or not at all.
+    """Write the sections and attributes of all media, complete or not at all.
 
     Args:
-        path: the JSON file: an object by media id.
-        media: numbers, ascending, and what is known.
+        path: the JSON file to write, an object by media id.
+        media: ids, in ascending order, with section and attributes.
     """
     with replacing(path, "wb") as stream:
         stream.write(_FIRST)
-        for at, (media_id, known) in enumerate(media):
-            stream.write((",\n" if at else "").encode() + f'"{media_id}": {as_json(as_content(known))}'.encode())
+        for at, (media_id, attributes) in enumerate(media):
+            stream.write((",\n" if at else "").encode() + f'"{media_id}": {as_json(as_content(attributes))}'.encode())
         stream.write(b"\n" + _LAST)
 
 
-class DescribedMedia:
-    """Looks media up in such a file; 16 bytes for each media are in memory."""
+class AttributesFile:
+    """Looks up media in a file of `write_attributes`; needs 16 bytes of memory for each media."""
 
     def __init__(self, path: Path) -> None:
-        """Find the position of each media.
+        """Find the position of each media in the file.
 
         Raises:
-            PipelineError: a key of one of them is missing.
+            PipelineError: a media lacks a key.
         """
         self._path = path
         self._stream: BinaryIO | None = None
         self._ids, self._places = array("q"), array("q")
-        self._whole: dict[int, MediaAttributes] = {}
-        if not self._look():  # of a version that wrote it as a whole
+        self._loaded: dict[int, MediaAttributes] = {}
+        if not self._find_lines():  # earlier versions wrote the whole object at once
             with missing_key_named(path):
                 content = {int(name): from_content(MediaAttributes, each) for name, each in read_json(path).items()}
-            self._whole = content
+            self._loaded = content
 
     def __enter__(self) -> Self:
         self._stream = self._path.open("rb")
@@ -61,8 +61,8 @@ class DescribedMedia:
         self._stream = None
 
     def values(self) -> Iterator[MediaAttributes]:
-        """Yield what is known of each media."""
-        yield from self._whole.values()
+        """Yield the section and attributes of each media."""
+        yield from self._loaded.values()
         for place in self._places:
             yield self._read(place)
 
@@ -71,10 +71,10 @@ class DescribedMedia:
         at = bisect_left(self._ids, media_id)
         if at < len(self._ids) and self._ids[at] == media_id:
             return self._read(self._places[at])
-        return self._whole.get(media_id)
+        return self._loaded.get(media_id)
 
-    def _look(self) -> bool:
-        """Note the places of the lines; say whether the file has one for each media, by number."""
+    def _find_lines(self) -> bool:
+        """Store the offsets of the lines; return whether the file has one line for each media."""
         place = len(_FIRST)
         with self._path.open("rb") as stream:
             if stream.readline() != _FIRST:

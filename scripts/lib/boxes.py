@@ -1,7 +1,7 @@
-"""Boxes and sizes: types, intersection over union, and mapping from the network's pixels to those of the media.
+"""Boxes and sizes: types, intersection over union, and mapping from network pixels to media pixels.
 
-Network pixels are those of the padded, resized picture; frame pixels those of one decoded frame; media pixels
-those of the media as Tator shows it, which is the size of its first frame.
+Network pixels are pixels of the padded, scaled picture; frame pixels are pixels of a decoded frame; media pixels are
+pixels of the media as Tator shows it, with the size of its first frame.
 """
 
 from typing import NamedTuple, TypeVar
@@ -13,7 +13,7 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 Array = TypeVar("Array", npt.NDArray[np.float32], npt.NDArray[np.float64])
-# Coordinates are kept in thousandths of a media pixel, so that sums are exact.
+# Coordinates are stored in thousandths of a media pixel, so that sums are exact.
 THOUSANDTHS = 1000
 
 
@@ -25,7 +25,7 @@ class Size(NamedTuple):
 
 
 def padded_size(frame: Size, network: Size) -> Size:
-    """Return the size of the frame once padded, at the right or the bottom, to the network's aspect ratio."""
+    """Return the size of a frame after padding it, at the right or the bottom, to the network's aspect ratio."""
     aspect = network.width / network.height
     if frame.width / frame.height < aspect:
         return Size(max(frame.width, round(frame.height * aspect)), frame.height)
@@ -33,21 +33,21 @@ def padded_size(frame: Size, network: Size) -> Size:
 
 
 def iou_matrix(some: Array, others: Array) -> Array:
-    """Return the intersection over union of each of some boxes with each of others.
+    """Return the intersection over union of each box of `some` with each box of `others`.
 
     Args:
-        some: (n, 4) x1, y1, x2, y2, in any one unit, with x1 <= x2 and y1 <= y2.
-        others: (m, 4), likewise.
+        some: array (n, 4) of x1, y1, x2, y2, in any unit, with x1 <= x2 and y1 <= y2.
+        others: array (m, 4) in the same format and unit.
 
     Returns:
-        (n, m), of the type that the boxes have; 0 where a box has no area.
+        array (n, m) of the boxes' type; 0 for boxes without an area.
     """
     return iou_pairs(some[:, None], others[None])
 
 
 def iou_pairs(some: Array, others: Array) -> Array:
-    """Return the intersection over union of boxes (..., 4) with others, each with its own; see iou_matrix."""
-    # Each axis in an array of its own: both in one take twice the time.
+    """Return the intersection over union of pairs of boxes, (..., 4) each; see iou_matrix."""
+    # One array for each axis: a combined array takes twice the time.
     width, height = (
         np.maximum(
             np.minimum(some[..., high], others[..., high]) - np.maximum(some[..., low], others[..., low]),
@@ -57,21 +57,21 @@ def iou_pairs(some: Array, others: Array) -> Array:
     )
     shared = width * height
     area, other_area = ((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]) for boxes in (some, others))
-    with np.errstate(invalid="ignore", over="ignore"):  # coordinates that are not numbers overlap nothing
+    with np.errstate(invalid="ignore", over="ignore"):  # boxes with NaN overlap nothing
         union = area + other_area - shared
         found: Array = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
     return found
 
 
 class Mapping(NamedTuple):
-    """Maps the network's pixels to those of a frame: less `start`, times `scale`, each (x, y)."""
+    """Maps network pixels to frame pixels: subtracts `start`, then multiplies by `scale`, each (x, y)."""
 
     start: tuple[float, float]
     scale: tuple[float, float]
 
 
 def mapping_of_padded(frame: Size, network: Size) -> Mapping:
-    """Return the mapping back to a frame that was padded at the right or the bottom, and then scaled."""
+    """Return the mapping to a frame that was padded at the right or the bottom, and then scaled."""
     padded = padded_size(frame, network)
     return Mapping((0.0, 0.0), (padded.width / network.width, padded.height / network.height))
 
@@ -85,20 +85,20 @@ def on_media(
     mapping: Mapping | None = None,
     region: tuple[int, int, int, int] | None = None,
 ) -> Integers:
-    """Map boxes onto the media and clip them to its picture, not to the padding.
+    """Map boxes to the media and clip them to its picture, without the padding.
 
     Args:
-        boxes: (n, 4) x1, y1, x2, y2 in network pixels.
+        boxes: array (n, 4) of x1, y1, x2, y2 in network pixels.
         network: the network's size.
-        frame: the size of the decoded frame that the boxes lie in.
-        media: the size to map to; it differs from the frame's where a video changes its size in mid-stream,
-            which players stretch to the first frame's.
-        mapping: the way to the frame's pixels, where frames were not padded at the right or the bottom; of a tile,
-            the way to its own pixels.
-        region: of a tile, left, top, width and height in pixels of the frame; boxes are clipped at its edges.
+        frame: the size of the decoded frame.
+        media: the media's size; it differs from the frame's if a video changes its size in mid-stream: players stretch
+            all frames to the first one's size.
+        mapping: the mapping to frame pixels; None if frames were padded at the right or the bottom. For a tile, the
+            mapping to the tile's pixels.
+        region: left, top, width and height of a tile in frame pixels, to which boxes are clipped; None for a frame.
 
     Returns:
-        (n, 4) x, y, width, height in thousandths of a media pixel; a box outside the picture has no area.
+        array (n, 4) of x, y, width, height in thousandths of a media pixel; a box outside the picture has no area.
     """
     mapping = mapping or mapping_of_padded(frame, network)
     scale = np.array(

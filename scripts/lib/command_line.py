@@ -11,7 +11,7 @@ from scripts.lib.workflow.processes import interrupts
 
 
 def run(work: Callable[[], None]) -> int:
-    """Do the work; return 0, or write the error to standard error and return 1."""
+    """Call `work`; return 0, or write the error to standard error and return 1."""
     interrupts.raise_interrupts()
     handler = logging.StreamHandler()
     handler.setFormatter(Redacting("%(message)s"))
@@ -21,7 +21,7 @@ def run(work: Callable[[], None]) -> int:
     except PipelineError as error:
         sys.stderr.write(f"{redact(str(error))}\n")
         return 1
-    except BrokenPipeError:  # whoever reads has enough, and Python would flush once more
+    except BrokenPipeError:  # the reader has closed the pipe, and Python would flush it again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:

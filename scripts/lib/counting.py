@@ -1,7 +1,7 @@
-"""Count the animals of a media: MaxN and related figures of ecologists, from boxes of single frames.
+"""Count the animals in a media: MaxN and related figures used in ecology, from the boxes of single frames.
 
-MaxN is the most boxes of a species in one frame: at least this many animals were there, as none is counted twice.
-Only frames that went through the network count, and only boxes that score the threshold or more.
+MaxN is the largest number of boxes of a species in one frame. At least this many animals were there, as no animal is
+counted twice. Only analysed frames count, and only boxes whose score reaches the threshold.
 """
 
 import math
@@ -17,27 +17,27 @@ from scripts.lib.records import DetectionRecord, MediaRecord
 
 @dataclass(frozen=True)
 class AnalysedFrames:
-    """The frames of a media that went through the network.
+    """The frames of a media that the network has analysed.
 
     Attributes:
-        frames: their numbers.
-        fps: frames a second, None for pictures and where it is unknown.
+        frames: numbers of the frames.
+        fps: frames per second; None for pictures, and if unknown.
     """
 
     frames: range
     fps: Fraction | None
 
     def seconds(self, frame: int) -> float | None:
-        """Return when a frame is shown, from the media's beginning, in thousandths of a second."""
+        """Return the time of a frame in seconds from the media's beginning, rounded to milliseconds."""
         return None if self.fps is None else round(float(frame / self.fps), 3)
 
 
 def analysed_frames(record: MediaRecord, outcome: DetectionRecord) -> AnalysedFrames:
-    """Return which frames of a media went through the network.
+    """Return the frames of a media that the network has analysed.
 
     Args:
-        record: the record of resolve_media.
-        outcome: the record of its detection.
+        record: the media's record of resolve_media.
+        outcome: the media's record of detect.
     """
     numbers = outcome.frames.numbers
     if outcome.kind != "video":
@@ -51,11 +51,11 @@ class SpeciesCount:
     """The counts of one species in one range of frames.
 
     Attributes:
-        max_n: most boxes in one frame.
-        max_n_frame: the first frame with so many.
-        first_frame: the first with any; None without.
-        frames_seen: how many frames have any.
-        boxes: of all frames.
+        max_n: largest number of boxes in one frame.
+        max_n_frame: the first frame with that number of boxes; None if no frame has a box.
+        first_frame: the first frame with a box; None if no frame has one.
+        frames_seen: number of frames with a box.
+        boxes: number of boxes in all frames.
     """
 
     max_n: int = 0
@@ -65,7 +65,7 @@ class SpeciesCount:
     boxes: int = 0
 
     def add(self, frame: int, boxes: int) -> None:
-        """Take the next frame, with one box at least."""
+        """Add the next frame, which has at least one box."""
         if self.first_frame is None:
             self.first_frame = frame
         if boxes > self.max_n:
@@ -79,10 +79,10 @@ class MediaCounts:
     """The counts of one media, as a whole and by intervals.
 
     Attributes:
-        analysed_frames: its frames.
-        interval_seconds: how long an interval is; without a rate the whole media is one.
-        whole: by species, from 1; species without a box are missing.
-        intervals: likewise, by the interval's number.
+        analysed_frames: the media's analysed frames.
+        interval_seconds: length of an interval; without a rate the whole media is one interval.
+        whole: counts of the whole media by species, from 1; species without a box are absent.
+        intervals: counts of each interval by species, by the interval's number.
     """
 
     analysed_frames: AnalysedFrames
@@ -91,12 +91,12 @@ class MediaCounts:
     intervals: dict[int, dict[int, SpeciesCount]] = field(default_factory=dict)
 
     def interval(self, frame: int) -> int:
-        """Return the number of the interval that a frame lies in, from 0."""
+        """Return the number of a frame's interval, from 0."""
         fps = self.analysed_frames.fps
         return 0 if fps is None else math.floor(frame / fps / self.interval_seconds)
 
     def frames_of(self, interval: int) -> range:
-        """Return the frames of an interval that were looked at."""
+        """Return the analysed frames of an interval."""
         frames, fps = self.analysed_frames.frames, self.analysed_frames.fps
         if fps is None:
             return frames
@@ -105,7 +105,7 @@ class MediaCounts:
         return frames[low:high]
 
     def all_intervals(self) -> Iterator[int]:
-        """Yield the numbers of the intervals in which a frame was looked at."""
+        """Yield the numbers of the intervals that have an analysed frame."""
         at = 0
         while at < len(self.analysed_frames.frames):
             number = self.interval(self.analysed_frames.frames[at])
@@ -117,21 +117,23 @@ class MediaCounts:
         return round(counted.boxes / len(frames), 6) if frames else 0.0
 
     def seconds_seen(self, counted: SpeciesCount) -> float | None:
-        """Return how long a species is in sight: each frame that was looked at counts until the next one."""
+        """Return for how many seconds a species is visible: each analysed frame counts until the next one."""
         fps = self.analysed_frames.fps
         return None if fps is None else round(float(counted.frames_seen * self.analysed_frames.frames.step / fps), 3)
 
 
-def count(rows: Iterable[Detection], looked: AnalysedFrames, threshold: float, interval_seconds: float) -> MediaCounts:
-    """Count the boxes of one media; memory grows with its length in intervals only.
+def count(
+    rows: Iterable[Detection], analysed: AnalysedFrames, threshold: float, interval_seconds: float
+) -> MediaCounts:
+    """Count the boxes of one media; memory grows only with the number of intervals.
 
     Args:
-        rows: its boxes, by rising frame.
-        looked: its frames that went through the network.
-        threshold: the least score of a box that counts.
+        rows: the media's boxes, in ascending order of frames.
+        analysed: the media's analysed frames.
+        threshold: smallest score of a box that counts.
         interval_seconds: length of an interval, above 0.
     """
-    counts = MediaCounts(looked, Fraction(str(interval_seconds)))
+    counts = MediaCounts(analysed, Fraction(str(interval_seconds)))
     for frame, boxes in _by_frame(rows, threshold):
         interval = counts.intervals.setdefault(counts.interval(frame), {})
         for species, number in boxes.items():

@@ -31,7 +31,7 @@ class _Work:
 
 
 class _Watcher:
-    """Watches all work of a process in one thread, which a batch need not wake: starting a thread takes too long."""
+    """Watches all work of a process with one thread, as starting a thread for each batch takes too long."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -63,7 +63,7 @@ class _Watcher:
                         _end(first)
                 elif self._wakes_at <= now:
                     self._wakes_at = math.inf
-                # Otherwise the work that woke it is done; the next one, which ends later, need not wake it again.
+                # If no work is left, the wake-up time stays: the next work, which ends later, need not notify.
                 self._changed.wait(min(self._wakes_at - now, threading.TIMEOUT_MAX))
 
 
@@ -75,7 +75,7 @@ def set_limit(seconds: float, before_end: Callable[[], None] | None = None) -> N
 
     Args:
         seconds: detect.batch_timeout_seconds.
-        before_end: called, in another thread, before the process is ended.
+        before_end: function to call, on another thread, before the process is ended.
     """
     _seconds[0] = seconds
     _before_end[:] = [] if before_end is None else [before_end]
@@ -85,12 +85,12 @@ def set_limit(seconds: float, before_end: Callable[[], None] | None = None) -> N
 def watched(network: str, doing: str, batches: int = 1) -> Iterator[None]:
     """End this process with exit code 1 and a message if the block takes longer than the limit.
 
-    Nothing can be cleaned up then: as after a kill, unfinished files do not have their final names.
+    Nothing is cleaned up then: as after a kill, unfinished files do not have their final names.
 
     Args:
-        network: what the sentence calls it.
-        doing: what it is busy with, such as `running a batch of 4 frames`.
-        batches: times the limit, for work that is worth so many.
+        network: name of the network in the message.
+        doing: the current work in the message, such as `running a batch of 4 frames`.
+        batches: number of batches that the work is equal to; multiplies the limit.
     """
     limit = _seconds[0] * batches
     work = _Work(network, doing, limit, time.monotonic() + limit)

@@ -1,10 +1,10 @@
-"""The detection CSV, in exactly the format of the reference workflow.
+"""Write and read the detection CSV, in exactly the format of the reference workflow.
 
     video_id,frame,x,y,w,h,det_conf,det_species
 
 `video_id` is `{media id}_{name without its extension}`; `frame` counts from 0; x, y, w, h are pixels of the media with
-three decimals, such that x + w never exceeds its width; `det_conf` is every class's score joined by `:`;
-`det_species` counts from 1.
+three decimals, such that x + w never exceeds the media's width; `det_conf` has the scores of all classes, joined by
+`:`; `det_species` counts from 1.
 """
 
 import csv
@@ -29,17 +29,17 @@ _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One row.
+    """A row of the CSV: a box.
 
     Attributes:
         video_id: `{media id}_{name without its extension}`.
-        frame: from 0.
+        frame: number of the frame, from 0.
         x: left edge in pixels of the media.
-        y: top edge.
-        w: width, above 0.
-        h: height, above 0.
-        scores: every class's.
-        species: the box's own class, from 1.
+        y: top edge in pixels of the media.
+        w: width in pixels of the media, above 0.
+        h: height in pixels of the media, above 0.
+        scores: the scores of all classes.
+        species: the box's class, from 1.
     """
 
     video_id: str
@@ -53,21 +53,21 @@ class Detection:
 
     @property
     def score(self) -> float:
-        """The score of the box's own class."""
+        """The score of the box's class."""
         return self.scores[self.species - 1]
 
 
 def video_id(media_id: int, name: str) -> str:
-    """Return the name of a media in the CSV: its id and its name without the extension."""
+    """Return the id of a media in the CSV: its number and its name without the extension."""
     stem = name.rpartition(".")[0] or name
-    if "/" in name.rpartition(".")[2]:  # the last dot is not in the file's own name
+    if "/" in name.rpartition(".")[2]:  # the last dot is in a folder's name
         stem = name
-    # A lone surrogate, which JSON can hold, has no UTF-8.
+    # A lone surrogate, which JSON can contain, cannot be encoded.
     return f"{media_id}_{stem}".encode("utf-8", "replace").decode("utf-8")
 
 
 class DetectionWriter:
-    """Writes one media's rows as they come; the header is written at once."""
+    """Writes the rows of one media, frame by frame; the constructor writes the header."""
 
     def __init__(self, stream: IO[str], video_id: str) -> None:
         self._stream = stream
@@ -78,28 +78,28 @@ class DetectionWriter:
         """Write a frame's rows.
 
         Args:
-            frame: its number, from 0.
-            boxes: (n, 4) x, y, width, height in thousandths of a pixel.
-            labels: (n,) classes, from 0.
-            scores: (n, C).
+            frame: number of the frame, from 0.
+            boxes: array (n, 4) of x, y, width, height in thousandths of a pixel.
+            labels: array (n,) of classes, from 0.
+            scores: array (n, C) of the scores of C classes.
         """
         import numpy as np
 
         from scripts.lib.boxes import THOUSANDTHS
 
-        # One format for a row's numbers takes a third of the time of one for each.
+        # Formatting all numbers of a row at once takes a third of the time.
         row = ",%d.%03d" * 4 + "," + ":".join(["%.6f"] * scores.shape[1]) + ",%d\n"
         start = f"{self._start},{frame}"
         places = np.stack(np.divmod(boxes, THOUSANDTHS), axis=2).reshape(len(boxes), 8).tolist()
-        for box, own, label in zip(places, scores.tolist(), labels.tolist(), strict=True):
-            self._stream.write(start + row % (*box, *own, label + 1))
+        for box, box_scores, label in zip(places, scores.tolist(), labels.tolist(), strict=True):
+            self._stream.write(start + row % (*box, *box_scores, label + 1))
 
 
 def read_detections(path: Path) -> Iterator[Detection]:
-    """Yield the rows of a detection CSV, each one checked.
+    """Yield the rows of a detection CSV, and check each.
 
     Raises:
-        PipelineError: naming the file, the line, the value found, and what was expected.
+        PipelineError: a row is invalid; the message has the file, the line, the value and the expected value.
     """
     with path.open(encoding="utf-8", newline="") as stream:
         rows = csv.reader(stream, strict=True)
@@ -164,5 +164,6 @@ def _decimal(text: str, column: str, place: str) -> float:
 def _quoted(text: str) -> str:
     """Return a CSV field."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerow([text, ""])  # quotes the line's end, and nothing else, by itself
+    # csv quotes CR only if rows end with it, and would quote an empty text that is the row's only field.
+    csv.writer(buffer, lineterminator="\r\n").writerow([text, ""])
     return buffer.getvalue().removesuffix(",\r\n")

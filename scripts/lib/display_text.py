@@ -1,4 +1,4 @@
-"""Make names that people gave, which may hold any character, safe to display."""
+"""Make users' texts, which may contain any character, safe to display."""
 
 import json
 import re
@@ -8,38 +8,38 @@ from urllib.parse import unquote
 
 LONGEST = 40
 LONGEST_SHOWN = 200
-# What a terminal takes for commands, what turns the direction of a text, what only looks like a line's end, and what
-# no XML file may hold.
+# Characters that terminals interpret as commands, that change the direction of text, that look like line breaks, or
+# that XML files must not contain.
 _COMMANDS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
-# What begins an address; one that stands in a path has lost a slash.
+# The beginning of an address after its scheme; an address in a path has lost a slash.
 _ADDRESS = ("//", ":/")
 _ESCAPED = re.compile(f"{_COMMANDS.pattern}|[\ud800-\udfff]")
 
 
 def without_commands(text: str) -> str:
-    """Return the text, of any number of lines, with a replacement sign for each invisible or control character."""
+    """Return a text of any number of lines, with a replacement character for each invisible or control character."""
     return _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def as_json(content: Any, *, indent: int | None = None) -> str:
-    """Return JSON in readable letters; invisible and control characters and lone surrogates are escaped.
+    """Return JSON with unescaped letters; invisible and control characters and lone surrogates are escaped.
 
     Raises:
-        ValueError: it holds NaN or infinity, which JSON has not.
+        ValueError: the content has NaN or infinity, which JSON does not support.
     """
     text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
     return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def printable(text: str) -> str:
-    """Return the text with a sign instead of line breaks, lone surrogates and what a terminal takes for commands."""
+    """Return a text with a replacement character for line breaks, lone surrogates and other unprintable characters."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def short(text: str, limit: int = LONGEST) -> str:
-    """Return a printable text of at most `limit` letters, cut in its middle: ends of names tell them apart."""
+    """Return a printable text of at most `limit` characters, cut in its middle, as names differ in their ends."""
     line = printable(text)
     if len(line) <= limit:
         return line
@@ -48,7 +48,7 @@ def short(text: str, limit: int = LONGEST) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a setting's value for a message: printable, cut, and without a password in an address."""
+    """Return a setting's value for a message: printable, cut, and without passwords in addresses."""
     try:
         text = repr(_without_users(value))
     except RecursionError:
@@ -57,7 +57,7 @@ def shown(value: Any) -> str:
 
 
 def _without_users(value: Any) -> Any:
-    """Return a value whose texts, at any depth, have no user and password before a host."""
+    """Return a value without users and passwords before hosts in its texts, at any depth."""
     if isinstance(value, str):
         return _without_user(value)
     if isinstance(value, bytes):
@@ -70,12 +70,12 @@ def _without_users(value: Any) -> Any:
 
 
 def _without_user(text: str) -> str:
-    """Return a text without what stands before the last `@` of an address, which may hold `/`, `@` and blanks."""
-    plain = unicodedata.normalize("NFKC", unquote(text))  # `%40` and the wide one are read as `@`, too
+    """Return a text without the part before the last `@` of an address, which may contain `/`, `@` and spaces."""
+    plain = unicodedata.normalize("NFKC", unquote(text))  # `%40` and the full-width form are also read as `@`
     before, sign, host = plain.rpartition("@")
     begin = min((at for slashes in _ADDRESS if (at := before.find(slashes)) >= 0), default=-1)
     if begin >= 0:
         return f"{before[:begin]}{':' * (before[begin] == ':')}//...@{host}"
-    # Without slashes it is a path, or the digest of an image, unless it looks like an address all the same.
+    # Without slashes it may be a path, or the digest of an image.
     is_user = bool(sign) and not host.startswith("sha256:") and (":" in before or "/" not in before)
     return f"...@{host}" if is_user else text

@@ -1,28 +1,27 @@
-"""The errors that a user may see, and which of them concern one media only.
+"""Errors that users may see, and which of them concern only one media.
 
 PipelineError
 ├── SettingsError     the configuration cannot be used
 ├── GraphError        the network's files cannot be used
-├── DeviceError       the GPU, its driver or TensorRT does not do what the run needs
-├── ServerError       Tator, or a store it names, does not do what the run needs
+├── DeviceError       the GPU, its driver or TensorRT does not work as the run needs
+├── ServerError       Tator, or an object store that it names, does not work as the run needs
 │   └── MediaServerError   ... for one media: its file, its record or its boxes
-└── MediaFault        one media's own fault: recorded as that media's result, the others continue
+└── MediaFault        a fault of one media: recorded as that media's result, the others continue
 
-A message names the value found, what was expected, and the remedy. It never contains the token or a
-presigned address.
+A message has the value found, the expected value, and the remedy. It never contains the token or a presigned address.
 
-A job for one media passes each exception to `of_one_media`. If it returns True, the media gets the state
-`failed` with the reason, the other media are finished, marked and reported, the run ends with exit code 1, and the same
-command tries that media again. Otherwise the job fails, and what depends on it is not done:
+A job for one media passes each exception to `of_one_media`. If it returns True, the media gets the state `failed` with
+the reason, the other media are finished, marked and reported, the run ends with exit code 1, and the same command tries
+that media again. Otherwise the job fails, and jobs that depend on it are not run:
 
-- of one media: MediaFault; MediaServerError and refusals of Tator (server/faults.Refused), unless it refuses the
-  token; MemoryError; every unexpected exception, such as a ValueError in a decoder or in our own code;
-- of the whole run: SettingsError, GraphError, DeviceError; a server that does not answer for as long as
-  TATOR_PATIENCE_SECONDS says, a certificate that is not trusted, a token that is refused; a disk that is full,
-  read-only or broken (MACHINE_ERRORS); a package that cannot be imported.
+- errors of one media: MediaFault; MediaServerError and refusals of Tator (server/faults.Refused), unless it refuses the
+  token; MemoryError; every unexpected exception, such as a ValueError in a decoder or in this workflow's code;
+- errors of the whole run: SettingsError, GraphError, DeviceError; a server that does not answer for
+  TATOR_PATIENCE_SECONDS, a certificate that is not trusted, a token that is refused; a disk that is full, read-only or
+  broken (MACHINE_ERRORS); a package that cannot be imported.
 
 With a storage such as S3, the record of a failure could not be removed to try the media again: there only a MediaFault
-is of one media, and for anything else the job fails (STORE_VARIABLE).
+is an error of one media, and all other errors fail the job (STORE_VARIABLE).
 """
 
 import errno
@@ -31,10 +30,10 @@ from typing import Literal
 
 MediaState = Literal["done", "no detections", "damaged", "unreadable", "unsupported", "missing", "skipped", "failed"]
 
-# Set by the workflow where files go through a store.
+# Environment variable that the workflow sets if files are in a storage such as S3.
 STORE_VARIABLE = "TATOR_FILES_IN_STORE"
 
-# Faults of the machine that a user can cure, and how.
+# Faults of the machine that a user can correct, and the remedies.
 MACHINE_ERRORS = {
     errno.ENOSPC: "make room, or choose another folder with --directory, and run again",
     errno.EDQUOT: "make room in your quota, or choose another folder with --directory, and run again",
@@ -51,7 +50,7 @@ class PipelineError(Exception):
     """Stop a job with a message for the user; no traceback is shown.
 
     Attributes:
-        of_one_media: whether it says nothing of other media, see `of_one_media`.
+        of_one_media: whether it concerns only one media, see the module's docstring.
     """
 
     of_one_media = False
@@ -70,21 +69,21 @@ class DeviceError(PipelineError):
 
 
 class ServerError(PipelineError):
-    """Tator, or a store that it names, refused or failed permanently."""
+    """Tator, or an object store that it names, refused or failed permanently."""
 
 
 class MediaServerError(ServerError):
-    """Tator, or a store that it names, refused or failed permanently for one media; others may work."""
+    """Tator, or an object store that it names, refused or failed permanently for one media; others may work."""
 
     of_one_media = True
 
 
 class MediaFault(PipelineError):
-    """One media cannot be processed, through no fault of the machine or the network.
+    """One media cannot be processed, for a reason other than a fault of the machine or the network.
 
     Attributes:
-        state: what the summary calls this media.
-        reason: one sentence for the user.
+        state: the media's state in the summary.
+        reason: a sentence for the user.
     """
 
     of_one_media = True

@@ -1,4 +1,4 @@
-"""The folder of a finished run, as commands read it; also that of an earlier version."""
+"""Read the folder of a finished run, also of an earlier version, for commands."""
 
 from array import array
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ class SummaryLine:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run's results.
+    """The results of a run.
 
     Attributes:
-        results: the folder `results`.
+        results: the run's folder `results`.
     """
 
     results: Path
 
     @classmethod
     def at(cls, folder: Path) -> "FinishedRun":
-        """Return the run of a folder that is, or contains, the folder `results`.
+        """Return the run in a folder, which is the folder `results` or contains it.
 
         Raises:
-            PipelineError: there are no results.
+            PipelineError: the folder has no results.
         """
         results = folder / "results" if (folder / "results").is_dir() else folder
         if not (results / "summary.json").exists():
@@ -42,7 +42,7 @@ class FinishedRun:
 
     @cached_property
     def media_ids(self) -> "array[int]":
-        """The media, in the run's order.
+        """The ids of the media, in the run's order.
 
         Raises:
             PipelineError: a media of the summary has no number.
@@ -52,6 +52,6 @@ class FinishedRun:
             return array("q", (line.media_id for line in read_lines_as(SummaryLine, summary)))
 
     def file(self, pattern: str, media_id: int) -> Path:
-        """Return the path of a media's file in the results, or in one of their sub-folders; it need not exist."""
+        """Return the path of a media's file in the results or one of their sub-folders; the file may not exist."""
         path = self.results / pattern.format(media_id=media_id)
         return path if path.exists() else self.results / file_of(pattern, media_id, in_folders=True)

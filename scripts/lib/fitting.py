@@ -1,4 +1,4 @@
-"""Fit a frame into the network's size, and map boxes back to the frame."""
+"""Fit a frame to the network's size, and map boxes back to the frame."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,9 +15,9 @@ class Placement(NamedTuple):
     """The position of a frame in the network's input.
 
     Attributes:
-        left: of its first column in pixels.
-        top: of its first row in pixels.
-        size: as large as it was made.
+        left: position of the frame's first column, in pixels.
+        top: position of the frame's first row, in pixels.
+        size: size of the scaled frame.
     """
 
     left: int
@@ -27,18 +27,22 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True)
 class Fitting:
-    """Fits frames into pictures of one size.
+    """Fits frames to pictures of one size.
 
     Attributes:
-        resize: how.
-        network: the size of the pictures.
+        resize: how frames are scaled and placed.
+        network: size of the pictures.
     """
 
     resize: Resize
     network: Size
 
     def fit(self, frame: Frame, out: Pixels) -> None:
-        """Write a frame, (height, width, 3) or what makes that, into `out`, (network height, network width, 3).
+        """Write a frame, scaled and placed, into `out`.
+
+        Args:
+            frame: array (height, width, 3), or a frame that is not converted yet.
+            out: array (network height, network width, 3).
 
         Raises:
             MediaFault: `unsupported`: the frame cannot be converted, or is so elongated that its padding would need
@@ -47,14 +51,19 @@ class Fitting:
         if self.resize.kind == "pad":
             preprocess.fit(frame, out)
             return
-        placed = self.placed(scaling.size_of(frame))
-        bottom, right = placed.top + placed.size.height, placed.left + placed.size.width
-        for border in (out[: placed.top], out[bottom:], out[placed.top : bottom, : placed.left], out[:, right:]):
+        placement = self.placement(scaling.size_of(frame))
+        bottom, right = placement.top + placement.size.height, placement.left + placement.size.width
+        for border in (
+            out[: placement.top],
+            out[bottom:],
+            out[placement.top : bottom, : placement.left],
+            out[:, right:],
+        ):
             border[...] = self.resize.colour
-        _scale(frame, out[placed.top : bottom, placed.left : right], self.resize.filter)
+        _scale(frame, out[placement.top : bottom, placement.left : right], self.resize.filter)
 
-    def placed(self, frame: Size) -> Placement:
-        """Return where a frame of this size goes, unless it is padded first."""
+    def placement(self, frame: Size) -> Placement:
+        """Return the position of a frame of this size in the network's input; not for `resize.kind` "pad"."""
         network = self.network
         if self.resize.kind == "stretch":
             return Placement(0, 0, network)
@@ -63,7 +72,7 @@ class Fitting:
         size = Size(*(max(1, min(rounded(side * gain), most)) for side, most in zip(frame, network, strict=True)))
         if self.resize.place == "top_left":
             return Placement(0, 0, size)
-        # A tenth off, so that of an odd number of pixels the larger half goes to the right and the bottom.
+        # If the number of pixels is odd, subtracting 0.1 makes the right and the bottom border the larger ones.
         left, top = (
             round((most - side) / 2 - 0.1) if most > side else 0 for side, most in zip(size, network, strict=True)
         )
@@ -73,19 +82,19 @@ class Fitting:
         """Return the part of the output of `fit` that shows the frame.
 
         Args:
-            fitted: (network height, network width, 3).
-            frame: the frame's size before.
+            fitted: output of `fit`, (network height, network width, 3).
+            frame: size of the frame before fitting.
         """
         if self.resize.kind == "pad":
             return preprocess.without_padding(fitted, frame)
-        left, top, size = self.placed(frame)
+        left, top, size = self.placement(frame)
         return fitted[top : top + size.height, left : left + size.width]
 
     def mapping(self, frame: Size) -> Mapping:
-        """Return the way from the network's pixels to those of a frame of this size."""
+        """Return the mapping from network pixels to pixels of a frame of this size."""
         if self.resize.kind == "pad":
             return mapping_of_padded(frame, self.network)
-        left, top, size = self.placed(frame)
+        left, top, size = self.placement(frame)
         if self.resize.one_gain and self.resize.kind == "letterbox":
             gain = min(self.network.height / frame.height, self.network.width / frame.width)
             centred = self.resize.place == "centre"
@@ -101,5 +110,5 @@ def _scale(frame: Frame, out: Pixels, kind: str) -> None:
         return
     from PIL import Image
 
-    # Its order of colours does not matter to it.
+    # Pillow expects RGB, but scales all channels in the same way.
     out[...] = np.asarray(Image.fromarray(scaling.picture_of(frame)).resize(size, Image.Resampling.BILINEAR))

@@ -1,4 +1,4 @@
-"""Geometry and suppression, against plain restatements of what they have to equal."""
+"""Test geometry and suppression against simple implementations."""
 
 import math
 from typing import Any
@@ -35,7 +35,7 @@ def one_class(*scores: float) -> np.ndarray:
 
 
 @given(sizes, networks)
-def test_padding_only_adds_on_one_side_and_reaches_the_aspect_ratio(frame: Size, network: Size) -> None:
+def test_padding_adds_to_one_side_and_gives_the_aspect_ratio(frame: Size, network: Size) -> None:
     padded = padded_size(frame, network)
     assert padded.width >= frame.width
     assert padded.height >= frame.height
@@ -67,18 +67,18 @@ def assert_fitted_as_its_padded_copy(network: Size, size: Size, seed: int) -> No
 
 
 @given(small_networks, st.integers(1, 4), st.integers(1, 1000), st.booleans(), st.integers(0, 2**32 - 1))
-def test_a_frame_is_fitted_as_its_padded_copy_is(network: Size, times: int, other: int, wide: bool, seed: int) -> None:
+def test_a_frame_is_fitted_as_its_padded_copy(network: Size, times: int, other: int, wide: bool, seed: int) -> None:
     side = 1 + other % ((network.height if wide else network.width) * times)
     size = Size(network.width * times, side) if wide else Size(side, network.height * times)
     assert_fitted_as_its_padded_copy(network, size, seed)
 
 
 @given(small_networks, st.builds(Size, st.integers(1, 1500), st.integers(1, 1500)), st.integers(0, 2**32 - 1))
-def test_a_frame_that_is_made_smaller_is_fitted_as_its_padded_copy_is(network: Size, size: Size, seed: int) -> None:
+def test_a_frame_scaled_down_is_fitted_as_its_padded_copy(network: Size, size: Size, seed: int) -> None:
     assert_fitted_as_its_padded_copy(network, size, seed)
 
 
-def test_a_copy_is_hardly_larger_than_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_padded_copy_is_hardly_larger_than_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
     original = cv2.copyMakeBorder
 
@@ -91,14 +91,14 @@ def test_a_copy_is_hardly_larger_than_the_frame(monkeypatch: pytest.MonkeyPatch)
     assert shapes == [(3000, 2999 + 2 * (5333 // 320) + 4, 3)]
 
 
-def test_where_a_frame_falls_between_pixels_no_padded_copy_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_padded_copy_is_made_if_the_frame_ends_between_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "copyMakeBorder", None)
     for size in ((1280, 720), (1920, 1080), (3840, 2160)):
         fit(np.zeros((size[1], size[0], 3), np.uint8), np.zeros((384, 640, 3), np.uint8))
 
 
 @given(st.floats(0, 1), st.floats(-1, 1), st.booleans())
-def test_the_greater_of_both_least_scores_counts(threshold: float, least: float, per_class: bool) -> None:
+def test_the_higher_of_both_minimum_scores_counts(threshold: float, least: float, per_class: bool) -> None:
     near = np.array([threshold, least, np.nextafter(np.float32(least), np.float32(2))], np.float32).reshape(-1, 1)
     boxes = np.arange(12, dtype=np.float32).reshape(3, 4) * 100
     nms = Nms(iou=1.0, max_detections=3, min_score=least, per_class=per_class)
@@ -119,7 +119,7 @@ def test_a_strip_that_would_need_gigabytes_is_refused() -> None:
         fit(np.zeros((1, 60_000, 3), np.uint8), np.zeros((180, 320, 3), np.uint8))
 
 
-def test_the_mean_is_taken_off_after_padding() -> None:
+def test_the_mean_is_subtracted_after_padding() -> None:
     batch = np.zeros((1, 2, 2, 3), np.uint8)
     np.testing.assert_allclose(subtract_mean(batch)[0, 0, 0], [-103.939, -116.779, -123.68])
     assert subtract_mean(batch).dtype == np.float32
@@ -135,7 +135,7 @@ def test_boxes_on_the_media_are_exact_and_inside(frame: Size, network: Size, box
 
 
 @given(sizes, networks, st.tuples(*[st.floats(0, 1)] * 4))
-def test_a_box_of_the_picture_comes_back_to_its_place(frame: Size, network: Size, share: tuple[float, ...]) -> None:
+def test_mapping_to_the_media_inverts_the_fitting(frame: Size, network: Size, share: tuple[float, ...]) -> None:
     padded = padded_size(frame, network)
     x1, x2 = sorted((share[0] * frame.width, share[1] * frame.width))
     y1, y2 = sorted((share[2] * frame.height, share[3] * frame.height))
@@ -145,7 +145,7 @@ def test_a_box_of_the_picture_comes_back_to_its_place(frame: Size, network: Size
     np.testing.assert_allclose(found, [x1, y1, x2 - x1, y2 - y1], atol=max(frame) * 2e-6 + 2e-3)
 
 
-def test_boxes_of_a_tile_are_moved_to_its_place_and_clipped_at_its_edges() -> None:
+def test_boxes_of_a_tile_are_moved_and_clipped_to_the_tile() -> None:
     found = on_media(
         boxes_of((10, 10, 20, 20), (-5, 90, 60, 120), (150, 10, 170, 20), (120, 10, 180, 20)),
         network=Size(200, 100), frame=Size(1000, 500), media=Size(2000, 1500),
@@ -177,8 +177,8 @@ def test_no_boxes_give_no_boxes() -> None:
 # ---- suppression
 
 
-def plainly_suppressed(boxes: np.ndarray, scores: np.ndarray, iou: float, limit: int) -> list[int]:
-    """Greedy suppression as TensorFlow words it, a box at a time, in float32."""
+def simple_suppression(boxes: np.ndarray, scores: np.ndarray, iou: float, limit: int) -> list[int]:
+    """Return the boxes kept by greedy suppression as TensorFlow describes it, one box at a time, in float32."""
     f = np.float32
     kept: list[int] = []
     for index in sorted(range(len(scores)), key=lambda i: (-scores[i], i)):
@@ -209,9 +209,9 @@ grids = st.integers(0, 12).flatmap(
 
 
 @given(grids, st.sampled_from([0.0, 0.25, 0.4, 0.5, 1.0]), st.integers(0, 12))
-def test_suppression_equals_the_plain_one(case: tuple, iou: float, limit: int) -> None:
+def test_suppression_equals_the_plain_implementation(case: tuple, iou: float, limit: int) -> None:
     boxes, scores = case
-    expected = plainly_suppressed(boxes, scores, iou, limit)
+    expected = simple_suppression(boxes, scores, iou, limit)
     assert suppress(boxes, scores, iou, limit).tolist() == expected
     with mock.patch.object(suppression, "_AT_ONCE", -1):  # as where there are many boxes
         assert suppress(boxes, scores, iou, limit).tolist() == expected
@@ -226,7 +226,9 @@ of_classes = st.integers(0, 12).flatmap(
 
 
 @given(of_classes, st.sampled_from([0.0, 0.4, 1.0]), st.integers(0, 12), st.booleans())
-def test_classes_at_once_give_what_each_by_itself_gives(case: tuple, iou: float, limit: int, best_class: bool) -> None:
+def test_suppressing_all_classes_together_equals_one_by_one(
+    case: tuple, iou: float, limit: int, best_class: bool
+) -> None:
     nms = Nms(iou=iou, max_detections=limit, per_class=True, best_class=best_class)
     found = select(*case, 0.25, nms)
     with mock.patch.object(suppression, "_PAIRS_OF_CLASS", 0):  # as where there are many boxes
@@ -244,7 +246,7 @@ def test_low_scores_dropped_before_or_after_suppression_make_no_difference(case:
     np.testing.assert_array_equal(early.boxes, late.boxes[keep])
 
 
-def test_of_equal_scores_the_first_comes_first() -> None:
+def test_the_first_of_equal_scores_is_kept() -> None:
     boxes = boxes_of((0, 0, 10, 10), (0, 0, 10, 9), (20, 20, 30, 30))
     assert suppress(boxes, np.array([0.5, 0.5, 0.5], np.float32), 0.5, 300).tolist() == [0, 2]
 
@@ -256,8 +258,8 @@ def test_of_equal_scores_the_first_comes_first() -> None:
     st.booleans(),
     st.sampled_from([0.0, 0.5, 1.0]),
 )
-def test_places_of_scores_that_are_not_below(scores: np.ndarray, turned: bool, threshold: float) -> None:
-    """In the order of the scores, whatever lies where in memory; also those that are no numbers."""
+def test_indexes_of_scores_that_reach_the_threshold(scores: np.ndarray, turned: bool, threshold: float) -> None:
+    """In the order of the scores, for any memory layout; NaN counts as reached."""
     scores = np.asfortranarray(scores) if turned else scores
     plain = [at for at, score in enumerate(scores.reshape(-1).tolist()) if not score < threshold]
     assert suppression.reached(scores, threshold).tolist() == plain
@@ -293,17 +295,15 @@ def test_an_anchor_of_two_classes_gives_two_boxes_within_classes() -> None:
 
 
 @pytest.mark.parametrize(("best_class", "kept"), [(True, [1, 0]), (False, [0, 0])])
-def test_of_equal_scores_the_first_anchors_of_one_list_are_taken_and_else_the_first_classes(
-    best_class: bool, kept: list[int]
-) -> None:
-    """Half precision gives many boxes the same score; as Ultralytics' predictor, and as keras-retinanet's, choose."""
+def test_the_choice_among_equal_scores(best_class: bool, kept: list[int]) -> None:
+    """Half precision gives many boxes the same score; the choice is that of Ultralytics' and keras-retinanet's code."""
     boxes = boxes_of((0, 0, 1, 1), (2, 2, 3, 3), (4, 4, 5, 5))
     scores = np.array([[0, 1], [1, 0], [1, 0]], np.float32)
     nms = Nms(iou=0.5, max_detections=2, per_class=True, best_class=best_class)
     assert select(boxes, scores, 0.3, nms).labels.tolist() == kept
 
 
-def test_the_networks_own_least_score_counts() -> None:
+def test_the_networks_minimum_score_counts() -> None:
     boxes = boxes_of((0, 0, 1, 1), (2, 2, 3, 3))
     for per_class in (True, False):
         nms = Nms(iou=0.5, max_detections=300, min_score=0.05, per_class=per_class)
@@ -311,7 +311,7 @@ def test_the_networks_own_least_score_counts() -> None:
 
 
 @pytest.mark.parametrize("per_class", [True, False])
-def test_at_most_so_many_boxes(per_class: bool) -> None:
+def test_the_number_of_boxes_is_limited(per_class: bool) -> None:
     boxes = np.array([(at * 10, 0, at * 10 + 5, 5) for at in range(50)], np.float32)
     scores = np.linspace(0.1, 0.9, 100, dtype=np.float32).reshape(50, 2)
     found = select(boxes, scores, 0.0, Nms(iou=0.5, max_detections=7, per_class=per_class))
@@ -339,7 +339,7 @@ def test_a_box_without_area_suppresses_nothing() -> None:
     assert suppress(boxes, np.array([0.9, 0.8, 0.7], np.float32), 0.0, 300).tolist() == [0, 1, 2]
 
 
-def test_thousandths_are_what_the_csv_holds() -> None:
+def test_coordinates_are_thousandths_as_in_the_csv() -> None:
     assert THOUSANDTHS == 1000
 
 
@@ -353,7 +353,7 @@ def test_iou_of_each_box_with_each(dtype: type) -> None:
     assert iou_matrix(some[:0], others).shape == (0, 3)
 
 
-def test_what_a_network_has_suppressed_itself_stays_whole() -> None:
+def test_boxes_suppressed_by_the_network_are_not_suppressed_again() -> None:
     """Also more boxes than are compared at once, and equal ones; in order of their scores."""
     boxes = np.repeat(np.array([[0.1, 0.2, 33.3, 7.7]], np.float32), 300, 0)
     scores = np.linspace(0.3, 0.9, 300).astype(np.float32)

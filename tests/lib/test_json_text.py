@@ -1,4 +1,4 @@
-"""JSON of others: one kind of error, and one place where it is read."""
+"""Test parsing of JSON from users and servers: all faults raise ValueError, and one function parses it."""
 
 import ast
 
@@ -16,8 +16,8 @@ from tests.docker_engine import tar
 from tests.workflow import ROOT
 
 DEEP = "[" * 200_000 + "]" * 200_000
-# They read what this workflow wrote in the same run, in processes that begin in an instant.
-OWN = {
+# Modules that parse only JSON that this workflow wrote, or that must start quickly.
+EXCEPTIONS = {
     "scripts/lib/json_text.py", "scripts/lib/workflow/jobs/supervisor.py", "scripts/lib/workflow/jobs/job_progress.py",
     "scripts/lib/folder_source/run_listing.py", "scripts/lib/folder_source/local_media.py",
     "scripts/lib/registering/fields.py", "scripts/lib/server/schema.py", "deploy/licences.py",
@@ -26,7 +26,7 @@ OWN = {
 
 
 @pytest.mark.parametrize("text", [DEEP, DEEP.encode(), '{"a":' * 200_000, "", "nothing", b"\xff"])
-def test_what_is_no_json_is_a_value_error(text):
+def test_text_that_is_not_json_raises_a_value_error(text):
     with pytest.raises(ValueError, match=r"nested|Expecting|decode"):
         json_text.parse(text)
 
@@ -37,7 +37,7 @@ def test_json_is_read_in_one_place():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.loads", "json.load", "answer.json"):
                 found.add(str(path.relative_to(ROOT)))
-    assert found == OWN
+    assert found == EXCEPTIONS
 
 
 def test_a_record_that_is_nested_too_deeply(tmp_path):

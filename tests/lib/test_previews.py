@@ -14,7 +14,7 @@ import pytest
 
 from scripts.lib import previews
 from scripts.lib.boxes import Size
-from scripts.lib.chosen_frames import PICTURES_A_KIND, SPECIES_SHOWN, THRESHOLDS, BestFrames, FullestFrames, MostOf
+from scripts.lib.chosen_frames import PICTURES_PER_KIND, SPECIES_SHOWN, THRESHOLDS, BestFrames, FullestFrames, MostOf
 from scripts.lib.counting import AnalysedFrames, count
 from scripts.lib.detection import pipeline
 from scripts.lib.detections import Detection
@@ -147,8 +147,8 @@ def test_memory_is_bounded():
         album.add_frame(frame, painted(frame % 256), SIZE, boxes, np.zeros(len(boxes), np.int64),
                    rng.random((len(boxes), 2), np.float32))  # fmt: skip
     kept = [kept for best in album._chosen._best.values() for kept in best.kept]
-    assert len(kept) <= 3 * PICTURES_A_KIND
-    assert len(album._chosen.frames()) <= 3 * PICTURES_A_KIND + SPECIES_SHOWN * (1 + len(THRESHOLDS))
+    assert len(kept) <= 3 * PICTURES_PER_KIND
+    assert len(album._chosen.frames()) <= 3 * PICTURES_PER_KIND + SPECIES_SHOWN * (1 + len(THRESHOLDS))
     assert len(album._stretch.best) <= CLIP_FRAMES
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scripts.lib.errors import MediaFault, MediaState
 from scripts.lib.files import read_json, write_json
-from scripts.lib.frames.likeness import unlike_copy
+from scripts.lib.frames.copy_comparison import difference_from_copy
 from scripts.lib.frames.parts import Part, plan_parts
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Summary
@@ -41,7 +41,7 @@ def find_parts(
         MediaFault: the file cannot be read.
     """
     shown = Shown.of_original(wanted, fetched)
-    if shown is not None and (why := unlike_copy(path, shown)) is not None:
+    if shown is not None and (why := difference_from_copy(path, shown)) is not None:
         _log.info("media %d: in one piece, as the original is numbered by its times: %s", wanted.media_id, why)
         return []
     return plan_parts(path, count)

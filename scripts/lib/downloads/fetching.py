@@ -43,11 +43,11 @@ def fetch_media(wanted: MediaRecord, media: Path, connection: Connection, *, las
         fetched = fetch_file(wanted)
         role, reason = wanted.chosen_file.role, wanted.file_reason
         if reason is None and wanted.copy:
-            from scripts.lib.frames.likeness import unlike_copy  # FFmpeg, which few downloads need
+            from scripts.lib.frames.copy_comparison import difference_from_copy  # FFmpeg, which few downloads need
             from scripts.lib.frames.shown import Shown
 
             reason = "the original is, picture for picture, Tator's copy"
-            if (why := unlike_copy(media, Shown.of(wanted))) is not None:
+            if (why := difference_from_copy(media, Shown.of(wanted))) is not None:
                 _log.info("media %d: its streaming copy is read: %s", wanted.media_id, why)
                 media.unlink()
                 fetched = fetch_file(replace(wanted, file=wanted.copy))

@@ -6,14 +6,14 @@ from fractions import Fraction
 from scripts.lib.frames.codecs.mpeg_pictures import GroupPlace
 from scripts.lib.frames.time_gaps import TimeGaps
 
-# A decoder holds back at most 16 pictures, or as many pairs of fields.
+# A decoder delays at most 16 pictures, or as many pairs of fields.
 _DELAY = 32
-_LONGEST_GAP = 10  # seconds: beyond it a recording was stopped, or files were joined
+_LONGEST_GAP = 10  # seconds; a longer gap means that a recording was stopped, or that files were joined
 _SAME_PLACE = 1.5  # frame durations: less than this between two frames is not a gap
 
 
 class CodedPacket:
-    """A packet that was given to the decoder, which returns it with its frame."""
+    """A packet that was sent to the decoder, which returns it with the decoded frame."""
 
     __slots__ = ("epoch", "index", "key", "leading", "place", "segment", "time", "where")
 
@@ -24,7 +24,7 @@ class CodedPacket:
         self.segment = 0  # number of the edit list's segment
 
     def before(self, other: "CodedPacket", *, timed: bool = True) -> bool:
-        """Return whether its frame, if there is one, must have been decoded before that of `other`.
+        """Return whether this packet's frame, if there is one, is always decoded before the frame of `other`.
 
         Args:
             other: the packet whose frame was decoded.
@@ -42,32 +42,34 @@ class CodedPacket:
 
 
 class Completeness:
-    """Compares the packets with the frames that are decoded; keeps only packets whose frames are still to come.
+    """Compares the packets with the decoded frames; keeps only packets whose frames are not decoded yet.
 
     Attributes:
-        skipped: pictures before the first key frame that can be shown, which have no reference to be decoded from;
-            also those that are shown before it and stored after it.
-        missing: pictures that were not decoded: of known packets, and those that fit into a gap in time next to damage.
-        gaps: the gaps in time that these do not fill.
+        skipped: number of pictures that cannot be decoded because their references are before the first key frame
+            that is shown; includes pictures that are shown before that key frame and stored after it.
+        missing: number of pictures that were not decoded: pictures of known packets, and pictures that fit into a gap
+            in time next to damage.
+        gaps: the gaps in time that the missing pictures do not fill.
         next_frame: the number of the next frame, without the missing ones before it; None if frames are not numbered
             in order.
         key_left_out: whether an edit list leaves out a key frame before the first one that is shown.
-        at_end: whether the frames now come from flushing the decoder at the stream's end. Pictures that are shown
-            before the last one are stored after it, and may have been cut off.
+        at_end: whether the decoder is being flushed at the stream's end. Pictures that are shown before the last one
+            are stored after it, and may have been cut off.
     """
 
     def __init__(
         self, period: Fraction | None, unit: Fraction | None, *, reorders: bool = False, two_times: bool = True
     ) -> None:
-        """Begin a stream.
+        """Store the properties of a stream, none of whose packets was read yet.
 
         Args:
-            period: how long a frame is shown, in its time unit; None if it is unknown.
-            unit: seconds of one time unit, likewise.
+            period: duration of a frame, in time units; None if it is unknown.
+            unit: duration of a time unit in seconds; None if it is unknown.
             reorders: whether pictures are shown in another order than they are stored. Some files, such as AVI, have
-                no display times: then all times are decoding times, and do not show the order. If a time is before an
-                earlier one, or its difference from the decoding time varies, they are display times.
-            two_times: whether the file has both times; otherwise FFmpeg derives one from the other.
+                no display times: then all times are decoding times, and do not show the order. Times that go back, or
+                whose difference from the decoding times varies, are display times.
+            two_times: whether the file has both display times and decoding times; otherwise FFmpeg derives one from
+                the other.
         """
         self._timed, self._two_times, self._offset = not reorders, two_times, None  # type: bool, bool, int | None
         self._latest: tuple[int, int] | None = None  # epoch and time
@@ -84,10 +86,11 @@ class Completeness:
         self._last: CodedPacket | None = None
         self._epoch, self._decoded_at = 0, None  # type: int, int | None
         self._announced = self._segment = 0
-        # The last gap that was counted as missing: its epoch, start and end time, and how many of its places are free.
-        # Packets of pictures in it may follow.
+        # The last gap whose pictures were counted as missing: its epoch, start time, end time, and number of pictures.
+        # Packets of these pictures may still follow.
         self._filled = (0, 0, 0, 0)
-        self._open: list[tuple[int, int]] = []  # the last gaps that were not counted: the packet after, and the places
+        # The last gaps that were not counted: the index of the packet after each, and the pictures that fit into it.
+        self._open: list[tuple[int, int]] = []
 
     @property
     def started(self) -> bool:
@@ -100,7 +103,7 @@ class Completeness:
         return self._first_key is not None or self.key_left_out
 
     def skips(self, decoded_at: int | None) -> bool:
-        """Return whether the next packet, with this decoding time, is more than one frame after the last."""
+        """Return whether a packet with this decoding time is more than one frame duration after the last packet."""
         if decoded_at is None or self._decoded_at is None or not self._period:
             return False
         return decoded_at - self._decoded_at > _SAME_PLACE * self._period
@@ -111,10 +114,10 @@ class Completeness:
             self._first_key = coded
 
     def skip(self, coded: CodedPacket | None) -> None:
-        """Count a decoded picture that refers to pictures before the stream's beginning, so is not a key frame.
+        """Count a decoded picture as skipped because it refers to pictures before the stream's beginning.
 
         Args:
-            coded: its packet; None if it is not the first picture in its packet.
+            coded: the picture's packet; None if it is not the first picture in its packet.
         """
         if coded is not None:
             self.skipped += self._pending.pop(coded.index, None) is not None
@@ -126,12 +129,12 @@ class Completeness:
         self.key_left_out = self.key_left_out or (key and self._first_key is None)
 
     def restart(self) -> None:
-        """Treat what follows as another recording, as where an edit list continues elsewhere in the file."""
+        """Treat the following packets as another recording, for example after a jump in an edit list."""
         self._segment += 1
         self._epoch, self._decoded_at = self._epoch + 1, None
 
     def announce(self, index: int, time: int | None, decoded_at: int | None, where: str, *, key: bool) -> CodedPacket:
-        """Note a packet whose picture is to be shown."""
+        """Record a packet whose picture should be decoded and shown."""
         if decoded_at is not None:
             # Times in joined files restart with a key frame, or overlap a little.
             last = self._decoded_at
@@ -154,20 +157,20 @@ class Completeness:
         return coded
 
     def arrive(self, coded: CodedPacket, *, damaged: bool) -> tuple[list[CodedPacket], int, bool]:
-        """Note that a picture was decoded.
+        """Record that a picture was decoded.
 
         Args:
-            coded: its packet.
-            damaged: whether damage of the file up to here is known otherwise.
+            coded: the picture's packet.
+            damaged: whether other damage was found in the file so far.
 
         Returns:
-            the packets whose pictures should have been decoded before it and cannot be any more; how many more
-            missing pictures fit into a gap in time, next to damage; and whether it is too late, as its place was
-            counted as missing.
+            the packets whose pictures should have been decoded before this one and are lost; the number of further
+            missing pictures that fit into a gap in time, next to damage; and whether the picture is too late because
+            it was counted as missing.
         """
         if self._pending.pop(coded.index, None) is None:
             return [], 0, True
-        lost = [each for each in self._pending.values() if self._is_over(each, coded)]
+        lost = [each for each in self._pending.values() if self._is_lost(each, coded)]
         for each in lost:
             del self._pending[each.index]
         lost = self._not_counted(self._without_leading(lost))
@@ -189,13 +192,13 @@ class Completeness:
         return lost, gap, False
 
     def fill(self, count: int) -> int:
-        """Count pictures as missing in the last gaps, when it is known later and otherwise that they are missing.
+        """Count pictures as missing in the last gaps in time, if other evidence shows later that they are missing.
 
         Args:
             count: the number of missing pictures.
 
         Returns:
-            how many of them fit into the gaps; the next frames are numbered with them.
+            the number of pictures that fit into the gaps; the next frames' numbers include them.
         """
         filled = 0
         for at, places in self._open:
@@ -204,7 +207,7 @@ class Completeness:
                 filled += taken
         self._open = []
         self.missing += filled
-        self.gaps.take_off(filled)
+        self.gaps.subtract(filled)
         return filled
 
     def end(self) -> list[CodedPacket]:
@@ -215,7 +218,7 @@ class Completeness:
         return lost
 
     def _not_counted(self, lost: list[CodedPacket]) -> list[CodedPacket]:
-        """Remove those that were counted with a gap before their packets were read."""
+        """Return the packets whose pictures were not already counted with a gap before the packets were read."""
         epoch, start, end, places = self._filled
         new = []
         for each in lost:
@@ -226,15 +229,15 @@ class Completeness:
         self._filled = epoch, start, end, places
         return new
 
-    def _is_over(self, each: CodedPacket, coded: CodedPacket) -> bool:
-        """Return whether a picture can no longer come once another one was decoded."""
+    def _is_lost(self, waiting: CodedPacket, decoded: CodedPacket) -> bool:
+        """Return whether the picture of `waiting` can no longer be decoded, as that of `decoded` was."""
         key = self._first_key
-        if self._last is None and key is not None and each.index < key.index <= coded.index:
+        if self._last is None and key is not None and waiting.index < key.index <= decoded.index:
             return True
-        return each.before(coded, timed=self._timed)
+        return waiting.before(decoded, timed=self._timed)
 
     def _without_leading(self, lost: list[CodedPacket]) -> list[CodedPacket]:
-        """Remove, and count, those that need pictures from before the file's first key frame."""
+        """Return the packets without those that need pictures from before the first key frame; count these."""
         key = self._first_key
         if key is None:
             return lost
@@ -249,7 +252,7 @@ class Completeness:
         return needed
 
     def _absent(self, coded: CodedPacket, lost: int) -> int | None:
-        """Return how many more pictures are missing before this one by their places in the group; None if unknown."""
+        """Return how many more pictures are missing before this one by its place in the group; None if unknown."""
         here, last = coded.place, None if self._last is None else self._last.place
         if here is None or last is None or self._last is None or coded.segment != self._last.segment:
             return None
@@ -270,7 +273,7 @@ class Completeness:
         return (coded.time - last.time) * period.denominator / period.numerator
 
     def _count_step(self, coded: CodedPacket, lost: int) -> None:
-        """Note the step from the last frame, minus the frames that are known to be lost."""
+        """Record the time step from the last frame, minus the frames that are known to be lost."""
         places = self._places(coded)
         if places is None or self._last is None or places > self._longest_gap:
             return
@@ -278,7 +281,7 @@ class Completeness:
         self.gaps.add(places - lost, before + self._last.where)
 
     def _gap(self, coded: CodedPacket, lost: int) -> int:
-        """Return how many pictures, other than those known to be lost, fit before this one."""
+        """Return how many pictures, in addition to those known to be lost, fit between the last one and this one."""
         places = self._places(coded)
         if places is None or places < _SAME_PLACE or not self.gaps.constant:
             return 0  # at a variable or unknown rate, a gap does not mean missing frames

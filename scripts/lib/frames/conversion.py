@@ -1,4 +1,4 @@
-"""Convert a video's frames to upright BGR pictures, at once or later on another thread."""
+"""Convert a video's frames to upright BGR pictures, immediately or later on another thread."""
 
 import logging
 import threading
@@ -19,8 +19,8 @@ from scripts.lib.scaling import UnconvertedFrame
 
 _log = logging.getLogger(__name__)
 
-# One thread turns into BGR about what four decode.
-_THREADS_PER_CONVERTER = 4
+# One thread converts to BGR about as many frames as four threads decode.
+_DECODING_THREADS_PER_CONVERTER = 4
 
 Turning = Callable[[Picture], Picture]
 
@@ -29,50 +29,50 @@ class Converter:
     """Converts the frames of one video.
 
     Attributes:
-        threads: with how many the video is decoded.
-        defers: whether frames like the first one are left to be converted later.
-        scaling_holds: whether scaling without the whole picture gave what scaling that gives; None as long as nobody
-            looked.
+        threads: number of threads that decode the video.
+        defers: whether frames like the first one are converted later.
+        scaler_is_exact: whether FrameScaler gives the same pixels as converting and scaling the whole picture; None
+            before the first comparison.
     """
 
     def __init__(self) -> None:
         self.threads, self.defers = 1, False
-        self.scaling_holds: bool | None = None
-        self._of_thread = threading.local()
+        self.scaler_is_exact: bool | None = None
+        self._thread_data = threading.local()
         self._first: tuple[object, ...] | None = None
 
     def convert(self, frame: av.video.frame.VideoFrame, turning: Turning | None) -> Picture | Later:
-        """Return a frame's picture, or what makes it.
+        """Return a frame's picture, or a function that returns it.
 
-        A frame whose size, pixel format or turning is not the first one's is converted at once, so that whatever is
-        wrong with it is known before the frame counts.
+        A frame whose size, pixel format or rotation differs from the first one's is converted immediately, so that
+        its faults are known before the frame is counted.
 
         Args:
-            frame: as it was decoded.
-            turning: makes it upright; None if it is.
+            frame: the decoded frame.
+            turning: function that turns the picture upright; None if it is upright.
 
         Raises:
-            MediaFault: its pixel format cannot be converted.
+            MediaFault: the frame's pixel format cannot be converted.
         """
         like = (frame.width, frame.height, frame.format.name, turning)
         if self.defers and like == self._first:
             return DecodedFrame(self, frame) if turning is None else partial(self.picture, frame, turning, 1)
         # The bytes are the same with any number of threads.
-        picture = self.picture(frame, turning, max(1, self.threads // _THREADS_PER_CONVERTER))
+        picture = self.picture(frame, turning, max(1, self.threads // _DECODING_THREADS_PER_CONVERTER))
         self._first = self._first or like
         return picture
 
     def picture(self, frame: av.video.frame.VideoFrame, turning: Turning | None, threads: int = 1) -> Picture:
-        """Convert a frame to BGR and turn it.
+        """Convert a frame to BGR and turn it upright.
 
         Raises:
-            MediaFault: its pixel format cannot be converted.
+            MediaFault: the frame's pixel format cannot be converted.
         """
-        kept = self._of_thread  # making one takes as long as using it, and two threads cannot use the same
-        if not hasattr(kept, "reformatter"):
-            kept.reformatter = av.video.reformatter.VideoReformatter()
+        local = self._thread_data  # creating a reformatter is slow, and two threads cannot share one
+        if not hasattr(local, "reformatter"):
+            local.reformatter = av.video.reformatter.VideoReformatter()
         try:
-            converted = kept.reformatter.reformat(frame, format="bgr24", threads=threads)
+            converted = local.reformatter.reformat(frame, format="bgr24", threads=threads)
             picture = np.ascontiguousarray(converted.to_ndarray(), np.uint8)
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaFault(
@@ -81,46 +81,46 @@ class Converter:
         return picture if turning is None else turning(picture)
 
     def scale(self, frame: av.video.frame.VideoFrame, out: Pixels) -> bool:
-        """Write a frame, scaled, into `out` without making its picture; return False where that cannot be."""
-        kept = self._of_thread
-        if not hasattr(kept, "scaler"):
-            kept.scaler = FrameScaler()
-        scaler: FrameScaler = kept.scaler
+        """Write a scaled frame into `out` without converting the whole frame; return False if that is impossible."""
+        local = self._thread_data
+        if not hasattr(local, "scaler"):
+            local.scaler = FrameScaler()
+        scaler: FrameScaler = local.scaler
         return scaler.scale(frame, out)
 
 
 class DecodedFrame(UnconvertedFrame):
-    """A frame that lies upright as it was decoded."""
+    """A decoded frame that is upright without being turned."""
 
     def __init__(self, converter: Converter, frame: av.video.frame.VideoFrame) -> None:
-        """Take a frame.
+        """Store a frame and its converter.
 
         Args:
-            converter: makes its picture.
-            frame: as it was decoded.
+            converter: the converter of the frame's video.
+            frame: the decoded frame.
         """
         self._converter, self._frame = converter, frame
         self.size = Size(frame.width, frame.height)
 
     def __call__(self) -> Picture:
-        """Return its picture.
+        """Return the frame's picture.
 
         Raises:
-            MediaFault: its pixel format cannot be converted.
+            MediaFault: the frame's pixel format cannot be converted.
         """
         return self._converter.picture(self._frame, None)
 
     def scale_into(self, out: Pixels) -> bool:
-        """Write its picture, scaled, into `out`; the first time, compare with scaling its picture."""
+        """Write the scaled picture into `out`; the first time, compare it with the whole picture scaled."""
         converter = self._converter
-        if converter.scaling_holds is False or not converter.scale(self._frame, out):
+        if converter.scaler_is_exact is False or not converter.scale(self._frame, out):
             return False
-        if converter.scaling_holds is None:
-            # It depends on how FFmpeg was built, and for which processor.
+        if converter.scaler_is_exact is None:
+            # Whether they are equal depends on FFmpeg's build and on the processor.
             whole = np.empty_like(out)
             scaling.scale(self(), whole)
-            converter.scaling_holds = np.array_equal(out, whole)
+            converter.scaler_is_exact = np.array_equal(out, whole)
             out[...] = whole
-            if not converter.scaling_holds:
-                _log.info("frames are converted whole: made smaller at once they come out otherwise on this machine")
+            if not converter.scaler_is_exact:
+                _log.info("frames are converted before they are scaled: the faster way gives other pixels here")
         return True

@@ -1,9 +1,9 @@
-"""Decoded frames made smaller, without making the whole picture in BGR.
+"""Scale decoded frames down without converting the whole frame to BGR first.
 
-FFmpeg turns frames of YUV with half the colours into BGR pixel by pixel, and takes the colours of a pixel as they are,
-without mixing them. It gives the same values in planes, or with a fourth byte beside each pixel, in less time, and
-OpenCV makes both smaller in less time than three bytes a pixel. And where scaling reads single lines alone, a frame of
-these lines, each with its own line of colours, comes out as they do in the whole frame.
+FFmpeg converts frames of YUV 4:2:0 and 4:2:2 to BGR pixel by pixel, and does not interpolate the chroma. Conversion to
+planes (GBRP) or to four bytes per pixel (BGRA) gives the same values in less time, and OpenCV scales both faster than
+three bytes per pixel. If scaling reads only some lines of the frame, it is enough to convert these lines, each with its
+line of chroma.
 """
 
 import av.error
@@ -16,21 +16,21 @@ import numpy as np
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.scaling import factor_between, lines_read, size_of
 
-# Pixel formats with colours of half the width, how many lines share a line of colours, and that with one line each.
+# Pixel formats with chroma of half the width: how many lines share a line of chroma, and the format with one line each.
 _FORMATS = {
     "yuv420p": (2, "yuv422p"),
     "yuvj420p": (2, "yuvj422p"),
     "yuv422p": (1, "yuv422p"),
     "yuvj422p": (1, "yuvj422p"),
 }
-# FFmpeg converts so many pixels of a line at once, and others in another way.
-_AT_ONCE = 16
-# Which planes of FFmpeg's format of three planes are blue, green and red.
+# FFmpeg converts blocks of this many pixels of a line; the pixels of an incomplete block are converted differently.
+_BLOCK = 16
+# The indexes of the blue, green and red planes in FFmpeg's format GBRP.
 _BGR_IN_GBR = (1, 0, 2)
 
 
 class FrameScaler:
-    """Makes frames smaller, on one thread."""
+    """Scales frames down; each thread needs its own."""
 
     def __init__(self) -> None:
         self._reformatter = av.video.reformatter.VideoReformatter()
@@ -38,50 +38,50 @@ class FrameScaler:
         self._small: Pixels = np.empty((0, 0, 0), np.uint8)
 
     def scale(self, frame: av.video.frame.VideoFrame, out: Pixels) -> bool:
-        """Write a frame in BGR, scaled, into `out`.
+        """Write a frame, scaled down and in BGR, into `out`.
 
         Args:
-            frame: as it was decoded.
-            out: (height, width, 3), written as OpenCV's INTER_LINEAR would from the frame's picture; smaller than the
-                frame, both ways.
+            frame: the decoded frame.
+            out: array (height, width, 3), smaller than the frame in both directions; gets the same pixels as OpenCV's
+                INTER_LINEAR gives from the whole picture.
 
         Returns:
-            False where FFmpeg converts such a frame otherwise, so that its picture is needed; `out` means nothing then.
+            whether `out` was written; if False, the frame has to be converted first, and `out` is undefined.
         """
-        per_colour, form = _FORMATS.get(frame.format.name, (0, ""))
-        had, size = Size(frame.width, frame.height), size_of(out)
-        # Of an odd height, and of two fields, FFmpeg takes the colours otherwise.
-        if not per_colour or had.width % _AT_ONCE or had.height % 2 or frame.interlaced_frame:
+        lines_per_chroma, form = _FORMATS.get(frame.format.name, (0, ""))
+        source, size = Size(frame.width, frame.height), size_of(out)
+        # If the height is odd or the frame is interlaced, FFmpeg uses the chroma differently.
+        if not lines_per_chroma or source.width % _BLOCK or source.height % 2 or frame.interlaced_frame:
             return False
-        if had.width <= size.width or had.height <= size.height:
+        if source.width <= size.width or source.height <= size.height:
             return False
         if any(plane.line_size < plane.width for plane in frame.planes):
-            return False  # the lines stand upside down
-        factor = factor_between(had, size)
+            return False  # the frame is stored upside down
+        factor = factor_between(source, size)
         try:
             if factor == 2:
                 self._halve(frame, out)
             else:
-                self._scale(self._read_lines(frame, factor, per_colour, form) if factor else frame, out, factor)
+                self._scale(self._read_lines(frame, factor, lines_per_chroma, form) if factor else frame, out, factor)
         except (av.error.FFmpegError, ValueError):
-            return False  # converting all of it says what is wrong
+            return False  # converting the whole frame reports the fault
         return True
 
     def _halve(self, frame: av.video.frame.VideoFrame, out: Pixels) -> None:
-        """Scale plane by plane, which OpenCV does fastest by two."""
+        """Scale a frame by two, plane by plane, which is the fastest way in OpenCV."""
         planes = self._reformatter.reformat(frame, format="gbrp", threads=1).planes
         small = self._buffer((3, *out.shape[:2]))
-        for index, place in zip(_BGR_IN_GBR, small, strict=True):
-            cv2.resize(_rows(planes[index]), size_of(out), dst=place, interpolation=cv2.INTER_LINEAR)
+        for index, target in zip(_BGR_IN_GBR, small, strict=True):
+            cv2.resize(_rows(planes[index]), size_of(out), dst=target, interpolation=cv2.INTER_LINEAR)
         cv2.merge(list(small), dst=out)
 
     def _scale(self, frame: av.video.frame.VideoFrame, out: Pixels, factor: int) -> None:
-        """Scale with four bytes a pixel.
+        """Scale a frame with four bytes per pixel.
 
         Args:
-            frame: all of it, or the lines that are read.
-            out: gets the picture.
-            factor: by which whole number it is made smaller; 0: by none.
+            frame: the whole frame, or only the lines that scaling reads.
+            out: array (height, width, 3) for the scaled picture.
+            factor: how many times smaller the picture becomes in both directions; 0 if that is not a whole number.
         """
         (plane,) = self._reformatter.reformat(frame, format="bgra", threads=1).planes
         picture = _rows(plane, 4).reshape(frame.height, frame.width, 4)
@@ -96,15 +96,15 @@ class FrameScaler:
         return self._small
 
     def _read_lines(
-        self, frame: av.video.frame.VideoFrame, factor: int, per_colour: int, form: str
+        self, frame: av.video.frame.VideoFrame, factor: int, lines_per_chroma: int, form: str
     ) -> av.video.frame.VideoFrame:
-        """Return a frame of the lines that scaling reads.
+        """Return a frame of only the lines that scaling reads.
 
         Args:
-            frame: all of them.
-            factor: by which whole number, 3 or more, it is made smaller both ways.
-            per_colour: how many of its lines share a line of colours.
-            form: the pixel format with one line of colours for each.
+            frame: the whole frame.
+            factor: how many times smaller the picture becomes in both directions, 3 or more.
+            lines_per_chroma: number of lines that share a line of chroma.
+            form: the pixel format with one line of chroma for each line.
         """
         read = lines_read(factor)
         height = frame.height // factor * len(read)
@@ -112,28 +112,28 @@ class FrameScaler:
         if lines is None or (lines.width, lines.height, lines.format.name) != (frame.width, height, form):
             lines = self._lines = av.video.frame.VideoFrame(frame.width, height, form)
         for index, (source, copy) in enumerate(zip(frame.planes, lines.planes, strict=True)):
-            _copy(_rows(source), _rows(copy), factor, read, per_colour if index else 1)
+            _copy(_rows(source), _rows(copy), factor, read, lines_per_chroma if index else 1)
         lines.color_range, lines.colorspace = frame.color_range, frame.colorspace
         return lines
 
 
-def _rows(plane: av.video.plane.VideoPlane, pixel: int = 1) -> Pixels:
-    """Return a plane's bytes, (height, width times those of a pixel)."""
+def _rows(plane: av.video.plane.VideoPlane, pixel_bytes: int = 1) -> Pixels:
+    """Return a plane's bytes, (height, width * pixel_bytes), without copying."""
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[: plane.height, : plane.width * pixel]
+    return rows[: plane.height, : plane.width * pixel_bytes]
 
 
 def _copy(source: Pixels, copy: Pixels, factor: int, read: tuple[int, ...], shared: int) -> None:
-    """Copy the lines that are read.
+    """Copy the lines that scaling reads.
 
     Args:
-        source: of a frame's plane.
-        copy: gets them.
-        factor: by which the frame is made smaller.
-        read: which of each `factor` lines are.
-        shared: how many lines of the frame share one of the plane.
+        source: the rows of a frame's plane.
+        copy: the rows to write.
+        factor: how many times smaller the picture becomes.
+        read: indexes of the lines to copy, in each block of `factor` lines.
+        shared: number of lines of the frame that share a line of the plane.
     """
-    # Every `shared` blocks the pattern comes again, so that slices can be copied, much faster than single lines.
+    # The pattern repeats after `shared` blocks, so slices can be copied, which is much faster than single lines.
     for block in range(shared):
         for at, line in enumerate(read):
             to = copy[block * len(read) + at :: shared * len(read)]

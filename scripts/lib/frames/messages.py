@@ -9,8 +9,8 @@ import av.logging
 
 Message = tuple[int, str, str]  # level, name of the component, text
 
-# Messages of demuxers that skip to the next place that they can read, and report it only so. Bytes after the end of a
-# Matroska file are not part of it, so messages about them are recognized by their place.
+# Messages of demuxers that skip data that they cannot read, which they report in no other way. Bytes after the end of a
+# Matroska file are not part of it, so messages about them are recognized by their offset.
 _DEMUXERS = re.compile(
     r"invalid as first byte of an EBML number"
     r"|exceeds containing master element"
@@ -55,28 +55,28 @@ _DECODERS = re.compile(
 )
 
 
-def listen() -> None:
-    """Send FFmpeg's errors and warnings to `Captured`; outside of it, errors go to the log.
+def enable_capture() -> None:
+    """Make FFmpeg's messages available to `Captured`; outside of `Captured`, errors go to the log.
 
     The messages pass through Python and need the interpreter's lock. So a decoder with its own threads must be flushed
-    before it is closed: closing it would wait, with the lock, for a thread that waits for the lock.
+    before it is closed: closing it would hold the lock while it waits for a thread that needs the lock.
     """
-    av.logging.set_level(av.logging.INFO)  # for threads.py; `Captured` keeps warnings and errors only
+    av.logging.set_level(av.logging.INFO)  # threads.py needs this level; `Captured` keeps warnings and errors only
     av.logging.set_skip_repeated(False)
     logging.getLogger("libav").setLevel(logging.ERROR)
 
 
 class Captured:
-    """Collects FFmpeg's messages to this thread; errors also go to file descriptor 2, which is the log.
+    """Collects the messages that FFmpeg writes on this thread; errors also go to file descriptor 2, which is the log.
 
-    It is a class because it is entered twice for each frame, and a generator takes twice the time.
+    A context manager written as a generator takes twice the time, and this one is entered twice for each frame.
     """
 
     def __init__(self, least: int = av.logging.WARNING) -> None:
-        """Prepare to collect messages.
+        """Prepare to collect messages; the list is complete when the block has ended.
 
         Args:
-            least: the lowest level of messages to keep. The list is complete when the block has ended.
+            least: the least severe level of messages to keep.
         """
         self._least, self._capture = least, av.logging.Capture()
 
@@ -96,20 +96,20 @@ class Captured:
                 os.write(2, f"[{name} @ FFmpeg] {text.strip()}\n".encode())
 
 
-def too_large(said: list[Message]) -> tuple[int, int] | None:
-    """Return width and height of a picture that FFmpeg refused, as it has more than `max_pixels`; None without one."""
-    found = next((size for _, _, text in said if (size := _TOO_LARGE.search(text))), None)
+def too_large(captured: list[Message]) -> tuple[int, int] | None:
+    """Return width and height of a picture that FFmpeg refused because of `max_pixels`; None if there is none."""
+    found = next((size for _, _, text in captured if (size := _TOO_LARGE.search(text))), None)
     return (int(found["width"]), int(found["height"])) if found else None
 
 
-def demuxer_damage(said: list[Message], end: int | None) -> str | None:
-    """Return the first message that a demuxer skipped something; None if there is none.
+def demuxer_damage(captured: list[Message], end: int | None) -> str | None:
+    """Return the first message of a demuxer that skipped data; None if there is none.
 
     Args:
-        said: the messages.
+        captured: the messages.
         end: the offset at which the container ends; messages about later bytes do not count. None if unknown.
     """
-    for _, _, text in said:
+    for _, _, text in captured:
         if _DEMUXERS.search(text):
             place = _PLACE.search(text)
             if end and place and int(place["place"], 0) >= end:
@@ -118,11 +118,11 @@ def demuxer_damage(said: list[Message], end: int | None) -> str | None:
     return None
 
 
-def decoder_damage(said: list[Message]) -> str | None:
-    """Return the first message that a decoder did not decode a picture as it was coded; None if there is none."""
-    return next((text.strip() for _, _, text in said if _DECODERS.search(text)), None)
+def decoder_damage(captured: list[Message]) -> str | None:
+    """Return the first message of a decoder that found damage in a picture; None if there is none."""
+    return next((text.strip() for _, _, text in captured if _DECODERS.search(text)), None)
 
 
 def missing_before(count: int) -> str:
-    """Return a sentence on the number of coded pictures that are missing before another."""
+    """Return a sentence on the number of coded pictures that are missing before a packet's picture."""
     return f"{count} coded {'picture is' if count == 1 else 'pictures are'} missing before it"

@@ -1,8 +1,8 @@
 """Decode with NVDEC, the decoder of NVIDIA's GPUs, through PyNvVideoCodec.
 
-Every decoder decodes H.264 and HEVC with 8 bits and 4:2:0 to the same bytes, so pictures are passed on like those
-of FFmpeg's decoder. NVDEC fills gaps without an error for the program: any sign of damage ends such a reading with
-NotSound, and the video is read again by the CPU.
+All decoders give the same bytes for H.264 and HEVC with 8 bits and 4:2:0, so NVDEC's pictures replace those of FFmpeg's
+decoder. NVDEC fills gaps without reporting an error to the program. So any sign of damage ends reading with NotSound,
+and the video is read again with the CPU's decoder.
 """
 
 import ctypes
@@ -33,53 +33,54 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# FFmpeg's names of the codecs whose damage NVDEC notes, the library's, and what brings packets into its form.
+# The codecs for which NVDEC reports damage, by FFmpeg's names: PyNvVideoCodec's name, and FFmpeg's bitstream filter
+# that converts packets to the format that NVDEC reads.
 _CODECS = {"h264": ("H264", "h264_mp4toannexb"), "hevc": ("HEVC", "hevc_mp4toannexb")}
-_PIXELS = ("yuv420p", "yuvj420p")
-# FFmpeg's orders of fields (AVFieldOrder) of pictures that have none: NVDEC mixes the fields of others. A picture of
-# HEVC has none by its coding, whether that is said or not.
-_WHOLE = {"h264": (1,), "hevc": (0, 1)}
-# The library says on the C library's standard output alone that a picture was damaged.
+_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
+# FFmpeg's field orders (AVFieldOrder) of pictures that are not interlaced: NVDEC mixes the fields of interlaced ones.
+# HEVC does not code fields, also if the order is unknown (0).
+_PROGRESSIVE = {"h264": (1,), "hevc": (0, 1)}
+# The library reports a damaged picture only on the C library's standard output.
 _DAMAGE = b"Decode Error occurred"
 _STDOUT = 1
-_LISTENING = threading.Lock()
+_WATCHING = threading.Lock()
 
 
-def load_nvdec(asked: str, environ: Mapping[str, str]) -> ModuleType | None:
-    """Return PyNvVideoCodec; None if the CPU is to decode.
+def load_nvdec(decoder: str, environ: Mapping[str, str]) -> ModuleType | None:
+    """Return PyNvVideoCodec; None if the CPU should decode.
 
     Args:
-        asked: detect.decoder: auto, cpu or nvdec.
+        decoder: the setting detect.decoder: auto, cpu or nvdec.
         environ: the process environment.
 
     Raises:
-        DeviceError: `nvdec` is requested, and is missing.
+        DeviceError: `nvdec` is requested, and is not available.
     """
-    if asked == "cpu":
+    if decoder == "cpu":
         return None
-    lack = missing_gpu(environ)
-    if lack is None and importlib.util.find_spec("PyNvVideoCodec") is None:
-        lack = "PyNvVideoCodec is not installed"
-    if lack is None:
+    missing = missing_gpu(environ)
+    if missing is None and importlib.util.find_spec("PyNvVideoCodec") is None:
+        missing = "PyNvVideoCodec is not installed"
+    if missing is None:
         try:
             return importlib.import_module("PyNvVideoCodec")
-        except Exception as error:  # it raises RuntimeError, ImportError and others where the driver lacks a library
-            lack = f"PyNvVideoCodec cannot be loaded: {(str(error) or repr(error)).splitlines()[0]}"
-    if asked == "nvdec":
+        except Exception as error:  # RuntimeError, ImportError or others if the driver lacks a library
+            missing = f"PyNvVideoCodec cannot be loaded: {(str(error) or repr(error)).splitlines()[0]}"
+    if decoder == "nvdec":
         raise DeviceError(
-            f"detect.decoder: nvdec: {lack}; expected an NVIDIA GPU, its driver with the capability `video`, and "
+            f"detect.decoder: nvdec: {missing}; expected an NVIDIA GPU, its driver with the capability `video`, and "
             "PyNvVideoCodec (pip install PyNvVideoCodec): or set detect.decoder: auto or cpu"
         )
-    _log.info("videos are decoded by the CPU: %s", lack)
+    _log.info("videos are decoded by the CPU: %s", missing)
     return None
 
 
-def unfit(stream: av.video.stream.VideoStream, first: av.video.frame.VideoFrame) -> str | None:
-    """Return why NVDEC is not to decode a stream; None if it is.
+def unsupported(stream: av.video.stream.VideoStream, first: av.video.frame.VideoFrame) -> str | None:
+    """Return why NVDEC should not decode a stream; None if it should.
 
     Args:
-        stream: a file's.
-        first: its first frame, as the CPU decoded it.
+        stream: a file's video stream.
+        first: the stream's first frame, decoded by the CPU.
     """
     context = stream.codec_context
     codec = context.codec.canonical_name
@@ -87,9 +88,9 @@ def unfit(stream: av.video.stream.VideoStream, first: av.video.frame.VideoFrame)
         return f"its codec is {codec}"
     if first.is_corrupt:
         return "its first frame is damaged"
-    if first.format.name not in _PIXELS or first.width % 2 or first.height % 2:
+    if first.format.name not in _PIXEL_FORMATS or first.width % 2 or first.height % 2:
         return f"its pictures are {first.format.name} of {first.width} x {first.height}"
-    if first.interlaced_frame or context.field_order not in _WHOLE[codec]:
+    if first.interlaced_frame or context.field_order not in _PROGRESSIVE[codec]:
         return "its pictures may be of two fields"
     if first.rotation:
         return f"its pictures are turned by {first.rotation} degrees"
@@ -97,7 +98,7 @@ def unfit(stream: av.video.stream.VideoStream, first: av.video.frame.VideoFrame)
 
 
 class NvdecContext:
-    """Decodes one stream, in the place of PyAV's context, to which it leaves what it does not know itself."""
+    """Decodes one stream; replaces PyAV's codec context, whose other attributes it passes on."""
 
     name = "nvdec"
 
@@ -108,11 +109,11 @@ class NvdecContext:
 
         Args:
             library: PyNvVideoCodec.
-            stream: of H.264 or HEVC.
-            first: its first frame, as the CPU decoded it; NVDEC's is to be the same.
+            stream: a stream of H.264 or HEVC.
+            first: the stream's first frame, decoded by the CPU; NVDEC's first frame must be equal.
 
         Raises:
-            NotSound: the GPU cannot decode it.
+            NotSound: the GPU cannot decode the stream.
         """
         kind, form = _CODECS[stream.codec_context.codec.canonical_name]
         self._library, self._context, self._first = library, stream.codec_context, first
@@ -124,59 +125,62 @@ class NvdecContext:
         try:
             codec = getattr(library.cudaVideoCodec, kind)
             self._decoder: Any = library.CreateDecoder(gpuid=0, codec=codec, usedevicememory=False)
-        except Exception as error:  # its own kind, and pybind11's, derive from it alone
+        except Exception as error:  # the library's and pybind11's exceptions have no other base class
             raise NotSound(f"NVDEC cannot be opened: {error}") from error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
 
     def decode(self, packet: "Packet | None") -> list[av.video.frame.VideoFrame]:
-        """Hand a packet on, None at the end, and return the frames that are ready.
+        """Send a packet to the decoder and return the frames that are ready.
+
+        Args:
+            packet: the packet; None at the stream's end.
 
         Raises:
-            NotSound: something is not as in a sound video.
+            NotSound: there is a fault that an undamaged video does not have.
         """
         if packet is not None:
             self._sent[self._count] = packet.pts, packet.dts, packet.duration or 0, packet.opaque
         coded = b"".join(map(bytes, self._form.filter(packet)))
-        frames = self._hand_on(coded, self._count) if coded else []
+        frames = self._send(coded, self._count) if coded else []
         self._count += 1
         if packet is None:
-            frames += self._hand_on(b"", self._count)
+            frames += self._send(b"", self._count)
             if self._sent:
                 raise NotSound(f"NVDEC gave no picture for {len(self._sent)} packets")
         return frames
 
-    def _hand_on(self, coded: bytes, number: int) -> list[av.video.frame.VideoFrame]:
+    def _send(self, coded: bytes, number: int) -> list[av.video.frame.VideoFrame]:
         if self._decoder is None:
             return []
-        held = np.frombuffer(coded, np.uint8)
+        content = np.frombuffer(coded, np.uint8)
         packet = self._library.PacketData()
-        packet.bsl_data, packet.bsl, packet.pts = held.ctypes.data if coded else 0, len(coded), number
+        packet.bsl_data, packet.bsl, packet.pts = content.ctypes.data if coded else 0, len(coded), number
         try:
             return [self._frame(each) for each in self._decoder.Decode(packet)]
         except NotSound:
             raise
-        except Exception as error:  # its own kind, and pybind11's, derive from it alone
+        except Exception as error:  # the library's and pybind11's exceptions have no other base class
             raise NotSound(f"NVDEC: {error}") from error
 
     def _frame(self, decoded: Any) -> av.video.frame.VideoFrame:
-        """Return a frame of FFmpeg's with a copy of the picture, whose memory is used again for the next packet."""
-        known = self._sent.pop(decoded.getPTS(), None)
-        if known is None:
+        """Return a PyAV frame with a copy of the picture, whose memory is reused for the next packet."""
+        sent = self._sent.pop(decoded.getPTS(), None)
+        if sent is None:
             raise NotSound("NVDEC gave a picture of an unknown packet")
         size = self._width * self._height * 3 // 2
         if decoded.format != self._library.Pixel_Format.NV12 or decoded.framesize() != size:
             raise NotSound(
                 f"NVDEC gave a picture of {decoded.framesize()} bytes, {decoded.format}; expected {size}, NV12"
             )
-        given = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(decoded.GetPtrToPlane(0)))
+        nv12 = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(decoded.GetPtrToPlane(0)))
         frame = av.video.frame.VideoFrame(self._width, self._height, self._pixels)
-        rows = given.reshape(-1, self._width)
-        colours = rows[self._height :].reshape(self._height // 2, self._width // 2, 2)
-        for plane, content in zip(planes(frame), (rows[: self._height], colours[..., 0], colours[..., 1]), strict=True):
+        rows = nv12.reshape(-1, self._width)
+        chroma = rows[self._height :].reshape(self._height // 2, self._width // 2, 2)
+        for plane, content in zip(planes(frame), (rows[: self._height], chroma[..., 0], chroma[..., 1]), strict=True):
             plane[:] = content
-        frame.pts, frame.dts, frame.duration, frame.opaque = known
+        frame.pts, frame.dts, frame.duration, frame.opaque = sent
         frame.time_base = self._first.time_base
         frame.colorspace, frame.color_range = self._first.colorspace, self._first.color_range
         if not self._compared:
@@ -184,7 +188,7 @@ class NvdecContext:
         return frame
 
     def _compare(self, frame: av.video.frame.VideoFrame) -> None:
-        """Hold the first frame against the CPU's.
+        """Compare the first frame with the CPU's.
 
         Raises:
             NotSound: they differ.
@@ -194,13 +198,13 @@ class NvdecContext:
             raise NotSound("NVDEC's first picture is not the CPU's")
 
     def flush_buffers(self) -> None:
-        """Give the decoder back; called once nothing is decoded any more."""
+        """Release the decoder; nothing can be decoded afterwards."""
         self._decoder = None
         self._sent.clear()
 
 
 def planes(frame: av.video.frame.VideoFrame) -> list[npt.NDArray[np.uint8]]:
-    """Return luma and colours of a frame of three planes with half the colours, without copying."""
+    """Return the luma and chroma planes of a YUV 4:2:0 frame, without copying."""
     found = []
     for plane, half in zip(frame.planes, (1, 2, 2), strict=True):
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
@@ -209,43 +213,43 @@ def planes(frame: av.video.frame.VideoFrame) -> list[npt.NDArray[np.uint8]]:
 
 
 class NvdecWatch:
-    """Listens to what NVDEC says of damage; closed once. Only one can be open at a time.
+    """Captures the process's standard output to find NVDEC's messages about damage.
 
-    What goes to standard output meanwhile, of whoever, is written there when it is closed.
+    Only one can be open at a time, and it is closed once. Closing writes all captured output to standard output.
     """
 
     def __init__(self) -> None:
         self._c = ctypes.CDLL(None)
         self._c.fflush(None)
-        self._stdout, self._said = os.dup(_STDOUT), os.memfd_create("nvdec")
-        os.dup2(self._said, _STDOUT)
+        self._stdout, self._captured = os.dup(_STDOUT), os.memfd_create("nvdec")
+        os.dup2(self._captured, _STDOUT)
 
     @classmethod
     def open(cls) -> Self | None:
-        """Begin to listen; return None if another one is open."""
-        return cls() if _LISTENING.acquire(blocking=False) else None
+        """Start to capture standard output; return None if another watch is open."""
+        return cls() if _WATCHING.acquire(blocking=False) else None
 
     def words(self, said: "list[Message]") -> str | None:
-        """Return the first word of damage; None if there is none.
+        """Return the first message about damage; None if there is none.
 
         Args:
-            said: what FFmpeg said to the thread that reads packets.
+            said: FFmpeg's messages on the thread that reads packets.
         """
         for _, _, text in said:
             return text.strip()
         self._c.fflush(None)
-        size = os.fstat(self._said).st_size
-        if size and _DAMAGE in (printed := os.pread(self._said, size, 0)):
+        size = os.fstat(self._captured).st_size
+        if size and _DAMAGE in (printed := os.pread(self._captured, size, 0)):
             return f"NVDEC: {printed[printed.index(_DAMAGE) :].splitlines()[0].decode(errors='replace')}"
         return None
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Restore standard output, and write the captured output to it."""
         self._c.fflush(None)
         os.dup2(self._stdout, _STDOUT)
-        size = os.fstat(self._said).st_size
+        size = os.fstat(self._captured).st_size
         if size:
-            os.write(_STDOUT, os.pread(self._said, size, 0))
+            os.write(_STDOUT, os.pread(self._captured, size, 0))
         os.close(self._stdout)
-        os.close(self._said)
-        _LISTENING.release()
+        os.close(self._captured)
+        _WATCHING.release()

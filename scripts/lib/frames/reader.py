@@ -1,15 +1,15 @@
 """Read the frames of a video or a picture, in order, with a record of every fault.
 
-The reader does not seek, so frame numbers are those of the decoded frames in presentation order or, for an original,
-those under which Tator's player shows them (original.py). It continues after damage, so that damage is
-counted and not taken for the end. Only a part of a video (parts.py) begins elsewhere.
+Frame numbers count the decoded frames in display order or, for an original, are those with which Tator's player shows
+them (original.py). Only a part of a video (parts.py) is read from a seek position; all other files are read from their
+beginning. Reading continues after damage, so that all damage is counted.
 """
 
 from pathlib import Path
 from types import ModuleType
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch, unfit
+from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch, unsupported
 from scripts.lib.frames.original import OriginalFrames
 from scripts.lib.frames.parts import Part, PartFrames
 from scripts.lib.frames.shown import Shown
@@ -33,20 +33,19 @@ def open_frames(
     """Open a media file for reading its frames.
 
     Args:
-        media: the file, or a picture's content; its name says nothing, its content everything.
-        kind: what Tator declares it to be.
-        wanted: the numbers of a video's frames to give out, see wanted_frames; a picture is given out whatever they
-            are.
-        part: read only this part of a video, see parts.py; its pictures are numbered in order.
-        shown: of a video's original, what Tator shows of it; None for a file whose pictures are numbered in order and
-            turned as players do.
-        threads: with how many to decode a video at most; with several, NotSound may end the reading.
-        nvdec: PyNvVideoCodec, for a video that is not read in parts to be decoded on the GPU where that gives the same;
-            NotSound may end the reading then too. None: the CPU decodes.
+        media: path of the file, or the content of a picture; the format is detected from the content alone.
+        kind: the kind that Tator declares the media to be.
+        wanted: the numbers of a video's frames to return, see wanted_frames; a picture is always returned.
+        part: the part of a video to read, see parts.py; None for the whole file.
+        shown: how Tator shows the video, if the file is its original; None for a file whose pictures are numbered in
+            order and turned as players do.
+        threads: largest number of decoding threads for a video; with several, reading may end with NotSound.
+        nvdec: PyNvVideoCodec, to decode on the GPU a video that is not read in parts, if that gives the same pictures;
+            reading may then end with NotSound, too. None to decode on the CPU.
 
     Raises:
-        MediaFault: `unreadable` for a file that holds no frames, `unsupported` for one of the other kind, of a
-            codec without a decoder, or of more than MAX_PIXELS.
+        MediaFault: `unreadable` for a file without frames, `unsupported` for one of the other kind, of a codec without
+            a decoder, or with pictures of more than MAX_PIXELS.
         OSError: the file cannot be opened.
     """
     if not (len(media) if isinstance(media, bytes) else media.stat().st_size):
@@ -64,13 +63,13 @@ def open_frames(
 
 
 def _decode_on_gpu(video: VideoFrames, path: Path, library: ModuleType) -> str | None:
-    """Have NVDEC decode a video; return why not; None if it does."""
+    """Make a video use NVDEC; return the reason if that is impossible, else None."""
     with VideoFrames(path) as other:
         try:
             first = other.first()
         except MediaFault as fault:
             return fault.reason
-        if first is None or (why := unfit(other.stream, first)):
+        if first is None or (why := unsupported(other.stream, first)):
             return why if first is not None else "it has no frame"
         if other.jumps:
             return "its edit list takes its pictures from several places"

@@ -13,9 +13,9 @@ from scripts.lib.frames.source import Picture
 Matrix = npt.NDArray[np.int32]
 
 _MATRIX_BYTES = 36
-# Codecs whose side data have metadata, a colour profile's name, which PyAV 18.1 frees twice once it has listed them.
-_NAMED = {"png", "apng"}
-# Display matrices by the angle, in degrees counterclockwise, that a player turns the picture by.
+# Codecs whose side data must not be read: PyAV 18.1 frees the metadata in them, a colour profile's name, twice.
+_UNSAFE_SIDE_DATA = {"png", "apng"}
+# Display matrices by the angle, in degrees counterclockwise, by which players turn the picture.
 _TURNS = {
     90: np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.int32),
     180: np.array([[-1, 0, 0], [0, -1, 0], [0, 0, 1]], np.int32),
@@ -27,27 +27,27 @@ def display_matrix(frame: av.video.frame.VideoFrame, codec: str) -> Matrix | Non
     """Return the frame's display matrix, (3, 3), or None.
 
     Args:
-        frame: as it was decoded.
-        codec: FFmpeg's name of its codec. Of PNG the angle alone is read, not whether pictures are mirrored.
+        frame: the decoded frame.
+        codec: FFmpeg's name of the codec. For PNG only the angle is read, so pictures are never mirrored.
     """
-    if codec in _NAMED:
+    if codec in _UNSAFE_SIDE_DATA:
         return _TURNS.get(frame.rotation % 360)
     try:
         data = cast(Mapping[str, Buffer], frame.side_data)["DISPLAYMATRIX"]
     except KeyError:
         return None
     except ValueError:
-        # PyAV stumbles over kinds of side data that it does not know; the angle it finds all the same.
+        # PyAV raises it for unknown types of side data; the angle is available nevertheless.
         return _TURNS.get(frame.rotation % 360)
     return np.frombuffer(bytes(data)[:_MATRIX_BYTES], "<i4").reshape(3, 3)
 
 
 def upright(picture: Picture, matrix: Matrix) -> Picture:
-    """Apply a display matrix as players do: turns by right angles and mirrorings; other angles are left alone.
+    """Apply a display matrix as players do: rotation by right angles and mirroring; other angles are ignored.
 
     Args:
-        picture: (height, width, 3).
-        matrix: (3, 3) integers; x' = m00 x + m10 y, y' = m01 x + m11 y.
+        picture: array (height, width, 3).
+        matrix: array (3, 3) of integers; x' = m00 x + m10 y, y' = m01 x + m11 y.
     """
     (a, b), (c, d) = matrix[0, :2], matrix[1, :2]
     if a == d == 0 and b and c:

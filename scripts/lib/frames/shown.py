@@ -1,7 +1,7 @@
 """The rate of Tator's streaming copies of a video, and how their pictures are rotated.
 
-The transcoder stores pictures as the original's stream has them. It turns them by a tag `rotate` only, which FFmpeg has
-not made of a display matrix since its version 5. Players, and so this workflow elsewhere, apply the matrix.
+The transcoder turns pictures only if the original's stream has a tag `rotate`, which FFmpeg has not derived from the
+display matrix since version 5. Players, and this workflow for other files, apply the matrix.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from scripts.lib.frames.source import Picture
 from scripts.lib.frames.timeline import rounded_rate
 from scripts.lib.records import DownloadRecord, MediaRecord
 
-# How the transcoder turns a picture, in degrees clockwise, by the tag `rotate`.
+# By how many degrees, clockwise, the transcoder turns a picture, by the value of the tag `rotate`.
 _TURNS_BY_TAG = {90: 270, 180: 180, 270: 90}
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The pictures that Tator's player shows, according to Tator's record.
+    """How Tator's player shows a video, according to Tator's record.
 
     Attributes:
-        rate: of the copies, in pictures a second; None if there is no copy, or the record has no rate.
-        width: pixels; None if the record does not say.
-        height: likewise.
-        count: how many pictures the copies have by Tator's count; None if there is no copy, or no count.
+        rate: pictures per second of the copies; None if there is no copy, or the record has no rate.
+        width: width in pixels; None if the record has none.
+        height: height in pixels; None if the record has none.
+        count: number of pictures of the copies; None if there is no copy, or the record has no number.
     """
 
     rate: Fraction | None = None
@@ -37,14 +37,14 @@ class Shown:
 
     @classmethod
     def of(cls, record: MediaRecord) -> Self:
-        """Return what a record of resolve_media says."""
+        """Return how Tator shows a video, from its record of resolve_media."""
         rate = rounded_rate(record.fps) if record.copy and record.fps else None
         size = record.copy or record
         return cls(rate or None, size.width, size.height, record.num_frames if record.copy else None)
 
     @classmethod
     def of_original(cls, record: MediaRecord, download: DownloadRecord) -> Self | None:
-        """Return what Tator shows of a video whose original was downloaded; None for other files.
+        """Return how Tator shows a video whose original was downloaded; None for other files.
 
         Args:
             record: the record of resolve_media.
@@ -53,35 +53,35 @@ class Shown:
         return cls.of(record) if download.role == "archival" else None
 
     def is_swapped(self, width: int, height: int) -> bool:
-        """Return whether a picture of this size lies on its side, compared with what Tator shows."""
+        """Return whether a picture of this size is landscape and Tator shows portrait pictures, or the reverse."""
         if not self.width or not self.height:
             return False
         return (self.width > self.height and width < height) or (self.width < self.height and width > height)
 
     def turn(self, tag: str | None, matrix: Matrix | None, width: int, height: int) -> int | None:
-        """Return by how many degrees, clockwise, Tator's copy is turned against the original's stored pictures.
+        """Return by how many degrees, clockwise, the original's stored pictures are turned in Tator's copy.
 
         Args:
             tag: the stream's tag `rotate`.
-            matrix: the display matrix of its pictures.
-            width: of a stored picture.
-            height: likewise.
+            matrix: the display matrix of the stream's pictures.
+            width: width of a stored picture, in pixels.
+            height: height of a stored picture, in pixels.
 
         Returns:
-            0, 90, 180 or 270; None if it is unknown: then pictures are turned as players do.
+            0, 90, 180 or 270; None if unknown: then pictures should be turned as players do.
         """
         if by_tag := _angle_of_tag(tag):
             return _TURNS_BY_TAG.get(by_tag, 0)
         angle = matrix_angle(matrix)
         if angle in (90, 270) and self.is_swapped(width, height):
-            return _TURNS_BY_TAG[angle]  # by an FFmpeg older than version 5, which makes a tag of the matrix
+            return _TURNS_BY_TAG[angle]  # FFmpeg older than version 5 derived the tag from the matrix
         if angle == 0 and matrix_is_plain(matrix):
             return 0
         return 0 if self.width and self.height else None
 
 
 def _angle_of_tag(tag: str | None) -> int:
-    """Return the angle of a tag `rotate`, from 0 to 359; 0 for what is no whole number."""
+    """Return the angle of a tag `rotate`, from 0 to 359; 0 if the tag is not a whole number."""
     try:
         return int(tag or 0) % 360
     except ValueError:
@@ -89,7 +89,7 @@ def _angle_of_tag(tag: str | None) -> int:
 
 
 def matrix_is_plain(matrix: Matrix | None) -> bool:
-    """Return whether a display matrix leaves pictures as they are stored."""
+    """Return whether a display matrix neither turns nor mirrors pictures."""
     if matrix is None:
         return True
     corners = np.arange(4, dtype=np.uint8).reshape(2, 2, 1)
@@ -97,7 +97,7 @@ def matrix_is_plain(matrix: Matrix | None) -> bool:
 
 
 def matrix_angle(matrix: Matrix | None) -> int:
-    """Return by how many degrees, clockwise, a display matrix turns pictures; 0 also where it mirrors them."""
+    """Return by how many degrees, clockwise, a display matrix turns pictures; 0 also if it mirrors them."""
     if matrix is None:
         return 0
     corners = np.arange(4, dtype=np.uint8).reshape(2, 2, 1)

@@ -17,32 +17,32 @@ from scripts.lib.records import FrameError, RequestedFrames
 log = logging.getLogger(__name__)
 
 Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
-Later = Callable[[], Picture]  # makes a picture, on any thread
+Later = Callable[[], Picture]  # returns a picture that is not converted yet; may be called on any thread
 
 MAX_PIXELS = 200_000_000
-_HELD = 2  # copies of a picture's file: FFmpeg's and ours
+_FILE_COPIES = 2  # copies in memory of a picture's file: FFmpeg's and this program's
 ERRORS_KEPT = 100
 ALL_FRAMES = range(sys.maxsize)
 
 
 def wanted_frames(stride: int = 1, frame_range: Sequence[int] | None = None, max_frames: int | None = None) -> range:
-    """Return the numbers of the frames that are asked for, as far as they are known without the media.
+    """Return the numbers of the frames to read; they may exceed the media's frames.
 
     Args:
-        stride: take every n-th frame, beginning with the first of the range.
-        frame_range: the first and the last number to take, both included; None for all.
-        max_frames: take at most so many; None for all.
+        stride: distance between two frames to read, from the first frame of the range on.
+        frame_range: first and last number, both included; None for all frames.
+        max_frames: largest number of frames; None for no limit.
     """
     first, last = frame_range if frame_range is not None else (0, len(ALL_FRAMES) - 1)
     return range(first, last + 1, stride)[:max_frames]
 
 
 def frames_used(asked: RequestedFrames, numbers: int) -> range:
-    """Return the numbers of those frames of a video that were given out.
+    """Return the numbers of the frames of a video that were read and used.
 
     Args:
-        asked: what a detection record holds.
-        numbers: how many numbers the frames that were read stand at.
+        asked: the requested frames, from a detection record.
+        numbers: how many numbers the decoded frames have, see Summary.numbers.
     """
     wanted = wanted_frames(asked.frame_stride, asked.frame_range, asked.max_frames)
     return range(wanted.start, max(wanted.start, min(wanted.stop, numbers)), wanted.step)
@@ -53,32 +53,32 @@ class Summary:
     """The state of reading a media; complete after the last frame.
 
     Attributes:
-        decoded: frames decoded, also those that are not asked for.
-        used: frames given out.
-        declared: frames the file says it has; None if it does not say. Edit lists and some writers make
-            it differ from `decoded` in a sound file.
-        expected: frames that will probably be given out; None if that is unknown; for reporting progress.
-        read_to_end: whether the file was read to its end. After the last frame that is asked for nothing more is
-            read, and nothing is known of damage there.
-        errors: the first hundred decoding errors.
-        error_count: all of them.
-        width: pixels of the first frame, number 0, after its rotation; 0 before it.
-        height: likewise.
-        missing: coded pictures that never came out; those before a frame count in its number.
-        lost_at: where the first of them stands; empty without one.
-        skipped: pictures before the first key frame, which cannot be decoded; they count in no number.
-        missing_by_time: frames that gaps in time have room for, in a rate that is constant otherwise: they were dropped
-            before they were coded, or lost; they count in no number.
-        first_gap: after which frame the first of these gaps is; empty without one.
-        cut: a sentence when the file ends before its header says, else None.
-        head_hashes: of a part of a video that does not begin with it, hashes of the first frames.
-        tail_hashes: of a part, hashes of the first frames after its last.
-        numbered: how many numbers the frames stand at, in an original that is numbered by its times; else None.
-        repeated: frames that stand at several numbers.
-        left_out: frames that stand at none.
-        rate: pictures a second by the file; 0 where it does not say.
-        restarts: how often the decoder was restarted where an edit list jumps in a file of HEVC.
-        turned: by how many degrees, clockwise, pictures were turned to lie as in Tator's copy; None: as players do.
+        decoded: number of decoded frames, including those that are not wanted.
+        used: number of frames returned to the caller.
+        declared: number of frames according to the file; None if the file does not declare it. Because of edit lists
+            and some writers, it may differ from `decoded` in an undamaged file.
+        expected: probable number of frames to be returned, for reporting progress; None if unknown.
+        read_to_end: whether the file was read to its end. Reading stops after the last wanted frame, and damage after
+            it is not found.
+        errors: the first ERRORS_KEPT decoding errors.
+        error_count: number of all decoding errors.
+        width: width of the first frame, number 0, after its rotation, in pixels; 0 before it is decoded.
+        height: height of the first frame, in the same way.
+        missing: number of coded pictures that were not decoded; the numbers of later frames include them.
+        lost_at: the place of the first missing picture; empty if there is none.
+        skipped: number of pictures before the first key frame, which cannot be decoded; frame numbers exclude them.
+        missing_by_time: number of frames that fit into gaps in time, if the rate is constant otherwise: they were
+            dropped before encoding, or lost; frame numbers exclude them.
+        first_gap: the frame before the first of these gaps; empty if there is none.
+        cut: a sentence if the file contains less than its container declares, else None.
+        head_hashes: hashes of the first frames of a part of a video, unless it is the first part.
+        tail_hashes: hashes of the first frames after a part of a video.
+        numbered: how many numbers the frames have, if an original's frames are numbered by their times; else None.
+        repeated: number of frames with several numbers.
+        left_out: number of frames without a number.
+        rate: pictures per second according to the file; 0 if the file does not declare it.
+        restarts: how often an HEVC decoder was restarted because an edit list jumps.
+        turned: by how many degrees, clockwise, pictures were turned as in Tator's copy; None if as players do.
     """
 
     declared: int | None = None
@@ -107,7 +107,7 @@ class Summary:
 
     @property
     def numbers(self) -> int:
-        """How many numbers the frames stand at: one each, unless they are numbered by their times."""
+        """How many numbers the frames have: one each, unless they are numbered by their times."""
         return self.next_number if self.numbered is None else self.numbered
 
     @property
@@ -117,7 +117,7 @@ class Summary:
 
     @property
     def damage(self) -> str:
-        """One sentence on the damage; empty for a sound file."""
+        """One sentence on the damage; empty for an undamaged file."""
         parts = []
         if self.missing:
             plural = "picture is" if self.missing == 1 else "pictures are"
@@ -132,7 +132,7 @@ class Summary:
 
     @property
     def gaps(self) -> str:
-        """One sentence on gaps in time; empty without them."""
+        """One sentence on gaps in time; empty if there are none."""
         if not self.missing_by_time:
             return ""
         frames = "1 frame is" if self.missing_by_time == 1 else f"{self.missing_by_time} frames are"
@@ -146,11 +146,11 @@ class Summary:
             log.warning("%s: %s", where, what)
 
     def add_missing(self, count: int, where: str) -> None:
-        """Record coded pictures that did not come out; the frames after them count on as if they had."""
+        """Record coded pictures that were not decoded; the numbers of later frames include them."""
         if not self.missing:
             self.lost_at = where
         self.missing += count
-        log.warning("%s: %d coded %s did not come out", where, count, "picture" if count == 1 else "pictures")
+        log.warning("%s: %d coded %s missing", where, count, "picture is" if count == 1 else "pictures are")
 
     @property
     def next_number(self) -> int:
@@ -161,8 +161,8 @@ class Summary:
         """Count a decoded frame and return its number, from 0.
 
         Args:
-            picture: what it looks like; the first one's size is the media's. May be None for the others.
-            used: whether it is given out.
+            picture: the frame's picture; may be None for all but the first, whose size is the media's.
+            used: whether the frame is returned to the caller.
         """
         if self.decoded == 0 and picture is not None:
             self.height, self.width = picture.shape[:2]
@@ -175,10 +175,10 @@ class FrameSource(Closeable):
     """The frames of one media.
 
     Attributes:
-        summary: see Summary.
-        threads: with how many it decodes; with several, reading ends with NotSound at whatever is not as in a sound
-            file, and the file is to be read again with one.
-        defers: whether `later` leaves frames to be made on other threads.
+        summary: the state of reading.
+        threads: number of decoding threads; with several, reading ends with NotSound at any fault, and the file should
+            be read again with one.
+        defers: whether `later` may yield functions instead of pictures.
     """
 
     threads = 1
@@ -188,50 +188,52 @@ class FrameSource(Closeable):
         self.summary = Summary()
 
     def numbers(self, number: int) -> Sequence[int]:
-        """Return all the numbers, of those asked for, of the picture that was given out under this one; ask once."""
+        """Return all wanted numbers of the picture that was returned with this number; call it once per picture."""
         return (number,)
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
-        """Yield (frame number from 0, picture of shape (height, width, 3), BGR, uint8) of what is asked for, once.
+        """Yield (number, picture) of the wanted frames, once: number from 0, picture (height, width, 3), BGR, uint8.
 
-        Frames keep their own size when it changes in mid-stream.
+        The size may change in mid-stream.
 
         Raises:
-            MediaFault: not one frame can be decoded, or one exceeds MAX_PIXELS.
+            MediaFault: no frame can be decoded, or one exceeds MAX_PIXELS.
         """
 
     def later(self) -> Iterator[tuple[int, Picture | Later]]:
-        """Yield as iterating does, instead of that, but of some frames what makes the picture.
+        """Yield the wanted frames as __iter__ does, but for some of them a function that returns the picture.
 
-        These are of the same size as the first frame. What making one raises comes after the frame was counted.
+        Those frames have the size of the first frame. If the function raises, the frame was already counted. Call
+        either this method or __iter__.
         """
         yield from self
 
 
 def most_pixels(bytes_per_pixel: float) -> int:
-    """Return at how many pixels FFmpeg is to stop, where decoding one takes so many bytes.
+    """Return the largest number of pixels, with padding, that FFmpeg may decode; `check_size` checks without padding.
 
-    It counts those with which it fills lines up, too; `check_size` looks at the others.
+    Args:
+        bytes_per_pixel: memory that decoding a pixel takes.
     """
     return with_padding(min(MAX_PIXELS, memory.left() / bytes_per_pixel))
 
 
 def with_padding(pixels: float) -> int:
-    """Return how many pixels a picture has at most for FFmpeg, with those with which it fills lines up."""
+    """Return how many pixels FFmpeg may count for a picture of `pixels` pixels, as it includes padding."""
     return int(pixels * 1.1) + 2**16
 
 
 def check_size(width: int, height: int, bytes_per_pixel: float) -> None:
-    """Refuse pictures that would need more memory than their job has.
+    """Refuse pictures that are too large, or that need more memory than the job has left.
 
     Args:
-        width: in pixels.
-        height: in pixels.
-        bytes_per_pixel: what decoding such a picture takes at its peak.
+        width: width in pixels.
+        height: height in pixels.
+        bytes_per_pixel: memory that decoding a pixel takes, at its peak.
 
     Raises:
-        MediaFault: `unsupported`, naming the size, what it would take, the limit and the remedy.
+        MediaFault: `unsupported`; the message has the size, the needed memory, the limit and the remedy.
     """
     if width * height > MAX_PIXELS:
         raise MediaFault(
@@ -242,19 +244,19 @@ def check_size(width: int, height: int, bytes_per_pixel: float) -> None:
 
 
 def check_file(size: int) -> None:
-    """Refuse a file that is read as a whole and is too large for that.
+    """Refuse a file that is too large to be read into memory.
 
     Args:
-        size: in bytes.
+        size: size of the file in bytes.
 
     Raises:
         MediaFault: `unsupported`, as of check_size.
     """
-    _check_memory(f"its file has {memory.megabytes(size)} MB and is read as a whole, which takes", _HELD * size)
+    _check_memory(f"its file has {memory.megabytes(size)} MB and is read as a whole, which takes", _FILE_COPIES * size)
 
 
 def check_index(entries: int, bytes_per_entry: int) -> None:
-    """Refuse a file of so many samples that the list of them needs more memory than its job has.
+    """Refuse a file whose index of samples needs more memory than the job has left.
 
     Raises:
         MediaFault: `unsupported`, as of check_size.
@@ -265,7 +267,7 @@ def check_index(entries: int, bytes_per_entry: int) -> None:
 def _check_memory(what: str, needed: float) -> None:
     left = memory.left()
     if needed > left:
-        allowed = memory.allowed()  # looks into several files: not for each frame
+        allowed = memory.allowed()  # reads several files, which is too slow for each frame
         raise MediaFault(
             "unsupported",
             f"{what} {memory.megabytes(needed)} MB to decode; expected at most {memory.megabytes(left)} MB, which its "

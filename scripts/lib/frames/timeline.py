@@ -1,56 +1,56 @@
-"""The numbers under which Tator's player shows the pictures of an original.
+"""The numbers with which Tator's player shows the pictures of an original.
 
-People see boxes on the streaming copies that Tator's transcoder makes. It gives a copy a constant rate, the original's
-average rate rounded to four decimals, with FFmpeg's filter `fps`: at number n stands the last picture whose time,
-multiplied by the rate and rounded, is at most n. So where the original's times are not even, a picture stands at
-several numbers, or at none. Times count from the beginning of the file: where sound begins before the pictures, the
-first picture stands at every number up to its own.
+Users see boxes on the streaming copies that Tator's transcoder makes. A copy has a constant rate: the original's
+average rate, rounded to four decimals. The transcoder uses FFmpeg's filter `fps`: the picture with number n is the last
+one whose time, multiplied by the rate and rounded, is at most n. So if the original's times are irregular, a picture
+has several numbers, or none. Times count from the beginning of the file: if sound begins before the pictures, the first
+picture has all numbers up to its own.
 """
 
 from fractions import Fraction
 
 _DECIMALS = 4
-# What FFmpeg takes for a break of the clock, in formats whose clock may restart: seconds forward and back.
+# In formats whose clock may restart, FFmpeg treats larger steps as a restart: seconds forward and back.
 _JUMP, _STEP_BACK = 10, Fraction(1, 10)
-# For so many seconds the transcoder appends black pictures.
+# Duration in seconds of the black pictures that the transcoder appends.
 _BLACK = Fraction(8, 100)
 
 
 def rounded_rate(rate: float | Fraction) -> Fraction:
-    """Return a rate as the transcoder writes it: rounded to four decimals; 0 for what rounds to nothing."""
+    """Return a rate as the transcoder writes it, rounded to four decimals; it may become 0."""
     return Fraction(str(round(float(rate), _DECIMALS)))
 
 
 class Timeline:
-    """Numbers pictures by their times, which are given in the order in which the decoder gives the pictures.
+    """Numbers pictures by their times, in the order in which the decoder returns them.
 
     Attributes:
-        end: how many numbers are taken so far.
+        end: the number after the last one that was assigned.
     """
 
     def __init__(self, rate: Fraction, time_base: Fraction, *, start: int = 0, breaks: bool = False) -> None:
-        """Begin.
+        """Store the properties of the copy and of the file.
 
         Args:
-            rate: pictures a second in the copy.
-            time_base: seconds of one unit of the times.
-            start: the time at which the file starts, in these units; other streams may begin before the pictures.
-            breaks: whether the file's format is one whose clock may restart in mid-stream, such as MPEG-TS.
+            rate: pictures per second of the copy.
+            time_base: duration of a time unit in seconds.
+            start: time at which the file starts, in time units; other streams may begin before the pictures.
+            breaks: whether the clock may restart in mid-stream in files of this format, such as MPEG-TS.
         """
-        self._rate, self._numbers_a_unit = rate, rate * time_base
+        self._rate, self._numbers_per_unit = rate, rate * time_base
         self._unit, self._offset, self._breaks = time_base, -start, breaks
-        self._usual = max(1, round(1 / self._numbers_a_unit))
+        self._usual = max(1, round(1 / self._numbers_per_unit))
         self._after: int | None = None  # when the last picture ends, by its own duration
         self._last = 0
-        self._first: int | None = None  # below 0 where pictures begin before the file's own beginning
+        self._first: int | None = None  # below 0 if pictures begin before the file's start time
         self.end = 0
 
     def add(self, time: int | None, duration: int | None = None) -> range:
-        """Take the next picture; return the numbers of the picture before it, none for the first picture.
+        """Add the next picture; return the numbers of the picture before it, an empty range for the first picture.
 
         Args:
-            time: when the picture is shown; None if the file does not say: right after the one before.
-            duration: how long; None or 0 where the file does not say: as long as the rate asks for.
+            time: time at which the picture is shown; None if unknown: then it directly follows the one before.
+            duration: duration of the picture; None or 0 if unknown: then it is computed from the rate.
         """
         if time is None:
             time = (self._after or 0) - self._offset
@@ -69,9 +69,9 @@ class Timeline:
         """Return the numbers of the last picture.
 
         Args:
-            until: when it ends for other versions of FFmpeg than this one; None: they agree.
-            count: how many numbers the copy has by Tator, which tells what the transcoder's FFmpeg takes: its black end
-                included, and at times without its last number. None if that is unknown: `until` holds.
+            until: time at which the picture ends according to other versions of FFmpeg; None if they agree.
+            count: number of pictures of the copy according to Tator, which shows the end that the transcoder's FFmpeg
+                used; includes the black pictures, and may lack the last one. None if unknown: then `until` is used.
         """
         if self._first is None or self._after is None:
             return range(0)
@@ -85,7 +85,7 @@ class Timeline:
 
     @property
     def seconds(self) -> float:
-        """When the last picture is shown, from the file's start."""
+        """Time at which the last picture is shown, in seconds from the file's start."""
         return float(self._last * self._unit)
 
     def _up_to(self, end: int) -> range:
@@ -98,23 +98,23 @@ class Timeline:
         return ahead > _JUMP or (time - self._last) * self._unit < -_STEP_BACK
 
     def _number(self, time: int) -> int:
-        """Return the nearest whole number of pictures; halves go away from zero, as in FFmpeg."""
-        return nearest(time * self._numbers_a_unit)
+        """Return a time in pictures, rounded as FFmpeg rounds."""
+        return nearest(time * self._numbers_per_unit)
 
 
 class FrameTimes:
-    """Says when frames are shown, as FFmpeg's command line, and so the transcoder, takes it.
+    """Chooses the times of frames as FFmpeg's command-line tool, and so the transcoder, does.
 
-    A frame bears the time at which its packet is to be shown, and the time of the packet that was decoded when it came
-    out. FFmpeg takes the first of them, unless it went back more often than the other.
+    A frame has the display time of its packet, and the decoding time of the packet that was decoded when the frame was
+    returned. FFmpeg uses the display time, unless display times went back more often than decoding times.
     """
 
     def __init__(self, *, of_decoding: bool = False) -> None:
-        """Begin.
+        """Start before the first frame.
 
         Args:
-            of_decoding: take the time of decoding only, for AVI, whose packets have no other; newer versions of FFmpeg
-                make one up, a picture later.
+            of_decoding: whether to use decoding times only, for AVI, whose packets have no display times; newer
+                versions of FFmpeg make up display times that are one picture later.
         """
         self._of_decoding = of_decoding
         self._last_shown: int | None = None
@@ -125,8 +125,8 @@ class FrameTimes:
         """Return the time of the next frame; None if it has none.
 
         Args:
-            shown: its packet's time of showing.
-            decoded: the time of decoding of the packet with which it came out.
+            shown: display time of the frame's packet.
+            decoded: decoding time of the packet that was decoded when the frame was returned.
         """
         if self._of_decoding:
             shown = None

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only
 
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may restart in mid-stream
-# Formats whose demuxer knows every sample before the first packet is read.
+# Formats whose demuxer has an index of all samples before the first packet is read.
 _INDEXED = {"mov", "avi"}
-# After so many failures in a row, the demuxer will not return any more packets.
+# After this many failures in a row, the demuxer will not return any more packets.
 _DEMUX_TRIES = 100
 _FIRST_PACKETS = 100
 # Raw Motion JPEG begins like a JPEG. Photos may contain a second, smaller picture (MPO), or those of several lenses.
@@ -49,14 +49,14 @@ class VideoPackets(FrameSource):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._lock = threading.Lock()  # so that the file is not closed while it is read
+        self._lock = threading.Lock()  # prevents closing the file while it is read
         self._closed = False
         self._packets = 0
-        with messages.Captured() as self._said:  # opening a file reads its first seconds
+        with messages.Captured() as self._messages:  # opening a file reads its first seconds
             self._container = ffmpeg.open_media(path)
         try:
             self._stream = self._choose_stream()
-            self._unit = self._stream.time_base  # kept, as PyAV creates it at each access
+            self._unit = self._stream.time_base  # stored because PyAV creates it at each access
             self._codec = self._stream.codec_context.codec.canonical_name  # not the decoder's name
             context = self._stream.codec_context
             self._decoder = ffmpeg.decoder(context)
@@ -99,14 +99,14 @@ class VideoPackets(FrameSource):
             kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no stream"
             raise MediaFault("unreadable", f"it has no video stream, only {kinds}")
         stream = streams[0]
-        # Without a decoder there is no context, although PyAV's annotations do not allow for that.
+        # Without a decoder there is no context, although PyAV's annotations say that there always is.
         if getattr(stream, "codec_context", None) is None:
             raise MediaFault("unsupported", "FFmpeg has no decoder for its video stream")
-        encryption.refuse_encrypted(self._container, stream, self._said)
+        encryption.refuse_encrypted(self._container, stream, self._messages)
         unsupported.refuse_unknown_pixels(stream)
-        self._pixel_bytes = ffmpeg.frame_bytes(stream.codec_context)
+        self._pixel_bytes = ffmpeg.frame_pixel_bytes(stream.codec_context)
         width, height = stream.codec_context.width, stream.codec_context.height
-        check_size(*((width, height) if width else messages.too_large(self._said) or (0, 0)), self._pixel_bytes)
+        check_size(*((width, height) if width else messages.too_large(self._messages) or (0, 0)), self._pixel_bytes)
         return stream
 
     def _holds_pictures(self) -> bool:
@@ -128,7 +128,7 @@ class VideoPackets(FrameSource):
         return self._packets - 1
 
     def timeline(self, shown: Shown) -> Timeline | None:
-        """Return the timeline that numbers pictures as Tator does; None if the file has no rate: then they are counted.
+        """Return the timeline that numbers pictures as Tator does; None if neither Tator nor the file has a rate.
 
         Args:
             shown: how Tator shows the video.
@@ -141,7 +141,7 @@ class VideoPackets(FrameSource):
         return Timeline(rate, unit, start=start, breaks=bool(self._container.format.flags & _CLOCK_MAY_BREAK))
 
     def shown_until(self, time: int | None) -> int | None:
-        """Return when the last picture, shown at `time`, ends; None unless FFmpeg's versions differ in it."""
+        """Return when the last picture, shown at `time`, ends; None if all versions of FFmpeg agree on that."""
         return edit_list.last_picture_until(self._path, self._container, self._stream, time)
 
     def _period(self) -> Fraction | None:
@@ -152,13 +152,13 @@ class VideoPackets(FrameSource):
     def packets(self) -> Iterator["Packet"]:
         """Yield the stream's packets; after an error, try again.
 
-        After destroyed fragments FFmpeg may start the file again, endlessly: then reading stops.
+        After destroyed fragments FFmpeg may read the file from its start again, endlessly: then reading stops.
         """
         failures, furthest = 0, -1
         packets = self._container.demux(self._stream)
         while failures < _DEMUX_TRIES:
             try:
-                with self._lock, messages.Captured() as said:
+                with self._lock, messages.Captured() as captured:
                     packet = None if self._closed else next(packets, None)
             except av.error.FFmpegError as error:
                 failures += 1
@@ -171,8 +171,8 @@ class VideoPackets(FrameSource):
             if packet is None:
                 self._report_at_end()
                 return
-            self._said += said
-            # An empty packet would tell the decoder that the stream has ended.
+            self._messages += captured
+            # An empty packet would signal the stream's end to the decoder.
             if packet.size:
                 if failures and packet.pos is not None and packet.pos <= furthest:
                     self._report_at_end()
@@ -184,22 +184,22 @@ class VideoPackets(FrameSource):
 
     def _report_at_end(self) -> None:
         """Record damage that is known only after the last packet."""
-        if what := messages.demuxer_damage(self._said, self._end_of_container):
+        if what := messages.demuxer_damage(self._messages, self._end_of_container):
             self.summary.add_error(f"after packet {self._packets - 1}", what)
-        self._look_at_container(None, f"after packet {self._packets - 1}")
-        self._look_for_gap(None, "the end")
+        self._check_container(None, f"after packet {self._packets - 1}")
+        self._check_missing_before(None, "the end")
         if what := self._holes.at_end():
             self.summary.add_error(f"packet {self._packets - 1}", what)
         self._report_jump()
 
     def _report_jump(self) -> None:
-        """Record a jump of the counter without a key frame after it, so one that is not due to joined files."""
+        """Record a jump of the counter that has no key frame after it, so is not caused by joined files."""
         if self._jump is not None:
             self.summary.add_error(self._jump[1], "the packet is incomplete or damaged")
             self._jump = None
 
     def _check_last_packets(self) -> None:
-        """Finish the checks that need the next few packets; damage in those is not recorded."""
+        """Finish the checks that need the next few packets; damage in these packets is not recorded."""
         packets = self._container.demux(self._stream)
         for count in range(_JOINT + 1):
             try:
@@ -210,7 +210,7 @@ class VideoPackets(FrameSource):
             if packet is None or not packet.size:
                 break
             if count == 0 and packet.pos is not None:
-                self._look_at_container(packet.pos, f"packet {self._packets - 1}")
+                self._check_container(packet.pos, f"packet {self._packets - 1}")
             if packet.is_keyframe:
                 self._jump = None
             if self._jump is None:
@@ -226,16 +226,16 @@ class VideoPackets(FrameSource):
         if isinstance(self._fixed, TransportPackets) and self._fixed.mostly_encrypted():
             raise MediaFault("unsupported", encryption.ENCRYPTED)
 
-    def _look_at_container(self, place: int | None, where: str) -> None:
+    def _check_container(self, place: int | None, where: str) -> None:
         """Record destroyed and encrypted packets of the container, which FFmpeg drops without an error.
 
         Args:
-            place: the byte up to which the file was read; None for its end.
-            where: the packet of the stream that ends there.
+            place: offset in bytes up to which the file was read; None for its end.
+            where: description of the stream's packet that ends there.
         """
         if self._fixed is None:
             return
-        destroyed, encrypted, gaps, _ = self._fixed.up_to(place)
+        destroyed, encrypted, gaps, _ = self._fixed.check_up_to(place)
         if destroyed:
             what = "packet of the container is" if destroyed == 1 else "packets of the container are"
             self.summary.add_error(where, f"{destroyed} {what} destroyed: that part of the file was lost")
@@ -245,29 +245,29 @@ class VideoPackets(FrameSource):
             what = "transport packet is" if encrypted == 1 else "transport packets are"
             self.summary.add_error(where, f"{encrypted} {what} encrypted: pictures are missing")
 
-    def _look_for_gap(self, place: int | None, where: str) -> None:
+    def _check_missing_before(self, place: int | None, where: str) -> None:
         """Record pictures missing before the one that begins in the packet at byte `place`; None for the file's end."""
         if self._fixed is not None and (missing := self._fixed.missing_before(place)):
             self.summary.add_error(where, messages.missing_before(missing))
 
     def _check(self, packet: "Packet") -> None:
-        """Record damage that is known from a packet's bytes and flags, or from the demuxer's messages."""
-        # For speed, a packet is described only if there is something to record. Most packets have no side data, and
+        """Record damage that a packet's bytes and flags, or the demuxer's messages, show."""
+        # For speed, `_where` is called only if there is something to record. Most packets have no side data, and
         # looking it up by name is slow.
         has_side_data = next(packet.iter_sidedata(), None) is not None
         if has_side_data and packet.has_sidedata("encryption_info"):
             raise MediaFault("unsupported", encryption.ENCRYPTED)
         if packet.pos is not None and self._fixed is not None:
             where = self._where(packet)
-            self._look_at_container(packet.pos, where)
-            self._look_for_gap(packet.pos, where)
-        if what := messages.demuxer_damage(self._said, self._end_of_container):
+            self._check_container(packet.pos, where)
+            self._check_missing_before(packet.pos, where)
+        if what := messages.demuxer_damage(self._messages, self._end_of_container):
             self.summary.add_error(self._where(packet), what)
-        self._said = []
+        self._messages = []
         if what := self._holes.find(bytes(packet), key=packet.is_keyframe):
             self.summary.add_error(self._where(packet), what)
         if has_side_data and bytes(packet.get_sidedata("new_extradata")).startswith(bytes(16)):
-            # FLV's demuxer takes a picture whose header was lost for a description.
+            # FLV's demuxer mistakes a picture whose header was lost for extradata.
             what = "a description of the video in zeros: that part of the file was lost"
             self.summary.add_error(self._where(packet), what)
         # The counter of transport packets also jumps where files were joined, without a loss.
@@ -287,7 +287,7 @@ class VideoPackets(FrameSource):
         return f"{place} ({time * self._unit.numerator / self._unit.denominator:.3f} s)"
 
     def _cut(self) -> str | None:
-        """Return a sentence if the file contains less than the container declares; None if not."""
+        """Return a sentence if the file contains less than its container declares, else None."""
         names = set(self._container.format.name.split(","))
         if names & _INDEXED:
             # FFmpeg removes samples that edit lists leave out from its index.
@@ -296,7 +296,7 @@ class VideoPackets(FrameSource):
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
         if "mxf" in names and self._packets < (self._stream.duration or 0):  # a number of pictures
             return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
-        if isinstance(self._fixed, TransportPackets) and (missing := self._fixed.lacking):
+        if isinstance(self._fixed, TransportPackets) and (missing := self._fixed.missing_bytes):
             return f"the file breaks off within a packet, which lacks {missing} bytes"
         return file_structure.contradiction(self._path, self._container.format.name, self._stream.id)
 
@@ -308,7 +308,7 @@ class VideoPackets(FrameSource):
             try:
                 found.extend(bytes(packet) for packet in itertools.islice(packets, _FIRST_PACKETS))
             except av.error.FFmpegError as error:
-                log.debug("its first packets: %s", ffmpeg.reason(error))  # said when they are decoded
+                log.debug("its first packets: %s", ffmpeg.reason(error))  # decoding reports it
         return found
 
     def _absent(self) -> int:
@@ -319,16 +319,16 @@ class VideoPackets(FrameSource):
             return 0
         with ffmpeg.open_media(self._path) as container:
             stream = container.streams[self._stream.index]
-            held = _empty_chunks(stream) if self.is_avi else 0
+            present = _empty_chunks(stream) if self.is_avi else 0
             try:
                 for packet in container.demux(stream):
-                    held += packet.dts is not None or packet.size > 0
+                    present += packet.dts is not None or packet.size > 0
             except av.error.FFmpegError as error:
-                log.debug("counting its packets: %s", ffmpeg.reason(error))  # said when they are decoded
-        return max(0, declared - held)
+                log.debug("counting its packets: %s", ffmpeg.reason(error))  # decoding reports it
+        return max(0, declared - present)
 
     def close(self) -> None:
-        """Close the file, unless another thread stays in FFmpeg too long; that one stops after its packet."""
+        """Close the file, unless another thread stays in FFmpeg for too long; that thread stops after its packet."""
         self._closed = True
         if self._lock.acquire(timeout=CLOSE_SECONDS):
             self._container.close()
@@ -336,7 +336,7 @@ class VideoPackets(FrameSource):
 
 
 def _empty_chunks(stream: av.stream.Stream) -> int:
-    """Return how many places in an AVI's index have no picture; writers fill gaps in time with them."""
+    """Return how many entries of an AVI's index have no picture; writers fill gaps in time with such entries."""
     entries = stream.index_entries or ()
     last = max((entry.timestamp for entry in entries), default=-1)
     return max(0, last + 1 - sum(1 for entry in entries if entry.size))

@@ -19,7 +19,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.conversion import Converter, Turning
 from scripts.lib.frames.source import Picture
 from tests.damage_sweep import SIZE
-from tests.lib.frames.test_threads import SHAPE, File, Nowhere, made, through
+from tests.lib.frames.test_threads import SHAPE, FileInput, NoOutput, read_in_batches, write_sample
 from tests.media_files import set_display_matrix, write_video
 
 FORMATS = ("h264.mp4", "vp8.webm")  # one that several threads decode, and one that they do not
@@ -62,11 +62,11 @@ def conversions(monkeypatch: pytest.MonkeyPatch) -> Conversions:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_frames_stay_in_order(tmp_path: Path, conversions: Conversions, name: str) -> None:
-    path = made(tmp_path, name)
-    expected = through(path, threads=1)
+    path = write_sample(tmp_path, name)
+    expected = read_in_batches(path, threads=1)
     assert conversions.threads == {"reader"}
     conversions.slow = 0.01
-    assert through(path, threads=4) == expected
+    assert read_in_batches(path, threads=4) == expected
     assert [number for number, _ in expected[0]] == list(range(20))
     assert conversions.threads == {"reader", "fitting"}
 
@@ -75,12 +75,12 @@ def test_frames_stay_in_order(tmp_path: Path, conversions: Conversions, name: st
 def test_more_frames_may_be_under_way_than_batches_hold(
     tmp_path: Path, conversions: Conversions, monkeypatch: pytest.MonkeyPatch, batches: int
 ) -> None:
-    path = made(tmp_path, "h264.mp4")
-    expected = through(path, threads=1)
+    path = write_sample(tmp_path, "h264.mp4")
+    expected = read_in_batches(path, threads=1)
     monkeypatch.setattr(batch_reader, "_BATCHES", batches)
     monkeypatch.setattr(batch_reader, "_BYTES", 0)
     conversions.slow = 0.005
-    assert through(path, threads=8) == expected
+    assert read_in_batches(path, threads=8) == expected
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -88,13 +88,13 @@ def test_more_frames_may_be_under_way_than_batches_hold(
 def test_a_frame_that_cannot_be_converted_ends_the_media_where_one_thread_ends_it(
     tmp_path: Path, conversions: Conversions, name: str, fails: dict[int, str]
 ) -> None:
-    path = made(tmp_path, name)
+    path = write_sample(tmp_path, name)
     with av.open(str(path)) as container:
         conversions.times = [frame.pts for frame in container.decode(video=0)]
     conversions.fails = {number: where for number, where in fails.items() if where != "fitting"}
-    expected = through(path, threads=1)
+    expected = read_in_batches(path, threads=1)
     conversions.fails = fails
-    found = through(path, threads=3)
+    found = read_in_batches(path, threads=3)
     assert found == expected
     ends = min((number for number, where in fails.items() if where != "fitting"), default=20)
     assert len(found[0]) == ends
@@ -106,17 +106,17 @@ def test_frames_of_another_size_in_mid_stream(tmp_path: Path, sizes: tuple[tuple
     parts = [write_video(tmp_path / f"{width}.ts", range(8), size=(width, height)) for width, height in sizes]
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    expected = through(path, threads=1)
+    expected = read_in_batches(path, threads=1)
     assert len(expected[0]) > 8
-    assert through(path, threads=3) == expected
+    assert read_in_batches(path, threads=3) == expected
 
 
 def test_turned_frames(tmp_path: Path) -> None:
-    path = made(tmp_path, "h264.mp4")
-    upright = through(path, threads=1)
+    path = write_sample(tmp_path, "h264.mp4")
+    upright = read_in_batches(path, threads=1)
     set_display_matrix(path, (0, 1, -1, 0))
-    expected = through(path, threads=1)
-    assert through(path, threads=3) == expected != upright
+    expected = read_in_batches(path, threads=1)
+    assert read_in_batches(path, threads=3) == expected != upright
 
 
 class Counted:
@@ -148,19 +148,19 @@ class Counted:
 def test_frames_under_way_take_a_bounded_share_of_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: float, most: int
 ) -> None:
-    path = made(tmp_path, "vp8.webm")
+    path = write_sample(tmp_path, "vp8.webm")
     one = 7 * SIZE[0] * SIZE[1] * 3  # with its padded copy, which is not larger than it
     monkeypatch.setattr("scripts.lib.memory.left", lambda: int(4 * frames * one))
     counted = Counted(monkeypatch)
-    assert len(through(path, threads=3)[0]) == 20
+    assert len(read_in_batches(path, threads=3)[0]) == 20
     assert counted.most == most
 
 
 def test_a_reader_can_be_left_while_frames_are_under_way(tmp_path: Path, conversions: Conversions) -> None:
-    path = made(tmp_path, "h264.mp4")
+    path = write_sample(tmp_path, "h264.mp4")
     conversions.slow = 0.05
     begun = time.monotonic()
-    with BatchReader([MediaTask(File(path, 3), Nowhere())], SHAPE, threads=3) as reader:
+    with BatchReader([MediaTask(FileInput(path, 3), NoOutput())], SHAPE, threads=3) as reader:
         next(iter(reader))
     assert time.monotonic() - begun < 10
     reader._thread.join(10)
@@ -173,6 +173,6 @@ def test_an_unforeseen_error_ends_the_reading(tmp_path: Path) -> None:
             raise RuntimeError("the memory is on fire")
         preprocess.fit(frame, out)
 
-    task = MediaTask(File(made(tmp_path, "h264.mp4"), 2), Nowhere())
+    task = MediaTask(FileInput(write_sample(tmp_path, "h264.mp4"), 2), NoOutput())
     with BatchReader([task], SHAPE, fit, threads=2) as reader, pytest.raises(RuntimeError, match="on fire"):
         list(reader)

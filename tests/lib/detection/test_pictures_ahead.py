@@ -19,7 +19,7 @@ from scripts.lib.frames.source import FrameSource, Later, Picture
 from scripts.lib.frames.stills.pictures import StillFrames
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.records import Kind
-from tests.lib.frames.test_threads import DATA, Nowhere
+from tests.lib.frames.test_threads import DATA, NoOutput
 from tests.media_files import cut, damage, painted, write_video
 
 SHAPE = (4, 90, 160, 3)
@@ -52,7 +52,7 @@ def through(paths: list[Path], threads: int) -> Any:
     """Return each media's frames, summary and fault, in the order in which the media end, and all frames in order."""
     inputs = [File(path) for path in paths]
     found, ended = [], []
-    with BatchReader([MediaTask(frames, Nowhere()) for frames in inputs], SHAPE, threads=threads) as reader:
+    with BatchReader([MediaTask(frames, NoOutput()) for frames in inputs], SHAPE, threads=threads) as reader:
         for batch in reader:
             for at, item in enumerate(batch.items):
                 found.append((inputs.index(item.task.frames), item.number, item.size, zlib.crc32(batch.pixels[at])))
@@ -174,7 +174,7 @@ def read(tasks: Iterable[MediaTask]) -> list[FrameInput]:
 
 def test_the_next_video_is_opened_while_one_is_read(tmp_path: Path) -> None:
     videos = waiting(tmp_path)
-    assert read(MediaTask(video, Nowhere()) for video in videos) == videos
+    assert read(MediaTask(video, NoOutput()) for video in videos) == videos
     assert [video.opened_by for video in videos] == ["reader", "opener", "opener"]
     assert all(video.released.is_set() for video in videos)
 
@@ -183,7 +183,7 @@ def test_a_video_that_may_not_be_opened_ahead_is_opened_when_it_is_its_turn(tmp_
     videos = waiting(tmp_path)
     for video in videos:
         video.opens_ahead, video.following = False, None
-    assert read(MediaTask(video, Nowhere()) for video in videos) == videos
+    assert read(MediaTask(video, NoOutput()) for video in videos) == videos
     assert [video.opened_by for video in videos] == ["reader"] * 3
 
 
@@ -196,7 +196,7 @@ def test_an_error_of_opening_ahead_comes_when_it_is_the_medias_turn(tmp_path: Pa
             taken.append(threading.current_thread().name)
             raise OSError("the disk is gone")
 
-    tasks = [MediaTask(File(paths[0]), Nowhere()), MediaTask(Vanished(paths[1]), Nowhere())]
+    tasks = [MediaTask(File(paths[0]), NoOutput()), MediaTask(Vanished(paths[1]), NoOutput())]
     with pytest.raises(OSError, match="the disk is gone"):
         read(tasks)
     assert taken == ["opener", "reader"]
@@ -204,7 +204,7 @@ def test_an_error_of_opening_ahead_comes_when_it_is_the_medias_turn(tmp_path: Pa
 
 def test_where_the_list_of_media_fails_that_is_the_error(tmp_path: Path) -> None:
     def tasks() -> Iterator[MediaTask]:
-        yield MediaTask(File(write_video(tmp_path / "a.mp4", range(5))), Nowhere())
+        yield MediaTask(File(write_video(tmp_path / "a.mp4", range(5))), NoOutput())
         raise LookupError("no more")
 
     with pytest.raises(LookupError, match="no more"):
@@ -213,7 +213,7 @@ def test_where_the_list_of_media_fails_that_is_the_error(tmp_path: Path) -> None
 
 def test_what_was_opened_and_is_not_read_is_closed(tmp_path: Path) -> None:
     first, middle, _ = videos = waiting(tmp_path)
-    given = opened_ahead([MediaTask(video, Nowhere()) for video in videos], 2)
+    given = opened_ahead([MediaTask(video, NoOutput()) for video in videos], 2)
     task, opener = next(given)
     assert task.frames is first
     opener().close()

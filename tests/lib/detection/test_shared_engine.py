@@ -11,7 +11,7 @@ from benchmarks.paced_engine import PacedEngine
 from scripts.lib.boxes import Size
 from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput
 from scripts.lib.detection.pipeline import Detector
-from tests.lib.frames.test_threads import File
+from tests.lib.frames.test_threads import FileInput
 from tests.media_files import write_video
 
 SIZE, BATCH, CLASSES, ANCHORS = Size(160, 96), 4, 3, 100
@@ -68,7 +68,7 @@ def test_media_of_a_job_share_one_engine_and_its_batches(tmp_path: Path, threads
         return opened[-1]
 
     results = [Taken() for _ in files]
-    tasks = [MediaTask(File(path, threads), taken) for path, taken in zip(files, results, strict=True)]
+    tasks = [MediaTask(FileInput(path, threads), taken) for path, taken in zip(files, results, strict=True)]
     Detector(load, size=SIZE, batch_size=BATCH, threshold=0.5, threads=threads).run(tasks, len(tasks))
     (engine,) = opened
     assert engine.closed == 1

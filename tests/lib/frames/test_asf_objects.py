@@ -1,4 +1,4 @@
-"""Missing pictures in ASF files (WMV), found by the numbers in the headers of their parts."""
+"""Test missing pictures in ASF files (WMV), which the numbers in the headers of their parts show."""
 
 import random
 import struct
@@ -28,7 +28,7 @@ def asf_packets(path: Path) -> tuple[bytearray, list[int]]:
 
 
 def headers(content: bytes, start: int, length: int, stream: int = 1) -> list[tuple[int, Payload]]:
-    """Return the payloads in a packet that contain a whole picture of the video, and where they begin."""
+    """Return the payloads in a packet that contain a whole picture of the video, with their offsets."""
     packet = content[start : start + length]
     places, at = [], 0
     for each in payloads(packet):
@@ -47,7 +47,7 @@ def is_key(payload: Payload) -> bool:
 
 
 @pytest.mark.parametrize("sound", [False, True])
-def test_a_hole_in_the_header_of_a_whole_picture(tmp_path: Path, sound: bool) -> None:
+def test_a_hole_in_the_header_of_a_payload_with_a_whole_picture(tmp_path: Path, sound: bool) -> None:
     options: dict[str, Any] = FORMATS["wmv2.wmv"] | {"encode": {"b": "100000", "g": "12"}}
     path = write_video(tmp_path / "a.wmv", range(60), size=SIZE, sound=sound, **options)
     assert numbers_of(path)[0] == list(range(60))
@@ -67,7 +67,7 @@ def test_a_hole_in_the_header_of_a_whole_picture(tmp_path: Path, sound: bool) ->
     assert lost
 
 
-def test_parts_of_pictures_that_do_not_fit_together(tmp_path: Path) -> None:
+def test_inconsistent_parts_of_a_picture_are_damage(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.wmv", range(24), size=SIZE, paint=textured, **SMALL)
     (whole, damaged), (content, starts), rng = read(path), asf_packets(path), random.Random(2)
     assert not damaged
@@ -90,7 +90,7 @@ def test_a_file_that_breaks_off_within_a_picture(tmp_path: Path, end: float) -> 
 
 
 @pytest.mark.parametrize("sound", [False, True])
-def test_a_copy_that_begins_or_ends_in_mid_stream_is_sound(tmp_path: Path, sound: bool) -> None:
+def test_a_copy_that_begins_or_ends_in_mid_stream_is_not_damaged(tmp_path: Path, sound: bool) -> None:
     """Numbers start anywhere, and the first packet may contain the rest of an earlier picture."""
     path = write_video(tmp_path / "a.wmv", range(60), size=SIZE, sound=sound, **FORMATS["wmv2.wmv"])
     content, starts = asf_packets(path)
@@ -102,8 +102,8 @@ def test_a_copy_that_begins_or_ends_in_mid_stream_is_sound(tmp_path: Path, sound
     assert not summary.damaged, summary.damage
 
 
-def test_joined_pieces_are_sound(tmp_path: Path) -> None:
-    """Programs that copy packets join them so: numbers jump at a key frame, and times continue."""
+def test_joined_asf_files_are_not_damaged(tmp_path: Path) -> None:
+    """Programs that copy packets join files in this way: numbers jump at a key frame, and times continue."""
     pieces = []
     for first, count in ((0, 40), (40, 60)):
         path = write_video(
@@ -118,7 +118,7 @@ def test_joined_pieces_are_sound(tmp_path: Path) -> None:
 
 
 def with_packets(header: bytes, packets: bytes) -> bytes:
-    """Return the content of a file with a header, whose data object has its length, and packets."""
+    """Return the content of a file with this header and these packets, and set the length of its data object."""
     at = header.index(bytes.fromhex("3626B2758E66CF11A6D900AA0062CE6C")) + 16
     return header[:at] + (50 + len(packets)).to_bytes(8, "little") + header[at + 8 :] + packets
 
@@ -134,7 +134,7 @@ def packet(*parts: bytes, several: bool = True, bits: int = 1) -> bytes:
 
 
 def test_small_pictures_in_one_payload() -> None:
-    """Each follows a byte with its length; the payload's number is that of the first."""
+    """Each picture follows a byte with its length; the payload has the first picture's number."""
     small = bytes([2, *b"ab", 3, *b"cde"])
     payload = bytes([0x81, 7]) + struct.pack("<I", 1234) + b"\1" + bytes([40]) + struct.pack("<H", len(small)) + small
     found = list(payloads(packet(payload)))
@@ -144,7 +144,7 @@ def test_small_pictures_in_one_payload() -> None:
 
 
 @pytest.mark.parametrize("counts", [True, False])
-def test_writers_that_number_otherwise_are_not_believed(counts: bool) -> None:
+def test_numbers_are_ignored_if_the_writer_counts_in_another_way(counts: bool) -> None:
     def part(number: int) -> bytes:
         return bytes([1, number]) + struct.pack("<IBIIH", 0, 8, 4, 40 * number, 4) + b"code"
 

@@ -1,4 +1,4 @@
-"""Missing pictures of AV1, by their numbers: of streams of libaom, rav1e and SVT-AV1."""
+"""Test missing pictures of AV1 in streams of libaom, rav1e and SVT-AV1."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ VIDEOS = sorted((Path(__file__).parents[2] / "data" / "av1").glob("*.mkv"))
 
 
 def packets_of(path: Path) -> tuple[bytes, list[bytes], set[int]]:
-    """Return a video's description, its packets, and which of them are key frames."""
+    """Return a video's extradata, its packets, and the indexes of key frames."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size]
@@ -28,7 +28,7 @@ def missing(description: bytes, packets: list[bytes]) -> list[int]:
 
 
 @pytest.mark.parametrize("path", VIDEOS, ids=lambda path: path.stem)
-def test_each_picture_that_is_left_out_is_missing_and_no_other(path: Path) -> None:
+def test_exactly_the_removed_pictures_are_missing(path: Path) -> None:
     description, packets, keys = packets_of(path)
     assert not any(missing(description, packets))
     unseen = set()
@@ -37,11 +37,11 @@ def test_each_picture_that_is_left_out_is_missing_and_no_other(path: Path) -> No
         assert not any(found[:lost])
         if not any(found):
             unseen.add(lost)
-    # After the last picture before a key frame they may restart the count.
+    # A loss directly before a key frame may not be found, as numbers may restart there.
     assert unseen <= {key - 1 for key in keys}
 
 
-def test_packets_that_are_no_av1() -> None:
+def test_packets_that_are_not_av1() -> None:
     description, packets, _ = packets_of(VIDEOS[0])
     for junk in (b"", b"\0", b"\xff" * 40, packets[0][:5], bytes(300)):
         assert missing(junk, [junk, junk]) == [0, 0]
@@ -49,7 +49,7 @@ def test_packets_that_are_no_av1() -> None:
 
 
 @pytest.mark.parametrize("name", ["av1.mp4", "av1.webm"])
-@pytest.mark.parametrize(("lost", "last"), [(16, 37), (22, 39)])  # others need 16: of those at the end nothing comes
+@pytest.mark.parametrize(("lost", "last"), [(16, 37), (22, 39)])  # pictures up to the end refer to 16, and are lost
 def test_a_lost_packet_is_damage_and_later_frames_keep_their_numbers(
     tmp_path: Path, name: str, lost: int, last: int
 ) -> None:
@@ -62,14 +62,14 @@ def test_a_lost_packet_is_damage_and_later_frames_keep_their_numbers(
 
 
 @pytest.mark.parametrize("path", VIDEOS, ids=lambda path: path.stem)
-def test_zeros_in_a_coded_picture_are_noticed_wherever_they_stand(path: Path) -> None:
+def test_zeros_anywhere_in_a_coded_picture_are_found(path: Path) -> None:
     with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-    assert not any(map(av1_pictures.lost, packets))
+    assert not any(map(av1_pictures.find_loss, packets))
     long = [packet for packet in packets if len(packet) > 600]
     assert long
     for packet in long:
         for start in range(100, len(packet) - 300, 97):
-            assert av1_pictures.lost(packet[:start] + bytes(300) + packet[start + 300 :]), start
+            assert av1_pictures.find_loss(packet[:start] + bytes(300) + packet[start + 300 :]), start
     padding = bytes([15 << 3 | 2, 100]) + bytes(99) + b"\x80"
-    assert av1_pictures.lost(long[0] + padding) is None  # a unit of padding, for a constant rate
+    assert av1_pictures.find_loss(long[0] + padding) is None  # a unit of padding, for a constant rate

@@ -1,4 +1,4 @@
-"""Tables of an MP4 or QuickTime file of which a part was lost: what they say cannot be, though FFmpeg takes it."""
+"""Test tables of MP4 and QuickTime files that lost a part: they contradict each other, but FFmpeg accepts them."""
 
 import random
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.damage_sweep import FORMATS, SIZE, read, textured
 from tests.media_files import FRAGMENTS, set_edits, write_video
 
 pytestmark = pytest.mark.videos
-WORDS = "its index contradicts itself ({}): pictures may be missing or wrong"
+MESSAGE = "its index contradicts itself ({}): pictures may be missing or wrong"
 
 
 def places(content: bytes | bytearray, kind: bytes) -> range:
@@ -54,18 +54,18 @@ def test_holes_in_the_index_that_change_pictures_are_noticed(tmp_path: Path, nam
         (b"stco", 8, 1 << 24, "places outside the file"),
     ],
 )
-def test_what_contradicts_what(tmp_path: Path, kind: bytes, place: int, value: int, what: str) -> None:
+def test_messages_of_contradictions(tmp_path: Path, kind: bytes, place: int, value: int, what: str) -> None:
     path = write_video(tmp_path / "a.mp4")
     assert contradiction(path, 1) is None
     content = bytearray(path.read_bytes())
     at = places(content, kind).start + place
     content[at : at + 4] = value.to_bytes(4)
     path.write_bytes(content)
-    assert contradiction(path, 1) == WORDS.format(what)
+    assert contradiction(path, 1) == MESSAGE.format(what)
     assert contradiction(path, 7) is None
 
 
-def test_sound_files_do_not_contradict_themselves(tmp_path: Path) -> None:
+def test_undamaged_files_have_no_contradiction(tmp_path: Path) -> None:
     for name in ("a.mp4", "a.mov"):
         path = write_video(tmp_path / name, times=[n * n for n in range(40)], sound=True)
         with av.open(str(path)) as container:

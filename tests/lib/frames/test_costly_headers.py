@@ -1,4 +1,4 @@
-"""Pictures of some bytes whose header or metadata cost minutes or gigabytes, while their damage was looked for."""
+"""Test small pictures whose header or metadata took minutes or gigabytes when they were checked for damage."""
 
 import struct
 import time
@@ -19,7 +19,7 @@ _LETTERS = {1: "B", 3: "H", 4: "I"}
 
 
 def big_tiff(tags: dict[int, tuple[int, int]], body: bytes = b"") -> bytes:
-    """Return a BigTIFF, which FFmpeg does not look at, of tags with a type and a value; the body is at byte 1000."""
+    """Return a BigTIFF, which FFmpeg does not read, of tags with a type and a value; the body is at byte 1000."""
     entries = b"".join(
         struct.pack("<HHQ", tag, kind, 1) + struct.pack(f"<{_LETTERS[kind]}", value).ljust(8, b"\0")
         for tag, (kind, value) in sorted(tags.items())
@@ -38,7 +38,7 @@ def tags(
 
 
 @pytest.mark.parametrize(
-    "said",
+    "declared",
     [
         tags(1, 1_000_000, samples=400, planes=2),
         tags(1, 10_000_000, samples=65_000, planes=2),
@@ -47,12 +47,12 @@ def tags(
         {**tags(1, 1_000_000, samples=65_000, planes=2), 322: (4, 1), 323: (4, 1), 324: (4, 1000), 325: (4, 1)},
     ],
 )
-def test_a_tiff_that_tells_of_billions_of_parts_takes_no_memory(
-    tmp_path: Path, said: dict[int, tuple[int, int]]
+def test_a_tiff_that_declares_billions_of_parts_takes_no_memory(
+    tmp_path: Path, declared: dict[int, tuple[int, int]]
 ) -> None:
-    """A list of them took all there was, by 232 bytes."""
+    """A list of the parts took all memory, for a file of 232 bytes."""
     path = tmp_path / "a.tif"
-    path.write_bytes(big_tiff(said))
+    path.write_bytes(big_tiff(declared))
     started = time.process_time()
     with (
         pytest.raises(MediaFault, match=r"the picture is damaged|which OpenCV does not decode"),
@@ -63,11 +63,11 @@ def test_a_tiff_that_tells_of_billions_of_parts_takes_no_memory(
 
 
 @pytest.mark.parametrize("photometric", [1, _YCBCR])
-def test_a_strip_that_unpacks_to_much_more_than_the_picture_is_left_there(photometric: int) -> None:
+def test_unpacking_a_strip_stops_after_the_pictures_length(photometric: int) -> None:
     body = packed_zeros(1 << 30)
-    said = tags(64, 64, rows=64, compression=_DEFLATE) | {262: (3, photometric), 279: (4, len(body))}
+    declared = tags(64, 64, rows=64, compression=_DEFLATE) | {262: (3, photometric), 279: (4, len(body))}
     started = time.process_time()
-    found = tiff.find_damage(big_tiff(said, body))
+    found = tiff.find_damage(big_tiff(declared, body))
     assert time.process_time() - started < 0.5
     assert (found == "strip 0: its data are 1048576 bytes; expected 4096") is (photometric == 1)
 
@@ -82,19 +82,19 @@ def _gif(codes: list[int]) -> bytes:
 
 
 @pytest.mark.parametrize("again", [[256], [256, 5]])
-def test_a_gif_that_begins_tables_without_end_is_read_at_once(again: list[int]) -> None:
-    """Each table cost as much as one of 4,096 codes: 340 kB took over a minute."""
-    sound = _gif([*[256] * (60_000 if len(again) == 1 else 0), *[256, 5] * 64, 257])
+def test_a_gif_of_many_short_tables_is_checked_quickly(again: list[int]) -> None:
+    """Each table took as long as one of 4,096 codes: 340 kB took more than a minute."""
+    undamaged = _gif([*[256] * (60_000 if len(again) == 1 else 0), *[256, 5] * 64, 257])
     changed = _gif([*again * 60_000, 257])
     started = time.process_time()
-    assert find_damage("GIF", sound) is None
+    assert find_damage("GIF", undamaged) is None
     found = find_damage("GIF", changed)
     assert time.process_time() - started < 1
     assert found == f"its compressed data are {60_000 * (len(again) - 1)} pixels; expected 64"
 
 
-def test_codes_read_one_by_one_and_in_arrays_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Tables of 3, 64 and 300 codes; the second has an unknown one in it.
+def test_reading_codes_one_by_one_and_in_arrays_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Tables of 3, 64 and 300 codes; the second has an undefined code.
     streams = [[256, *[7] * 3, 256, *[7] * 62, 257], [256, *[7] * 62, 400, 257], [256, *[7] * 150, 256, 9, 258, 257]]
     bodies = [sum(code << 9 * place for place, code in enumerate(codes)).to_bytes(400, "little") for codes in streams]
     one_by_one = [lzw.count(body, bits=8, order="little", early=0) for body in bodies]
@@ -102,11 +102,11 @@ def test_codes_read_one_by_one_and_in_arrays_are_the_same(monkeypatch: pytest.Mo
     lzw._few.cache_clear()
     assert [lzw.count(body, bits=8, order="little", early=0) for body in bodies] == one_by_one
     lzw._few.cache_clear()
-    assert [(found.length, found.sound) for found in one_by_one] == [(65, True), (0, False), (153, True)]
+    assert [(found.length, found.valid) for found in one_by_one] == [(65, True), (0, False), (153, True)]
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_metadata_of_a_picture_that_unpack_to_very_much_are_refused_at_once(tmp_path: Path, kind: bytes) -> None:
+def test_a_picture_with_too_large_metadata_is_refused_quickly(tmp_path: Path, kind: bytes) -> None:
     path = tmp_path / "a.png"
     packed = chunk(kind, HEADS[kind] + zlib.compress(bytes(7_900_000)))
     path.write_bytes(with_metadata(0, packed * 100))
@@ -123,7 +123,7 @@ def test_metadata_of_a_picture_that_unpack_to_very_much_are_refused_at_once(tmp_
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_metadata_that_end_with_an_error_count_up_to_it(kind: bytes) -> None:
+def test_metadata_count_up_to_an_error_in_them(kind: bytes) -> None:
     broken = zlib.compress(bytes(7_900_000))[:-6] + b"\xff" * 40
     check_metadata(with_metadata(0, chunk(kind, HEADS[kind] + broken) * 2))
     with pytest.raises(MediaFault, match="its PNG metadata unpack to more than 16 MiB"):

@@ -1,4 +1,4 @@
-"""Files that begin in mid-stream, and files that were joined: sound, and numbered from the first picture on."""
+"""Test files that begin in mid-stream and joined files: they are not damaged, and numbers begin with 0."""
 
 from pathlib import Path
 from typing import Any
@@ -28,19 +28,19 @@ OPEN_GROUPS: dict[str, dict[str, Any]] = {
 
 
 def painted_in(path: Path) -> tuple[list[tuple[int, int]], Summary]:
-    """Return (its number, the number painted into it) of each frame, and the summary."""
+    """Return for each frame its number and the number painted into it; and the summary."""
     with open_frames(path, "video") as frames:
         return [(number, number_in(picture)) for number, picture in frames], frames.summary
 
 
 def cut_at_second_key(source: Path, path: Path, place: str) -> int:
-    """Copy the packets from the second key frame on; return how many pictures lead it.
+    """Copy the packets from the second key frame on; return the number of its leading pictures.
 
     Args:
         source: the video.
         path: the copy.
-        place: where the times of these pictures are moved, as FFmpeg's muxers do where those of decoding would not
-            grow: "same", that of the key frame; "behind" it by a tick each; "later", where other pictures are.
+        place: how to move the times of leading pictures, as FFmpeg's muxers do if decoding times do not increase:
+            "same", to the key frame's time; "behind", one tick each after it; "later", to other pictures' times.
     """
     with av.open(str(source)) as reading, av.open(str(path), "w") as out:
         stream = out.add_stream_from_template(reading.streams.video[0])
@@ -86,8 +86,8 @@ def test_a_cut_stream_without_times(tmp_path: Path, codec: str, container: str) 
     assert (summary.damage, summary.skipped) == ("", 2)
 
 
-def test_a_lost_picture_is_no_beginning_in_mid_stream(tmp_path: Path) -> None:
-    """Without the second picture that others refer to, those that need it are not shown before the first."""
+def test_a_lost_picture_is_not_a_beginning_in_mid_stream(tmp_path: Path) -> None:
+    """Pictures that refer to the lost second reference picture are not shown before the first key frame."""
     for codec in ("mpeg2", "mpeg4", "h264", "hevc"):
         source = write_video(tmp_path / f"{codec}.mkv", range(48), size=SIZE, **OPEN_GROUPS[codec])
         leave_out(source, {1})
@@ -95,7 +95,7 @@ def test_a_lost_picture_is_no_beginning_in_mid_stream(tmp_path: Path) -> None:
 
 
 def test_times_in_headers_of_mpeg4() -> None:
-    layer = bytes.fromhex("0000012008d48d0800cd0a041694183f")  # as FFmpeg writes it: 25 ticks a second
+    layer = bytes.fromhex("0000012008d48d0800cd0a041694183f")  # as FFmpeg writes it: 25 ticks per second
     picture = bytes.fromhex("000001b691606482")  # after 2 ticks
     assert Mpeg4Headers(layer).time(picture) == (2, 25)
     assert Mpeg4Headers(b"").time(layer + picture) == (2, 25)
@@ -110,7 +110,7 @@ OGG: dict[str, Any] = {"codec": "libvpx", "container": "ogg", "encode": {"b": "1
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_joined_ogg_files(tmp_path: Path, threads: int) -> None:
-    """Headers stand before the pictures of each."""
+    """Headers precede the pictures of each file."""
     path = tmp_path / "joined.ogv"
     pieces = [write_video(tmp_path / f"{first}", range(first, first + 20), **OGG) for first in (0, 20, 40)]
     path.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
@@ -119,9 +119,9 @@ def test_joined_ogg_files(tmp_path: Path, threads: int) -> None:
     assert (frames.summary.damage, frames.summary.gaps) == ("", "")
 
 
-def test_of_joined_ogg_files_with_sound_the_first_is_read(tmp_path: Path) -> None:
+def test_only_the_first_of_joined_ogg_files_with_sound_is_read(tmp_path: Path) -> None:
     path = tmp_path / "joined.ogv"
-    # A second stream, as FFmpeg's Ogg writer here has no encoder of sound.
+    # Two videos, because this FFmpeg has no encoder for sound in Ogg.
     path.write_bytes(b"".join(two_streams(tmp_path / f"{first}", first).read_bytes() for first in (0, 20)))
     found, summary = painted_in(path)
     assert found == [(number, number) for number in range(20)]
@@ -145,8 +145,8 @@ def two_streams(path: Path, first: int) -> Path:
     return path
 
 
-def test_headers_inside_ogg() -> None:
-    """Theora's decoder takes what describes the pictures that follow, and refuses the comments."""
+def test_headers_between_joined_ogg_files() -> None:
+    """Theora's decoder accepts headers that describe the pictures, and refuses the header with comments."""
     for head, for_decoder in ((b"\x80theora", True), (b"\x81theora", False), (b"\x82theora", True)):
         assert is_header("theora", head + b"rest")
         assert is_for_decoder("theora", head + b"rest") is for_decoder
@@ -158,8 +158,8 @@ def test_headers_inside_ogg() -> None:
 
 @pytest.mark.parametrize("last", range(30, 38))
 @pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg1", "mpeg2"])
-def test_an_end_that_was_cut_without_decoding_is_no_loss(tmp_path: Path, codec: str, last: int) -> None:
-    """Pictures that are shown before the last one are stored behind it, and so are cut off with the rest."""
+def test_pictures_removed_by_cutting_the_end_are_not_missing(tmp_path: Path, codec: str, last: int) -> None:
+    """Pictures that are shown before the last one are stored after it, and are cut off with the rest."""
     path = write_video(tmp_path / "a.mkv", range(48), size=SIZE, **OPEN_GROUPS[codec])
     leave_out(path, {*range(last, 48)})
     summary = painted_in(path)[1]

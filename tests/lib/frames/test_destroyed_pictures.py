@@ -1,4 +1,4 @@
-"""Pictures whose bytes were overwritten, with zeros, ones or noise, and pictures that only look so."""
+"""Test pictures whose bytes were overwritten with zeros, ones or noise, and undamaged pictures that look similar."""
 
 import random
 from pathlib import Path
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.videos
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
-def test_a_sound_file_is_not_damaged_and_holes_of_zeros_are_noticed(tmp_path: Path, name: str) -> None:
+def test_an_undamaged_file_is_not_damaged_and_holes_of_zeros_are_found(tmp_path: Path, name: str) -> None:
     counts = sweep(tmp_path, name, 0, 0, zeros=True)
     assert counts.missed == 0
     video = tmp_path / name
@@ -31,7 +31,7 @@ def test_a_sound_file_is_not_damaged_and_holes_of_zeros_are_noticed(tmp_path: Pa
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 @pytest.mark.parametrize("before", [1, 2])
 def test_a_transport_packet_that_is_missing_shortly_before_a_key_frame(tmp_path: Path, codec: str, before: int) -> None:
-    """Where files are joined a key frame follows the jump of the counter too, but there a picture begins."""
+    """In joined files a key frame also follows a jump of the counter, but the jump is where a picture begins."""
     encode = {"preset": "ultrafast", "g": "1" if codec == "libx264" else "9", "bf": "0", "qp": "8"}
     if codec == "libx265":
         encode["x265-params"] = "log-level=none:bframes=0:keyint=9:qp=8"
@@ -51,8 +51,8 @@ def test_a_transport_packet_that_is_missing_shortly_before_a_key_frame(tmp_path:
 
 
 @pytest.mark.parametrize("begin", [1, 2, 3])
-def test_a_transport_packet_whose_head_was_zeroed_shortly_before_a_key_frame(tmp_path: Path, begin: int) -> None:
-    """FFmpeg drops it, and the jump of the counter looks like a joint, since a key frame follows."""
+def test_a_transport_packet_whose_header_is_zeros_shortly_before_a_key_frame(tmp_path: Path, begin: int) -> None:
+    """FFmpeg drops it, and the jump of the counter looks as in joined files, because a key frame follows."""
     fine = {
         "codec": "libx265",
         "encode": {"preset": "ultrafast", "x265-params": "log-level=none:keyint=18:bframes=0:qp=8"},
@@ -76,7 +76,7 @@ def test_a_transport_packet_whose_head_was_zeroed_shortly_before_a_key_frame(tmp
     ("name", "hole", "length"),
     [
         ("hevc.ts", 2257, 3000),  # many packets
-        ("hevc.ts", 47192, 64),  # the start of a picture, behind a packet's own header
+        ("hevc.ts", 47192, 64),  # the start of a picture, after the packet's header
         ("wmv2.wmv", 7900, 3000),
         ("wmv2.wmv", 33796, 3000),
     ],
@@ -93,7 +93,7 @@ def test_packets_of_the_container_that_are_destroyed(
 
 
 @pytest.mark.parametrize("name", ["h264.ts", "hevc.ts", "mpeg2.ts", "wmv2.wmv"])
-def test_packets_that_are_destroyed_behind_the_frames_asked_for_do_not_count(tmp_path: Path, name: str) -> None:
+def test_destroyed_packets_after_the_wanted_frames_do_not_count(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 3 // 4] + bytes(5000) + content[len(content) * 3 // 4 + 5000 :])
@@ -104,7 +104,7 @@ def test_packets_that_are_destroyed_behind_the_frames_asked_for_do_not_count(tmp
 
 
 @pytest.mark.parametrize("lost", [24, 25, 30])
-def test_a_destroyed_packet_in_the_last_frame_that_is_asked_for_counts(tmp_path: Path, lost: int) -> None:
+def test_a_destroyed_packet_in_the_last_wanted_frame_counts(tmp_path: Path, lost: int) -> None:
     options = {"codec": "mpeg2video", "encode": {"b": "3000000", "bf": "0", "g": "12"}, "container": "mpegts"}
     path = write_video(tmp_path / "a.ts", range(60), size=SIZE, paint=textured, **options)
     with av.open(str(path)) as container:
@@ -127,7 +127,7 @@ def test_holes_of_ones_are_noticed(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "at_most"), [("vp8.ogv", 0), ("wmv1.wmv", 1), ("msmpeg4v3.avi", 1)])
-def test_noise_is_noticed_by_checksums_and_bits_that_are_left(tmp_path: Path, name: str, at_most: int) -> None:
+def test_noise_is_found_by_checksums_and_unused_bits(tmp_path: Path, name: str, at_most: int) -> None:
     counts = sweep(tmp_path, name, 9, 2, zeros=False)
     assert counts.changed > 6
     assert counts.missed <= at_most
@@ -150,29 +150,29 @@ def test_holes_in_dv(tmp_path: Path, filling: bytes | None) -> None:
             path.write_bytes(content[: start + at] + hole + content[start + at + length :])
             found, damaged = read(path)
             assert found != frames
-            assert damaged or (filling is None and length < 80)  # noise between the heads of two blocks
+            assert damaged or (filling is None and length < 80)  # noise between the headers of two blocks
 
 
 @pytest.mark.parametrize("value", [b"\0", b"\xff"])
-def test_still_areas_of_large_vp8_pictures_are_no_holes(value: bytes) -> None:
-    """Blocks that stay as they are can be coded in zeros or ones: 81 bytes of them in a sound picture of 1080 lines."""
-    for size, sound, lost in (((1920, 1080), 81, 400), ((320, 180), 21, 64)):
+def test_unchanged_areas_of_large_vp8_pictures_are_not_holes(value: bytes) -> None:
+    """Unchanged blocks can be coded as zeros or ones: up to 81 bytes in an undamaged picture of 1080 lines."""
+    for size, valid, lost in (((1920, 1080), 81, 400), ((320, 180), 21, 64)):
         holes = Holes("vp8", b"", size)
-        assert holes.find(b"coded" + value * sound + b"coded", key=False) is None
+        assert holes.find(b"coded" + value * valid + b"coded", key=False) is None
         assert "that part of the file was lost" in (holes.find(b"coded" + value * lost + b"coded", key=False) or "")
 
 
-def test_zeros_in_theora_are_holes_unless_blocks_stay_as_they_are() -> None:
-    """Flat pictures are coded in zeros, more of them in larger ones: 103 in a row were seen in 720 lines."""
-    for size, sound, lost in (((1920, 1080), 233, 400), ((320, 180), 31, 32)):
+def test_zeros_in_theora_are_holes_unless_they_code_unchanged_blocks() -> None:
+    """Pictures without detail are coded as zeros, more of them in larger ones: 103 in a row were seen in 720 lines."""
+    for size, valid, lost in (((1920, 1080), 233, 400), ((320, 180), 31, 32)):
         holes = Holes("theora", b"", size)
-        assert holes.find(b"coded" + bytes(sound) + b"coded", key=False) is None
+        assert holes.find(b"coded" + bytes(valid) + b"coded", key=False) is None
         assert "that part of the file was lost" in (holes.find(b"coded" + bytes(lost) + b"coded", key=False) or "")
 
 
 @pytest.mark.parametrize(("codec", "place", "unit"), [("h264", 4, b"\x65"), ("hevc", 21, b"\x26\x01")])
-def test_zeros_before_a_one_are_padding_only_where_there_are_start_codes(codec: str, place: int, unit: bytes) -> None:
-    """In MP4 and Matroska each unit has its length before it: a one behind a hole is chance there."""
+def test_zeros_before_a_one_are_padding_only_in_streams_with_start_codes(codec: str, place: int, unit: bytes) -> None:
+    """In MP4 and Matroska units follow their lengths, without start codes: a one after a hole is there by chance."""
     coded = unit + b"coded" + bytes(64) + b"\1" + unit + b"coded"
     in_lengths = Holes(codec, b"\1" + bytes(place - 1) + b"\3\0", (320, 180))
     packet = len(coded).to_bytes(4, "big") + coded
@@ -181,17 +181,17 @@ def test_zeros_before_a_one_are_padding_only_where_there_are_start_codes(codec: 
 
 
 def test_zeros_in_the_tables_of_a_prores_picture(tmp_path: Path) -> None:
-    """Its decoder takes them, and blocks lose their detail."""
+    """The decoder accepts them, and blocks lose their detail."""
     path = write_video(tmp_path / "a.mov", range(3), size=SIZE, paint=textured, **FORMATS["prores.mov"])
     content = path.read_bytes()
     assert not read(path)[1]
-    start = content.index(b"icpf") + 4 + 20  # behind the frame's header
+    start = content.index(b"icpf") + 4 + 20  # after the frame's header
     for place in (start + 3, start + 60, start + 100):
         path.write_bytes(content[:place] + bytes(16) + content[place + 16 :])
         assert read(path)[1], place
 
 
-def test_a_checksum_of_the_first_picture(tmp_path: Path) -> None:
+def test_a_wrong_checksum_of_the_first_picture(tmp_path: Path) -> None:
     options = {"codec": "ffv1", "encode": {"level": "3", "slicecrc": "1"}}
     path = write_video(tmp_path / "a.mkv", range(3), size=SIZE, paint=textured, **options)
     with av.open(str(path)) as container:
@@ -204,7 +204,7 @@ def test_a_checksum_of_the_first_picture(tmp_path: Path) -> None:
     assert "CRC mismatch" in summary.damage
 
 
-def test_noise_in_hevc_pictures_that_bring_checksums(tmp_path: Path) -> None:
+def test_noise_in_hevc_pictures_with_checksums(tmp_path: Path) -> None:
     counts = sweep(tmp_path, "hevc_checksums.mp4", 6, 2, zeros=False)
     assert counts.changed > 3
     assert counts.missed == 0
@@ -213,7 +213,7 @@ def test_noise_in_hevc_pictures_that_bring_checksums(tmp_path: Path) -> None:
 @pytest.mark.parametrize("paint", ["black", "still"])
 @pytest.mark.parametrize("name", ["h264.mp4", "hevc.mp4", "vp8.webm", "vp9.webm", "av1.mp4", "mpeg2.ts", "mpeg4.avi",
                                   "mjpeg.avi", "wmv2.wmv", "flv1.flv"])  # fmt: skip
-def test_pictures_without_detail_are_no_damage(tmp_path: Path, name: str, paint: str) -> None:
+def test_pictures_without_detail_are_not_damaged(tmp_path: Path, name: str, paint: str) -> None:
     def plain(_: int, size: Size) -> np.ndarray:
         return painted(0, size) * np.uint8(paint == "still")
 

@@ -1,4 +1,4 @@
-"""Zeros in pictures of DNxHD: lost parts of the file, or the padding that encoders write."""
+"""Test zeros in pictures of DNxHD: lost parts of the file, or the padding that encoders write."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,7 @@ KINDS: list[tuple[Size, str, dict[str, str]]] = [
     ((256, 120), "yuv422p", {"profile": "dnxhr_lb"}),
     ((256, 120), "yuv422p10le", {"profile": "dnxhr_hqx"}),
     ((256, 120), "yuv444p10le", {"profile": "dnxhr_444"}),  # pads each row
-    ((1920, 1080), "yuv422p", {"b": "120000000", "flags": "+ildct"}),  # two fields, each with an end of its own
+    ((1920, 1080), "yuv422p", {"b": "120000000", "flags": "+ildct"}),  # two fields, each with an end marker
 ]
 
 
@@ -35,7 +35,7 @@ def picture(request: Any, tmp_path: Path) -> bytes:
         return next(bytes(packet) for packet in container.demux(video=0) if packet.size)
 
 
-def test_a_sound_picture(picture: bytes) -> None:
+def test_an_undamaged_picture(picture: bytes) -> None:
     assert zeros("dnxhd", picture) is None
     assert zeros("dnxhd", picture + bytes(100)) is None
 

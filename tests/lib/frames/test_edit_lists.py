@@ -1,4 +1,4 @@
-"""Edit lists of MP4 and QuickTime: under each number the picture that the transcoder's own filters put there."""
+"""Test edit lists of MP4 and QuickTime: each number has the picture that the transcoder's filters give it."""
 
 import subprocess
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import pytest
 import tator
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.likeness import unlike_copy
+from scripts.lib.frames.copy_comparison import difference_from_copy
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Summary
@@ -28,7 +28,7 @@ FILTERS = (
     f"[1:v:0]scale={SIZE[0]}:{SIZE[1]},setsar=1[bv];[bv]fps=25.0[bv_fps];[vid_fps][bv_fps]concat=n=2:v=1:a=0[all]"
 )
 F = 512  # one picture, in units of the track's clock; 40 ms
-# Segments: milliseconds, begin behind the first picture, rate. The video has 30 pictures.
+# Segments: milliseconds, begin after the first picture, rate. The video has 30 pictures.
 EDITS: dict[str, list[tuple[int, int, float]]] = {
     "whole": [(1200, 0, 1)],
     "longer": [(1800, 0, 1)],
@@ -68,7 +68,7 @@ CODECS = {
 OPEN_GROUPS = {"preset": "ultrafast", "x265-params": "log-level=none:bframes=3:keyint=10"}
 # FFmpeg 5 shows a picture that is left out; FFmpeg 8 does not.
 UNLIKE = {("Motion JPEG", "begins between two pictures")}
-needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="FFmpeg's command line is not here")
+needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="FFmpeg's command-line tool is missing")
 pytestmark = pytest.mark.videos
 
 
@@ -89,7 +89,7 @@ def copy_of(original: Path) -> list[int | None]:
 
 
 def found_in(original: Path, shown: Shown) -> tuple[list[int], Summary]:
-    """Return the numbers painted into the pictures that stand at 0, 1, ..., and the summary."""
+    """Return the numbers painted into the pictures with numbers 0, 1, ..., and the summary."""
     found: dict[int, int] = {}
     with open_frames(original, "video", shown=shown) as frames:
         for first, picture in frames:
@@ -101,27 +101,27 @@ def found_in(original: Path, shown: Shown) -> tuple[list[int], Summary]:
 @needs_ffmpeg
 @pytest.mark.parametrize("name", EDITS)
 @pytest.mark.parametrize("codec", CODECS)
-def test_pictures_stand_where_the_transcoder_puts_them(tmp_path: Path, codec: str, name: str) -> None:
+def test_pictures_have_the_numbers_that_the_transcoder_gives(tmp_path: Path, codec: str, name: str) -> None:
     original = edited(tmp_path, codec, EDITS[name])
     copy = copy_of(original)
     pictures = [number for number in copy if number is not None]
     shown = Shown(RATE, *SIZE, len(copy))
     found, summary = found_in(original, shown)
     assert not summary.damaged, summary.damage
-    why = unlike_copy(original, shown)
+    why = difference_from_copy(original, shown)
     if (codec, name) in UNLIKE:
         assert why == "its edit list begins within a picture"
         return
     assert found == pictures
-    # `auto` reads the original only where each of its pictures stands at its own number, in order.
+    # `auto` reads the original only if each of its pictures has exactly one number, in order.
     several_places = found != list(range(found[0], found[0] + len(found)))
     assert (why is not None) is (several_places or bool(summary.repeated or summary.left_out))
 
 
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("begin", [3, 13, 14, 23])
-def test_what_an_edit_list_leaves_out_is_not_missing(tmp_path: Path, begin: int, lost: bool) -> None:
-    """Pictures at its edges lack those that they follow, or that stand between them."""
+def test_pictures_left_out_by_an_edit_list_are_not_missing(tmp_path: Path, begin: int, lost: bool) -> None:
+    """Pictures at its edges refer to pictures that are left out."""
     path = write_video(tmp_path / "a.mp4", range(48), size=SIZE, codec="libx265", encode=OPEN_GROUPS)
     if lost:
         leave_out(path, {begin + 4})
@@ -135,8 +135,8 @@ def test_what_an_edit_list_leaves_out_is_not_missing(tmp_path: Path, begin: int,
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("frames", ["bframes=3", "bframes=4:b-adapt=0", "bframes=0"])
-def test_hevc_goes_on_elsewhere_in_open_groups(tmp_path: Path, frames: str, seed: int) -> None:
-    """The decoder would hold pictures back behind those of the next segment, and lose them."""
+def test_an_edit_list_that_jumps_in_hevc_with_open_groups(tmp_path: Path, frames: str, seed: int) -> None:
+    """Without a restart, the decoder would delay pictures until after the next segment's, and lose them."""
     encode = {"preset": "ultrafast", "x265-params": f"log-level=none:{frames}:keyint=10"}
     path = write_video(tmp_path / "a.mov", range(48), size=SIZE, codec="libx265", encode=encode)
     rng = np.random.default_rng(seed)
@@ -153,18 +153,18 @@ def test_hevc_goes_on_elsewhere_in_open_groups(tmp_path: Path, frames: str, seed
 
 
 @pytest.mark.parametrize("codec", ["without B-frames", "Motion JPEG"])
-def test_how_long_the_last_picture_stands_is_told_by_tators_count(tmp_path: Path, codec: str) -> None:
+def test_tators_count_decides_how_long_the_last_picture_is_shown(tmp_path: Path, codec: str) -> None:
     """FFmpeg 5 shows it for the rest of an edit list that is longer than the pictures, FFmpeg 8 once."""
     original = edited(tmp_path, codec, [(1200, 7 * F, 1)])
     once, for_long = [*range(7, 30)], [*range(7, 30)] + 7 * [29]
     for count, expected in ((None, for_long), (32, for_long), (31, for_long), (25, once), (24, once)):
         assert found_in(original, Shown(RATE, *SIZE, count))[0] == expected
-    assert unlike_copy(original, Shown(RATE, *SIZE, 25)) is None
-    why = unlike_copy(original, Shown(RATE, *SIZE, 32))
+    assert difference_from_copy(original, Shown(RATE, *SIZE, 25)) is None
+    why = difference_from_copy(original, Shown(RATE, *SIZE, 32))
     assert why == "its last picture stands at the numbers 22 to 29 in the copy"
 
 
-def test_a_record_without_a_copy_has_no_count_of_its_pictures() -> None:
+def test_a_record_without_a_copy_has_no_count_of_pictures() -> None:
     copy = stored_file("x", "streaming", width=128, height=72)
     assert Shown.of(media_record(fps=25.0, num_frames=32, copy=copy)).count == 32
     assert Shown.of(media_record(fps=25.0, num_frames=32)).count is None
@@ -178,7 +178,7 @@ def test_the_end_of_the_last_picture(until: int | None, count: int | None, last:
     assert line.finish(until, count) == range(2, last)
 
 
-def test_an_edit_list_of_nothing_says_so(tmp_path: Path) -> None:
+def test_the_message_for_an_edit_list_that_shows_nothing(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mov", range(12))
     set_edits(path, [(120, -1, 1), (400, -1, 1)])
     with open_frames(path, "video") as frames, pytest.raises(MediaFault, match="edit list shows none of its 12"):

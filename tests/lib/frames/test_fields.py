@@ -1,4 +1,4 @@
-"""Interlaced H.264 whose fields are packets of their own."""
+"""Test interlaced H.264 with a packet for each field."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_two_fields_are_one_picture(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ts", "mkv"])
-def test_a_lost_picture_of_two_fields_is_not_an_undamaged_video_of_other_numbers(tmp_path: Path, kind: str) -> None:
+def test_frames_after_a_lost_field_keep_their_numbers(tmp_path: Path, kind: str) -> None:
     packets = field_packets(12)
     path = tmp_path / f"fields.{kind}"
     write_field_video(path, packets[:9] + packets[10:])  # the second field of picture 4
@@ -32,7 +32,7 @@ def test_a_lost_picture_of_two_fields_is_not_an_undamaged_video_of_other_numbers
     assert all(number == level for number, level in found if number != 4)
 
 
-def test_only_h264_is_looked_into() -> None:
+def test_only_h264_has_second_fields() -> None:
     pairs = SliceHeaders("hevc", b"")
     assert not any(pairs.is_second(packet) for packet in field_packets(2))
 
@@ -40,14 +40,14 @@ def test_only_h264_is_looked_into() -> None:
 @pytest.mark.parametrize(
     "packet", [b"", b"\0\0\1", b"\0\0\1\x67", b"\0\0\1\x67\x4d", b"\0\0\1\x65", bytes(100), b"\xff" * 100]
 )
-def test_damaged_units_are_no_second_fields(packet: bytes) -> None:
+def test_damaged_units_are_not_second_fields(packet: bytes) -> None:
     pairs = SliceHeaders("h264", b"")
     assert not pairs.is_second(field_packets(1)[0])
     assert not pairs.is_second(packet)
     assert not SliceHeaders("h264", b"\1" + packet).is_second(packet)
 
 
-def test_padding_before_a_start_code_is_no_loss() -> None:
+def test_padding_before_a_start_code_is_not_damage() -> None:
     slices = b"\0\0\1\x01" + b"\x55" * 40 + bytes(200) + b"\1\x02" + b"\x55" * 40
     assert zeros("mpeg2video", slices) is None
     assert zeros("mpeg2video", slices.replace(b"\0\1\x02", b"\0\x41\x02"))

@@ -1,4 +1,4 @@
-"""Files that break off, and holes in pictures of one colour: losses are damage, and padding is not."""
+"""Test truncated files, and holes in pictures of one colour: losses are damage, and padding is not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -58,8 +58,8 @@ def test_an_incomplete_last_picture_of_dv_is_damage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["h264.ts", "hevc.ts", "hevc.hevc", "h264.h264", "mpeg2.m2v", "wmv2.wmv", "h264_fragments.mp4"]
 )
-def test_a_file_whose_end_never_arrived_is_damaged(tmp_path: Path, name: str) -> None:
-    """The end is zeros, also in place of whole pictures."""
+def test_a_file_whose_end_is_zeros_is_damaged(tmp_path: Path, name: str) -> None:
+    """The zeros may replace whole pictures."""
     path = write_video(tmp_path / name, range(40), size=SIZE, paint=textured, **FORMATS[name])
     whole, content = read(path), path.read_bytes()
     assert not whole[1]
@@ -70,7 +70,7 @@ def test_a_file_whose_end_never_arrived_is_damaged(tmp_path: Path, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["h264.ts", "hevc.ts"])
-def test_zeros_after_a_transport_stream_are_sound(tmp_path: Path, name: str) -> None:
+def test_zeros_after_a_transport_stream_are_not_damage(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, range(20), size=SIZE, **FORMATS[name])
     whole, content = read(path), path.read_bytes()
     empty = bytes.fromhex("471fff10") + bytes(184)
@@ -80,7 +80,7 @@ def test_zeros_after_a_transport_stream_are_sound(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mpeg2video"])
-def test_pictures_of_mpeg_2_padded_with_zeros_are_sound(tmp_path: Path, container: str) -> None:
+def test_mpeg_2_pictures_padded_with_zeros_are_not_damaged(tmp_path: Path, container: str) -> None:
     rate = {"b": "800000", "minrate": "800000", "maxrate": "800000", "bufsize": "400000"}
     path = write_video(tmp_path / "a", range(20), size=SIZE, codec="mpeg2video", encode=rate, container=container)
     assert path.read_bytes().endswith(bytes(40))
@@ -88,7 +88,7 @@ def test_pictures_of_mpeg_2_padded_with_zeros_are_sound(tmp_path: Path, containe
 
 
 @pytest.mark.parametrize("name", ["h264.h264", "hevc.hevc", "mpeg2.m2v"])
-def test_zeros_after_each_picture_are_sound(tmp_path: Path, name: str) -> None:
+def test_zeros_after_each_picture_are_not_damage(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, range(12), size=SIZE, **FORMATS[name])
     whole = read(path)
     with av.open(str(path)) as container:
@@ -147,7 +147,7 @@ def test_animations_in_gif(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts"])
-def test_a_hole_that_leaves_the_last_packets_of_a_transport_stream(tmp_path: Path, name: str) -> None:
+def test_a_hole_before_the_last_packets_of_a_transport_stream(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
     content = path.read_bytes()
     begin = len(content) // 188 // 3 * 188
@@ -168,10 +168,10 @@ def test_other_bytes_after_a_transport_stream_are_not_a_packet(tmp_path: Path, n
 
 @pytest.mark.parametrize("container", ["mjpeg", "avi", "mov"])
 @pytest.mark.parametrize("paint", [painted, textured])
-def test_holes_where_flat_areas_are_coded_in_zeros(
+def test_holes_in_pictures_that_code_flat_areas_as_zeros(
     tmp_path: Path, container: str, paint: Callable[[int, Size], np.ndarray]
 ) -> None:
-    """FFmpeg optimises tables in this way; a hole in such a picture decodes as blocks of one colour."""
+    """FFmpeg optimizes tables in this way; a hole in such a picture is decoded as blocks of one colour."""
     path = write_video(tmp_path / "a", container=container, paint=paint, size=SIZE, **MJPEG)
     whole, content = read(path), path.read_bytes()
     assert not whole[1]
@@ -188,7 +188,7 @@ def test_holes_where_flat_areas_are_coded_in_zeros(
 
 
 @pytest.mark.parametrize("colour", [0, 128, 255])
-def test_motion_jpeg_of_one_colour_is_sound(tmp_path: Path, colour: int) -> None:
+def test_motion_jpeg_of_one_colour_is_not_damaged(tmp_path: Path, colour: int) -> None:
     def flat(_: int, size: Size) -> np.ndarray:
         return np.full((size[1], size[0], 3), colour, np.uint8)
 
@@ -202,7 +202,7 @@ def test_a_hole_where_the_pictures_of_an_avi_file_begin_is_damage(tmp_path: Path
     def noise(number: int, size: Size) -> np.ndarray:
         return np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
 
-    # FFmpeg takes bytes that it cannot read for the list of pictures only if they are more than a megabyte.
+    # FFmpeg treats bytes that it cannot read as the list of pictures only if they are more than a megabyte.
     encode = {"b": "20000000", "qmin": "2", "qmax": "3"}
     path = write_video(tmp_path / name, range(30), size=SIZE, paint=noise, **FORMATS[name] | {"encode": encode})
     whole, content = read(path), path.read_bytes()
@@ -218,7 +218,7 @@ def test_a_hole_where_the_pictures_of_an_avi_file_begin_is_damage(tmp_path: Path
 
 @pytest.mark.parametrize("name", ["mjpeg.avi", "mpeg4.avi"])
 @pytest.mark.parametrize("kind", [b"JUNK", b"_PMX"])
-def test_a_large_part_before_the_pictures_of_an_avi_file_is_sound(tmp_path: Path, name: str, kind: bytes) -> None:
+def test_a_large_chunk_before_the_pictures_of_an_avi_file_is_not_damage(tmp_path: Path, name: str, kind: bytes) -> None:
     path = write_video(tmp_path / name, range(20), size=SIZE, **FORMATS[name])
     whole, content = read(path), path.read_bytes()
     start, length = content.find(b"movi") - 8, 1_500_000

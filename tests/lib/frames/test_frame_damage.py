@@ -1,4 +1,4 @@
-"""Damaged videos, and files that are none: what is read, what is counted, and what is refused."""
+"""Test damaged videos, and files that are not videos: what is read, counted and refused."""
 
 import ctypes
 import gc
@@ -27,7 +27,7 @@ from tests.media_files import (
     write_video,
 )
 
-# Of the kernel: somebody opens a file that is watched.
+# inotify's event for opening a watched file.
 IN_OPEN = 0x20
 
 
@@ -66,14 +66,14 @@ def test_a_fragment_whose_description_was_cut_is_damage(tmp_path: Path) -> None:
     [("a.mp4", {}), ("f.mp4", {"mux": FRAGMENTS}), ("a.mkv", {}), ("a.ts", {"container": "mpegts"}),
      ("a.avi", {"codec": "mpeg4"})],
 )  # fmt: skip
-def test_damage_in_the_middle_is_counted_and_passed(tmp_path: Path, name: str, options: dict) -> None:
+def test_reading_continues_after_damage(tmp_path: Path, name: str, options: dict) -> None:
     path = write_video(tmp_path / name, range(60), size=(320, 180), **options)
     damage(path, 0.5)
     numbers, summary = read(path)
     assert summary.damaged
     assert summary.error_count == len(summary.errors) > 0
     assert all(error["where"] and error["what"] for error in summary.errors)
-    assert numbers[-5:] == list(range(55, 60))  # it went on to the end
+    assert numbers[-5:] == list(range(55, 60))  # read to the end
 
 
 def test_a_lost_packet_is_damage(tmp_path: Path) -> None:
@@ -93,14 +93,14 @@ def test_only_the_first_errors_are_kept() -> None:
     assert "packet 0: broken" in summary.damage
 
 
-def test_what_ffmpeg_says_reaches_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_ffmpegs_messages_are_in_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = write_video(tmp_path / "a.mp4", range(60), size=(320, 180))
     damage(path, 0.5)
     read(path)
     assert "[h264 @" in capfd.readouterr().err
 
 
-def test_more_at_the_end_than_the_container_says_is_no_damage(tmp_path: Path) -> None:
+def test_data_after_the_containers_end_are_not_damage(tmp_path: Path) -> None:
     for name in ("a.mp4", "a.mkv", "a.avi"):
         path = write_video(tmp_path / name, codec="mpeg4")
         with path.open("ab") as stream:
@@ -125,13 +125,13 @@ def test_junk(tmp_path: Path, content: bytes, kind: str) -> None:
     assert fault(path, kind).state in ("unreadable", "unsupported")
 
 
-def test_the_description_is_missing(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4")  # its moov stands at the end
+def test_a_file_without_its_moov_box_is_unreadable(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")  # its moov is at the end
     cut(path, 0.5)
     assert fault(path).state == "unreadable"
 
 
-def test_nothing_but_the_description(tmp_path: Path) -> None:
+def test_a_file_with_only_its_moov_box_is_unreadable(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", mux=FAST)
     path.write_bytes(path.read_bytes()[: path.read_bytes().index(b"mdat") + 4])
     found = fault(path)
@@ -139,7 +139,7 @@ def test_nothing_but_the_description(tmp_path: Path) -> None:
     assert "no frame can be decoded" in found.reason
 
 
-def test_every_frame_damaged_beyond_use(tmp_path: Path) -> None:
+def test_a_file_without_a_decodable_frame_is_unreadable(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv")
     content = bytearray(path.read_bytes())
     noise = np.random.default_rng(0).bytes(len(content))
@@ -178,7 +178,7 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
     assert libc.inotify_add_watch(opened, os.fsencode(canary), IN_OPEN) >= 0
     path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n")
     assert fault(path).state == "unsupported"
-    # As much as it may name: relative, absolute, by a protocol, what is not there, and itself.
+    # All that it may name: a relative or absolute path, an address with a protocol, a missing file, and itself.
     for name in ("a.ts", tmp_path / "a.ts", f"file:{tmp_path / 'a.ts'}", "fd:", "pipe:0", "not there.mp4", "list"):
         for begin in ("ffconcat version 1.0\nfile", "\ufeffffconcat version 1.0\nfile"):
             path.write_text(f"{begin} '{name}'\n")
@@ -188,7 +188,7 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
     path.write_text("ffconcat version 1.0\nfile a.ts\n")
     assert fault(path).reason == "it is a playlist (concat), not a media file"
     assert fault(path, "image").state == "unsupported"
-    with pytest.raises(BlockingIOError):  # nothing to tell of
+    with pytest.raises(BlockingIOError):  # no event
         os.read(opened, 1024)
     canary.read_bytes()
     assert os.read(opened, 1024)
@@ -200,7 +200,7 @@ def test_a_missing_file_is_not_the_medias_fault(tmp_path: Path) -> None:
         open_frames(tmp_path / "a", "video")
 
 
-def test_a_video_of_monstrous_frames_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_of_too_large_frames_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "a.mp4")
     monkeypatch.setattr(source, "MAX_PIXELS", 160 * 90 - 1)
     found = fault(path)
@@ -208,8 +208,8 @@ def test_a_video_of_monstrous_frames_is_refused(tmp_path: Path, monkeypatch: pyt
     assert "160 x 90" in found.reason
 
 
-def test_frames_leave_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
-    """Cycles of PyAV's objects would let hundreds of frames pile up before they are found."""
+def test_frames_are_freed_without_the_garbage_collector(tmp_path: Path) -> None:
+    """With reference cycles of PyAV's objects, hundreds of frames would accumulate before they are collected."""
     path = write_video(tmp_path / "a.mp4", range(60))
     set_display_matrix(path, (0, 1, -1, 0))
     gc.collect()
@@ -222,7 +222,7 @@ def test_frames_leave_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_whatever_the_bytes_it_ends_with_frames_or_a_fault(tmp_path: Path, seed: int) -> None:
+def test_random_bytes_give_frames_or_a_fault(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     path = write_video(tmp_path / "a.mp4", range(10), mux=FRAGMENTS if seed % 2 else FAST)
     content = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Frames made smaller at once are, to the byte, those scaled from their pictures."""
+"""Test that FrameScaler gives the same bytes as converting frames and scaling the pictures."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ from scripts.lib.frames import frame_scaling
 from scripts.lib.frames.conversion import Converter, DecodedFrame
 from scripts.lib.frames.frame_scaling import FrameScaler
 from scripts.lib.graphs.description import Resize
-from tests.lib.frames.test_threads import through
+from tests.lib.frames.test_threads import read_in_batches
 from tests.media_files import write_video
 
 SUPPORTED = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p")
 
 
 def noise(form: str, size: Size, seed: int = 0) -> av.video.frame.VideoFrame:
-    """Return a frame in which each byte of each plane is random, also those behind the ends of lines."""
+    """Return a frame in which each byte of each plane is random, including the padding of lines."""
     frame = av.video.frame.VideoFrame(*size, form)
     rng = np.random.default_rng(seed)
     for plane in frame.planes:
@@ -30,16 +30,16 @@ def noise(form: str, size: Size, seed: int = 0) -> av.video.frame.VideoFrame:
     return frame
 
 
-def whole(frame: av.video.frame.VideoFrame, size: Size) -> Pixels:
-    """Return a frame converted whole, and scaled by OpenCV."""
+def converted_first(frame: av.video.frame.VideoFrame, size: Size) -> Pixels:
+    """Return a frame's picture, scaled by OpenCV."""
     picture = frame.to_ndarray(format="bgr24", threads=1)
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def at_once(frame: av.video.frame.VideoFrame, size: Size) -> Pixels | None:
-    """Return what scaling at once gives, None where that cannot be; without the comparison of the first frame."""
+def scaled_directly(frame: av.video.frame.VideoFrame, size: Size) -> Pixels | None:
+    """Return the result of FrameScaler, without the comparison of the first frame; None if it is impossible."""
     converter, out = Converter(), np.full((size.height, size.width + 3, 3), 7, np.uint8)[:, 1:-2]
-    converter.scaling_holds = True
+    converter.scaler_is_exact = True
     return out if DecodedFrame(converter, frame).scale_into(out) else None
 
 
@@ -49,12 +49,12 @@ def at_once(frame: av.video.frame.VideoFrame, size: Size) -> Pixels | None:
 def test_each_factor_and_format(form: str, factor: int, size: Size) -> None:
     for seed in range(3):
         frame = noise(form, Size(size.width * factor, size.height * factor), seed)
-        found = at_once(frame, size)
+        found = scaled_directly(frame, size)
         if frame.height % 2 or frame.width % 16:
             assert found is None
         else:
             assert found is not None
-            np.testing.assert_array_equal(found, whole(frame, size))
+            np.testing.assert_array_equal(found, converted_first(frame, size))
 
 
 # FFmpeg's numbers of the matrices.
@@ -65,9 +65,9 @@ def test_spaces_and_ranges_of_colours(space: int, full: bool, factor: int) -> No
     size = Size(160, 90)
     frame = noise("yuv420p", Size(size.width * factor, size.height * factor))
     frame.colorspace, frame.color_range = space, 2 if full else 1
-    found = at_once(frame, size)
+    found = scaled_directly(frame, size)
     assert found is not None
-    np.testing.assert_array_equal(found, whole(frame, size))
+    np.testing.assert_array_equal(found, converted_first(frame, size))
 
 
 def test_one_thread_scales_frames_of_different_colours() -> None:
@@ -80,7 +80,7 @@ def test_one_thread_scales_frames_of_different_colours() -> None:
         frame.colorspace = space
         found = np.empty((to, to, 3), np.uint8)
         assert scaler.scale(frame, found)
-        np.testing.assert_array_equal(found, whole(frame, Size(to, to)))
+        np.testing.assert_array_equal(found, converted_first(frame, Size(to, to)))
 
 
 @pytest.mark.parametrize("form", SUPPORTED)
@@ -91,29 +91,29 @@ def test_any_smaller_size(form: str, seed: int) -> None:
     for _ in range(4):
         size = Size(int(rng.integers(1, had.width)), int(rng.integers(1, had.height)))
         frame = noise(form, had, seed)
-        found = at_once(frame, size)
+        found = scaled_directly(frame, size)
         assert found is not None
-        np.testing.assert_array_equal(found, whole(frame, size))
+        np.testing.assert_array_equal(found, converted_first(frame, size))
 
 
 @pytest.mark.parametrize(
     "form", ["yuv444p", "yuv410p", "yuv440p", "nv12", "yuv420p10le", "yuva420p", "gray", "rgb24", "yuyv422"]
 )
-def test_other_formats_are_converted_whole(form: str) -> None:
-    assert at_once(noise(form, Size(192, 96)), Size(64, 32)) is None
+def test_other_pixel_formats_are_converted_first(form: str) -> None:
+    assert scaled_directly(noise(form, Size(192, 96)), Size(64, 32)) is None
 
 
 @pytest.mark.parametrize("size", [Size(192, 96), Size(192, 48), Size(96, 96), Size(384, 192), Size(384, 48)], ids=str)
-def test_what_is_not_made_smaller_is_converted_whole(size: Size) -> None:
-    assert at_once(noise("yuv420p", Size(192, 96)), size) is None
+def test_frames_that_are_not_scaled_down_are_converted_first(size: Size) -> None:
+    assert scaled_directly(noise("yuv420p", Size(192, 96)), size) is None
 
 
 @pytest.mark.parametrize("had", [Size(190, 96), Size(200, 96), Size(192, 97)], ids=str)
-def test_widths_and_heights_that_ffmpeg_converts_otherwise(had: Size) -> None:
-    assert at_once(noise("yuv420p", had), Size(64, 32)) is None
+def test_widths_and_heights_that_ffmpeg_converts_differently(had: Size) -> None:
+    assert scaled_directly(noise("yuv420p", had), Size(64, 32)) is None
 
 
-def test_fields_are_converted_whole(tmp_path: Path) -> None:
+def test_interlaced_frames_are_converted_first(tmp_path: Path) -> None:
     path = tmp_path / "fields.mp4"
     size = Size(192, 96)
     with av.open(str(path), "w") as out:
@@ -124,16 +124,16 @@ def test_fields_are_converted_whole(tmp_path: Path) -> None:
     with av.open(str(path)) as clip:
         (frame,) = clip.decode(video=0)
     assert frame.interlaced_frame
-    assert at_once(frame, Size(64, 32)) is None
-    # As FFmpeg takes its colours by the field:
-    found, expected = np.empty((32, 64, 3), np.uint8), whole(frame, Size(64, 32))
+    assert scaled_directly(frame, Size(64, 32)) is None
+    # FFmpeg converts the chroma of each field separately.
+    found, expected = np.empty((32, 64, 3), np.uint8), converted_first(frame, Size(64, 32))
     scaling.scale(DecodedFrame(Converter(), frame), found)
     np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("resize", [Resize(), Resize("letterbox", "centre", 114), Resize("stretch")], ids=str)
 @pytest.mark.parametrize("network", [Size(64, 64), Size(64, 36), Size(96, 54), Size(60, 60)], ids=str)
-def test_every_way_of_fitting(resize: Resize, network: Size) -> None:
+def test_all_kinds_of_fitting(resize: Resize, network: Size) -> None:
     frame = noise("yuv420p", Size(192, 108))
     fitting, shape = Fitting(resize, network), (network.height, network.width, 3)
     found, expected = np.full(shape, 1, np.uint8), np.full(shape, 2, np.uint8)
@@ -150,13 +150,13 @@ def test_a_picture_is_scaled_as_opencv_does(factor: int) -> None:
     np.testing.assert_array_equal(out, cv2.resize(picture, (53, 37), interpolation=cv2.INTER_LINEAR))
 
 
-def test_where_frames_come_out_otherwise_they_are_converted_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_are_converted_first_if_the_comparison_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     frame, size = noise("yuv420p", Size(192, 96)), Size(64, 32)
-    original, asked = FrameScaler.scale, 0
+    original, calls = FrameScaler.scale, 0
 
     def scale(scaler: FrameScaler, frame: av.video.frame.VideoFrame, out: Pixels) -> bool:
-        nonlocal asked
-        asked += 1
+        nonlocal calls
+        calls += 1
         assert original(scaler, frame, out)
         out[5, 4] ^= 1
         return True
@@ -166,9 +166,9 @@ def test_where_frames_come_out_otherwise_they_are_converted_whole(monkeypatch: p
     for _ in range(3):
         out = np.empty((32, 64, 3), np.uint8)
         scaling.scale(DecodedFrame(converter, frame), out)
-        np.testing.assert_array_equal(out, whole(frame, size))
-    assert asked == 1
-    assert converter.scaling_holds is False
+        np.testing.assert_array_equal(out, converted_first(frame, size))
+    assert calls == 1
+    assert converter.scaler_is_exact is False
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -182,13 +182,13 @@ def test_frames_of_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thre
         return scaled[-1]
 
     monkeypatch.setattr(FrameScaler, "scale", scale)
-    found = through(path, threads=threads)
+    found = read_in_batches(path, threads=threads)
     assert scaled == [True] * 19  # all but the first
     monkeypatch.setattr(frame_scaling, "_FORMATS", {})
-    assert through(path, threads=threads) == found
+    assert read_in_batches(path, threads=threads) == found
 
 
-def test_a_frame_whose_padding_mixes_is_converted_whole() -> None:
+def test_a_frame_with_padding_is_fitted_as_its_picture() -> None:
     frame = noise("yuv420p", Size(192, 110))
     found, expected = (np.empty((36, 64, 3), np.uint8) for _ in range(2))
     preprocess.fit(DecodedFrame(Converter(), frame), found)

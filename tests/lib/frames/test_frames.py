@@ -1,4 +1,4 @@
-"""Frames of videos: each once, in order and as players turn it, and only those that are asked for."""
+"""Test that a video's wanted frames are read once, in order, with the right numbers and rotation."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ from tests.media_files import (
         ("vp8.webm", {"codec": "libvpx", "encode": {"cpu-used": "8", "deadline": "realtime"}}),
         ("vp9.webm", VP9),
         ("vp9.mp4", VP9),
-        # Frames that are never shown, for others to refer to.
+        # Frames that are never shown, only referred to.
         ("vp9_hidden.webm", {"codec": "libvpx-vp9", "encode": {"cpu-used": "5", "auto-alt-ref": "1", "g": "20"}}),
         ("hevc.mp4", HEVC),
         ("hevc.ts", HEVC | {"container": "mpegts"}),
@@ -67,7 +67,7 @@ from tests.media_files import (
         ("variable.mkv", {"times": [at * 3 + at % 2 for at in range(40)]}),
     ],
 )
-def test_every_frame_comes_once_and_in_order(tmp_path: Path, name: str, options: dict) -> None:
+def test_each_frame_is_returned_once_and_in_order(tmp_path: Path, name: str, options: dict) -> None:
     numbers, summary = read(write_video(tmp_path / name, **options))
     assert numbers == list(range(40))
     assert summary.decoded == 40
@@ -76,7 +76,7 @@ def test_every_frame_comes_once_and_in_order(tmp_path: Path, name: str, options:
     assert summary.declared in (40, None)
 
 
-def test_the_name_of_the_file_says_nothing(tmp_path: Path) -> None:
+def test_the_files_name_does_not_matter(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4").rename(tmp_path / "1% %d 'x':\N{SNOWMAN}.jpg")
     assert read(path)[0] == list(range(40))
 
@@ -120,7 +120,7 @@ def test_an_animation_is_a_video_or_a_picture(tmp_path: Path, extension: str) ->
 
 
 @pytest.mark.parametrize("codec", [{}, HEVC])
-def test_frames_keep_their_size_when_it_changes(tmp_path: Path, codec: dict) -> None:
+def test_frames_whose_size_changes_are_not_scaled(tmp_path: Path, codec: dict) -> None:
     both = write_growing(tmp_path, codec)
     with open_frames(both, "video") as frames:
         seen = [(number_in(picture), picture.shape[:2]) for _, picture in frames]
@@ -129,7 +129,7 @@ def test_frames_keep_their_size_when_it_changes(tmp_path: Path, codec: dict) -> 
 
 
 @given(st.integers(1, 9), st.none() | st.tuples(st.integers(0, 20), st.integers(0, 20)), st.none() | st.integers(1, 9))
-def test_which_frames_are_asked_for(stride: int, span: tuple[int, int] | None, most: int | None) -> None:
+def test_wanted_frames(stride: int, span: tuple[int, int] | None, most: int | None) -> None:
     span = span and (min(span), max(span))
     first, last = span or (0, 39)
     expected = [number for number in range(40) if first <= number <= last and (number - first) % stride == 0][:most]
@@ -151,7 +151,7 @@ def test_which_frames_are_asked_for(stride: int, span: tuple[int, int] | None, m
     ],
 )
 @pytest.mark.parametrize("options", [{}, {"container": "mpegts"}, HEVC])
-def test_frames_that_are_asked_for_keep_their_numbers(
+def test_wanted_frames_have_their_numbers_in_the_video(
     tmp_path: Path, options: dict, asked: tuple, decoded: int
 ) -> None:
     wanted = wanted_frames(*asked)
@@ -162,7 +162,7 @@ def test_frames_that_are_asked_for_keep_their_numbers(
     assert (summary.width, summary.height) == (160, 90)
 
 
-def test_damage_counts_as_far_as_is_read(tmp_path: Path) -> None:
+def test_damage_after_the_wanted_frames_does_not_count(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", range(60), size=(320, 180))
     damage(path, 0.5)
     whole = read(path)[1]
@@ -187,7 +187,7 @@ def test_the_medias_size_is_that_of_its_first_frame(tmp_path: Path) -> None:
     assert (summary.width, summary.height, summary.used) == (90, 160, 0)
 
 
-def test_a_picture_is_given_out_whatever_is_asked_for(tmp_path: Path) -> None:
+def test_a_picture_is_returned_whatever_frames_are_wanted(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), painted(9))
     with open_frames(tmp_path / "a.png", "image", range(5, 9)) as frames:
         assert [number_in(picture) for _, picture in frames] == [9]
@@ -195,7 +195,7 @@ def test_a_picture_is_given_out_whatever_is_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi"])
-def test_how_many_frames_to_expect(tmp_path: Path, name: str) -> None:
+def test_the_expected_number_of_frames(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, range(100), codec="mpeg4" if name == "a.avi" else "libx264")
     for wanted in (ALL_FRAMES, wanted_frames(10), wanted_frames(1, (10, 19)), wanted_frames(1, (200, 300))):
         with open_frames(path, "video", wanted) as frames:
@@ -230,10 +230,10 @@ def test_an_edit_list_that_ends_early(tmp_path: Path) -> None:
         ((1, 0, 0, -1), lambda p: cv2.flip(p, 0)),
         ((0, 1, 1, 0), cv2.transpose),
         ((0, -1, -1, 0), lambda p: cv2.rotate(cv2.transpose(p), cv2.ROTATE_180)),
-        ((1, 1, -1, 1), lambda p: p),  # 45 degrees: players leave it
+        ((1, 1, -1, 1), lambda p: p),  # 45 degrees: players ignore it
     ],
 )
-def test_rotation_as_players_do(tmp_path: Path, matrix: tuple, turned) -> None:
+def test_display_matrices_are_applied_as_in_players(tmp_path: Path, matrix: tuple, turned) -> None:
     plain = write_video(tmp_path / "plain.mp4", range(3))
     path = tmp_path / "turned.mp4"
     path.write_bytes(plain.read_bytes())

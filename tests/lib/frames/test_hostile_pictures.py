@@ -1,4 +1,4 @@
-"""Pictures of a few kilobytes that would take hours, or all memory, to decode, or harm it."""
+"""Test small pictures that would take hours or all memory to decode, or corrupt memory."""
 
 import io
 import struct
@@ -29,7 +29,7 @@ def read(path: Path) -> int:
 
 
 def units(packet: bytes) -> list[bytes]:
-    """Return the units of a packet of AV1, each with its head."""
+    """Return the units of a packet of AV1, each with its header."""
     found, at = [], 0
     while at < len(packet):
         place, length, shift = at + 1 + (packet[at] >> 2 & 1), 0, 0
@@ -44,7 +44,7 @@ def units(packet: bytes) -> list[bytes]:
 
 
 def avif(path: Path, frames: int) -> None:
-    """Write a picture with so many frames more than the one that is its own."""
+    """Write a picture with `frames` frames in addition to the usual one."""
     still = io.BytesIO()  # by libaom: SVT-AV1 would give root's process real-time priority
     Image.new("RGB", (_SIDE, _SIDE), (90, 90, 90)).save(still, "AVIF", codec="aom")
     still.seek(0)
@@ -64,9 +64,11 @@ def test_an_avif_of_many_frames_is_refused_at_once(tmp_path: Path, frames: int, 
     avif(path, frames)
     started = time.monotonic()
     if refused:
-        with pytest.raises(MediaFault, match=f"it is an AVIF of {frames + 1} frames in one picture; at most 100") as it:
+        with pytest.raises(
+            MediaFault, match=f"it is an AVIF of {frames + 1} frames in one picture; at most 100"
+        ) as caught:
             read(path)
-        assert it.value.state == "unsupported"
+        assert caught.value.state == "unsupported"
     else:
         assert read(path) == 1
     assert time.monotonic() - started < 2
@@ -77,13 +79,14 @@ def segment(marker: int, body: bytes) -> bytes:
 
 
 def jpeg2000(side: int, *, levels: int = 5, precinct: int | None = None, block: int = 4, tile: int | None = None,
-             layers: int = 1, own: bytes = b"") -> bytes:  # fmt: skip
-    """Return a codestream of empty packets; `precinct` has the exponents of its sides, `own` is put behind COD."""
+             layers: int = 1, segments: bytes = b"") -> bytes:  # fmt: skip
+    """Return a codestream of empty packets; `precinct` has the exponents of its sides, `segments` follow COD."""
     sizes = struct.pack(">H8IH", 0, side, side, 0, 0, tile or side, tile or side, 0, 0, 3) + b"\x07\x01\x01" * 3
     coding = struct.pack(">BBHBBBBBB", precinct is not None, 0, layers, 0, levels, block, block, 0, 1)
     coding += b"" if precinct is None else bytes([precinct]) * (levels + 1)
-    head = segment(0x51, sizes) + segment(0x52, coding) + own + segment(0x5C, bytes([0x40] + [64] * (3 * levels + 1)))
-    body = bytes(1000 if tile is None else 1_000_000)  # FFmpeg wants 14 bytes for each tile
+    quantization = segment(0x5C, bytes([0x40] + [64] * (3 * levels + 1)))
+    head = segment(0x51, sizes) + segment(0x52, coding) + segments + quantization
+    body = bytes(1000 if tile is None else 1_000_000)  # FFmpeg requires 14 bytes for each tile
     return (
         b"\xff\x4f"
         + head
@@ -100,13 +103,13 @@ COMPONENT = segment(0x53, bytes([2, 1, 1, 4, 4, 0, 1, 0x11, 0x11]))
 @pytest.mark.parametrize(
     "content",
     [jpeg2000(3000, precinct=0x11), jpeg2000(3000, levels=0, precinct=0), jpeg2000(5000, block=0),
-     jpeg2000(3000, own=COMPONENT), jpeg2000(3000, precinct=0x66, layers=65535), jpeg2000(2000, tile=8)],
+     jpeg2000(3000, segments=COMPONENT), jpeg2000(3000, precinct=0x66, layers=65535), jpeg2000(2000, tile=8)],
     ids=["precincts", "pixels", "blocks", "component", "layers", "tiles"],
 )  # fmt: skip
-def test_what_describes_a_jpeg_2000_counts_as_memory(
+def test_the_structure_of_a_jpeg_2000_counts_as_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    """A thousand bytes of it took 5 GB; by its pixels alone it would take 24 bytes each."""
+    """A file of a thousand bytes took 5 GB; its pixels alone would take 24 bytes each."""
     path = tmp_path / "a.j2k"
     path.write_bytes(content)
     monkeypatch.setattr(memory, "left", lambda: 600_000_000)
@@ -114,19 +117,19 @@ def test_what_describes_a_jpeg_2000_counts_as_memory(
         read(path)
 
 
-def test_usual_jpeg_2000_takes_what_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usual_jpeg_2000_pictures_are_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = cv2.imencode(".jp2", np.full((1500, 2000, 3), 90, np.uint8))[1].tobytes()
     tiled = jpeg2000(2000, precinct=0x88, tile=1000)
     for usual in (content, tiled):
-        assert codestream.bytes_beside(usual) < 3_000_000
+        assert codestream.structure_bytes(usual) < 3_000_000
     path = tmp_path / "a.jp2"
     path.write_bytes(content)
     monkeypatch.setattr(memory, "left", lambda: 80_000_000)
     assert read(path) == 1
 
 
-def test_sizes_that_cannot_be_are_damage_and_no_error_of_memory() -> None:
-    """The first mark of a codestream may stand in metadata, where OpenJPEG does not look."""
+def test_impossible_sizes_in_a_jpeg_2000_raise_no_memory_error() -> None:
+    """The start marker of a codestream may also be in metadata, which OpenJPEG ignores."""
     sizes = struct.pack(">H8IH", 0, 1, 1, 0, 0, 1, 1, 0, 0, 65535)
     coding = struct.pack(">BBHBBBBBB", 0, 0, 65535, 0, 255, 4, 4, 0, 1)
     head = b"\xff\x4f" + segment(0x51, sizes) + segment(0x52, coding)
@@ -145,7 +148,7 @@ GREY = [(256, 4, 1, 16), (257, 4, 1, 16), (258, 3, 1, 8), (262, 3, 1, 1), (277, 
 
 
 def test_long_tags_of_a_tiff_take_no_memory() -> None:
-    """A megabyte of file with 200 such tags took 3 GB and 25 seconds."""
+    """A file of one megabyte with 200 such tags took 3 GB and 25 seconds."""
     size = 1_000_000
     junk = [(40000 + at, 1, size, 8) for at in range(150)]
     content = tiff_of([*GREY, (259, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 256), (258, 1, size, 8), *junk], bytes(size))
@@ -166,14 +169,14 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("how", HIDDEN)
-def test_scans_in_a_tiff_are_found_however_its_header_says_where(tmp_path: Path, how: str) -> None:
+def test_scans_in_a_tiff_are_found_with_unusual_headers(tmp_path: Path, how: str) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(tiff_of([*GREY, *HIDDEN[how]], progressive(5000, 16)))
     with pytest.raises(MediaFault, match="JPEG of 5006 scans"):
         read(path)
 
 
-def test_parts_of_a_tiff_that_lie_over_each_other_are_refused(tmp_path: Path) -> None:
+def test_a_tiff_whose_parts_overlap_many_times_is_refused(tmp_path: Path) -> None:
     size, parts = 1 << 20, 100
     starts = struct.pack("<I", 2000) * parts
     counts = struct.pack("<I", size) * parts
@@ -192,12 +195,12 @@ def chunk(kind: bytes, body: bytes = b"") -> bytes:
 
 
 def control(number: int = 0, side: int = 8, place: int = 0, dispose: int = 0) -> bytes:
-    """Return what says where a picture of an animation lies."""
+    """Return the chunk with size and position of an animation's picture."""
     return chunk(b"fcTL", struct.pack(">5I2H2B", number, side, side, place, place, 1, 10, dispose, 0))
 
 
 def animation(count: int, first: bytes, second: bytes = b"") -> bytes:
-    """Return a PNG of 8 x 8 pixels whose animation has these parts before and behind its picture."""
+    """Return a PNG of 8 x 8 pixels whose animation has these chunks before and after the still picture."""
     rows = zlib.compress(b"".join(b"\0" + bytes([90]) * 24 for _ in range(8)))
     header = chunk(b"IHDR", struct.pack(">2I5B", 8, 8, 8, 2, 0, 0, 0))
     head = b"\x89PNG\r\n\x1a\n" + header + chunk(b"acTL", struct.pack(">2I", count, 0))
@@ -219,17 +222,17 @@ ANIMATIONS = {
 
 
 @pytest.mark.parametrize("how", ANIMATIONS)
-def test_of_an_animated_png_opencv_gets_the_still_picture(
+def test_opencv_gets_only_the_still_picture_of_an_animated_png(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Odd animations harmed its memory, and sound pictures that came with one were called damaged."""
-    given: list[bytes] = []
+    """Some animations corrupted OpenCV's memory, and undamaged pictures with an animation were reported as damaged."""
+    contents: list[bytes] = []
 
     def decode(content: np.ndarray, flags: int) -> np.ndarray | None:
-        given.append(content.tobytes())
-        return decoded(content, flags)
+        contents.append(content.tobytes())
+        return original(content, flags)
 
-    decoded = cv2.imdecode
+    original = cv2.imdecode
     monkeypatch.setattr(cv2, "imdecode", decode)
     path = tmp_path / "a.png"
     path.write_bytes(ANIMATIONS[how])
@@ -238,12 +241,12 @@ def test_of_an_animated_png_opencv_gets_the_still_picture(
     assert picture.shape == (8, 8, 3)
     assert (picture == 90).all()
     assert source.summary.errors == []
-    assert len(given) == 1
-    assert not [kind for kind in (b"acTL", b"fcTL", b"fdAT") if kind in given[0]]
+    assert len(contents) == 1
+    assert not [kind for kind in (b"acTL", b"fcTL", b"fdAT") if kind in contents[0]]
 
 
-def test_an_animation_in_which_the_still_picture_is_not_shown() -> None:
-    """It is the one that Pillow opens, of which Tator makes its copies."""
+def test_the_still_picture_is_read_if_an_animation_does_not_show_it() -> None:
+    """Pillow opens the still picture, of which Tator makes its copies."""
     pictures = [Image.new("RGB", (30, 20), (shade, 0, 0)) for shade in (10, 20, 30)]
     stream = io.BytesIO()
     pictures[0].save(stream, "PNG", save_all=True, append_images=pictures[1:], default_image=True)
@@ -253,7 +256,7 @@ def test_an_animation_in_which_the_still_picture_is_not_shown() -> None:
     assert png.without_animation(png.without_animation(stream.getvalue())) == png.without_animation(stream.getvalue())
 
 
-def test_of_a_tiff_of_many_pages_the_first_is_taken(tmp_path: Path) -> None:
+def test_the_first_page_of_a_tiff_of_many_pages_is_read(tmp_path: Path) -> None:
     pages = [Image.new("L", (16, 16), at % 256) for at in range(7, 1007)]
     path = tmp_path / "a.tif"
     pages[0].save(path, save_all=True, append_images=pages[1:])
@@ -265,7 +268,7 @@ def test_of_a_tiff_of_many_pages_the_first_is_taken(tmp_path: Path) -> None:
     assert time.monotonic() - started < 2
 
 
-def test_a_jpeg_2000_of_colours_that_opencv_does_not_know_is_not_called_damaged() -> None:
+def test_a_jpeg_2000_of_unsupported_colours_is_not_damaged() -> None:
     stream = io.BytesIO()
     Image.new("CMYK", (40, 30)).save(stream, "JPEG2000")
     with pytest.raises(MediaFault, match="OpenCV does not decode this sort of JPEG 2000; convert it") as caught:

@@ -1,4 +1,4 @@
-"""Holes in the descriptions of fragments, as Tator's streaming copies have them: FFmpeg passes over them silently."""
+"""Test holes in the descriptions of fragments, which Tator's streaming copies have: FFmpeg ignores them silently."""
 
 import random
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 import av
 import pytest
 
-from scripts.lib.frames.file_formats.iso_fragments import destroyed
+from scripts.lib.frames.file_formats.iso_fragments import find_destroyed
 from scripts.lib.frames.video import VideoFrames
 from tests.damage_sweep import FORMATS, SIZE, read, textured
 from tests.media_files import FRAGMENTS, write_video
@@ -26,7 +26,7 @@ KINDS = {
 
 
 def fragments(content: bytes) -> list[tuple[int, int]]:
-    """Return where the descriptions begin and end."""
+    """Return the offsets at which the descriptions begin and end."""
     found, at = [], 0
     while (at := content.find(b"moof", at)) >= 0:
         found.append((at - 4, at - 4 + int.from_bytes(content[at - 4 : at], "big")))
@@ -56,16 +56,16 @@ def test_a_destroyed_description_is_damage(tmp_path: Path, kind: str) -> None:
     assert changed > 10
 
 
-def test_what_is_behind_the_last_box_or_in_a_file_without_fragments_is_no_damage(tmp_path: Path) -> None:
+def test_data_after_the_last_box_are_not_damage(tmp_path: Path) -> None:
     plain = write_video(tmp_path / "plain.mp4", range(20))
     fragmented = write_video(tmp_path / "fragmented.mp4", range(20), **KINDS["h264"])
     for path in (plain, fragmented):
         sound = path.read_bytes()
         for rest in (b"", bytes(3), bytes(5000), b"junk from a camera" * 9, sound):
             path.write_bytes(sound + rest)
-            assert destroyed(path, 1) is None, (path.name, rest[:20])
+            assert find_destroyed(path, 1) is None, (path.name, rest[:20])
     (tmp_path / "empty.mp4").touch()
-    assert destroyed(tmp_path / "empty.mp4", 1) is None
+    assert find_destroyed(tmp_path / "empty.mp4", 1) is None
 
 
 def test_zeros_from_within_the_last_fragment_to_the_end_are_damage(tmp_path: Path) -> None:
@@ -73,20 +73,20 @@ def test_zeros_from_within_the_last_fragment_to_the_end_are_damage(tmp_path: Pat
     content = path.read_bytes()
     for begin, _ in fragments(content)[1:]:
         path.write_bytes(content[: begin - 30] + bytes(len(content) - begin + 30))
-        assert destroyed(path, 1), begin
+        assert find_destroyed(path, 1), begin
 
 
-def test_a_file_that_is_cut_is_none_with_a_hole(tmp_path: Path) -> None:
+def test_a_truncated_file_has_no_destroyed_fragment(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(45), **KINDS["h264"])
     content = path.read_bytes()
     for begin, end in fragments(content):
         for place in (begin, begin + 3, begin + 20, end - 1, end, end + 5, end + 100):
             path.write_bytes(content[:place])
-            assert destroyed(path, 1) is None, place
+            assert find_destroyed(path, 1) is None, place
 
 
-class BeginsAgain:
-    """A container whose demuxer fails after 30 packets and then begins the file again, as FFmpeg's may."""
+class RestartingContainer:
+    """A container whose demuxer fails after 30 packets and then reads the file from its start, as FFmpeg's may."""
 
     def __init__(self, container: av.container.InputContainer) -> None:
         self._container = container
@@ -100,9 +100,9 @@ class BeginsAgain:
         raise av.error.InvalidDataError(1, "Invalid data found when processing input")
 
 
-def test_a_file_that_ffmpeg_begins_again_is_read_once(tmp_path: Path) -> None:
+def test_a_file_that_ffmpeg_reads_again_from_its_start_is_read_once(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(45), **KINDS["dash"])
     with VideoFrames(path) as frames:
-        frames._container = BeginsAgain(frames._container)
+        frames._container = RestartingContainer(frames._container)
         assert len(list(islice(frames.packets(), 100))) == 30
     assert frames.summary.damaged

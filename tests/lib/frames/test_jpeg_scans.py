@@ -1,4 +1,4 @@
-"""JPEG files whose every 30 bytes cost a walk over the whole picture."""
+"""Test JPEG files with thousands of short scans, each of which takes a pass over the whole picture."""
 
 import struct
 import time
@@ -15,13 +15,13 @@ from scripts.lib.frames.damage import jpeg
 from scripts.lib.frames.reader import open_frames
 
 
-def progressive(scans: int, side: int = 2000, *, before: bytes = b"", behind: bytes = b"") -> bytes:
-    """Return a JPEG with so many more scans than an encoder writes."""
+def progressive(scans: int, side: int = 2000, *, before: bytes = b"", after: bytes = b"") -> bytes:
+    """Return a JPEG with additional scans, and data before and after the picture."""
     picture = np.full((side, side), 128, np.uint8)
     content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
     last = [segment for segment in jpeg.segments(content) if segment.marker == 0xDA][-1]
     scan = content[last.end - 4 - len(last.body) : -2]
-    return content[:2] + before + content[2:-2] + scan * scans + content[-2:] + behind
+    return content[:2] + before + content[2:-2] + scan * scans + content[-2:] + after
 
 
 def read(path: Path, kind: str) -> int:
@@ -39,7 +39,7 @@ def test_a_picture_of_thousands_of_scans_is_refused_at_once(tmp_path: Path) -> N
     assert time.monotonic() - started < 5
 
 
-def test_so_is_a_video_of_such_pictures(tmp_path: Path) -> None:
+def test_a_video_of_pictures_of_thousands_of_scans_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mov"
     with av.open(path, "w") as out:
         stream = out.add_stream("mjpeg", rate=10)
@@ -56,14 +56,14 @@ def test_so_is_a_video_of_such_pictures(tmp_path: Path) -> None:
     assert time.monotonic() - started < 10
 
 
-def test_what_only_looks_like_scans_is_taken() -> None:
-    """In metadata, as of a thumbnail, and behind the picture's end, as of a moving photograph."""
+def test_scan_markers_outside_the_picture_do_not_count() -> None:
+    """They may be in metadata, such as thumbnails, and after the picture's end, as in motion photos."""
     many = b"\xff\xda\x00\x08" * 1000
     comment = b"\xff\xfe" + (len(many) + 2).to_bytes(2, "big") + many
-    jpeg.check_scans(progressive(0, 64, before=comment, behind=many))
+    jpeg.check_scans(progressive(0, 64, before=comment, after=many))
 
 
-def test_so_is_a_tiff_with_such_a_picture_in_it(tmp_path: Path) -> None:
+def test_a_tiff_with_a_jpeg_of_thousands_of_scans_is_refused(tmp_path: Path) -> None:
     content = progressive(20_000, 64)
     entries = {256: 64, 257: 64, 258: 8, 259: 7, 262: 1, 273: 200, 277: 1, 278: 64, 279: len(content)}
     listed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries.items())

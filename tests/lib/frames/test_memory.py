@@ -1,4 +1,4 @@
-"""What decoding takes is known before it begins, and what a job has not is refused."""
+"""Test that media which need more memory to decode than the job has are refused before decoding."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ PICTURES = {
     "a.jp2": (SMOOTH, []),
     "a.avif": (SMOOTH, []),
 }
-# What libraries keep once and for all, whatever the picture.
+# Bytes of memory that libraries keep, independent of the picture.
 LIBRARIES = 20_000_000
 
 PEAK = """
@@ -59,13 +59,13 @@ print(peak() - before)
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
+def without_limit() -> Iterator[None]:
     yield
     memory.set_limit(None)
 
 
 def peak(path: Path, kind: str) -> int:
-    """Return by how many bytes a process grows at most that decodes a media."""
+    """Return by how many bytes the memory of a process grows at most while it decodes a media."""
     command = [sys.executable, "-c", PEAK, str(path), kind]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=True)
     return int(done.stdout)
@@ -73,30 +73,32 @@ def peak(path: Path, kind: str) -> int:
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_takes_no_more_than_is_reckoned(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_a_picture_takes_no_more_memory_than_computed(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / name
     picture, options = PICTURES[name]
     assert cv2.imwrite(str(path), picture, options)
-    reckoned = ffmpeg.picture_bytes(path.read_bytes()[:64]) * WIDTH * HEIGHT
+    computed = ffmpeg.picture_pixel_bytes(path.read_bytes()[:64]) * WIDTH * HEIGHT
     found = peak(path, "image")
-    assert found <= reckoned + LIBRARIES
-    assert found >= reckoned / 4  # or sound pictures would be refused
+    assert found <= computed + LIBRARIES
+    assert found >= computed / 4  # otherwise undamaged pictures would be refused
 
-    needed = memory.megabytes(reckoned)
-    for left in (int(reckoned) - 1, int(reckoned / 3)):
+    needed = memory.megabytes(computed)
+    for left in (int(computed) - 1, int(computed / 3)):
         monkeypatch.setattr(memory, "left", lambda left=left: left)
         with pytest.raises(MediaFault) as caught:
             list(open_frames(path, "image"))
         assert caught.value.state == "unsupported"
-        words = f"{WIDTH} x {HEIGHT} pixels, which take {needed} MB"
-        assert words in caught.value.reason or f"{memory.megabytes(path.stat().st_size)} MB" in caught.value.reason
-    monkeypatch.setattr(memory, "left", lambda: int(reckoned))
+        part = f"{WIDTH} x {HEIGHT} pixels, which take {needed} MB"
+        assert part in caught.value.reason or f"{memory.megabytes(path.stat().st_size)} MB" in caught.value.reason
+    monkeypatch.setattr(memory, "left", lambda: int(computed))
     with open_frames(path, "image") as frames:
         assert [picture.shape for _, picture in frames] == [(HEIGHT, WIDTH, 3)]
 
 
-def take(frames: FrameSource, numbers: list[int]) -> None:
-    """Note the frames' numbers, also those before a fault."""
+def append_numbers(frames: FrameSource, numbers: list[int]) -> None:
+    """Append the frames' numbers, including those before a fault, to a list."""
     for number, _ in frames:
         numbers.append(number)
 
@@ -111,19 +113,21 @@ VIDEOS = {
 
 @pytest.mark.videos
 @pytest.mark.parametrize("name", VIDEOS)
-def test_a_video_takes_no_more_than_is_reckoned(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_a_video_takes_no_more_memory_than_computed(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_video(tmp_path / "a.mov", range(8), size=(WIDTH, HEIGHT), **VIDEOS[name])
     with ffmpeg.open_media(path) as container:
-        reckoned = ffmpeg.frame_bytes(container.streams.video[0].codec_context) * WIDTH * HEIGHT
+        computed = ffmpeg.frame_pixel_bytes(container.streams.video[0].codec_context) * WIDTH * HEIGHT
     found = peak(path, "video")
-    assert reckoned / 4 <= found <= reckoned + LIBRARIES
-    monkeypatch.setattr(memory, "left", lambda: int(reckoned) - 1)
+    assert computed / 4 <= found <= computed + LIBRARIES
+    monkeypatch.setattr(memory, "left", lambda: int(computed) - 1)
     with pytest.raises(MediaFault, match=f"unsupported: .*{WIDTH} x {HEIGHT} pixels, which take .* MB to decode"):
         list(open_frames(path, "video"))
 
 
 @pytest.mark.parametrize("codec", [{}, {"codec": "libx265", "encode": {"preset": "ultrafast"}}])
-def test_frames_that_become_too_large_in_mid_stream(
+def test_frames_that_become_too_large_in_mid_stream_are_refused(
     tmp_path: Path, codec: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_growing(tmp_path, codec)
@@ -133,35 +137,35 @@ def test_frames_that_become_too_large_in_mid_stream(
         open_frames(path, "video") as frames,
         pytest.raises(MediaFault, match=r"unsupported: its pictures are 320 x 18[0-9] pixels, which take 2 MB"),
     ):
-        take(frames, numbers)
+        append_numbers(frames, numbers)
     assert numbers == list(range(len(numbers)))
     assert 0 < len(numbers) <= 10
 
 
-def test_a_file_that_is_larger_than_its_picture(tmp_path: Path) -> None:
+def test_a_file_too_large_for_memory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), SMOOTH[:10, :10])
     with path.open("r+b") as stream:
-        stream.truncate(2_000_000_000)  # takes no room on disk
+        stream.truncate(2_000_000_000)  # a sparse file
     memory.set_limit(1000)
     with pytest.raises(MediaFault, match="unsupported: its file has 2000 MB and is read as a whole, which takes 4000"):
         list(open_frames(path, "image"))
 
 
-def test_what_a_job_may_use() -> None:
+def test_the_memory_limit_of_a_job() -> None:
     assert 0 < memory.left() < memory.allowed()
     memory.set_limit(7000)
     assert memory.allowed() == 7_000_000_000
 
 
 def test_the_limit_is_not_looked_up_for_each_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked: list[int] = []
+    calls: list[int] = []
 
     def allowed() -> int:
-        looked.append(1)
+        calls.append(1)
         return 10**10
 
     monkeypatch.setattr(memory, "allowed", allowed)
     path = write_video(tmp_path / "a.mp4", range(30))
     assert len(list(open_frames(path, "video"))) == 30
-    assert len(looked) <= 1  # that of what is left
+    assert len(calls) <= 1  # by memory.left

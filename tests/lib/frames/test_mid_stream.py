@@ -1,4 +1,4 @@
-"""Test streams that begin in their middle: what can be decoded from there is returned, the rest is reported."""
+"""Test streams that begin in mid-stream: pictures that can be decoded are returned, the others are reported."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +21,12 @@ PICTURES = 60
 
 
 def h264(parameters: str) -> dict[str, Any]:
-    """Return options for H.264 whose parameter sets stand before each key frame."""
+    """Return options for H.264 with parameter sets before each key frame."""
     return {"encode": {"preset": "veryfast", "x264-params": f"repeat-headers=1:{parameters}"}}
 
 
 def hevc(parameters: str) -> dict[str, Any]:
-    """Return options for HEVC, likewise."""
+    """Return options for HEVC with parameter sets before each key frame."""
     parameters = f"log-level=none:repeat-headers=1:{parameters}"
     return {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": parameters}}
 
@@ -43,20 +43,20 @@ OPEN_GROUPS = {
 }
 
 
-def enter(path: Path, share: float) -> None:
-    """Leave out the beginning of a transport stream."""
+def cut_beginning(path: Path, share: float) -> None:
+    """Remove the beginning of a transport stream."""
     content = path.read_bytes()
     path.write_bytes(content[188 * int(len(content) // 188 * share) :])
 
 
-def coded(path: Path) -> int:
-    """Return how many packets of its video a file has, without those that its edit list leaves out."""
+def packet_count(path: Path) -> int:
+    """Return the number of a file's video packets, without those that its edit list leaves out."""
     with av.open(str(path)) as container:
         return sum(1 for packet in container.demux(video=0) if packet.size and not packet.is_discard)
 
 
 def check_tail(path: Path, whole: Sequence[int] = range(PICTURES)) -> None:
-    """Check that a file holds the last pictures, whole and in order, and says how many could not be decoded.
+    """Check that a file has the last pictures, complete and in order, and the number of those not decoded.
 
     Args:
         path: the file.
@@ -65,16 +65,16 @@ def check_tail(path: Path, whole: Sequence[int] = range(PICTURES)) -> None:
     found, summary = painted_in(path)
     assert found == list(enumerate(whole[len(whole) - len(found) :]))
     assert summary.damage == ""
-    assert summary.skipped == coded(path) - len(found)
+    assert summary.skipped == packet_count(path) - len(found)
     assert len(found) > 8
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.15, 0.2, 0.25])
 @pytest.mark.parametrize("name", REFRESHED)
-def test_intra_refresh_entered_in_mid_stream(tmp_path: Path, name: str, share: float) -> None:
-    """Pictures are whole some pictures behind the message that begins a round; before it none is shown."""
+def test_intra_refresh_that_begins_in_mid_stream(tmp_path: Path, name: str, share: float) -> None:
+    """Pictures are complete some pictures after the message that begins a refresh; none is shown before."""
     path = write_video(tmp_path / "a.ts", range(PICTURES), size=SIZE, container="mpegts", **REFRESHED[name])
-    enter(path, share)
+    cut_beginning(path, share)
     check_tail(path)
 
 
@@ -96,19 +96,19 @@ def test_intra_refresh_cut_at_a_recovery_point(tmp_path: Path, name: str, contai
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5])
 @pytest.mark.parametrize("name", OPEN_GROUPS)
-def test_an_open_group_entered_in_mid_stream(tmp_path: Path, name: str, share: float) -> None:
-    """What stands before the first key frame has gaps in its order, and nothing there can be shown."""
+def test_an_open_group_that_begins_in_mid_stream(tmp_path: Path, name: str, share: float) -> None:
+    """Pictures before the first key frame have gaps in their order, and cannot be shown."""
     path = write_video(tmp_path / "a.ts", range(PICTURES), size=SIZE, container="mpegts", **OPEN_GROUPS[name])
-    enter(path, share)
+    cut_beginning(path, share)
     check_tail(path)
 
 
 @pytest.mark.parametrize("name", [*REFRESHED, *OPEN_GROUPS])
-def test_damage_behind_the_first_picture_that_can_be_shown(tmp_path: Path, name: str) -> None:
+def test_damage_after_the_first_complete_picture(tmp_path: Path, name: str) -> None:
     options = (REFRESHED | OPEN_GROUPS)[name]
     for at in (0.75, 0.8, 0.85, 0.9):
         path = write_video(tmp_path / "a.ts", range(PICTURES), size=SIZE, container="mpegts", **options)
-        enter(path, 0.15)
+        cut_beginning(path, 0.15)
         damage(path, at, 500)
         assert painted_in(path)[1].damaged
     for lost in (46, 50, 53):
@@ -119,11 +119,11 @@ def test_damage_behind_the_first_picture_that_can_be_shown(tmp_path: Path, name:
         assert painted_in(path)[1].damaged
 
 
-def test_a_stream_that_never_becomes_whole_says_so(tmp_path: Path) -> None:
+def test_a_stream_without_a_complete_picture_is_unreadable(tmp_path: Path) -> None:
     options = h264("intra-refresh=1:keyint=infinite:bframes=0")
     path = write_video(tmp_path / "a.ts", range(PICTURES), size=SIZE, container="mpegts", **options)
     assert painted_in(path)[0] == [(at, at) for at in range(PICTURES)]
-    enter(path, 0.5)
+    cut_beginning(path, 0.5)
     with pytest.raises(MediaFault, match="no key frame"):
         painted_in(path)
 
@@ -136,8 +136,8 @@ SLICE = b"\x41rest"
     ("units", "count"),
     [
         ([POINT, SLICE], 1),
-        ([bytes([6, 5, 255, 3, *bytes(258), 6, 1, 0x84]), SLICE], 0),  # behind a message of 258 bytes
-        ([bytes([6, 255, 1, 2, 9, 9, 6, 1, 0x60]), SLICE], 2),  # behind one of kind 256
+        ([bytes([6, 5, 255, 3, *bytes(258), 6, 1, 0x84]), SLICE], 0),  # after a message of 258 bytes
+        ([bytes([6, 255, 1, 2, 9, 9, 6, 1, 0x60]), SLICE], 2),  # after a message of type 256
         ([SLICE, POINT], None),
         ([bytes([6, 6, 1]), SLICE], None),
         ([bytes([6, 6, 1, 0]), SLICE], None),
@@ -152,7 +152,7 @@ def test_recovery_points_in_packets(units: list[bytes], count: int | None) -> No
     assert pictures_to_recover(in_lengths, 4) == count
 
 
-def test_from_which_picture_on_others_are_whole() -> None:
+def test_the_first_complete_picture() -> None:
     def plain(number: int, **changed: bool) -> Slice:
         kinds = {"is_key": False, "is_reference": True, "is_intra": False} | changed
         return Slice(number, 16, **kinds)
@@ -163,9 +163,9 @@ def test_from_which_picture_on_others_are_whole() -> None:
     assert not points.begins(point, 0, plain(15), key=True)
     assert not points.begins(none, 0, plain(0, is_reference=False), key=False)
     assert points.begins(none, 0, plain(0), key=False)  # numbers restart after 15
-    assert RecoveryPoints().begins(none, 0, plain(3), key=True)  # the container alone says it
+    assert RecoveryPoints().begins(none, 0, plain(3), key=True)  # only the container marks it
     assert RecoveryPoints().begins(point, 0, plain(3, is_key=True), key=True)
-    # Encoders that write the number of the frame itself.
+    # Encoders that write the frame's number.
     assert RecoveryPoints().begins(point, 0, plain(1, is_intra=True), key=True)
     assert not RecoveryPoints().begins(point, 0, plain(1), key=True)
 
@@ -188,16 +188,16 @@ WITHOUT_KEY: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("lost", [2, 3, 6, 9])
 @pytest.mark.parametrize("name", WITHOUT_KEY)
 def test_a_beginning_without_a_key_frame(tmp_path: Path, name: str, lost: int) -> None:
-    """Some decoders make up what such pictures refer to; these are not whole, and none is given out."""
+    """Some decoders make up the references of such pictures; these are incomplete, and not returned."""
     path = write_video(tmp_path / name, range(PICTURES), size=SIZE, **WITHOUT_KEY[name])
-    whole = [painted for _, painted in painted_in(path)[0]]  # of some encoders, a picture looks like the one before it
+    whole = [painted for _, painted in painted_in(path)[0]]  # some encoders repeat the picture before
     leave_out(path, {*range(lost)})
     check_tail(path, whole)
 
 
 @pytest.mark.parametrize("name", ["b.avi", "msmpeg4.avi", "wmv2.avi", "h263p.avi"])
-def test_an_avi_cut_behind_its_key_frame(tmp_path: Path, name: str) -> None:
-    """FFmpeg keeps a key frame and fills the gap behind it with chunks of nothing, which the header counts."""
+def test_an_avi_cut_after_its_key_frame(tmp_path: Path, name: str) -> None:
+    """FFmpeg keeps a key frame and fills the gap after it with empty chunks, which the header counts."""
     path = write_video(tmp_path / name, range(PICTURES), size=SIZE, **WITHOUT_KEY[name])
     whole = [painted for _, painted in painted_in(path)[0]]
     source = path.rename(tmp_path / "source.avi")
@@ -211,12 +211,12 @@ def test_an_avi_cut_behind_its_key_frame(tmp_path: Path, name: str) -> None:
             packet.stream = stream
             out.mux(packet)
     with av.open(str(path)) as container:
-        assert container.streams.video[0].frames >= coded(path) + 11
+        assert container.streams.video[0].frames >= packet_count(path) + 11
     check_tail(path, whole)
 
 
 def test_a_key_frame_that_an_edit_list_leaves_out(tmp_path: Path) -> None:
-    """What is shown first refers to it, and is whole."""
+    """The first picture that is shown refers to it, and is complete."""
     path = write_video(tmp_path / "a.mp4", range(PICTURES), size=SIZE, **WITHOUT_KEY["mpeg4.mp4"])
     set_edit(path, skip=3 * 512)
     found, summary = painted_in(path)
@@ -225,8 +225,8 @@ def test_a_key_frame_that_an_edit_list_leaves_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "offset"), [("a.mp4", 460), ("a.hevc", 1500)])
-def test_a_first_key_frame_that_noise_destroyed_is_damage(tmp_path: Path, name: str, offset: int) -> None:
-    """From the next key frame on all is whole; but the stream was not entered there."""
+def test_a_first_key_frame_destroyed_by_noise_is_damage(tmp_path: Path, name: str, offset: int) -> None:
+    """All pictures are complete from the next key frame on, but the recording did not begin there."""
     options = hevc("open-gop=0:keyint=18") if name == "a.hevc" else h264("keyint=18")
     path = write_video(tmp_path / name, range(PICTURES), size=SIZE, paint=textured, **options)
     with av.open(str(path)) as container:

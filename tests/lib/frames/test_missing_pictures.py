@@ -1,4 +1,4 @@
-"""Pictures that are lost without an error of FFmpeg's, and sound files that only look so."""
+"""Test pictures that are lost without an error from FFmpeg, and undamaged files that look similar."""
 
 import itertools
 from pathlib import Path
@@ -36,7 +36,7 @@ def numbers_of(path: Path) -> tuple[list[int], Summary]:
         ("x6_hole.wmv", 19, 0, 18),
     ],
 )
-def test_what_is_lost_silently_is_damage(name: str, decoded: int, missing: int, last: int) -> None:
+def test_losses_that_ffmpeg_does_not_report_are_damage(name: str, decoded: int, missing: int, last: int) -> None:
     numbers, summary = numbers_of(ODD / name)
     assert summary.damaged
     assert (len(numbers), summary.missing, numbers[-1]) == (decoded, missing, last)
@@ -54,13 +54,13 @@ def test_what_is_lost_silently_is_damage(name: str, decoded: int, missing: int, 
         ("w02_oddwidth.avi", 60, 0),
     ],
 )
-def test_what_only_looks_odd_is_sound(name: str, decoded: int, skipped: int) -> None:
+def test_unusual_files_are_not_damaged(name: str, decoded: int, skipped: int) -> None:
     numbers, summary = numbers_of(ODD / name)
     assert not summary.damaged, summary.damage
     assert (numbers, summary.skipped) == (list(range(decoded)), skipped)
 
 
-def test_a_first_key_frame_that_is_lost_is_no_beginning_in_the_middle(tmp_path: Path) -> None:
+def test_a_lost_first_key_frame_is_not_a_recording_that_begins_in_mid_stream(tmp_path: Path) -> None:
     for name in ("h264.avi", "h264.mxf"):
         path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
         with av.open(str(path)) as container:
@@ -78,7 +78,7 @@ def test_a_first_key_frame_that_is_lost_is_no_beginning_in_the_middle(tmp_path: 
     "name", ["h264.mp4", "h264.h264", "h264.mkv", "hevc.mp4", "hevc.hevc", "mpeg2.mpg", "mpeg2.m2v"]
 )
 def test_any_lost_packet_is_damage(tmp_path: Path, name: str, lost: int) -> None:
-    """The places of pictures in the order of showing tell also of those that no other needs."""
+    """The places of pictures in display order also show lost pictures that no other picture refers to."""
     options = FORMATS[name]
     path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **options)
     whole, damaged = read(path)
@@ -91,10 +91,10 @@ def test_any_lost_packet_is_damage(tmp_path: Path, name: str, lost: int) -> None
     if path.suffix in (".mp4", ".mkv"):
         pictures = {checksum: number for number, checksum in whole}
         wrong = [number for number, checksum in found if pictures.get(checksum, number) != number]
-        assert len(wrong) < 6  # what tells comes a few pictures later
+        assert len(wrong) < 6  # the loss is found a few pictures later
 
 
-def test_places_in_the_order_of_showing() -> None:
+def test_gaps_in_display_order() -> None:
     def missing(places: list[int], *, restarts: set[int] = frozenset(), bits: int = 4) -> int:  # type: ignore[assignment]
         order = PictureOrder()
         put = [PlaceInOrder(each % (1 << bits), bits, at in restarts, anchor=True) for at, each in enumerate(places)]
@@ -106,11 +106,11 @@ def test_places_in_the_order_of_showing() -> None:
     assert missing(list(range(0, 200, 2))) == 0  # with few bits
     assert missing([*range(0, 40, 2), *range(44, 90, 2)]) == 2
     assert missing([*range(20), 0, *range(1, 20)], restarts={20}, bits=8) == 0
-    assert missing([0, 3, 6, 8, 15, 16, 21, 25, 28, 30], bits=8) == 0  # an encoder that counts in its own way
+    assert missing([0, 3, 6, 8, 15, 16, 21, 25, 28, 30], bits=8) == 0  # an encoder that counts in another way
     assert PictureOrder().missing_before(None, 2) == 0
 
 
-def test_a_picture_that_is_taken_for_a_description(tmp_path: Path) -> None:
+def test_a_picture_that_ffmpeg_mistakes_for_extradata(tmp_path: Path) -> None:
     path = write_video(tmp_path / "h264.flv", range(60), size=SIZE, paint=textured, **FORMATS["h264.flv"])
     with av.open(str(path)) as container:
         starts = [packet.pos for packet in container.demux(video=0) if packet.size]
@@ -121,22 +121,22 @@ def test_a_picture_that_is_taken_for_a_description(tmp_path: Path) -> None:
     assert (len(numbers), "a description of the video in zeros" in summary.damage) == (59, True)
 
 
-def test_transport_packets_behind_bytes_of_another_kind_are_whole(tmp_path: Path) -> None:
+def test_other_bytes_between_transport_packets_are_not_damage(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.ts", range(30), container="mpegts")
     content = path.read_bytes()
     for changed in (content, b"junk" * 50 + content, content[: 188 * 40] + b"junk" * 50 + content[188 * 40 :]):
         path.write_bytes(changed)
         packets = fixed_packets(path, "mpegts", 256)
         assert packets is not None
-        assert packets.up_to(None).destroyed == 0
+        assert packets.check_up_to(None).destroyed == 0
     for name, other in (("mpegts", b""), ("asf", b"0" * 1000)):
         path.write_bytes(other)
         assert fixed_packets(path, name, 256) is None
 
 
 @pytest.mark.parametrize("distance", [188, 192])
-def test_transport_packets_that_are_lost_at_the_end(tmp_path: Path, distance: int) -> None:
-    """Bytes in between, or zeros that fill the file up, are no damage there either."""
+def test_transport_packets_lost_at_the_end(tmp_path: Path, distance: int) -> None:
+    """Other bytes between packets, or zeros at the end of the file, are not damage."""
     path = write_video(tmp_path / "a.ts", range(30), container="mpegts")
     whole = path.read_bytes()
     starts = range(0, len(whole), 188)
@@ -146,7 +146,7 @@ def test_transport_packets_that_are_lost_at_the_end(tmp_path: Path, distance: in
         path.write_bytes(changed)
         packets = fixed_packets(path, "mpegts", 256)
         assert packets is not None
-        return packets.up_to(None).destroyed
+        return packets.check_up_to(None).destroyed
 
     end = len(content)
     assert destroyed(content) == 0
@@ -175,13 +175,13 @@ def test_frames_after_a_lost_packet_keep_their_numbers(tmp_path: Path, codec: di
             assert seen[-1] == (39, 39)
             assert all(number == painted for number, painted in seen if painted > 30)
         else:
-            assert len(seen) == 39  # no picture needs the one that is gone: it looks like a camera's dropped frame
+            assert len(seen) == 39  # no picture refers to the lost one: it looks like a frame dropped by a camera
 
 
 @pytest.mark.parametrize("lost", [16, 30])
 @pytest.mark.parametrize("name", ["h264.mp4", "h264.ts", "mpeg2.mpg", "hevc.mp4"])
 def test_a_lost_packet_that_others_need_is_damage(tmp_path: Path, name: str, lost: int) -> None:
-    """The decoder puts another picture in its place; in the file only the numbers of pictures tell."""
+    """The decoder replaces it with another picture; only the numbers of pictures in the file show the loss."""
     options = FORMATS[name]
     path = write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **options)
     remux(path, lambda numbers: numbers, options.get("container"))
@@ -197,7 +197,7 @@ def test_a_lost_packet_that_others_need_is_damage(tmp_path: Path, name: str, los
         assert name == "mpeg2.mpg" or found[-1][0] == 59
 
 
-def test_an_encrypted_video_says_so(tmp_path: Path) -> None:
+def test_an_encrypted_mp4_is_refused(tmp_path: Path) -> None:
     key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "0" * 31 + "1", "encryption_kid": "1" * 32}
     path = write_video(tmp_path / "a.mp4", mux=key)
     with pytest.raises(MediaFault, match="it is encrypted; put the decrypted video into Tator") as found:
@@ -209,8 +209,8 @@ def test_an_encrypted_video_says_so(tmp_path: Path) -> None:
     ("codec", "name"),
     [("libx264", "x.avi"), ("libx264", "x.mp4"), ("mpeg4", "x.avi"), ("mpeg4", "x.mkv"), ("mpeg2video", "x.mkv")],
 )
-def test_times_that_say_nothing_of_the_order_are_no_damage(tmp_path: Path, codec: str, name: str) -> None:
-    """AVI has times of decoding only, also for pictures that are shown in another order."""
+def test_times_that_do_not_show_the_display_order_are_not_damage(tmp_path: Path, codec: str, name: str) -> None:
+    """AVI has only decoding times, also for pictures that are shown in another order."""
     path = tmp_path / name
     with av.open(str(path), "w") as target:
         stream = target.add_stream(codec, 25)

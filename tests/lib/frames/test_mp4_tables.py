@@ -1,4 +1,4 @@
-"""An MP4 of a few kilobytes whose tables stand for millions of samples is refused before FFmpeg lists these."""
+"""Test that a small MP4 whose tables describe millions of samples is refused before FFmpeg builds its index."""
 
 import io
 import struct
@@ -27,7 +27,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 
 
 def changed(video: bytes, kind: bytes, content: bytes, parents: tuple[bytes, ...]) -> bytes:
-    """Return a file with another content of a box that stands behind its pictures."""
+    """Return a file with another content of a box that follows the pictures."""
     at = video.index(kind) - 4
     size = int.from_bytes(video[at : at + 4])
     made = bytearray(video[:at] + box(kind, content) + video[at + size :])
@@ -38,25 +38,25 @@ def changed(video: bytes, kind: bytes, content: bytes, parents: tuple[bytes, ...
 
 
 def of_one_size(video: bytes, samples: int) -> bytes:
-    """Return a file whose tables say that it has so many samples of one byte, in one chunk."""
+    """Return a file whose tables declare `samples` samples of one byte, in one chunk."""
     video = changed(video, b"stsz", struct.pack(">III", 0, 1, samples), TABLE)
     video = changed(video, b"stsc", struct.pack(">IIIII", 0, 1, 1, samples, 1), TABLE)
     return changed(video, b"stts", struct.pack(">IIII", 0, 1, samples, 512), TABLE)
 
 
 def shown_again(video: bytes, times: int) -> bytes:
-    """Return a file of 10,000 samples that its edit list shows so many times."""
+    """Return a file of 10,000 samples that its edit list shows `times` times."""
     edits = struct.pack(">II", 0, times) + struct.pack(">IIHH", 10_000, 0, 1, 0) * times
     return of_one_size(changed(video, b"elst", edits, EDITS), 10_000)
 
 
-def in_pieces(video: bytes, samples: int) -> bytes:
-    """Return a file in pieces, whose first says that it has so many samples as all others are."""
+def fragmented(video: bytes, samples: int) -> bytes:
+    """Return a fragmented file whose first fragment declares `samples` samples."""
     return changed(video, b"trun", struct.pack(">III", 1, samples, 100), (b"moof", b"traf"))
 
 
 def compressed(video: bytes) -> bytes:
-    """Return a file whose description is compressed, as QuickTime's old ones are."""
+    """Return a file whose description is compressed, as in old QuickTime files."""
     at = video.index(b"moov") - 4
     whole = zlib.compress(video[at:])
     packed = box(b"dcom", b"zlib") + box(b"cmvd", struct.pack(">I", len(video) - at) + whole)
@@ -64,12 +64,12 @@ def compressed(video: bytes) -> bytes:
 
 
 def in_free_space(video: bytes) -> bytes:
-    """Return a file whose description stands where others have free space."""
+    """Return a file whose description is in a `free` box."""
     return video.replace(b"moov", b"free")
 
 
 def moved(video: bytes, kind: bytes, holder: bytes = b"") -> bytes:
-    """Return a file with the table of sizes, or another box, at the end of the codec's entry, where FFmpeg takes it."""
+    """Return a file with the table of sizes, or another box, at the end of the codec's entry, where FFmpeg reads it."""
     at = video.index(kind) - 4
     whole = video[at : at + int.from_bytes(video[at : at + 4])]
     left = video[:at] + struct.pack(">I4s", len(whole), b"free") + video[at + 8 :]
@@ -87,7 +87,7 @@ def in_entry(video: bytes, added: bytes) -> bytes:
 
 
 def of_sound(per_chunk: int, chunks: int) -> bytes:
-    """Return a file of uncompressed sound, which says that each chunk has so many moments."""
+    """Return a file of uncompressed sound that declares `per_chunk` samples in each chunk."""
 
     def full(kind: bytes, *numbers: int) -> bytes:
         return box(kind, struct.pack(f">{len(numbers) + 1}I", 0, *numbers))
@@ -107,17 +107,19 @@ def video(tmp_path: Path) -> bytes:
 
 
 @pytest.fixture
-def pieces(tmp_path: Path) -> bytes:
-    return write_video(tmp_path / "pieces.mp4", range(5), mux=FRAGMENTS).read_bytes()
+def fragmented_video(tmp_path: Path) -> bytes:
+    return write_video(tmp_path / "fragments.mp4", range(5), mux=FRAGMENTS).read_bytes()
 
 
-@pytest.mark.parametrize("how", ["one size", "edits", "pieces", "compressed", "free", "large boxes", "entry",
+@pytest.mark.parametrize("how", ["one size", "edits", "fragments", "compressed", "free", "large boxes", "entry",
                                  "edits in an entry", "in a list of names"])  # fmt: skip
-def test_tables_of_many_samples_are_refused_at_once(tmp_path: Path, video: bytes, pieces: bytes, how: str) -> None:
+def test_tables_of_too_many_samples_are_refused_quickly(
+    tmp_path: Path, video: bytes, fragmented_video: bytes, how: str
+) -> None:
     made = {
         "one size": of_one_size(video, MANY),
         "edits": shown_again(video, MANY // 10_000),
-        "pieces": in_pieces(pieces, MANY),
+        "fragments": fragmented(fragmented_video, MANY),
         "compressed": compressed(of_one_size(video, MANY)),
         "free": in_free_space(of_one_size(video, MANY)),
         "entry": moved(of_one_size(video, MANY), b"stsz"),
@@ -128,17 +130,19 @@ def test_tables_of_many_samples_are_refused_at_once(tmp_path: Path, video: bytes
     path = tmp_path / "a.mp4"
     path.write_bytes(made)
     started = time.monotonic()
-    with pytest.raises(MediaFault, match=f"its tables tell of {MANY} samples, in a file of {len(made)} bytes") as it:
+    with pytest.raises(
+        MediaFault, match=f"its tables tell of {MANY} samples, in a file of {len(made)} bytes"
+    ) as caught:
         open_frames(path, "video")
-    assert it.value.state == "unsupported"
+    assert caught.value.state == "unsupported"
     with pytest.raises(MediaFault, match="its tables tell of"):
         check_tables(made)
     assert time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize("holder", [b"", b"ilst", b"udta"])
-def test_what_stands_elsewhere_is_what_ffmpeg_takes(video: bytes, holder: bytes) -> None:
-    """Else the cases above would show nothing."""
+def test_ffmpeg_reads_tables_in_unusual_places(video: bytes, holder: bytes) -> None:
+    """Otherwise the test above would prove nothing."""
     whole, elsewhere = (
         [len(stream.index_entries) for stream in av.open(io.BytesIO(content)).streams]
         for content in (video, moved(video, b"stsz", holder))
@@ -146,14 +150,14 @@ def test_what_stands_elsewhere_is_what_ffmpeg_takes(video: bytes, holder: bytes)
     assert whole == elsewhere == [5]
 
 
-def test_a_piece_within_the_description_counts(video: bytes) -> None:
+def test_a_fragment_within_a_codecs_description_counts(video: bytes) -> None:
     with pytest.raises(MediaFault, match=f"its tables tell of {MANY + 5} samples"):
         check_tables(in_entry(video, box(b"trun", struct.pack(">II", 0, MANY))))
 
 
 @pytest.mark.parametrize("chunks", [8, 40])
-def test_chunks_of_sound_that_stand_for_many_pieces_are_refused(tmp_path: Path, chunks: int) -> None:
-    """600 bytes took FFmpeg 25 seconds and 2.4 GB."""
+def test_chunks_of_sound_with_too_many_index_entries_are_refused(tmp_path: Path, chunks: int) -> None:
+    """For a file of 600 bytes FFmpeg took 25 seconds and 2.4 GB."""
     path = tmp_path / "a.mov"
     path.write_bytes(of_sound(2**31 - 1, chunks))
     with pytest.raises(MediaFault, match=f"its tables tell of {chunks * 2**22} samples"):
@@ -161,7 +165,7 @@ def test_chunks_of_sound_that_stand_for_many_pieces_are_refused(tmp_path: Path, 
     check_tables(of_sound(100_000, chunks))
 
 
-def test_rows_of_chunks_out_of_order_count_as_the_longest() -> None:
+def test_all_chunks_count_as_the_longest_if_rows_are_out_of_order() -> None:
     mixed = of_sound(2**31 - 1, 8).replace(
         box(b"stsc", struct.pack(">5I", 0, 1, 1, 2**31 - 1, 1)),
         box(b"stsc", struct.pack(">8I", 0, 2, 9, 2**31 - 1, 1, 3, 1, 1)),
@@ -175,7 +179,7 @@ def test_a_description_is_compressed_once(video: bytes) -> None:
         check_tables(compressed(compressed(video)))
 
 
-def test_a_description_that_unpacks_to_more_than_any_has_is_refused(tmp_path: Path, video: bytes) -> None:
+def test_a_too_large_compressed_description_is_refused(tmp_path: Path, video: bytes) -> None:
     at = video.index(b"moov") - 4
     bomb = packed_zeros(1 << 27)
     packed = box(b"dcom", b"zlib") + box(b"cmvd", struct.pack(">I", 1 << 27) + bomb)
@@ -183,7 +187,7 @@ def test_a_description_that_unpacks_to_more_than_any_has_is_refused(tmp_path: Pa
         check_tables(video[:at] + box(b"moov", box(b"cmov", packed)))
 
 
-def test_an_index_that_takes_more_than_the_job_has_is_refused(video: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_needs_too_much_memory_is_refused(video: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "left", lambda: 50_000_000)
     check_tables(of_one_size(video, 500_000))
     with pytest.raises(MediaFault, match=r"its tables tell of 900000 samples, which take 65 MB .*mem_mb"):
@@ -191,7 +195,7 @@ def test_an_index_that_takes_more_than_the_job_has_is_refused(video: bytes, monk
 
 
 @pytest.mark.parametrize("mux", [{}, FAST, FRAGMENTS, {"movflags": "frag_keyframe+empty_moov+default_base_moof"}])
-def test_sound_files_are_read_as_before(tmp_path: Path, mux: dict[str, str]) -> None:
+def test_undamaged_mp4_files_are_read(tmp_path: Path, mux: dict[str, str]) -> None:
     path = write_video(tmp_path / "a.mp4", range(30), mux=mux)
     with open_frames(path, "video") as frames:
         assert len(list(frames)) == 30
@@ -205,8 +209,8 @@ def test_a_compressed_description_is_read(tmp_path: Path, video: bytes) -> None:
         assert len(list(frames)) == 5
 
 
-def test_sound_without_compression_has_a_sample_for_each_moment(tmp_path: Path) -> None:
-    """FFmpeg lists chunks of it; an hour has 170 million samples."""
+def test_uncompressed_sound_with_many_samples_is_not_refused(tmp_path: Path) -> None:
+    """FFmpeg's index has chunks of it, not samples; an hour has 170 million samples."""
     path = tmp_path / "a.mov"
     with av.open(str(path), "w") as out:
         stream = out.add_stream("pcm_s16le", rate=48000, layout="mono")
@@ -216,13 +220,13 @@ def test_sound_without_compression_has_a_sample_for_each_moment(tmp_path: Path) 
             out.mux(packet)
     content = path.read_bytes()
     assert struct.pack(">III", 0, 2, 2_000_000) in content
-    check_tables(content[:5000] + content[content.index(b"moov") - 4 :])  # also where the file is cut
+    check_tables(content[:5000] + content[content.index(b"moov") - 4 :])  # also without most of the samples
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"abc", b"\xff\xd8\xff\xe0\0\x10JFIF", b"\0\0\0\1moov", b"\0\0\0\0moov\0\0\0\1trak"]
 )
-def test_what_is_no_mp4_or_is_cut_is_passed_over(tmp_path: Path, content: bytes) -> None:
+def test_other_formats_and_truncated_files_are_ignored(tmp_path: Path, content: bytes) -> None:
     check_tables(content)
     path = tmp_path / "a"
     path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""The numbers of MPEG-1 and MPEG-2 pictures, by which frames behind a lost one keep theirs."""
+"""Test the numbers of MPEG-1 and MPEG-2 pictures, with which frames after a lost one have the right numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ ORDER = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 12, 10, 11, 15, 13, 14, 18, 16, 17, 21, 1
 
 @pytest.mark.parametrize("lost", [None, 1, 2, 4, 5, 8, 9, 10])
 def test_places_without_one_picture(lost: int | None) -> None:
-    """Also without one that begins a group; of what is missing at a group's end, only the others can tell."""
+    """Also without one that begins a group; a picture missing at a group's end cannot be found."""
     packets, order = stream(), list(ORDER)
     if lost is not None:
         del packets[lost], order[lost]
@@ -52,7 +52,7 @@ def test_places_without_one_picture(lost: int | None) -> None:
         assert numbers(packets) == order
 
 
-def test_a_group_has_a_number_and_says_whether_it_is_closed() -> None:
+def test_the_number_of_a_group_and_whether_it_is_closed() -> None:
     packets = stream()
     pictures = MpegPictures()
     assert pictures.place(packets[0]) == GroupPlace(1, 0)
@@ -61,7 +61,7 @@ def test_a_group_has_a_number_and_says_whether_it_is_closed() -> None:
     assert [is_b(packet) for packet in packets[:4]] == [False, False, True, True]
 
 
-def test_numbers_that_are_used_up() -> None:
+def test_numbers_that_restart_within_a_group() -> None:
     packets = [picture(I if at == 0 else P, at % 1024) for at in range(1100)]
     assert numbers(packets) == list(range(1100))
 
@@ -72,12 +72,12 @@ def test_second_fields_have_the_number_of_the_first() -> None:
 
 
 @pytest.mark.parametrize("count", [lambda at: 0, lambda at: at, lambda at: 7 * at % 1024, lambda at: 50 - at])
-def test_an_encoder_that_counts_in_its_own_way_is_not_listened_to(count: Any) -> None:
+def test_numbers_are_ignored_if_the_encoder_counts_in_another_way(count: Any) -> None:
     kinds = [B if is_b(packet) else P for packet in stream()]
     assert set(numbers([picture(kind, count(at)) for at, kind in enumerate(kinds)])) == {None}
 
 
-def test_what_is_no_picture_has_no_place() -> None:
+def test_packets_without_a_picture_have_no_place() -> None:
     for packet in (b"", GROUP, b"\0\0\1\0", b"\0\0\1\0\0"):
         assert MpegPictures().place(packet) is None
         assert not is_b(packet)
@@ -86,8 +86,8 @@ def test_what_is_no_picture_has_no_place() -> None:
 
 @pytest.mark.parametrize("lost", [1, 2, 4, 9])
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_frames_behind_a_lost_packet_keep_their_numbers(tmp_path: Path, name: str, lost: int) -> None:
-    """At a file's beginning, of a picture that others need, of one that none needs, of a later group."""
+def test_frames_after_a_lost_mpeg_packet_keep_their_numbers(tmp_path: Path, name: str, lost: int) -> None:
+    """At a file's beginning, a reference picture, a picture that is not one, and a picture of a later group."""
     path = write_video(tmp_path / name, range(40), codec="mpeg2video", container=CONTAINERS[name], **OPTIONS)
     whole, damaged = read(path)
     assert whole
@@ -104,7 +104,7 @@ def test_frames_behind_a_lost_packet_keep_their_numbers(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video"])
-def test_a_sound_stream_of_such_an_encoder(tmp_path: Path, codec: str) -> None:
+def test_a_stream_with_pictures_numbered_in_decoding_order(tmp_path: Path, codec: str) -> None:
     path = write_video(tmp_path / "a.ts", range(40), codec=codec, container=codec, **OPTIONS)
     whole = read(path)
     content, at = bytearray(path.read_bytes()), -1

@@ -1,4 +1,4 @@
-"""Under each number the picture that Tator's player shows there, against copies that Tator's own transcoder makes."""
+"""Test that originals' pictures have the numbers with which Tator shows them, against copies by Tator's transcoder."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.likeness import unlike_copy
+from scripts.lib.frames.copy_comparison import difference_from_copy
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture
@@ -27,12 +27,12 @@ ODD = Path(__file__).parents[2] / "data" / "odd"
 SIZE = (128, 72)
 CORNER = 22
 COLOURS = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
-# Corners of a stored picture, clockwise from the top left, where the barcode lies.
 KEEP_TIMES = ("-avoid_negative_ts", "disabled")
+# Corners of a stored picture, clockwise from the top left, which has the barcode.
 STORED = ["", "red", "green", "blue"]
 pytestmark = [
     pytest.mark.videos,
-    pytest.mark.skipif(FFMPEG is None and not os.environ.get("CI"), reason="FFmpeg's command line is not here"),
+    pytest.mark.skipif(FFMPEG is None and not os.environ.get("CI"), reason="FFmpeg's command-line tool is missing"),
 ]
 
 
@@ -54,7 +54,7 @@ def marked(number: int, size: Size) -> Picture:
 
 
 def corners_of(picture: Picture) -> list[str]:
-    """Return the colours of a picture's corners, clockwise from the top left; empty where it has none."""
+    """Return the colours of a picture's corners, clockwise from the top left; empty for a corner without one."""
     height, width = picture.shape[:2]
     y, x = round(height * 0.05), round(width * 0.05)
     found = []
@@ -64,7 +64,7 @@ def corners_of(picture: Picture) -> list[str]:
 
 
 def barcode_of(picture: Picture, turned: int) -> int:
-    """Read the number in a picture that is turned by so many degrees, clockwise, against the stored one."""
+    """Read the number in a picture that is turned by `turned` degrees, clockwise, from the stored one."""
     return number_in(np.rot90(picture, turned // 90))
 
 
@@ -83,7 +83,7 @@ def ffmpeg(*options: str | Path) -> str:
 
 
 def remuxed(source: Path, target: Path, *options: str) -> Path:
-    """Copy a video's packets into another file with FFmpeg's command line."""
+    """Copy a video's packets into another file with FFmpeg's command-line tool."""
     ffmpeg("-i", source, "-c", "copy", *options, target)
     return target
 
@@ -105,7 +105,7 @@ def gaps(folder: Path) -> Path:
 
 
 def gap_in_transport_stream(folder: Path) -> Path:
-    """Write a transport stream in which the clock jumps by 16 seconds; FFmpeg takes the jump out."""
+    """Write a transport stream in which the clock jumps by 16 seconds; FFmpeg removes the jump."""
     times = [n + 400 * (n >= 15) for n in range(30)]
     return write(folder / "gap.ts", container="mpegts", times=times, encode={"bf": "0", "g": "5"})
 
@@ -139,17 +139,17 @@ def late(folder: Path) -> Path:
 
 
 def early(folder: Path) -> Path:
-    """Write an MP4 whose times begin below 0: an edit list leaves out what lies there."""
+    """Write an MP4 whose times begin below 0: an edit list leaves out those pictures."""
     return remuxed(write(folder / "e.mp4"), folder / "early.mp4", "-output_ts_offset", "-0.2", *KEEP_TIMES)
 
 
 def early_matroska(folder: Path) -> Path:
-    """Write a Matroska file whose times begin below 0, which FFmpeg takes for none: some pictures are lost."""
+    """Write a Matroska file whose times begin below 0, which FFmpeg ignores: some pictures are lost."""
     return remuxed(write(folder / "e.mp4"), folder / "early.mkv", "-output_ts_offset", "-0.2", *KEEP_TIMES)
 
 
 def sound_first(folder: Path) -> Path:
-    """Write a video that begins 0.517 s after its sound: the copy shows its first picture from the beginning on."""
+    """Write a video that begins 0.517 s after its sound: the copy shows the first picture from the beginning on."""
     video, sound = write(folder / "v.mp4", encode={"bf": "0"}), folder / "sound.mka"
     ffmpeg("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "0.1", "-c:a", "pcm_s16le", sound)
     path = folder / "sound_first.mkv"
@@ -158,9 +158,9 @@ def sound_first(folder: Path) -> Path:
 
 
 def rounded(folder: Path) -> Path:
-    """Write a video of one picture in 300 seconds, which four decimals make 0.0033 a second: 50 pictures lose a number.
+    """Write a video at one picture in 300 seconds, rounded to 0.0033 per second: one of 50 pictures has no number.
 
-    At 29.97 that takes a million pictures.
+    At 29.97 pictures per second, it is one of a million.
     """
     return write(folder / "rounded.mkv", range(56), rate=Fraction(1, 300))
 
@@ -178,7 +178,7 @@ def turned_180(folder: Path) -> Path:
 
 
 def tagged(degrees: int, folder: Path) -> Path:
-    """Write a video with the tag `rotate`; FFmpeg's command line would make side data of it."""
+    """Write a video with the tag `rotate`, which FFmpeg's command-line tool would convert to side data."""
     path = folder / f"tag{degrees}.nut"
     with av.open(str(write(folder / "t.mkv", encode={"bf": "0"}))) as source, av.open(str(path), "w") as out:
         stream = out.add_stream_from_template(source.streams.video[0])
@@ -207,7 +207,7 @@ def interlaced(folder: Path) -> Path:
 
 
 def avi_without_delay(folder: Path) -> Path:
-    """Write H.264 into an AVI, which has only times of decoding: newer versions of FFmpeg add a picture to them."""
+    """Write H.264 into an AVI, which has only decoding times, to which newer versions of FFmpeg add one picture."""
     return write(folder / "plain.avi", encode={"bf": "0", "g": "10", "preset": "ultrafast"})
 
 
@@ -225,7 +225,7 @@ def avi_mpeg4(folder: Path) -> Path:
 
 
 def mxf_without_order(folder: Path) -> Path:
-    """Write H.264 with B-frames into MXF: FFmpeg's muxer leaves the order of showing out of the index."""
+    """Write H.264 with B-frames into MXF: FFmpeg's muxer does not write the display order to the index."""
     return write(folder / "b.mxf")
 
 
@@ -235,13 +235,13 @@ def recorded(_: Path) -> Path:
 
 @dataclass(frozen=True)
 class Expected:
-    """What holds for a kind of video.
+    """The expected result for a kind of video.
 
     Attributes:
-        alike: whether the original is, picture for picture, the copy.
-        repeated: whether pictures stand at several numbers.
-        left_out: whether pictures stand at none.
-        turned: by how many degrees, clockwise, the copy is turned against the stored pictures.
+        alike: whether each picture of the original has the same number in the copy.
+        repeated: whether pictures have several numbers.
+        left_out: whether pictures have no number.
+        turned: by how many degrees, clockwise, the stored pictures are turned in the copy.
     """
 
     alike: bool = False
@@ -283,14 +283,16 @@ KINDS: dict[Callable[[Path], Path], Expected] = {
 
 
 def shown_of(made: Transcoded) -> Shown:
-    """Return what a record of resolve_media says of a media with this copy."""
+    """Return how Tator shows a media with this copy."""
     with av.open(str(made.copies[-1])) as container:
         size = {"width": container.streams.video[0].width, "height": container.streams.video[0].height}
     return Shown.of(media_record(fps=made.fields["fps"], copy=stored_file("x", "streaming", **size), **size))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_the_picture_under_a_number_is_the_copys(tmp_path: Path, site: Server, kind: Callable[[Path], Path]) -> None:
+def test_each_number_has_the_same_picture_as_in_the_copy(
+    tmp_path: Path, site: Server, kind: Callable[[Path], Path]
+) -> None:
     original, expected = kind(tmp_path), KINDS[kind]
     made = transcode(site, original, tmp_path)
     read = recorded_number if kind is recorded else barcode_of
@@ -319,21 +321,21 @@ def test_the_picture_under_a_number_is_the_copys(tmp_path: Path, site: Server, k
     assert summary.used + summary.left_out == summary.decoded
     assert (summary.repeated > 0, summary.left_out > 0) == (expected.repeated, expected.left_out)
     assert summary.turned == expected.turned
-    assert (unlike_copy(original, shown) is None) is expected.alike
+    assert (difference_from_copy(original, shown) is None) is expected.alike
 
 
 @pytest.mark.parametrize(
     ("tag", "degrees"),
     [("90", 270), ("-90", 90), ("450", 270), (" 180", 180), ("45", 0), ("+-90", 0), ("1e2", 0), ("9" * 5000, 0)],
 )
-def test_any_tag_is_an_angle_or_none(tag: str, degrees: int) -> None:
+def test_the_angle_of_any_tag(tag: str, degrees: int) -> None:
     assert Shown(None, *SIZE).turn(tag, None, *SIZE) == degrees
 
 
-def test_2997_hours_after_the_beginning(tmp_path: Path) -> None:
-    """Compare with the transcoder's filter where 29.97, for 30000/1001, has lost half a picture, after 4.6 hours."""
+def test_numbers_at_a_rounded_rate_after_hours(tmp_path: Path) -> None:
+    """Compare with the transcoder's filter after 4.6 hours, when 29.97 and 30000/1001 differ by half a picture."""
     video = write(tmp_path / "v.mkv", rate=Fraction(30000, 1001), encode={"bf": "0"})
-    # In units of 1/30000 s: the fifth to twenty-fifth picture from here on lies half-way between two numbers.
+    # In units of 1/30000 s: one of the fifth to twenty-fifth pictures from here on is half-way between two numbers.
     begin = next(at for at in range(16_700 * 30_000, 10**9) if 5 * 3 < at * 2997 % 3_000_000 - 1_500_000 < 25 * 3)
     times = f"setpts={begin}+1001*N,fps=29.97"
     filtered = ffmpeg("-i", video, "-vf", "settb=1/30000," + times, "-f", "framecrc", "-")
@@ -342,7 +344,7 @@ def test_2997_hours_after_the_beginning(tmp_path: Path) -> None:
     rows = [line.split(",") for line in filtered.splitlines() if not line.startswith("#")]
     expected = {int(row[2]): pictures.index(row[-1]) for row in rows}
     assert len(set(pictures)) == len(pictures) == 30
-    assert sorted(set(expected.values())) != list(range(30))  # the rounding shows
+    assert sorted(set(expected.values())) != list(range(30))  # rounding has an effect
 
     timeline = Timeline(Fraction("29.97"), Fraction(1, 30000))
     found: dict[int, int] = {}
@@ -363,7 +365,7 @@ def test_2997_hours_after_the_beginning(tmp_path: Path) -> None:
         ([(0, None), (1, None)], [0, 1]),
     ],
 )
-def test_the_time_of_a_frame_is_that_of_the_clock_which_goes_on(
+def test_the_time_of_a_frame_is_from_the_clock_that_increases(
     times: list[tuple[int | None, int | None]], expected: list[int | None]
 ) -> None:
     found = FrameTimes()
@@ -372,7 +374,7 @@ def test_the_time_of_a_frame_is_that_of_the_clock_which_goes_on(
     assert [by_decoding.of(*pair) for pair in times] == [decoded for _, decoded in times]
 
 
-def test_a_picture_that_would_stand_for_hours_is_refused(tmp_path: Path) -> None:
+def test_a_picture_with_too_many_numbers_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mkv", times=[*range(29), 200_000])
     with (
         open_frames(path, "video", shown=Shown(Fraction(25), *SIZE)) as frames,

@@ -1,4 +1,4 @@
-"""NVDEC without a GPU, against a strict stand-in of PyNvVideoCodec: the same pictures as the CPU's, or the CPU's."""
+"""Test NVDEC without a GPU, with a strict stand-in for PyNvVideoCodec: pictures and results are those of the CPU."""
 
 import ctypes
 import dataclasses
@@ -41,14 +41,14 @@ def read(path: Path, library: ModuleType | None, wanted: range = ALL_FRAMES, sho
         return found, dataclasses.asdict(frames.summary), frames.threads > 1
 
 
-def made(folder: Path, name: str) -> Path:
+def write_sample(folder: Path, name: str) -> Path:
     return write_video(folder / name, range(20), size=SIZE, paint=textured, **FORMATS[name])
 
 
 @pytest.mark.parametrize("wanted", [ALL_FRAMES, range(1, 9, 3)], ids=str)
 @pytest.mark.parametrize("name", TAKEN)
-def test_the_pictures_are_the_cpus_to_the_byte(tmp_path: Path, name: str, wanted: range) -> None:
-    path = made(tmp_path, name)
+def test_pictures_have_the_same_bytes_as_with_the_cpu(tmp_path: Path, name: str, wanted: range) -> None:
+    path = write_sample(tmp_path, name)
     expected = read(path, None, wanted)
     calls = Calls()
     assert read(path, make_nvc(calls), wanted) == (*expected[:2], True)
@@ -56,7 +56,7 @@ def test_the_pictures_are_the_cpus_to_the_byte(tmp_path: Path, name: str, wanted
     assert calls.names.count("PyNvDecoder.Decode") > 5
 
 
-def test_pictures_with_b_frames_come_in_the_order_of_showing(tmp_path: Path) -> None:
+def test_pictures_with_b_frames_are_in_display_order(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(60), encode={"bf": "3", "preset": "veryslow"})
     with open_frames(path, "video", nvdec=make_nvc(Calls())) as frames:
         assert [number_in(picture) for _, picture in frames] == list(range(60))
@@ -72,7 +72,7 @@ def test_an_original_is_numbered_as_on_the_cpu(tmp_path: Path) -> None:
     assert [number for number, _ in expected[0]] != list(range(8))
 
 
-UNFIT = {
+UNSUPPORTED = {
     "vp9": {"codec": "libvpx-vp9"},
     "10 bits": {"pixels": "yuv420p10le"},
     "all colours": {"pixels": "yuv444p"},
@@ -81,15 +81,15 @@ UNFIT = {
 }
 
 
-@pytest.mark.parametrize("kind", UNFIT)
-def test_what_nvdec_might_show_otherwise_is_decoded_by_the_cpu(tmp_path: Path, kind: str) -> None:
-    path = write_video(tmp_path / ("a.webm" if kind == "vp9" else "a.mp4"), range(6), **UNFIT[kind])
+@pytest.mark.parametrize("kind", UNSUPPORTED)
+def test_videos_that_nvdec_may_decode_differently_use_the_cpu(tmp_path: Path, kind: str) -> None:
+    path = write_video(tmp_path / ("a.webm" if kind == "vp9" else "a.mp4"), range(6), **UNSUPPORTED[kind])
     calls = Calls()
     assert read(path, make_nvc(calls)) == read(path, None)
     assert not calls.names
 
 
-def test_a_turned_video_is_decoded_by_the_cpu(tmp_path: Path) -> None:
+def test_a_rotated_video_uses_the_cpu(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(3))
     set_display_matrix(path, (0, 1, -1, 0))
     calls = Calls()
@@ -100,22 +100,22 @@ def test_a_turned_video_is_decoded_by_the_cpu(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", ["picture", "time"])
 def test_another_picture_or_packet_than_the_cpus_ends_the_reading(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(NotSound, match=r"first picture is not the CPU's|unknown packet"):
-        read(made(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong=wrong))
+        read(write_sample(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong=wrong))
 
 
-def test_damage_that_is_told_of_on_standard_output_alone_ends_the_reading(tmp_path: Path) -> None:
+def test_damage_reported_on_standard_output_ends_the_reading(tmp_path: Path) -> None:
     with pytest.raises(NotSound, match="NVDEC: Decode Error occurred for picture"):
-        read(made(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong="word"))
+        read(write_sample(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong="word"))
 
 
 @pytest.fixture
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that has jobs find a library."""
+    """Return a function that sets the library that jobs find."""
 
-    def give(library: ModuleType | None) -> None:
+    def use(library: ModuleType | None) -> None:
         monkeypatch.setattr(media_job, "load_nvdec", lambda *_: library)
 
-    return give
+    return use
 
 
 def files(folder: Path, media: Path) -> tuple[bytes, bytes, Any]:
@@ -131,9 +131,7 @@ def files(folder: Path, media: Path) -> tuple[bytes, bytes, Any]:
 @pytest.mark.videos
 @pytest.mark.parametrize("damage", [None, "zeros", "noise", "lost", "cut"])
 @pytest.mark.parametrize("name", ["h264.mp4", "hevc.mp4"])
-def test_a_media_leaves_the_same_files_sound_or_damaged(
-    tmp_path: Path, on_gpu: Any, name: str, damage: str | None
-) -> None:
+def test_detection_writes_the_same_files_with_nvdec(tmp_path: Path, on_gpu: Any, name: str, damage: str | None) -> None:
     path = write_video(tmp_path / name, range(60), size=(320, 180), paint=textured, mux=FAST, **FORMATS[name])
     content = path.read_bytes()
     middle, length = len(content) // 2, 300 if damage != "lost" else 6000
@@ -147,13 +145,13 @@ def test_a_media_leaves_the_same_files_sound_or_damaged(
     assert files(tmp_path / "gpu", path) == expected
     assert "PyNvDecoder.Decode" in calls.names
     frames = expected[2]["frames"]
-    # Noise in a picture of HEVC that has no checksum passes for a picture, to any decoder.
+    # No decoder finds noise in a picture of HEVC without a checksum.
     noticed = bool(frames["error_count"] or frames["missing"] or expected[2]["state"] == "incomplete")
     assert noticed == (damage is not None) or (name, damage) == ("hevc.mp4", "noise")
 
 
 @pytest.mark.videos
-def test_whichever_call_fails_the_cpu_reads_the_video(tmp_path: Path, on_gpu: Any) -> None:
+def test_the_cpu_reads_the_video_if_any_call_fails(tmp_path: Path, on_gpu: Any) -> None:
     path = write_video(tmp_path / "a.mp4", range(12), size=(320, 180), paint=textured)
     expected = files(tmp_path / "cpu", path)
     on_gpu(make_nvc(calls := Calls()))
@@ -165,7 +163,7 @@ def test_whichever_call_fails_the_cpu_reads_the_video(tmp_path: Path, on_gpu: An
             assert files(tmp_path / f"{name}{at}", path) == expected
 
 
-def test_what_is_printed_meanwhile_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
+def test_captured_output_is_written_to_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
     watch = NvdecWatch.open()
     assert watch is not None
     assert NvdecWatch.open() is None
@@ -182,8 +180,8 @@ def test_what_is_printed_meanwhile_is_not_lost(capfd: pytest.CaptureFixture[str]
     again.close()
 
 
-def test_the_comparison_on_a_gpu_says_what_is_not_the_same(tmp_path: Path) -> None:
-    path = made(tmp_path, "h264.mp4")
+def test_the_comparison_with_the_cpu_reports_differences(tmp_path: Path) -> None:
+    path = write_sample(tmp_path, "h264.mp4")
     found = compared_with_cpu(path, make_nvc(Calls()))
     assert found.startswith("20 frames, at most 0 grey levels apart, within 2; CPU with one thread")
     assert "unknown packet" in compared_with_cpu(path, make_nvc(Calls(), wrong="time"))
@@ -194,7 +192,7 @@ def test_the_comparison_on_a_gpu_says_what_is_not_the_same(tmp_path: Path) -> No
 # ---- the setting
 
 
-def test_the_cpu_decodes_where_there_is_no_gpu_or_nothing_for_it(
+def test_the_cpu_decodes_without_a_gpu_or_the_library(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -208,7 +206,7 @@ def test_the_cpu_decodes_where_there_is_no_gpu_or_nothing_for_it(
     assert caplog.messages[-1] == "videos are decoded by the CPU: PyNvVideoCodec is not installed"
 
 
-def test_a_driver_that_lacks_the_decoder_is_named(
+def test_the_message_names_a_library_that_the_driver_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -225,7 +223,7 @@ def test_a_driver_that_lacks_the_decoder_is_named(
     sys.modules.pop("PyNvVideoCodec")
 
 
-def test_a_job_asks_for_what_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_job_passes_on_the_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[str] = []
     monkeypatch.setattr(media_job, "load_nvdec", lambda name, _: asked.append(name))
     decode_threads.set_decoder("auto")

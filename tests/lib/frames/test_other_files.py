@@ -1,9 +1,9 @@
-"""Whatever a media names, no other file is opened and no host is asked.
+"""Test that no other file is opened and no host is contacted, whatever a media names.
 
-Each spelling is tried on FFmpeg without protection first, which has to reach the other file or host: so the spelling is
-one that this FFmpeg follows. Left out is what none of its builds, or not PyAV's, follows: `url `, `urn ` and `rsrc` in
-`dref`, `rmra`, Matroska's linked segments, ASX, PLS, SMIL, CUE and SVG; DASH, IMF, external entities of XML, AviSynth,
-Blu-ray, IPFS without its gateway, RTMPE, and `tee`, which only writes.
+Each form of a reference is first read with an unprotected FFmpeg, which must open the other file or host. Forms that no
+build of FFmpeg, or not PyAV's, supports are left out: `url `, `urn ` and `rsrc` in `dref`, `rmra`, Matroska's linked
+segments, ASX, PLS, SMIL, CUE and SVG; DASH, IMF, external entities of XML, AviSynth, Blu-ray, IPFS without its gateway,
+RTMPE, and `tee`, which only writes.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ from tests.media_files import painted, write_video
 
 IN_OPEN = 0x20
 FRAMES = range(5)
-# All that PyAV's FFmpeg has, and what its demuxers of movies and of scripts refuse unless they are told.
+# All protocols of PyAV's FFmpeg, and options to follow references that its demuxers refuse by default.
 ALL_PROTOCOLS = (
     "async,cache,concat,concatf,crypto,data,dtls,fd,ffrtmphttp,file,ftp,gopher,gophers,http,httpproxy,https,mmsh,mmst,pipe,"
     "rtmp,rtmps,rtmpt,rtmpts,rtp,rtsp,sdp,srtp,subfile,tcp,tls,udp,unix"
@@ -35,7 +35,7 @@ PATIENCE_SECONDS = 0.3
 
 
 class Canaries:
-    """Files, hosts and ports that a media may name; they tell whether one was opened, asked or taken."""
+    """Files, hosts and ports that a media may name, with a check whether one was opened, contacted or bound."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,10 +66,10 @@ class Canaries:
         self.datagram_port = self._datagrams.getsockname()[1]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
             unused.bind(("127.0.0.1", 0))
-            self.free_port = unused.getsockname()[1] & ~1  # RTP takes even ones
+            self.free_port = unused.getsockname()[1] & ~1  # RTP uses even ports
 
     def touched_by(self, reading: Callable[[], None]) -> bool:
-        """Return whether one was opened, asked or taken while something is read."""
+        """Return whether one was opened, contacted or bound while a function runs."""
         self._seen()
         found = False
         with ThreadPoolExecutor(1) as pool:
@@ -119,24 +119,24 @@ def canaries(tmp_path: Path) -> Iterator[Canaries]:
 
 
 def read_unprotected(path: Path) -> None:
-    """Read as a program does that gives FFmpeg a path and no limits."""
+    """Read a file as a program does that passes FFmpeg a path without restrictions."""
     try:
         with av.open(str(path), options=UNPROTECTED, timeout=(PATIENCE_SECONDS, PATIENCE_SECONDS)) as container:
             for _, _ in zip(container.demux(), range(20), strict=False):
                 pass
     except av.error.FFmpegError:
-        return  # it got that far; what it reached is what counts
+        return  # only the opened files and hosts matter
 
 
 def read_protected(path: Path) -> None:
-    """Read as the workflow does, as a video, and as a picture by its path and its content."""
+    """Read a file as the workflow does: as a video, and as a picture by its path and its content."""
     for media, kind in ((path, "video"), (path, "image"), (path.read_bytes(), "image")):
         with pytest.raises(MediaFault) as caught:
             list(open_frames(media, kind))
         assert caught.value.state in ("unsupported", "unreadable")
 
 
-# By name: what FFmpeg takes for the address of a file or host.
+# By name: forms of an address of a file or host that FFmpeg accepts.
 ADDRESSES: dict[str, Callable[[Canaries], str]] = {
     "relative": lambda canaries: "a.ts",
     "absolute": lambda canaries: str(canaries.video),
@@ -185,9 +185,9 @@ for _protocol in (
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n"
 SEGMENT = "#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n"
-# Of HLS the demuxer itself takes files and hosts of the web alone for segments, and all others for lists.
+# FFmpeg's demuxer of HLS accepts only files and web addresses for segments, but all addresses for lists.
 SEGMENTS = ("relative", "absolute", "file", "http", "https")
-# By name: the file's name, how an address stands in it, and the addresses that it may have.
+# By name: the file's name, its text around an address, and the addresses that it may have.
 PLAYLISTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "concat": ("media.ffconcat", "ffconcat version 1.0\nfile '{}'\n", tuple(ADDRESSES)),
     "hls": ("media.m3u8", HLS + "#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n", SEGMENTS),
@@ -225,7 +225,7 @@ OTHERS: dict[str, tuple[str, Callable[[Canaries], bytes]]] = {
         "a.idx",
         lambda _: b"# VobSub index file, v7\nid: en, index: 0\ntimestamp: 00:00:00:000, filepos: 000000000\n",
     ),
-    # A file in pieces: the next ones' names end with 00, 01 and so on.
+    # A file in several pieces: the names of the other pieces end with 00, 01 and so on.
     "mlv": ("media.mlv", lambda _: b"MLVI" + struct.pack("<I8sQ8xHHIIII", 52, b"v2.0", 1, 0, 0, 0, 0, 25, 1)),
     "images by number": ("img%03d.jpg", lambda _: b"no media\n"),
     "sdp": (
@@ -241,7 +241,7 @@ OTHERS: dict[str, tuple[str, Callable[[Canaries], bytes]]] = {
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_another_kind(canaries: Canaries, kind: str) -> None:
+def test_other_formats_that_name_files(canaries: Canaries, kind: str) -> None:
     name, content = OTHERS[kind]
     (canaries.folder / "c.ffconcat").write_text("ffconcat version 1.0\nfile 'a.ts'\n")
     path = canaries.folder / name
@@ -251,8 +251,8 @@ def test_another_kind(canaries: Canaries, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.idx", "media.m3u8", "a.mpd", "a.sdp", "a.avs", "a.ffconcat", "img%03d.jpg"])
-def test_a_name_says_nothing(canaries: Canaries, name: str) -> None:
-    """Of a picture or video, which are taken for what they are."""
+def test_a_files_name_opens_no_other_file(canaries: Canaries, name: str) -> None:
+    """Pictures and videos are read by their content."""
     path = canaries.folder / name
     own = write_video(canaries.folder.parent / "own.mp4", FRAMES).read_bytes()
 
@@ -272,11 +272,11 @@ def box(kind: bytes, content: bytes) -> bytes:
 
 
 def alias(path: Path, levels: int) -> bytes:
-    """Return a Macintosh alias, as FFmpeg reads it: names of volume and file, and the path behind them.
+    """Return a Macintosh alias, as FFmpeg reads it: names of volume and file, then the path.
 
     Args:
-        path: of the other file.
-        levels: how many folders the two have not in common, 1 for the same one; 0: the whole path counts.
+        path: path of the other file.
+        levels: number of folders that the paths do not have in common, 1 for the same folder; 0 for an absolute path.
     """
     fixed = bytes(4) + struct.pack(">HHH", 150, 2, 0) + bytes([4]) + b"Disk".ljust(27, b"\0") + bytes(12)
     fixed += bytes([len(path.name)]) + path.name.encode().ljust(63, b"\0") + bytes(16)
@@ -292,8 +292,8 @@ def alias(path: Path, levels: int) -> bytes:
 
 
 @pytest.mark.parametrize("levels", [0, 1])
-def test_a_movie_whose_samples_are_elsewhere(canaries: Canaries, levels: int) -> None:
-    """The sample table of a video behind its data, so that a longer `dref` moves none of them."""
+def test_a_movie_with_samples_in_another_file(canaries: Canaries, levels: int) -> None:
+    """The video's sample table follows its data, so that a longer `dref` does not move the data."""
     content = write_video(canaries.folder.parent / "own.mp4", FRAMES).read_bytes()
     old = box(b"dref", bytes(4) + struct.pack(">I", 1) + box(b"url ", b"\0\0\0\1"))
     reference = box(b"alis", bytes(4) + alias(canaries.movie, levels))

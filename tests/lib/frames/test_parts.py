@@ -1,4 +1,4 @@
-"""Parts of a video: together they give every frame of the whole, pixel by pixel, or say that they do not."""
+"""Test parts of a video: together they have all frames of the whole video, or show that they do not."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -30,11 +30,11 @@ def read(path: Path, wanted: range = ALL_FRAMES, part: Part | None = None) -> tu
         return list(frames), frames.summary
 
 
-def fits(before: Summary, after: Summary) -> bool:
+def hashes_match(before: Summary, after: Summary) -> bool:
     return all(one == other for one, other in zip(before.tail_hashes, after.head_hashes, strict=False))
 
 
-def sound(part: Part, summary: Summary) -> bool:
+def is_undamaged(part: Part, summary: Summary) -> bool:
     return summary.decoded == part.end and not summary.damaged
 
 
@@ -63,7 +63,7 @@ def sound(part: Part, summary: Summary) -> bool:
         ("late.mp4", {"times": [7 * n + (n % 3) for n in range(60)]}),
     ],
 )
-def test_the_parts_give_the_frames_of_the_whole(tmp_path: Path, name: str, options: dict) -> None:
+def test_parts_have_the_same_frames_as_the_whole_video(tmp_path: Path, name: str, options: dict) -> None:
     path = write_video(tmp_path / name, range(60), **options)
     whole, summary = read(path)
     parts = plan_parts(path, COUNT)
@@ -72,23 +72,21 @@ def test_the_parts_give_the_frames_of_the_whole(tmp_path: Path, name: str, optio
     found: Frames = []
     summaries = []
     for part in parts:
-        frames, its = read(path, part=part)
-        assert sound(part, its)
-        assert its.expected == its.used == len(frames) == part.frames
-        assert (its.width, its.height) == (160, 90)
-        assert its.read_to_end is part.last
+        frames, part_summary = read(path, part=part)
+        assert is_undamaged(part, part_summary)
+        assert part_summary.expected == part_summary.used == len(frames) == part.frames
+        assert (part_summary.width, part_summary.height) == (160, 90)
+        assert part_summary.read_to_end is part.last
         found += frames
-        summaries.append(its)
+        summaries.append(part_summary)
     assert [number for number, _ in found] == [number for number, _ in whole] == list(range(60))
     assert all(np.array_equal(one, other) for (_, one), (_, other) in zip(found, whole, strict=True))
     assert not summary.damaged
-    assert all(len(its.head_hashes) >= 10 for its in summaries[1:])
-    assert all(fits(one, other) for one, other in pairwise(summaries))
+    assert all(len(part_summary.head_hashes) >= 10 for part_summary in summaries[1:])
+    assert all(hashes_match(one, other) for one, other in pairwise(summaries))
 
 
-def test_a_file_that_cannot_be_sought_in_is_skipped_up_to_the_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_without_seeking_is_read_from_its_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "a.mp4", range(60))
     last = plan_parts(path, COUNT)[-1]
     expected, _ = read(path, part=last)
@@ -106,7 +104,7 @@ def test_a_file_that_cannot_be_sought_in_is_skipped_up_to_the_part(
     opened = ffmpeg.open_media
     monkeypatch.setattr(ffmpeg, "open_media", lambda path: Unseekable(opened(path)))
     found, summary = read(path, part=last)
-    assert sound(last, summary)
+    assert is_undamaged(last, summary)
     assert [number for number, _ in found] == [number for number, _ in expected]
     assert all(np.array_equal(one, other) for (_, one), (_, other) in zip(found, expected, strict=True))
 
@@ -128,7 +126,7 @@ def test_a_video_with_one_key_frame_has_one_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stride", "span", "most"), [(3, None, None), (1, (13, 37), None), (2, (25, 59), 5), (1, None, 4)]
 )
-def test_what_is_asked_for_is_found_in_the_parts(
+def test_wanted_frames_are_found_in_the_parts(
     tmp_path: Path, stride: int, span: tuple[int, int] | None, most: int | None
 ) -> None:
     path = write_video(tmp_path / "a.mp4", range(60))
@@ -136,24 +134,26 @@ def test_what_is_asked_for_is_found_in_the_parts(
     whole, summary = read(path, wanted)
     parts = [(part, *read(path, wanted, part)) for part in plan_parts(path, COUNT)]
     assert [number for _, frames, _ in parts for number, _ in frames] == [number for number, _ in whole]
-    busy = [its for part, _, its in parts if part.first <= wanted[-1]]
+    busy = [part_summary for part, _, part_summary in parts if part.first <= wanted[-1]]
     assert busy[-1].decoded == summary.decoded
     assert busy[-1].read_to_end is summary.read_to_end
-    assert [its.used for _, _, its in parts] == [its.expected for _, _, its in parts]
+    assert [part_summary.used for _, _, part_summary in parts] == [
+        part_summary.expected for _, _, part_summary in parts
+    ]
 
 
-def test_edit_lists_leave_out_the_same_frames(tmp_path: Path) -> None:
+def test_parts_leave_out_the_same_frames_of_an_edit_list(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(60))
     set_edit(path, skip=512 * 13)
     whole, _ = read(path)
     assert len(whole) < 60
     parts = plan_parts(path, COUNT)
     found = [read(path, part=part) for part in parts]
-    assert all(sound(part, its) for part, (_, its) in zip(parts, found, strict=True))
+    assert all(is_undamaged(part, part_summary) for part, (_, part_summary) in zip(parts, found, strict=True))
     assert [number_in(picture) for frames, _ in found for _, picture in frames] == [number_in(p) for _, p in whole]
 
 
-def test_parts_are_turned_as_the_whole_is(tmp_path: Path) -> None:
+def test_parts_are_turned_as_the_whole_video(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(40))
     set_display_matrix(path, (0, 1, -1, 0))
     for part in plan_parts(path, COUNT):
@@ -162,49 +162,49 @@ def test_parts_are_turned_as_the_whole_is(tmp_path: Path) -> None:
         assert (summary.width, summary.height) == (90, 160)
 
 
-def test_pictures_that_are_refreshed_by_and_by_show_in_the_part(tmp_path: Path) -> None:
-    """What such a stream calls a key frame is none: the frames after it are not whole."""
+def test_a_part_of_a_video_with_intra_refresh_shows_that_it_is_incomplete(tmp_path: Path) -> None:
+    """Packets that such a stream marks as key frames are not: the frames after them are incomplete."""
     path = write_video(tmp_path / "a.mp4", range(60), encode=REFRESHED)
     whole, _ = read(path)
     parts = plan_parts(path, COUNT)
     found = [read(path, part=part) for part in parts]
-    for part, (frames, its) in zip(parts[1:], found[1:], strict=True):
+    for part, (frames, part_summary) in zip(parts[1:], found[1:], strict=True):
         changed = any(not np.array_equal(picture, whole[at][1]) for at, picture in frames)
-        assert changed or its.missing, "the part must show that it needs what is before it"
-        assert not sound(part, its)
-    assert sound(parts[0], found[0][1])
+        assert changed or part_summary.missing, "the part must show that it refers to frames before it"
+        assert not is_undamaged(part, part_summary)
+    assert is_undamaged(parts[0], found[0][1])
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_damage_shows_in_a_part_or_forbids_parts(tmp_path: Path, share: float) -> None:
+def test_damage_is_found_in_a_part_or_prevents_parts(tmp_path: Path, share: float) -> None:
     path = write_video(tmp_path / "a.mp4", range(60), mux=FAST)
     damage(path, share, 600)
     parts = plan_parts(path, COUNT)
     assert read(path)[1].damaged
-    assert not parts or not all(sound(part, read(path, part=part)[1]) for part in parts)
+    assert not parts or not all(is_undamaged(part, read(path, part=part)[1]) for part in parts)
 
 
-def test_a_file_that_was_cut_shows_it_in_the_last_part(tmp_path: Path) -> None:
+def test_the_last_part_shows_that_a_file_was_truncated(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(60), mux=FAST)
     parts = plan_parts(path, COUNT)
     cut(path, 0.95)
-    assert not sound(parts[-1], read(path, part=parts[-1])[1])
+    assert not is_undamaged(parts[-1], read(path, part=parts[-1])[1])
     assert plan_parts(path, COUNT) == [] or read(path)[1].damaged
 
 
-def test_pictures_without_a_time_forbid_parts(tmp_path: Path) -> None:
+def test_pictures_without_times_prevent_parts(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.h264", range(60), container="h264")
     assert len(read(path)[0]) == 60
     assert plan_parts(path, COUNT) == []
 
 
-def test_what_is_no_video_is_a_fault(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_raises_a_fault(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("this is not a video\n" * 100)
     with pytest.raises(MediaFault, match="FFmpeg cannot open it"):
         plan_parts(tmp_path / "a.mp4", COUNT)
 
 
-def test_the_hash_of_a_frame_holds_for_any_format_and_odd_sides() -> None:
+def test_planes_of_all_pixel_formats_and_odd_sizes() -> None:
     for name in (
         "yuv420p",
         "yuv422p10le",

@@ -1,4 +1,4 @@
-"""Picture files: their pixels, how they are turned, and which are refused."""
+"""Test pixels and orientation of picture files, and which files are refused."""
 
 import struct
 import zlib
@@ -67,7 +67,7 @@ def test_pictures_with_loss(tmp_path: Path, name: str, options: list[int]) -> No
 
 
 @pytest.mark.parametrize("extension", ["gif", "webp", "png", "avif", "tif"])
-def test_of_several_pictures_the_first_counts(tmp_path: Path, extension: str) -> None:
+def test_the_first_of_several_pictures_is_read(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"a.{extension}"
     if extension == "tif":
         cv2.imwritemulti(str(path), [painted(3), painted(4)])
@@ -90,7 +90,7 @@ def exif_webp(tiff: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("content", [exif_png, exif_webp])
-def test_exif_orientation_elsewhere(tmp_path: Path, content) -> None:
+def test_exif_orientation_in_png_and_webp(tmp_path: Path, content) -> None:
     path = tmp_path / "1"
     path.write_bytes(content(b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)))
     picture = picture_of(path)
@@ -144,7 +144,7 @@ def test_avif_of_ten_bits(tmp_path: Path) -> None:
     assert read(tmp_path / "a.avif", "image")[0] == [9]
 
 
-def test_values_of_a_tiff(tmp_path: Path) -> None:
+def test_tiffs_of_16_bits_are_read_and_other_types_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     cv2.imwrite(str(path), painted(9).astype(np.uint16) * 256 + 255)
     picture = picture_of(path)
@@ -156,7 +156,7 @@ def test_values_of_a_tiff(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extension", ["hdr", "pfm", "ras"])
-def test_pictures_of_other_kinds_are_named(tmp_path: Path, extension: str) -> None:
+def test_unsupported_kinds_of_pictures_are_named(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"a.{extension}"
     cv2.imwrite(str(path), painted(9) if extension == "ras" else painted(9).astype(np.float32))
     found = fault(path, "image")
@@ -214,7 +214,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path, si
 
 
 @pytest.mark.parametrize("extension", ["jpg", "png", "webp", "avif"])
-def test_a_picture_where_a_video_was_declared(tmp_path: Path, extension: str) -> None:
+def test_a_picture_declared_as_a_video_is_refused(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"a.{extension}"
     cv2.imwrite(str(path), painted(9))
     found = fault(path.rename(tmp_path / "1"))
@@ -223,7 +223,7 @@ def test_a_picture_where_a_video_was_declared(tmp_path: Path, extension: str) ->
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_a_video_where_a_picture_was_declared(tmp_path: Path, name: str) -> None:
+def test_a_video_declared_as_a_picture_is_refused(tmp_path: Path, name: str) -> None:
     found = fault(write_video(tmp_path / name), "image")
     assert found.state == "unsupported"
     assert "calls it an image, but it is not one" in found.reason

@@ -1,4 +1,4 @@
-"""Pictures of every kind that Pillow and OpenCV write, and of others: read as they are, or refused by name."""
+"""Test pictures of all kinds that Pillow and OpenCV write, and of others: they are read, or refused by name."""
 
 import io
 import struct
@@ -36,8 +36,8 @@ def scene(width: int, height: int) -> np.ndarray:
     return np.stack([128 + 100 * wave for wave in waves], -1).astype(np.uint8)
 
 
-def judged(content: bytes) -> tuple[str, str]:
-    """Return the state in which a picture ends, and the reason."""
+def state_of(content: bytes) -> tuple[str, str]:
+    """Return the state after reading a picture, and the reason."""
     try:
         with open_frames(content, "image") as frames:
             assert sum(1 for _ in frames) == 1
@@ -47,7 +47,7 @@ def judged(content: bytes) -> tuple[str, str]:
 
 
 def picture_of(content: bytes) -> np.ndarray:
-    """Return the picture of a sound file, RGB."""
+    """Return the picture of an undamaged file, RGB."""
     with open_frames(content, "image") as frames:
         [(_, picture)] = frames
         assert not frames.summary.damaged
@@ -55,7 +55,7 @@ def picture_of(content: bytes) -> np.ndarray:
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes | None:
-    """Return the file, None where Pillow cannot write it."""
+    """Return the file's content; None if Pillow cannot write it."""
     stream = io.BytesIO()
     try:
         image.save(stream, kind, **options)
@@ -64,7 +64,7 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes | None:
     return stream.getvalue()
 
 
-def test_what_pillow_writes_is_read_or_refused_by_name() -> None:
+def test_pictures_written_by_pillow_are_read_or_refused_by_name() -> None:
     found: dict[str, set[str]] = {}
     for size, mode in product(SIZES, MODES):
         base = Image.fromarray(scene(*size))
@@ -79,7 +79,7 @@ def test_what_pillow_writes_is_read_or_refused_by_name() -> None:
         }
         for name, content in files.items():
             if content is not None:
-                state, reason = judged(content)
+                state, reason = state_of(content)
                 kind = "PFM" if (name, mode) == ("PPM", "F") else name.split()[0]
                 found.setdefault("PFM" if kind == "PFM" else name, set()).add(state)
                 assert state in ("done", "unsupported"), (name, mode, size, reason)
@@ -91,7 +91,7 @@ def test_what_pillow_writes_is_read_or_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp", ".bmp", ".jp2", ".ppm", ".avif", ".tif"])
-def test_what_opencv_writes_is_read_as_it_is(extension: str) -> None:
+def test_pictures_written_by_opencv_are_read(extension: str) -> None:
     for size in ((131, 97), (64, 40)):
         picture = scene(*size)
         depths = (8, 16) if extension in (".png", ".tif", ".jp2", ".ppm") else (8,)
@@ -104,21 +104,21 @@ def test_what_opencv_writes_is_read_as_it_is(extension: str) -> None:
 
 @pytest.mark.parametrize("size", [(7, 5), (16, 16)])
 @pytest.mark.parametrize("second", ["JPEG", "junk"])
-def test_a_tiny_jpeg_with_something_behind_it_is_read(size: tuple[int, int], second: str) -> None:
+def test_a_tiny_jpeg_with_data_after_it_is_read(size: tuple[int, int], second: str) -> None:
     first = saved(Image.fromarray(scene(*size)), "JPEG", quality=95)
     assert first is not None
-    for behind in (first, first * 3) if second == "JPEG" else (bytes(50), b"\xff\xd8\xff\xe0junk"):
-        np.testing.assert_array_equal(picture_of(first + behind), picture_of(first))
+    for after in (first, first * 3) if second == "JPEG" else (bytes(50), b"\xff\xd8\xff\xe0junk"):
+        np.testing.assert_array_equal(picture_of(first + after), picture_of(first))
 
 
 def tiff(bits: int, planes: list[np.ndarray], tile: int = 0, form: int = 1) -> bytes:
     """Return a TIFF without compression, little-endian.
 
     Args:
-        bits: of a value.
-        planes: one array of (height, width, values) where values stand side by side, else one a value.
-        tile: the side of tiles, which are filled up with zeros; 0 for a strip.
-        form: how a value is to be read.
+        bits: bits of a value.
+        planes: one array (height, width, values) for interleaved values, else one array for each value.
+        tile: width and height of tiles, which are padded with zeros; 0 for a strip.
+        form: TIFF's number of the values' type.
     """
     height, width = planes[0].shape[:2]
     together = len(planes) == 1
@@ -163,12 +163,12 @@ def tiff(bits: int, planes: list[np.ndarray], tile: int = 0, form: int = 1) -> b
     ],
     ids=["uint32", "int32", "int16", "float32", "float64", "planes of 16 bits", "tiles", "tiles of 16 bits"],
 )  # fmt: skip
-def test_a_tiff_that_opencv_does_not_read_as_it_is_is_described(content: bytes, part: str) -> None:
-    state, reason = judged(content)
+def test_the_message_describes_a_tiff_that_opencv_does_not_read_correctly(content: bytes, part: str) -> None:
+    state, reason = state_of(content)
     assert (state, part in reason) == ("unsupported", True), reason
 
 
-def test_planes_and_tiles_that_are_read_are_read_right() -> None:
+def test_tiffs_of_planes_and_tiles_have_the_right_pixels() -> None:
     picture = scene(40, 30)
     for content in (
         tiff(8, [picture]),
@@ -196,7 +196,7 @@ def test_the_largest_value_of_a_pnm_is_white(largest: int) -> None:
 
 
 def lossless(width: int, height: int, components: int) -> bytes:
-    """Return a JPEG without loss, of one colour: each difference is one bit of zero."""
+    """Return a lossless JPEG of one colour: each difference is coded as one bit of zero."""
     frame = struct.pack(">BHHB", 8, height, width, components)
     frame += b"".join(bytes([number, 0x11, 0]) for number in range(1, components + 1))
     scan = bytes([components]) + b"".join(bytes([number, 0]) for number in range(1, components + 1)) + b"\1\0\0"
@@ -208,8 +208,8 @@ def lossless(width: int, height: int, components: int) -> bytes:
 
 
 @pytest.mark.parametrize("components", [1, 3, 4])
-def test_a_jpeg_without_loss_harms_no_memory(tmp_path: Path, components: int) -> None:
-    """libjpeg cannot make it smaller, and wrote all of it into the memory of an eighth."""
+def test_checking_a_lossless_jpeg_does_not_corrupt_memory(tmp_path: Path, components: int) -> None:
+    """libjpeg cannot scale it, and wrote the whole picture into the memory for an eighth."""
     path = tmp_path / "a.jpg"
     path.write_bytes(lossless(640, 480, components))
     code = (
@@ -223,7 +223,7 @@ def test_a_jpeg_without_loss_harms_no_memory(tmp_path: Path, components: int) ->
         [sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.returncode, done.stdout) == (0, "None None\n"), done.stderr
-    assert judged(path.read_bytes())[0] == ("unsupported" if components == 1 else "done")
+    assert state_of(path.read_bytes())[0] == ("unsupported" if components == 1 else "done")
 
 
 @pytest.mark.parametrize(
@@ -239,8 +239,8 @@ def test_a_jpeg_without_loss_harms_no_memory(tmp_path: Path, components: int) ->
     ],
     ids=["JPEG-LS", "JPEG XL", "JPEG XL in boxes", "JPEG XR", "PAM", "PSD", "PDF"],
 )
-def test_another_kind_is_named(start: bytes, name: str) -> None:
-    state, reason = judged(start + bytes(range(200)))
+def test_an_unsupported_kind_is_named_by_its_first_bytes(start: bytes, name: str) -> None:
+    state, reason = state_of(start + bytes(range(200)))
     assert state == "unsupported"
     assert f"it is a picture of the kind {name}; expected one of JPEG, PNG" in reason
 
@@ -251,4 +251,4 @@ def test_a_jpeg_of_grey_with_alpha_is_named() -> None:
     at = plain.index(b"\xff\xc0")
     frame = plain[at : at + 19]
     two = b"\xff\xc0\0\x0e" + frame[4:9] + b"\2" + frame[10:16]
-    assert "two values a pixel" in judged(plain[:at] + two + plain[at + 19 :])[1]
+    assert "two values a pixel" in state_of(plain[:at] + two + plain[at + 19 :])[1]

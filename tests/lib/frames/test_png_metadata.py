@@ -1,4 +1,4 @@
-"""Pictures of a PNG video whose metadata unpack to a thousand times their length are refused unread."""
+"""Test that pictures of a PNG video whose metadata decompress to a thousand times their length are refused."""
 
 import os
 import struct
@@ -49,21 +49,21 @@ def write(path: Path, pictures: list[bytes]) -> Path:
 
 @pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("pieces", [1, 3])
-def test_metadata_that_unpack_to_very_much_are_refused_at_once(tmp_path: Path, kind: bytes, pieces: int) -> None:
-    """A megabyte of them took FFmpeg a gigabyte and 20 seconds; the second picture has them."""
+def test_a_video_with_too_large_metadata_is_refused_quickly(tmp_path: Path, kind: bytes, pieces: int) -> None:
+    """For a megabyte of metadata FFmpeg took a gigabyte and 20 seconds; the second picture has them."""
     packed = chunk(kind, HEADS[kind] + packed_zeros(128 // pieces << 20)) * pieces
     path = write(tmp_path / "a.mov", [with_metadata(0, b""), with_metadata(1, packed)])
     started = time.monotonic()
     with (
         open_frames(path, "video") as frames,
-        pytest.raises(MediaFault, match="metadata unpack to more than 16 MiB") as it,
+        pytest.raises(MediaFault, match="metadata unpack to more than 16 MiB") as caught,
     ):
         list(frames)
-    assert it.value.state == "unsupported"
+    assert caught.value.state == "unsupported"
     assert time.monotonic() - started < 2
 
 
-def test_usual_metadata_are_taken(tmp_path: Path) -> None:
+def test_usual_metadata_are_not_refused(tmp_path: Path) -> None:
     usual = b"".join(chunk(kind, head + zlib.compress(bytes(1 << 20))) for kind, head in HEADS.items())
     usual += chunk(b"tEXt", b"Comment\0" + b"x" * 1000)
     path = write(tmp_path / "a.mov", [with_metadata(number, usual) for number in range(3)])
@@ -72,8 +72,8 @@ def test_usual_metadata_are_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.mov", "a.png"])
-def test_colour_profiles_with_a_name_leave_memory_whole(tmp_path: Path, name: str) -> None:
-    """PyAV freed the name twice once a frame's side data were listed; in debug mode such memory is written over."""
+def test_names_of_colour_profiles_do_not_corrupt_memory(tmp_path: Path, name: str) -> None:
+    """PyAV freed the name twice if a frame's side data were listed; in debug mode freed memory is overwritten."""
     path = tmp_path / name
     if path.suffix == ".mov":
         named = chunk(b"iCCP", HEADS[b"iCCP"] + zlib.compress(bytes(1000)))
@@ -97,8 +97,8 @@ for _ in range(5):
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_what_a_stream_says_of_all_its_pictures_is_looked_at(kind: bytes) -> None:
-    """Of an animation that is all that stands before the first picture, without a signature."""
+def test_metadata_in_the_extradata_are_checked(kind: bytes) -> None:
+    """For an animation the extradata are all chunks before the first picture, without a signature."""
     head = chunk(b"acTL", bytes(8))
     check_metadata(head + chunk(kind, HEADS[kind] + zlib.compress(bytes(1 << 20))))
     with pytest.raises(MediaFault, match="metadata unpack to more than 16 MiB"):
@@ -117,5 +117,5 @@ def test_what_a_stream_says_of_all_its_pictures_is_looked_at(kind: bytes) -> Non
         chunk(b"iTXt", b""),
     ],
 )
-def test_what_is_cut_or_no_png_is_passed_over(content: bytes) -> None:
+def test_truncated_and_other_content_is_ignored(content: bytes) -> None:
     check_metadata(content)

@@ -1,4 +1,4 @@
-"""Several threads decode the same as one, or say that the video is to be read again with one."""
+"""Test that decoding with several threads gives the same as with one, or ends with NotSound."""
 
 import dataclasses
 import json
@@ -45,14 +45,14 @@ def read(path: Path, threads: int, wanted: range = ALL_FRAMES) -> tuple[Read, in
         return (found, fault.reason), 0
 
 
-def made(folder: Path, name: str) -> Path:
+def write_sample(folder: Path, name: str) -> Path:
     return write_video(folder / name, range(20), size=SIZE, paint=textured, **FORMATS[name])
 
 
 @pytest.mark.videos
 @pytest.mark.parametrize("name", THREADED)
-def test_a_sound_video_is_the_same_with_any_number_of_threads(tmp_path: Path, name: str) -> None:
-    path = made(tmp_path, name)
+def test_an_undamaged_video_is_the_same_with_any_number_of_threads(tmp_path: Path, name: str) -> None:
+    path = write_sample(tmp_path, name)
     for wanted in (ALL_FRAMES, range(1, 9, 3)):
         expected, threads = read(path, 1, wanted)
         assert threads == 1
@@ -61,16 +61,16 @@ def test_a_sound_video_is_the_same_with_any_number_of_threads(tmp_path: Path, na
 
 
 @pytest.mark.parametrize("name", WITH_ONE)
-def test_other_decoders_have_one_thread(tmp_path: Path, name: str) -> None:
-    path = made(tmp_path, name)
+def test_other_decoders_use_one_thread(tmp_path: Path, name: str) -> None:
+    path = write_sample(tmp_path, name)
     assert read(path, 5) == read(path, 1)
 
 
 @pytest.mark.videos
 @pytest.mark.parametrize("name", THREADED)
 @pytest.mark.parametrize("zeros", [True, False])
-def test_damage_is_never_passed_over(tmp_path: Path, name: str, zeros: bool) -> None:
-    path = made(tmp_path, name)
+def test_damage_is_found_with_several_threads(tmp_path: Path, name: str, zeros: bool) -> None:
+    path = write_sample(tmp_path, name)
     content, rng = path.read_bytes(), np.random.default_rng(len(name) + zeros)
     again = 0
     for length in (64, 900):
@@ -81,12 +81,12 @@ def test_damage_is_never_passed_over(tmp_path: Path, name: str, zeros: bool) -> 
             assert read(path, 3)[0] == expected
         except NotSound:
             again += 1
-        # Whatever is noticed with one thread is noticed with several: through the batches the same comes out.
-        assert through(path, threads=3) == through(path, threads=1)
+        # All damage that is found with one thread is found with several: the batches are the same.
+        assert read_in_batches(path, threads=3) == read_in_batches(path, threads=1)
     assert again or name == "vp9.webm"
 
 
-class File(FrameInput):
+class FileInput(FrameInput):
     """A video file."""
 
     def __init__(self, path: Path, threads: int) -> None:
@@ -102,8 +102,8 @@ class File(FrameInput):
         return self.open()
 
 
-class Nowhere(ResultOutput):
-    """Takes nothing."""
+class NoOutput(ResultOutput):
+    """An output that must not be called."""
 
     def take(self, seen: FrameResult) -> None:
         raise AssertionError
@@ -119,9 +119,9 @@ class Nowhere(ResultOutput):
 
 
 def batches(frames: FrameInput, threads: int = 3) -> list[tuple[int, int, int]]:
-    """Return number, restarts and checksum of each frame that comes through the batches, in order."""
+    """Return number, restarts and checksum of each frame in the batches, in order."""
     found = []
-    task = MediaTask(frames, Nowhere())
+    task = MediaTask(frames, NoOutput())
     with BatchReader([task], SHAPE, threads=threads) as reader:
         for batch in reader:
             for at, item in enumerate(batch.items):
@@ -130,21 +130,21 @@ def batches(frames: FrameInput, threads: int = 3) -> list[tuple[int, int, int]]:
     return found
 
 
-def through(path: Path, threads: int) -> Any:
-    """Return what counts of the frames that come through the batches, and what is known of the media."""
-    frames = File(path, threads)
+def read_in_batches(path: Path, threads: int) -> Any:
+    """Return number and checksum of the frames of the last reading in batches, the media's summary, and its fault."""
+    frames = FileInput(path, threads)
     found = [each for each in batches(frames, threads) if each[1] == frames.restarts]
     fault = frames.fault and (frames.fault.state, frames.fault.reason)
     return [(number, digest) for number, _, digest in found], dataclasses.asdict(frames.summary), fault
 
 
 @pytest.mark.parametrize("path", ODD, ids=lambda path: path.name)
-def test_odd_files_come_out_as_with_one_thread(path: Path) -> None:
-    assert through(path, threads=4) == through(path, threads=1)
+def test_unusual_files_are_read_as_with_one_thread(path: Path) -> None:
+    assert read_in_batches(path, threads=4) == read_in_batches(path, threads=1)
 
 
-def test_frames_are_not_given_out_twice() -> None:
-    frames = File(DATA / "odd/x1_hevc_hole64.mp4", 3)
+def test_frames_are_not_returned_twice() -> None:
+    frames = FileInput(DATA / "odd/x1_hevc_hole64.mp4", 3)
     numbers = [number for number, _, _ in batches(frames)]
     assert frames.opened == 2
     assert frames.restarts == 0
@@ -153,8 +153,8 @@ def test_frames_are_not_given_out_twice() -> None:
     assert len(numbers) == frames.summary.used > 20
 
 
-class Changing(FrameSource):
-    """Gives other pictures in its second reading, or fewer, or a fault."""
+class GivenLevels(FrameSource):
+    """A source of pictures of given grey levels, which may end with an exception."""
 
     def __init__(self, levels: list[int], end: Exception | None, threads: int) -> None:
         super().__init__()
@@ -181,15 +181,15 @@ class Changing(FrameSource):
     ],
 )
 @pytest.mark.parametrize("fault", [None, MediaFault("unreadable", "it breaks off")])
-def test_if_other_frames_come_out_the_media_is_begun_again(
+def test_the_media_is_restarted_if_the_second_reading_differs(
     second: list[int], restarts: int, fault: MediaFault | None
 ) -> None:
     class Input(FrameInput):
         def open(self) -> FrameSource:
-            return Changing([1, 2, 3, 4, 5], NotSound("a word"), threads=3)
+            return GivenLevels([1, 2, 3, 4, 5], NotSound("a message"), threads=3)
 
         def open_again(self) -> FrameSource:
-            return Changing(second, fault, threads=1)
+            return GivenLevels(second, fault, threads=1)
 
     frames = Input()
     found = batches(frames)
@@ -201,8 +201,8 @@ def test_if_other_frames_come_out_the_media_is_begun_again(
     assert frames.summary.used == len(second)
 
 
-def test_a_video_can_be_closed_while_threads_have_something_to_say(tmp_path: Path) -> None:
-    path = made(tmp_path, "h264.ts")
+def test_a_video_can_be_closed_while_threads_write_messages(tmp_path: Path) -> None:
+    path = write_sample(tmp_path, "h264.ts")
     content = bytearray(path.read_bytes())
     for place in range(len(content) // 3, len(content), 400):
         content[place : place + 20] = bytes(20)
@@ -211,11 +211,11 @@ def test_a_video_can_be_closed_while_threads_have_something_to_say(tmp_path: Pat
         with open_frames(path, "video", threads=8) as frames, suppress(NotSound):
             for _ in zip(range(stop), frames, strict=False):
                 pass
-    sound = made(tmp_path, "h264.mp4")
+    sound = write_sample(tmp_path, "h264.mp4")
     with open_frames(sound, "video", threads=2) as one, open_frames(sound, "video", threads=2) as other:
         next(iter(one))
         next(iter(other))
-        assert (one.threads, other.threads) == (2, 1)  # FFmpeg's words cannot be told apart
+        assert (one.threads, other.threads) == (2, 1)  # FFmpeg's messages do not show from which decoder they are
     assert read(sound, 2)[1] == 2
 
 
@@ -227,14 +227,14 @@ def limited() -> Iterator[None]:
 
 @pytest.mark.usefixtures("limited")
 def test_the_setting_limits_the_threads(tmp_path: Path) -> None:
-    path = made(tmp_path, "h264.mp4")
+    path = write_sample(tmp_path, "h264.mp4")
     decode_threads.set_limit(2)
     assert read(path, 4)[1] == 2
     decode_threads.set_limit(1)
     assert read(path, 4)[1] == 1
 
 
-def test_threads_take_a_bounded_share_of_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_threads_is_limited_by_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "a.mp4", range(3), size=SIZE, paint=painted)
     for frames, threads in ((24, 3), (100, 9)):
         monkeypatch.setattr("scripts.lib.memory.left", lambda frames=frames: frames * SIZE[0] * SIZE[1] * 1.5 + 1)
@@ -256,10 +256,10 @@ def test_threads_take_a_bounded_share_of_the_memory(tmp_path: Path, monkeypatch:
         (2, None, 16, 2),
     ],
 )
-def test_the_decoder_gets_two_threads_more_so_that_cores_do_not_wait(  # noqa: PLR0917  (one row of the table)
+def test_the_decoder_uses_two_more_threads(  # noqa: PLR0917  (one row of the table)
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: int, setting: int | None, memory: int, given: int
 ) -> None:
-    """No more than the setting, the memory for so many frames, and FFmpeg's most allow."""
+    """The number is limited by the setting, by the memory for frames, and by FFmpeg."""
     path = write_video(tmp_path / "a.mp4", range(3), size=SIZE, paint=painted)
     decode_threads.set_limit(setting)
     monkeypatch.setattr("scripts.lib.memory.left", lambda: memory * SIZE[0] * SIZE[1] * 1.5 + 1)
@@ -277,7 +277,7 @@ def test_frames_that_grow_are_decoded_with_one_thread(tmp_path: Path) -> None:
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     with pytest.raises(NotSound):
         read(path, 3)
-    assert through(path, threads=3) == through(path, threads=1)
+    assert read_in_batches(path, threads=3) == read_in_batches(path, threads=1)
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuvj422p", "yuv422p10le", "yuv444p", "nv12", "gray"])
@@ -292,7 +292,7 @@ def test_converted_pictures_are_the_same_with_any_number_of_threads(pixels: str)
 @pytest.mark.videos
 @pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("name", ["odd/x1_hevc_hole64.mp4", "synthetic/clip_910004.mp4"])
-def test_a_media_leaves_the_same_files(tmp_path: Path, name: str) -> None:
+def test_detection_writes_the_same_files_with_several_threads(tmp_path: Path, name: str) -> None:
     left = []
     for threads in (1, 2):
         folder = tmp_path / str(threads)

@@ -1,4 +1,4 @@
-"""Test frames that are missing according to the others' times: reported, but not as damage; and longer holes."""
+"""Test that frames missing according to the others' times are reported, but not as damage; and holes of one value."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -41,7 +41,7 @@ def summary_of(path: Path, part: Any = None, shown: Shown | None = None) -> Summ
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_lost_packets_that_nothing_else_tells_of_are_said(tmp_path: Path, name: str) -> None:
+def test_gaps_in_time_are_reported(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, range(40), **FORMATS[name])
     assert summary_of(path).gaps == ""
     leave_out(path, {17, 30, 31})
@@ -53,7 +53,7 @@ def test_lost_packets_that_nothing_else_tells_of_are_said(tmp_path: Path, name: 
     )
 
 
-def test_of_an_original_the_place_is_not_a_number_of_tators(tmp_path: Path) -> None:
+def test_the_place_of_a_gap_in_an_original_is_a_packet(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mov", range(40), **MJPEG)
     leave_out(path, {17})
     assert summary_of(path, shown=Shown(Fraction(25))).first_gap == "packet 16 (0.640 s)"
@@ -74,7 +74,7 @@ def test_a_rate_that_varies_has_no_gaps(tmp_path: Path, times: list[int]) -> Non
 
 @pytest.mark.parametrize("lost", [{15}, {19}, {20}, {21, 22}, {5, 35}])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_parts_see_the_gaps_of_the_whole(tmp_path: Path, name: str, lost: set[int]) -> None:
+def test_parts_have_the_gaps_of_the_whole_video(tmp_path: Path, name: str, lost: set[int]) -> None:
     path = write_video(tmp_path / name, range(60), **MJPEG)
     leave_out(path, lost)
     whole = summary_of(path)
@@ -93,7 +93,7 @@ def test_ones_in_a_picture_are_damage(tmp_path: Path, name: str, options: dict[s
     assert summary_of(path).damaged
 
 
-def test_ones_in_units_that_are_no_picture_are_sound() -> None:
+def test_ones_in_units_without_a_picture_are_not_damage() -> None:
     ones = b"\xff" * 100
     for kind, is_picture in ((1, True), (19, True), (38, False), (39, False)):  # slices, filler, SEI
         unit = bytes([kind << 1, 1]) + ones
@@ -104,7 +104,7 @@ def test_ones_in_units_that_are_no_picture_are_sound() -> None:
     assert Holes("mjpeg", b"", (64, 48)).find(ones, key=True) is None
 
 
-def test_zeros_in_wmv2_may_stand_for_blocks_that_stay() -> None:
+def test_zeros_in_wmv2_may_code_unchanged_blocks() -> None:
     content = b"\x55" * 50 + bytes(3000) + b"\x55" * 50
     assert Holes("wmv2", b"", (1920, 1080)).find(content, key=False) is None
     assert Holes("wmv2", b"", (1920, 1080)).find(content, key=True)
@@ -112,7 +112,7 @@ def test_zeros_in_wmv2_may_stand_for_blocks_that_stay() -> None:
 
 
 @pytest.mark.parametrize("codec", ["msmpeg4", "flv"])
-def test_zeros_are_looked_for_where_a_decoder_has_another_name_than_its_codec(tmp_path: Path, codec: str) -> None:
+def test_zeros_are_found_if_the_decoder_has_another_name_than_the_codec(tmp_path: Path, codec: str) -> None:
     path = write_video(tmp_path / "a.mkv", range(20), codec=codec, encode=BITS, container="avi")
     content = bytearray(path.read_bytes())
     at = len(content) // 2

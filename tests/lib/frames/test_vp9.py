@@ -1,4 +1,4 @@
-"""Test VP9: damage inside pictures, which libvpx notices, and what it must not do."""
+"""Test VP9: damage inside pictures, which libvpx finds, and huge frames, for which it would allocate memory."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ HIDDEN = {"codec": "libvpx-vp9", "encode": {"cpu-used": "5", "auto-alt-ref": "1"
 
 
 def test_noise_in_a_picture_is_damage(tmp_path: Path) -> None:
-    """Of those few that are missed, the picture needs just as many bytes as there are."""
+    """Damage is missed if decoding happens to need exactly as many bytes as there are."""
     counts = sweep(tmp_path, "vp9.webm", 6, 1, zeros=False)
     assert counts.changed > 4
     assert counts.missed <= 1
@@ -30,8 +30,8 @@ def test_a_lost_packet_is_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p10le", "yuv422p12le", None])
-def test_more_bits_are_left_to_ffmpegs_decoder(pixels: str | None) -> None:
-    """libvpx of PyAV's packages decodes 8 bits alone."""
+def test_ffmpegs_decoder_is_used_for_more_than_8_bits(pixels: str | None) -> None:
+    """The libvpx in PyAV's packages decodes only 8 bits."""
     context = av.CodecContext.create("vp9", "r")
     assert isinstance(context, av.VideoCodecContext)
     if pixels:
@@ -43,7 +43,7 @@ def test_more_bits_are_left_to_ffmpegs_decoder(pixels: str | None) -> None:
 
 @pytest.mark.parametrize("options", [FORMATS["vp9.webm"], HIDDEN, HIDDEN | {"pixels": "yuv444p"},
                                      HIDDEN | {"pixels": "gbrp"}])  # fmt: skip
-def test_the_size_that_frames_announce(tmp_path: Path, options: dict) -> None:
+def test_sizes_in_frame_headers(tmp_path: Path, options: dict) -> None:
     path = write_video(tmp_path / "a.webm", range(40), **options)
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
@@ -53,12 +53,12 @@ def test_the_size_that_frames_announce(tmp_path: Path, options: dict) -> None:
     assert [bool(each) for each in found] == keys
 
 
-def test_a_frame_that_announces_a_size_beyond_all_measure(tmp_path: Path) -> None:
+def test_a_frame_that_declares_a_huge_size_is_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.webm", range(40), **FORMATS["vp9.webm"])
     content = path.read_bytes()
     with av.open(str(path)) as container:
         key = [bytes(packet) for packet in container.demux(video=0) if packet.is_keyframe and packet.size][1]
-    # A key frame of profile 0: 4 bytes with the sync code, 4 bits of colours, then width and height less one.
+    # A key frame of profile 0: 4 bytes with the sync code, 4 bits of colours, then width and height minus one.
     head = int.from_bytes(key[:9]) & ~(0xFFFFFFFF << 4) | 0xEA5FEA5F << 4
     path.write_bytes(content.replace(key[:40], head.to_bytes(9) + key[9:40]))
     with pytest.raises(MediaFault, match="60000 x 60000 pixels"), open_frames(path, "video") as frames:

@@ -1,4 +1,4 @@
-"""Runs of zeros in H.264, HEVC and MPEG, whose coded pictures have at most two or three zeros in a row."""
+"""Test runs of zeros in H.264, HEVC and MPEG, whose coded pictures have at most two or three zeros in a row."""
 
 import random
 from pathlib import Path
@@ -23,58 +23,58 @@ HEADERS = {
 OTHERS = {"h264": b"\x06", "hevc": b"\x4e\x01", "mpeg1video": b"\xb2", "mpeg2video": b"\xb2", "vc1": b"\x0f"}
 
 
-def found(codec: str, content: bytes, description: bytes = b"") -> str:
+def fault_of(codec: str, content: bytes, extradata: bytes = b"") -> str:
     """Return the fault of a packet that is a key frame; empty if it has none."""
-    return Holes(codec, description, SIZE).find(content, key=True) or ""
+    return Holes(codec, extradata, SIZE).find(content, key=True) or ""
 
 
 @pytest.mark.parametrize("codec", HEADERS)
 @pytest.mark.parametrize("count", [7, 16, 64])
-def test_zeros_before_a_one_are_padding_where_a_unit_of_the_stream_follows(codec: str, count: int) -> None:
-    """Once in 256 a hole is followed by a one by chance."""
+def test_zeros_before_a_one_are_padding_if_a_valid_unit_follows(codec: str, count: int) -> None:
+    """In one of 256 cases, a one follows a hole by chance."""
     header, fitting, other = HEADERS[codec]
     coded = b"\0\0\1" + header + b"coded" + bytes(count) + b"\1"
-    assert found(codec, coded + fitting + b"coded") == ""
-    assert f"{count} bytes of zeros in a coded picture" in found(codec, coded + other + b"coded")
-    assert f"{count} bytes of zeros in a coded picture" in found(codec, coded[:-1] + b"coded")
+    assert fault_of(codec, coded + fitting + b"coded") == ""
+    assert f"{count} bytes of zeros in a coded picture" in fault_of(codec, coded + other + b"coded")
+    assert f"{count} bytes of zeros in a coded picture" in fault_of(codec, coded[:-1] + b"coded")
 
 
 @pytest.mark.parametrize("codec", HEADERS)
 def test_zeros_at_the_end_of_a_packet_are_padding(codec: str) -> None:
-    assert found(codec, b"\0\0\1" + HEADERS[codec][0] + b"coded" + bytes(500)) == ""
+    assert fault_of(codec, b"\0\0\1" + HEADERS[codec][0] + b"coded" + bytes(500)) == ""
 
 
 @pytest.mark.parametrize("codec", OTHERS)
-def test_few_zeros_in_other_units_are_sound(codec: str) -> None:
-    """They may have any content."""
+def test_few_zeros_in_other_units_are_not_damage(codec: str) -> None:
+    """Units that are not slices may have any content."""
     content = b"\0\0\1" + OTHERS[codec] + b"text" + bytes(20) + b"text\0\0\1" + HEADERS[codec][0] + b"coded"
-    assert found(codec, content) == ""
-    assert "zeros in a coded picture" in found(codec, content.replace(bytes(20), bytes(40)))
+    assert fault_of(codec, content) == ""
+    assert "zeros in a coded picture" in fault_of(codec, content.replace(bytes(20), bytes(40)))
 
 
 @pytest.mark.parametrize(("codec", "place"), [("h264", 4), ("hevc", 21)])
 def test_zeros_in_units_with_lengths(codec: str, place: int) -> None:
-    description = b"\1" + bytes(place - 1) + b"\3\0"
+    extradata = b"\1" + bytes(place - 1) + b"\3\0"
 
     def packet(*units: bytes) -> bytes:
         return b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
 
     coded, other = HEADERS[codec][0] + b"coded", OTHERS[codec] + b"text"
-    assert "16 bytes of zeros in a coded picture" in found(
-        codec, packet(other, coded + bytes(16) + b"\1" + coded), description
+    assert "16 bytes of zeros in a coded picture" in fault_of(
+        codec, packet(other, coded + bytes(16) + b"\1" + coded), extradata
     )
-    assert found(codec, packet(other + bytes(16) + b"text", coded), description) == ""
-    assert found(codec, packet(coded + bytes(16), coded), description) == ""
+    assert fault_of(codec, packet(other + bytes(16) + b"text", coded), extradata) == ""
+    assert fault_of(codec, packet(coded + bytes(16), coded), extradata) == ""
 
 
-@pytest.mark.parametrize("description", [b"", b"\1" + bytes(20) + b"\3\0"])
-def test_zeros_at_the_end_of_the_last_packet_alone(description: bytes) -> None:
+@pytest.mark.parametrize("extradata", [b"", b"\1" + bytes(20) + b"\3\0"])
+def test_zeros_at_the_end_of_only_the_last_packet_are_damage(extradata: bytes) -> None:
     unit = HEADERS["hevc"][0] + b"coded"
     sound, ended = (b"\0\0\0\1" + unit + bytes(count) for count in (0, 40))
-    if description:
+    if extradata:
         sound, ended = ((len(unit) + count).to_bytes(4, "big") + unit + bytes(count) for count in (0, 40))
     for packets, words in (((sound, ended), "40 bytes of zeros"), ((ended, sound, ended), ""), ((ended, sound), "")):
-        holes = Holes("hevc", description, SIZE)
+        holes = Holes("hevc", extradata, SIZE)
         assert not any(holes.find(each, key=True) for each in packets)
         assert words in (holes.at_end() or "")
         assert bool(holes.at_end()) is bool(words)

@@ -1,1 +1,1 @@
-"""What coded pictures say of themselves, codec by codec: place, time, size, and whether something is missing."""
+"""Read properties of coded pictures from their headers, for each codec: place, time, size, missing pictures."""

@@ -1,6 +1,6 @@
-"""Find out whether the first packets of H.264 and HEVC lost their key frame, or begin in mid-stream.
+"""Find out whether the first key frame of H.264 or HEVC was lost, or the recording begins in mid-stream.
 
-Decoding errors before the first key frame are normal: the recording began in mid-stream. Two faults show a loss.
+Decoding errors before the first key frame are normal if the recording begins in mid-stream. Two faults show a loss.
 """
 
 from scripts.lib.frames.codecs.bits import Bits
@@ -13,7 +13,7 @@ _HEAD = 64
 
 
 def lost_key(codec: str, content: bytes, length_size: int, *, first: bool) -> str | None:
-    """Return a sentence if a packet before the first key frame is destroyed; None if not.
+    """Return a sentence if a packet before the first key frame is destroyed, else None.
 
     Args:
         codec: h264 or hevc.
@@ -29,7 +29,7 @@ def lost_key(codec: str, content: bytes, length_size: int, *, first: bool) -> st
 
 
 def _is_filled(content: bytes, length_size: int) -> bool:
-    """Return whether a packet consists of units with their lengths, and zeros after them at most."""
+    """Return whether a packet consists of complete units with their lengths, with only zeros after them."""
     at = 0
     while at + length_size <= len(content):
         length = int.from_bytes(content[at : at + length_size])
@@ -40,7 +40,7 @@ def _is_filled(content: bytes, length_size: int) -> bool:
 
 
 def _describes_key(codec: str, content: bytes) -> bool:
-    """Return whether a packet begins like a key frame, but has no picture from which decoding can begin."""
+    """Return whether a packet has a key frame's parameter sets, but no picture from which decoding can begin."""
     units = list(by_start_codes(content, _HEAD))
     if codec == "hevc":
         kinds = {unit[0] >> 1 & 63 for unit in units}

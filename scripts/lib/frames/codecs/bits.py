@@ -1,15 +1,15 @@
-"""Numbers in headers of coded video."""
+"""Read numbers from headers of coded video."""
 
 
 class Bits:
-    """Reads the bits of a header one after another."""
+    """Reads the bits of a header in order."""
 
     def __init__(self, content: bytes) -> None:
         self._bits = f"{int.from_bytes(content):0{8 * len(content)}b}" if content else ""
         self._place = 0
 
     def take(self, count: int) -> int:
-        """Return an unsigned number of `count` bits; raises ValueError at the end."""
+        """Return an unsigned number of `count` bits; raise ValueError if fewer are left."""
         found = self._bits[self._place : self._place + count]
         if len(found) < count:
             raise ValueError("the header is too short")

@@ -1,4 +1,4 @@
-"""What a stream's coded pictures say of themselves by their headers, whatever the codec."""
+"""Read properties of coded pictures from their headers, for all codecs."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -12,17 +12,17 @@ from scripts.lib.frames.codecs.picture_order import PictureOrder, PlaceInOrder
 
 
 class PacketFacts(NamedTuple):
-    """What is known of a packet without decoding it.
+    """Properties of a packet that are known without decoding it.
 
     Attributes:
-        second: whether it is a second field, which is decoded into the frame of the first.
-        missing: how many pictures that others refer to are missing before it.
-        restarts: whether its numbers restart without a key frame: that was lost, or the encoder emptied its
-            memory.
-        unseen: how many pictures are missing by their places in the order of showing, as far as is known by now.
-        place: its own place there; None if its header does not tell.
-        key: whether it is a key frame. The first one is that from which on pictures are whole, which containers say of
-            others too.
+        second: whether the packet is a second field, which is decoded into the first field's frame.
+        missing: number of missing reference pictures before the packet.
+        restarts: whether picture numbers restart without a key frame: it was lost, or the encoder reset its reference
+            pictures.
+        unseen: number of pictures found to be missing by their places in display order.
+        place: the picture's place in display order; None if its header has none.
+        key: whether the packet is a key frame. The first key frame is the packet from which on pictures are complete;
+            containers also mark other packets.
     """
 
     second: bool
@@ -34,32 +34,32 @@ class PacketFacts(NamedTuple):
 
 
 class CodedPictures:
-    """Takes the packets of a stream one after another."""
+    """Reads the packets of a stream in order."""
 
-    def __init__(self, codec: str, description: bytes, first_packets: Iterable[bytes]) -> None:
-        """Begin a stream.
+    def __init__(self, codec: str, extradata: bytes, first_packets: Iterable[bytes]) -> None:
+        """Prepare for a stream.
 
         Args:
             codec: FFmpeg's name of the codec.
-            description: its extradata.
-            first_packets: the first ones, read for codecs whose encoders count in different ways.
+            extradata: the stream's extradata.
+            first_packets: the stream's first packets, for codecs whose encoders number pictures in different ways.
         """
-        self._codec, self._description = codec, description
+        self._codec, self._extradata = codec, extradata
         self._mpeg = MpegPictures(first_packets) if codec in CODECS else None
-        self._leading = LeadingPictures(codec, description)
-        self._begun = False
+        self._leading = LeadingPictures(codec, extradata)
+        self._started = False
         self.restart()
 
     def restart(self) -> None:
-        """Take what follows for pictures from elsewhere in the file."""
-        self._av1 = Av1Pictures(self._description) if self._codec == "av1" else None
-        self._headers = SliceHeaders(self._codec, self._description)
-        self._hevc = HevcHeaders(self._description) if self._codec == "hevc" else None
+        """Treat the following packets as pictures from another place in the file."""
+        self._av1 = Av1Pictures(self._extradata) if self._codec == "av1" else None
+        self._headers = SliceHeaders(self._codec, self._extradata)
+        self._hevc = HevcHeaders(self._extradata) if self._codec == "hevc" else None
         self._order = PictureOrder()
 
     def trust_keys(self) -> None:
-        """Take the first packet for a key frame if the container calls it one, as where a part of a video begins."""
-        self._begun = True
+        """Treat the first packet as a key frame if the container marks it, for a part of a video."""
+        self._started = True
 
     @property
     def reorders(self) -> bool:
@@ -70,40 +70,40 @@ class CodedPictures:
         """Read the next packet.
 
         Args:
-            coded: what it holds.
-            delay: how many pictures the decoder holds back.
-            key: whether the container calls it a key frame.
-            shown: whether a picture came out of the decoder. Before, and before the first key frame, none is missing:
-                they refer to what lies before the stream's beginning.
+            coded: the packet's content.
+            delay: number of pictures by which the decoder delays its output.
+            key: whether the container marks the packet as a key frame.
+            shown: whether the decoder has returned a picture. Until then, and before the first key frame, no pictures
+                count as missing: the packets refer to pictures before the stream's beginning.
         """
         second = self._headers.is_second(coded, key=key)
         missing, restarts = self._headers.missing, self._headers.restarts
         if self._av1 is not None:
             missing, restarts = self._av1.missing_before(coded), False
         place = self._hevc.place(coded) if self._hevc is not None else self._headers.place
-        first = not self._begun
-        if first:
+        before_key = not self._started
+        if before_key:
             key = self._headers.begins(coded, key=key)
-        if first and key and not shown:
+        if before_key and key and not shown:
             self._headers.forget_gaps()
             self._order = PictureOrder()
         unseen = self._order.missing_before(place, delay)
-        self._begun = key or shown or not first
-        if first and not shown:
+        self._started = key or shown or not before_key
+        if before_key and not shown:
             return PacketFacts(second, 0, restarts=False, unseen=0, place=place, key=key)
         return PacketFacts(second, missing, restarts, unseen, place, key)
 
     def place(self, coded: bytes, facts: PacketFacts, *, key: bool) -> tuple[bool, GroupPlace | None]:
-        """Return whether a packet's picture leads the first key frame (leading.py), and its place in its group.
+        """Return whether a packet's picture is a leading picture (leading.py), and its place in its group.
 
         Args:
-            coded: a packet with a picture of its own.
-            facts: what take() returned.
-            key: whether it is a key frame.
+            coded: a packet that has a picture, and is not a second field.
+            facts: the result of take() for the packet.
+            key: whether the packet is a key frame.
         """
         leads = self._leading.includes(coded, facts.place, key=key)
         return leads, self._mpeg.place(coded) if self._mpeg is not None else None
 
     def end(self) -> int:
-        """Return how many are missing among the last pictures by their places in the order of showing."""
+        """Return how many of the last pictures are missing by their places in display order."""
         return self._order.end()

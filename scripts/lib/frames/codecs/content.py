@@ -10,8 +10,8 @@ from scripts.lib.frames.codecs.beginnings import lost_key
 from scripts.lib.frames.codecs.units import by_lengths, by_start_codes
 from scripts.lib.frames.damage import codestream, gif, jpeg
 
-# Lost sectors and parts of files that never arrived read as zeros. Pictures of these codecs never have so many in a
-# row: some forbid it, as start codes begin with zeros; the bits of the others are almost random.
+# Lost sectors, and parts of files that were not transferred, are zeros. Pictures of these codecs never have this many
+# in a row: some codecs forbid it, as start codes begin with zeros; the bits of the others are almost random.
 _ZEROS = bytes(32)
 _WITHOUT_ZEROS = {"flv1", "h263", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1"}
 _WITHOUT_ZEROS |= {"msmpeg4v2", "msmpeg4v3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"}
@@ -20,8 +20,8 @@ WITHOUT_END = {"flv1", "h263", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "w
 # Codecs whose decoders invent the pictures before the first key frame, from grey or from nothing.
 _MADE_UP_BEFORE_KEY = {"cinepak", "flv1", "h261", "h263", "h263p", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3"}
 _MADE_UP_BEFORE_KEY |= {"rv10", "rv20", "snow", "svq1", "theora", "vp3", "wmv1", "wmv2", "zmbv"}
-# If no packet is marked as a key frame, the first frame that is decoded and not invented is one, or is complete by a
-# recovery point message.
+# If no packet is marked as a key frame, the first frame that is decoded and not invented counts as one: it is one, or a
+# recovery point message makes it complete.
 _WITH_RECOVERY_POINTS = {"h264", "hevc"}
 BEGIN_BY_DECODER = _WITH_RECOVERY_POINTS | _MADE_UP_BEFORE_KEY
 _TAIL = bytes(16)
@@ -34,7 +34,7 @@ _WITHOUT_ONES = {"h264", "hevc", "vp8"}
 # Blocks that do not change can be coded in zeros or ones in VP8 and Theora: up to 100 blocks in a byte (VP8), or 35
 # (Theora).
 _BLOCKS = {"vp8": 25, "theora": 25}
-_LENGTHS = {"h264": 4, "hevc": 21}  # offset in the description of the size of the units' length fields
+_LENGTHS = {"h264": 4, "hevc": 21}  # offset in the extradata of the size of the units' length fields
 _H264_SLICES = range(1, 6)  # types of units
 _HEVC_SLICES = range(32)
 # DNxHD (SMPTE ST 2019-1): a picture or field is a header with a table of rows, the rows, padding, and this end.
@@ -45,14 +45,14 @@ _DNXHD_ZEROS = bytes(16)  # rows have four at most
 _DNXHD_TABLE = 0x170  # for each row its offset after the header, 4 bytes
 # ProRes (SMPTE RDD 36): the mark of a frame, and the offset of its tables, after the flags for which it contains.
 _PRORES_MARK, _PRORES_TABLES, _PRORES_TABLE = slice(4, 8), 28, 64
-# The beginnings of the headers before the pictures of each part in joined Ogg files, and of those that FFmpeg's
-# decoders accept: the parts may have different headers.
+# The first bytes of the headers before the pictures of each part in joined Ogg files, and of those headers that
+# FFmpeg's decoders accept: the parts may have different headers.
 _HEADERS = {
     "theora": (b"\x80theora", b"\x81theora", b"\x82theora"),
     "vp8": (b"OVP80",),
     "dirac": (b"BBCD\x10",),  # the stream's end
 }
-_TAKEN_HEADERS = (b"\x80theora", b"\x82theora")
+_ACCEPTED_HEADERS = (b"\x80theora", b"\x82theora")
 _VOP = b"\0\0\1\xb6"
 _EMPTY_VOP = 10  # bytes, at most: the header alone
 
@@ -60,12 +60,12 @@ _EMPTY_VOP = 10  # bytes, at most: the header alone
 class Holes:
     """Finds lost parts of a stream's packets: more bytes of one value in a row than its codec writes."""
 
-    def __init__(self, codec: str, description: bytes, size: tuple[int, int]) -> None:
-        """Begin a stream.
+    def __init__(self, codec: str, extradata: bytes, size: tuple[int, int]) -> None:
+        """Store the properties of a stream.
 
         Args:
             codec: FFmpeg's name of the codec, not of its decoder.
-            description: the extradata.
+            extradata: the stream's extradata.
             size: width and height in pixels.
         """
         self._codec = codec
@@ -73,13 +73,13 @@ class Holes:
         self._shown_again = bytes(blocks // 2) if codec == "wmv2" else b""
         self._run = max(len(_ZEROS), blocks // _BLOCKS[codec]) if codec in _BLOCKS else len(_ZEROS)
         place = _LENGTHS.get(codec, 0)
-        in_lengths = bool(place) and description[:1] == b"\1" and len(description) > place
-        self._length_size = (description[place] & 3) + 1 if in_lengths else 0
+        in_lengths = bool(place) and extradata[:1] == b"\1" and len(extradata) > place
+        self._length_size = (extradata[place] & 3) + 1 if in_lengths else 0
         self._first, self._key_seen = True, codec not in _LENGTHS
         self._tail = self._padded = 0  # zeros at the last packet's end, and packets before that end in zeros
 
     def find(self, content: bytes, *, key: bool) -> str | None:
-        """Return a sentence on the first hole of a packet, or on its missing end; None if it has neither.
+        """Return a sentence on the first hole of a packet, or on its missing end; None if there is neither.
 
         Args:
             content: the packet.
@@ -101,15 +101,15 @@ class Holes:
             self._tail = len(content) - len(content.rstrip(b"\0"))
 
     def at_end(self) -> str | None:
-        """Return a sentence if only the last packet of H.264 or HEVC ends in zeros; None if not.
+        """Return a sentence if only the last packet of H.264 or HEVC ends in zeros, else None.
 
-        Encoders may write zeros after pictures to keep the rate constant, but then they do so after others too. The
-        decoders of other codecs notice a picture without its end.
+        Encoders may write zeros after pictures to keep the rate constant, but then they do so after other pictures,
+        too. The decoders of other codecs report a picture without its end.
         """
-        return _lost(self._tail) if self._tail and not self._padded else None
+        return _loss_message(self._tail) if self._tail and not self._padded else None
 
     def _erased(self, content: bytes) -> str | None:
-        """Return a sentence if there are ones, as in erased flash memory: a coded picture has few of them in a row."""
+        """Return a sentence if there are ones, as in erased flash memory: coded pictures have few of them in a row."""
         ones = b"\xff" * self._run
         if self._codec not in _WITHOUT_ONES or ones not in content:
             return None
@@ -125,24 +125,25 @@ class Holes:
 
 
 def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, length_size: int = 0) -> str | None:
-    """Return a sentence if a coded picture has more zeros in a row than its codec writes, or no end; None if not.
+    """Return a sentence if a coded picture has more zeros in a row than its codec writes, or no end; else None.
 
-    Zeros up to its end, or up to a start code in it, are padding, which some encoders write for a constant rate.
+    Zeros up to the packet's end, or up to a start code in it, are padding, which some encoders write for a constant
+    rate.
 
     Args:
         codec: FFmpeg's name of the codec, not of its decoder.
         content: the packet.
-        least: zeros in a row that are too many, if the codec has no limit of its own.
+        least: smallest number of zeros in a row that is too many, for codecs that have no other limit.
         length_size: bytes of the field with each unit's length; 0 if start codes separate the units.
     """
     run = _LONGER_RUNS.get(codec, bytes(least))
     if content.startswith(run) and (codec in _FINDERS or codec in _WITHOUT_ZEROS):
-        return _lost(len(content) - len(content.lstrip(b"\0")))  # no picture begins with zeros
+        return _loss_message(len(content) - len(content.lstrip(b"\0")))  # no picture begins with zeros
     if codec in _FINDERS:
         return _FINDERS[codec](content)
     with_units = codec in zero_runs.CODECS and zero_runs.may_have_runs(content)
     if with_units and (length := zero_runs.first_hole(codec, content, length_size)):
-        return _lost(length)
+        return _loss_message(length)
     if codec not in _WITHOUT_ZEROS or (codec in zero_runs.CODECS and not with_units) or run not in content:
         return None
     end = len(content) if codec in _WITHOUT_PADDING else len(content.rstrip(b"\0"))
@@ -151,39 +152,39 @@ def zeros(codec: str, content: bytes, least: int = len(_ZEROS), *, length_size: 
         length = end - start - len(content[start:end].lstrip(b"\0"))
         # Encoders may also pad before a start code, which is two zeros and a one.
         if length_size or codec not in zero_runs.CODECS or content[start + length : start + length + 1] != b"\1":
-            return _lost(length)
+            return _loss_message(length)
         start = content.find(run, start + length, end)
     return None
 
 
-def _lost(length: int) -> str:
+def _loss_message(length: int) -> str:
     return f"{length} bytes of zeros in a coded picture: that part of the file was lost"
 
 
 def _lost_in_dnxhd(content: bytes) -> str | None:
     if len(content) > _DNXHD_FLAGS and content[_DNXHD_FLAGS] & _DNXHD_FIELDS:
         *pictures, rest = content.split(_DNXHD_END)
-        whole = bool(pictures) and not rest.startswith(content[_DNXHD_HEADER])  # there is no other field
+        complete = bool(pictures) and not rest.startswith(content[_DNXHD_HEADER])  # no other field begins
     else:
         picture, end, _ = content.rpartition(_DNXHD_END)
-        pictures, whole = [picture], bool(end)
-    if not whole:
+        pictures, complete = [picture], bool(end)
+    if not complete:
         return "a coded picture without its end: that part of the file was lost"
     for picture in pictures:
         coded = picture[int.from_bytes(picture[_DNXHD_HEADER], "big") :]
         filled = coded.rstrip(b"\0")
         if np.frombuffer(filled, np.uint64, len(filled) // 8).all():
-            continue  # sixteen zeros would fill eight bytes at a multiple of eight
+            continue  # sixteen zeros in a row contain eight aligned ones
         rows = _dnxhd_rows(picture, coded)
-        # Some encoders pad each row by about the same length; after the last row is the picture's own padding.
+        # Some encoders pad each row by about the same length; the padding after the last row is the picture's.
         padding = [len(row) - len(row.rstrip(b"\0")) for row in rows[:-1]]
         most = (sorted(padding)[len(padding) // 2] if padding else 0) + len(_DNXHD_ZEROS) // 2
         if padding and max(padding) > most:
-            return _lost(max(padding))
+            return _loss_message(max(padding))
         for row in rows:
             coded = row.rstrip(b"\0")
             if (start := coded.find(_DNXHD_ZEROS)) >= 0:
-                return _lost(len(coded) - start - len(coded[start:].lstrip(b"\0")))
+                return _loss_message(len(coded) - start - len(coded[start:].lstrip(b"\0")))
     return None
 
 
@@ -200,20 +201,20 @@ def _lost_in_prores(content: bytes) -> str | None:
     """Return a sentence if there are zeros in the quantization tables, whose least value is 2."""
     if content[_PRORES_MARK] != b"icpf" or len(content) <= _PRORES_TABLES:
         return None
-    count = (content[_PRORES_TABLES - 1] & 3).bit_count()  # a flag each for the tables of brightness and colour
-    zeros_held = content[_PRORES_TABLES:][: _PRORES_TABLE * count].count(0)
-    return _lost(zeros_held) if zeros_held else None
+    count = (content[_PRORES_TABLES - 1] & 3).bit_count()  # one flag each for the tables of luma and chroma
+    zeros_found = content[_PRORES_TABLES:][: _PRORES_TABLE * count].count(0)
+    return _loss_message(zeros_found) if zeros_found else None
 
 
 def _lost_in_gif(content: bytes) -> str | None:
     return None if gif.is_without_picture(content) else gif.find_damage(content)
 
 
-# Functions for codecs that need their own check.
+# Functions for codecs that need a special check.
 _FINDERS: dict[str, Callable[[bytes], str | None]] = {
-    "av1": av1_pictures.lost,
+    "av1": av1_pictures.find_loss,
     "dnxhd": _lost_in_dnxhd,
-    "dvvideo": dv_blocks.lost,
+    "dvvideo": dv_blocks.find_loss,
     "gif": _lost_in_gif,
     "jpeg2000": codestream.find_damage,
     "mjpeg": jpeg.find_zeros,
@@ -243,7 +244,7 @@ _HIDDEN: dict[str, Callable[[bytes], bool]] = {"vp8": _vp8_hidden, "vp9": _vp9_h
 
 
 def hidden(codec: str, content: bytes) -> bool:
-    """Return whether a packet shows no picture of its own: it is only a reference, or repeats the last picture."""
+    """Return whether a packet shows no new picture: its picture is only a reference, or repeats the last one."""
     return codec in _HIDDEN and bool(content) and _HIDDEN[codec](content)
 
 
@@ -253,7 +254,7 @@ def is_made_up(codec: str, frame: VideoFrame) -> bool:
 
 
 def keys_are_whole(codec: str) -> bool:
-    """Return whether packets marked as key frames are; in H.264 and HEVC, containers also mark others."""
+    """Return whether packets marked as key frames are key frames; in H.264 and HEVC, containers also mark others."""
     return codec not in _WITH_RECOVERY_POINTS
 
 
@@ -264,4 +265,4 @@ def is_header(codec: str, content: bytes) -> bool:
 
 def is_for_decoder(codec: str, content: bytes) -> bool:
     """Return whether a packet is a picture, or a header that the decoder accepts."""
-    return not is_header(codec, content) or content.startswith(_TAKEN_HEADERS)
+    return not is_header(codec, content) or content.startswith(_ACCEPTED_HEADERS)

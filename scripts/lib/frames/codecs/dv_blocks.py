@@ -1,7 +1,8 @@
-"""What was lost in pictures of DV, whose decoder says nothing: by the heads of the blocks of which each consists.
+"""Find destroyed blocks in pictures of DV by the blocks' headers, because the decoder does not report them.
 
-A frame is a row of sequences of 150 blocks of 80 bytes (IEC 61834-2, SMPTE 314M): a header, two of subcode, three of
-other data, then nine times a block of sound and fifteen of the picture. Three bytes at a block's beginning say which.
+A frame consists of sequences of 150 blocks of 80 bytes (IEC 61834-2, SMPTE 314M): one header, two blocks of subcode,
+three of other data, then nine groups of one block of sound and fifteen of the picture. The first three bytes of a block
+give its kind and number.
 """
 
 import numpy as np
@@ -9,24 +10,24 @@ import numpy.typing as npt
 
 _BLOCK, _SEQUENCE, _HEAD = 80, 150, 3
 _FIRST, _GROUP = 6, 16  # where groups of one block of sound and 15 of the picture begin
-_KIND, _PICTURE = 0xE0, 0x80  # of a head's first byte: the three bits for the kind of block
-_RUN = 32  # bytes of one value; 27 hold a whole block of 8 x 8 pixels, of which none has an even value
-_MOST = 0.5  # more heads than these are wrong where a writer has heads of its own
+_KIND, _PICTURE = 0xE0, 0x80  # the three bits of a block's first byte that give its kind
+_RUN = 32  # bytes of one value that are damage
+_MOST = 0.5  # if a larger share of headers is wrong, the writer uses other headers
 
 
 def _picture_blocks() -> npt.NDArray[np.int64]:
-    """Return which blocks of a sequence belong to the picture, in order."""
+    """Return the indexes of the blocks of a sequence that belong to the picture."""
     return np.array([at for at in range(_FIRST, _SEQUENCE) if (at - _FIRST) % _GROUP])
 
 
 _PICTURE_BLOCKS = _picture_blocks()
 
 
-def lost(content: bytes) -> str | None:
-    """Return a sentence when blocks of a picture are destroyed, None for nothing.
+def find_loss(content: bytes) -> str | None:
+    """Return a sentence if blocks of a picture are destroyed, else None.
 
     Args:
-        content: a packet: one frame.
+        content: a packet, which contains one frame.
     """
     if not content or len(content) % (_BLOCK * _SEQUENCE):
         return None
@@ -34,9 +35,9 @@ def lost(content: bytes) -> str | None:
     wrong = (blocks[..., 0] & _KIND != _PICTURE) | (blocks[..., 2] != np.arange(len(_PICTURE_BLOCKS)))
     if wrong.mean() > _MOST:
         return None
-    held = blocks[..., _HEAD:]
+    bodies = blocks[..., _HEAD:]
     for value in (0, 0xFF):
-        wrong |= _has_run(held == value)
+        wrong |= _has_run(bodies == value)
     count = int(wrong.sum())
     if not count:
         return None
@@ -44,7 +45,7 @@ def lost(content: bytes) -> str | None:
 
 
 def _has_run(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return in which rows of the last axis at least `_RUN` values side by side are true."""
+    """Return for each row of the last axis whether at least `_RUN` consecutive flags are true."""
     rows = flags.reshape(-1, flags.shape[-1])
     candidates = np.flatnonzero(rows.sum(axis=1) >= _RUN)
     found = np.zeros(len(rows), bool)

@@ -1,8 +1,8 @@
-"""What headers of H.264 slices say: which packets are second fields, and whether pictures are missing in between.
+"""Read headers of H.264 slices to find second fields and missing reference pictures.
 
-Fields of interlaced video may come in packets of their own, two of which make one picture (AVCHD, for one). The decoder
-gives one frame for both packets, with the first one's time. Where a picture is missing that others refer to, the
-decoder puts an earlier one in its place and says nothing; the numbers of pictures (frame_num) tell.
+Each field of interlaced video may be a separate packet, for example in AVCHD. The decoder returns one frame for the two
+packets, with the first one's time. If a reference picture is missing, the decoder replaces it with an earlier one
+without a message; the numbers of pictures (frame_num) show the gap.
 Bit layouts are those of ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set) and 7.3.3 (slice header).
 """
 
@@ -16,70 +16,69 @@ from scripts.lib.frames.codecs.units import by_lengths, by_start_codes
 _IDR = 5
 _SLICES = (1, _IDR)
 _PARAMETER_SET = 7
-_REFERENCE = 0x60  # of a unit's first byte: other pictures refer to it
-_INTRA = (2, 7)  # kinds of slices
-_USUAL = 2  # numbers in order to one gap, at least
-# Profiles whose parameter sets describe the colours.
+_REFERENCE = 0x60  # bits of a unit's first byte that are set for reference pictures
+_INTRA = (2, 7)  # types of slices
+_MIN_REGULAR = 2  # steps by one for each gap, at least
+# Profiles whose parameter sets contain the chroma format.
 _HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
-# What is read of a unit stands at its beginning.
-_HEAD = 256
+_HEAD = 256  # bytes of a unit that are read, at most
 
 
 @dataclass(frozen=True)
 class _ParameterSet:
-    """What a slice header depends on: whether fields are allowed, and the widths of what comes before their flag."""
+    """The values of a sequence parameter set that are needed to read a slice header."""
 
     id: int
     fields: bool
     number_bits: int
     separate_colours: bool
     gaps_allowed: bool
-    order_bits: int  # 0 where the order is not written
+    order_bits: int  # 0 if slices do not contain the display order
 
 
 class SliceHeaders:
-    """Reads a stream's packets one after another.
+    """Reads the slice headers of a stream's packets, in order.
 
     Attributes:
-        missing: how many pictures that others refer to are missing before the last packet.
-        restarts: its numbers restart without a key frame: that was lost, or the encoder emptied its memory.
-        place: the place of the last packet's picture in the order of showing; None of second fields, and where it is
-            not written.
+        missing: number of missing reference pictures before the last packet.
+        restarts: whether the last packet's numbers restart without a key frame: it was lost, or the encoder reset its
+            reference pictures.
+        place: place of the last packet's picture in display order; None for second fields, and if headers have none.
     """
 
-    def __init__(self, codec: str, description: bytes) -> None:
-        """Begin a stream.
+    def __init__(self, codec: str, extradata: bytes) -> None:
+        """Read the stream's extradata.
 
         Args:
             codec: FFmpeg's name of the codec.
-            description: its extradata.
+            extradata: the stream's extradata.
         """
         self._is_h264 = codec == "h264"
         self._length_size = 0  # units are separated by start codes
         self._set: _ParameterSet | None = None
-        self._first: tuple[int, int] | None = None  # frame number and parity of a field that waits for the other
+        self._first: tuple[int, int] | None = None  # frame number and parity of a first field before its second
         self.missing, self.restarts = 0, False
         self.place: PlaceInOrder | None = None
-        self._reference: int | None = None  # the number of the last picture that others refer to
-        self._in_order = self._gaps = self._held = 0
+        self._reference: int | None = None  # the number of the last reference picture
+        self._in_order = self._gaps = self._uncounted = 0
         self._ids: set[int] = set()  # of parameter sets
         self._recovery = RecoveryPoints()
         self._slice: Slice | None = None  # of the last packet
         self._is_idr = False
-        if self._is_h264 and description[:1] == b"\1" and len(description) > 6:
-            self._length_size = (description[4] & 3) + 1
-            length = int.from_bytes(description[6:8])
-            self._read_set(description[8 : 8 + length])
+        if self._is_h264 and extradata[:1] == b"\1" and len(extradata) > 6:
+            self._length_size = (extradata[4] & 3) + 1
+            length = int.from_bytes(extradata[6:8])
+            self._read_set(extradata[8 : 8 + length])
         elif self._is_h264:
-            for unit in by_start_codes(description, _HEAD):
+            for unit in by_start_codes(extradata, _HEAD):
                 self._read_set(unit)
 
     def is_second(self, packet: bytes, *, key: bool = False) -> bool:
         """Read a packet; return whether it is the second field of the picture that the packet before began.
 
         Args:
-            packet: its content.
-            key: whether it is a key frame: in joined files the numbers restart with one.
+            packet: the packet's content.
+            key: whether the packet is a key frame: in joined files the numbers restart with one.
         """
         self.missing, self.restarts = 0, False
         self.place = self._slice = None
@@ -96,21 +95,21 @@ class SliceHeaders:
         return False
 
     def begins(self, packet: bytes, *, key: bool) -> bool:
-        """Return whether pictures are whole from the packet on that was read last, where none was before it.
+        """Return whether pictures are complete from the packet on that was read last, but not before it.
 
         Args:
-            packet: what it holds.
-            key: whether the container calls it a key frame.
+            packet: the packet's content.
+            key: whether the container marks the packet as a key frame.
         """
         if not self._is_h264 or self._is_idr:
             return key
         if self._slice is None:
-            return key and bool(self._ids)  # without a parameter set no decoder begins there
+            return key and bool(self._ids)  # decoders need a parameter set
         return self._recovery.begins(packet, self._length_size, self._slice, key=key)
 
     def forget_gaps(self) -> None:
-        """Leave out pictures that were found to be missing so far."""
-        self._in_order = self._gaps = self._held = 0
+        """Discard the gaps that were found so far."""
+        self._in_order = self._gaps = self._uncounted = 0
 
     def _read_set(self, unit: bytes) -> None:
         if unit and unit[0] & 31 == _PARAMETER_SET:
@@ -143,7 +142,7 @@ class SliceHeaders:
         return False
 
     def _follow(self, number: int, *, is_reference: bool, key: bool) -> None:
-        """Compare a picture's number with that of the last one that others refer to: it is the same or the next."""
+        """Compare a picture's number with the last reference picture's: it should be the same or the next."""
         before = self._reference
         if is_reference:
             self._reference = number
@@ -156,11 +155,11 @@ class SliceHeaders:
             self.restarts = True
         elif step:
             self._gaps += 1
-            self._held += step - 1
+            self._uncounted += step - 1
             self._reference = number
-        # An encoder that counts in its own way leaves gaps everywhere.
-        if self._held and self._in_order > _USUAL * self._gaps:
-            self.missing, self._held = self._held, 0
+        # Encoders that number pictures in another way leave gaps everywhere.
+        if self._uncounted and self._in_order > _MIN_REGULAR * self._gaps:
+            self.missing, self._uncounted = self._uncounted, 0
 
 
 def _payload(unit: bytes) -> Bits:
@@ -207,15 +206,15 @@ def _skip_scaling_list(bits: Bits, size: int) -> None:
         last = following or last
 
 
-def _slice(bits: Bits, known: _ParameterSet, *, is_key: bool) -> tuple[int, int, int | None, int | None]:
-    """Return a slice's kind, frame number, parity (1: bottom) if it is one of a field, and place if it is written."""
+def _slice(bits: Bits, parameters: _ParameterSet, *, is_key: bool) -> tuple[int, int, int | None, int | None]:
+    """Return a slice's type, frame number, parity (1: bottom) if it belongs to a field, and place if it has one."""
     bits.number()  # the first macroblock
     kind = bits.number()
     bits.number()  # the picture parameter set
-    if known.separate_colours:
+    if parameters.separate_colours:
         bits.take(2)
-    number = bits.take(known.number_bits)
-    parity = bits.take(1) if known.fields and bits.take(1) else None
+    number = bits.take(parameters.number_bits)
+    parity = bits.take(1) if parameters.fields and bits.take(1) else None
     if is_key:
         bits.number()
-    return kind, number, parity, bits.take(known.order_bits) if known.order_bits else None
+    return kind, number, parity, bits.take(parameters.order_bits) if parameters.order_bits else None

@@ -1,4 +1,4 @@
-"""What headers of HEVC slices say of a picture's place in the order of showing.
+"""Read the places of pictures in display order from the headers of HEVC slices.
 
 Bit layouts are those of ITU-T H.265, sections 7.3.2.2 (sequence parameter set), 7.3.2.3 (picture parameter set) and
 7.3.6.1 (slice header).
@@ -11,12 +11,12 @@ from scripts.lib.frames.codecs.picture_order import PlaceInOrder
 from scripts.lib.frames.codecs.units import by_lengths, by_start_codes
 
 _SLICES, _IRAP, _IDR, _BLA = range(32), range(16, 24), (19, 20), (16, 17, 18)
-_WITHOUT_FOLLOWERS = range(14)  # even kinds below are not referred to; 6 to 9 lead a key frame
+_SUB_LAYER_NON_REFERENCE = range(14)  # the even types of these
 _LEADING = range(6, 10)
 _SEQUENCE, _PICTURE, _END_OF_SEQUENCE = 33, 34, 36
-_HEAD = 256  # bytes, at most, of a unit that are read
+_HEAD = 256  # bytes of a unit that are read, at most
 _UNIT_HEADER = 2
-_ARRAYS, _ARRAY_HEADER = 22, 3  # in the description of MP4 and Matroska
+_ARRAYS, _ARRAY_HEADER = 22, 3  # in the extradata of MP4 and Matroska
 _LENGTH_SIZE = 21
 _PROFILE_BITS, _LEVEL_BITS, _MOST_LAYERS = 88, 8, 8
 
@@ -35,30 +35,26 @@ class _PictureSet:
 
 
 class HevcHeaders:
-    """Reads a stream's packets one after another."""
+    """Reads the headers of a stream's packets, in order."""
 
-    def __init__(self, description: bytes) -> None:
-        """Begin a stream.
-
-        Args:
-            description: its extradata.
-        """
+    def __init__(self, extradata: bytes) -> None:
+        """Read the stream's extradata."""
         self._sequences: dict[int, _Sequence] = {}
         self._pictures: dict[int, _PictureSet] = {}
         self._length_size = 0
-        self._ended = True  # a key frame that follows begins a new order
-        if description[:1] == b"\1" and len(description) > _ARRAYS:
-            self._length_size = (description[_LENGTH_SIZE] & 3) + 1
-            self._read_description(description)
+        self._ended = True  # the next key frame restarts the display order
+        if extradata[:1] == b"\1" and len(extradata) > _ARRAYS:
+            self._length_size = (extradata[_LENGTH_SIZE] & 3) + 1
+            self._read_arrays(extradata)
         else:
-            for unit in by_start_codes(description, _HEAD):
+            for unit in by_start_codes(extradata, _HEAD):
                 self._read_set(unit)
 
     def place(self, packet: bytes) -> PlaceInOrder | None:
-        """Return the place of a packet's picture; None if it does not say.
+        """Return the place of a packet's picture in display order; None if unknown.
 
         Args:
-            packet: its content.
+            packet: the packet's content.
         """
         size = self._length_size
         found = None
@@ -87,17 +83,17 @@ class HevcHeaders:
         restarts = kind in _IDR or kind in _BLA or (kind in _IRAP and self._ended)
         self._ended = False
         temporal = unit[1] & 7
-        followed = not (kind in _WITHOUT_FOLLOWERS and kind % 2 == 0) and kind not in _LEADING
-        return PlaceInOrder(low, sequence.order_bits, restarts, temporal == 1 and followed)
+        is_reference = not (kind in _SUB_LAYER_NON_REFERENCE and kind % 2 == 0) and kind not in _LEADING
+        return PlaceInOrder(low, sequence.order_bits, restarts, temporal == 1 and is_reference)
 
-    def _read_description(self, description: bytes) -> None:
+    def _read_arrays(self, extradata: bytes) -> None:
         at = _ARRAYS + 1
-        for _ in range(description[_ARRAYS]):
-            count = int.from_bytes(description[at + 1 : at + _ARRAY_HEADER], "big")
+        for _ in range(extradata[_ARRAYS]):
+            count = int.from_bytes(extradata[at + 1 : at + _ARRAY_HEADER], "big")
             at += _ARRAY_HEADER
             for _ in range(count):
-                length = int.from_bytes(description[at : at + 2], "big")
-                self._read_set(description[at + 2 : at + 2 + length])
+                length = int.from_bytes(extradata[at : at + 2], "big")
+                self._read_set(extradata[at + 2 : at + 2 + length])
                 at += 2 + length
 
     def _read_set(self, unit: bytes) -> None:
@@ -110,11 +106,11 @@ class HevcHeaders:
                 self._sequences[number] = sequence
             elif kind == _PICTURE:
                 bits = _payload(unit)
-                number, of, _ = bits.number(), bits.number(), bits.take(1)
+                number, sequence_number, _ = bits.number(), bits.number(), bits.take(1)
                 output_flag = bool(bits.take(1))
-                self._pictures[number] = _PictureSet(of, bits.take(3), output_flag)
+                self._pictures[number] = _PictureSet(sequence_number, bits.take(3), output_flag)
         except ValueError:
-            return  # it is damaged, which the decoder says
+            return  # it is damaged, which the decoder reports
 
 
 def _layer(unit: bytes) -> int:

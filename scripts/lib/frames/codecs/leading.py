@@ -1,7 +1,7 @@
-"""Pictures that are stored behind a file's first key frame but shown before it, by their headers.
+"""Find leading pictures by their headers: they are stored after a file's first key frame, but shown before it.
 
-They need pictures from before that key frame. Where a recording was cut there, these are gone; and programs that cut
-without decoding leave out the times of such pictures, or move them behind the key frame's.
+They refer to pictures before that key frame, which are missing if a recording was cut there. Programs that cut without
+decoding leave out the times of leading pictures, or move them after the key frame's.
 """
 
 from scripts.lib.frames.codecs import mpeg_pictures
@@ -10,41 +10,41 @@ from scripts.lib.frames.codecs.picture_order import PlaceInOrder
 
 
 class LeadingPictures:
-    """Looks at a stream's pictures one after another, up to the first that is shown after the first key frame."""
+    """Reads a stream's pictures in order, up to the first one that is shown after the first key frame."""
 
-    def __init__(self, codec: str, description: bytes) -> None:
-        """Begin a stream.
+    def __init__(self, codec: str, extradata: bytes) -> None:
+        """Prepare for a stream.
 
         Args:
             codec: FFmpeg's name of the codec.
-            description: its extradata.
+            extradata: the stream's extradata.
         """
-        self._counts = codec in mpeg_pictures.CODECS
-        self._mpeg4 = Mpeg4Headers(description) if codec == "mpeg4" else None
-        self._key_seen = self._over = False
-        self._key_place: tuple[int, int] | None = None  # and how many places there are before they restart
+        self._is_mpeg = codec in mpeg_pictures.CODECS
+        self._mpeg4 = Mpeg4Headers(extradata) if codec == "mpeg4" else None
+        self._key_seen = self._ended = False
+        self._key_place: tuple[int, int] | None = None  # and the number of places after which they restart
 
     def includes(self, coded: bytes, place: PlaceInOrder | None, *, key: bool) -> bool:
-        """Return whether a picture is one of them.
+        """Return whether a picture is a leading picture.
 
         Args:
-            coded: its packet.
-            place: its place in the order of showing, where that was read; None elsewhere.
-            key: whether it is a key frame.
+            coded: the picture's packet.
+            place: the picture's place in display order; None if it was not read.
+            key: whether the picture is a key frame.
         """
-        if self._over:
+        if self._ended:
             return False
-        own = self._mpeg4.time(coded) if self._mpeg4 is not None else place and (place.low, 1 << place.bits)
+        numbered = self._mpeg4.time(coded) if self._mpeg4 is not None else place and (place.low, 1 << place.bits)
         if not self._key_seen:
-            self._key_seen, self._key_place = key, own
-            self._over = key and self._counts and mpeg_pictures.is_closed(coded)
+            self._key_seen, self._key_place = key, numbered
+            self._ended = key and self._is_mpeg and mpeg_pictures.is_closed(coded)
             return False
-        leads = mpeg_pictures.is_b(coded) if self._counts else self._is_before_key(own)
-        self._over = not leads
+        leads = mpeg_pictures.is_b(coded) if self._is_mpeg else self._is_before_key(numbered)
+        self._ended = not leads
         return leads
 
-    def _is_before_key(self, own: tuple[int, int] | None) -> bool:
-        if own is None or self._key_place is None:
+    def _is_before_key(self, numbered: tuple[int, int] | None) -> bool:
+        if numbered is None or self._key_place is None:
             return False
-        place, span = own
+        place, span = numbered
         return (place - self._key_place[0]) % span > span // 2

@@ -1,4 +1,4 @@
-"""What headers of MPEG-4 Visual say of the times at which pictures are shown.
+"""Read the display times of pictures from the headers of MPEG-4 Visual.
 
 Bit layouts are those of ISO/IEC 14496-2, sections 6.2.3 (video object layer) and 6.2.5 (video object plane).
 """
@@ -7,26 +7,22 @@ from scripts.lib.frames.codecs.bits import Bits
 
 _START = b"\0\0\1"
 _LAYERS, _PICTURE = range(0x20, 0x30), b"\0\0\1\xb6"
-_HEAD = 64  # bytes, at most, of a header that are read
-_OWN_ASPECT, _BUFFER_BITS, _RECTANGLE = 15, 79, 0
+_HEAD = 64  # bytes of a header that are read, at most
+_EXTENDED_ASPECT, _BUFFER_BITS, _RECTANGLE = 15, 79, 0
 
 
 class Mpeg4Headers:
-    """Reads a stream's packets one after another."""
+    """Reads the headers of a stream's packets, in order."""
 
-    def __init__(self, description: bytes) -> None:
-        """Begin a stream.
-
-        Args:
-            description: its extradata.
-        """
-        self._ticks = 0  # a second; 0 where it is not known
-        self._read_layer(description)
+    def __init__(self, extradata: bytes) -> None:
+        """Read the stream's extradata."""
+        self._ticks = 0  # per second; 0 if unknown
+        self._read_layer(extradata)
 
     def time(self, packet: bytes) -> tuple[int, int] | None:
-        """Return when a packet's first picture is shown: ticks within a second, and how many a second has.
+        """Return the display time of a packet's first picture, as ticks within a second, and the ticks per second.
 
-        It is None if the packet does not say.
+        It is None if the packet has no time.
         """
         self._read_layer(packet)
         at = packet.find(_PICTURE)
@@ -61,7 +57,7 @@ def _ticks(bits: Bits) -> int:
     bits.take(9)
     if bits.take(1):
         bits.take(7)
-    if bits.take(4) == _OWN_ASPECT:
+    if bits.take(4) == _EXTENDED_ASPECT:
         bits.take(16)
     if bits.take(1):
         bits.take(3)

@@ -1,7 +1,7 @@
-"""From which picture on a stream of H.264 that begins in its middle can be shown.
+"""Find the first complete picture of a stream of H.264 that begins in mid-stream.
 
-Where pictures are renewed piece by piece (intra refresh) there are no key frames. A message before a picture says how
-many pictures later all pieces are whole; containers call such a picture a key frame.
+With intra refresh, pictures are renewed piece by piece, without key frames. A message before a picture gives the number
+of pictures until all pieces are renewed; containers mark such a picture as a key frame.
 Bit layouts are those of ITU-T H.264, sections 7.3.2.3 (messages) and D.1.8 (recovery point).
 """
 
@@ -11,19 +11,19 @@ from scripts.lib.frames.codecs.bits import Bits
 from scripts.lib.frames.codecs.units import by_lengths, by_start_codes
 
 _SLICES, _MESSAGES, _RECOVERY_POINT = (1, 5), 6, 6
-_HEAD = 16  # bytes, at most, of a recovery point
-_MORE = 0xFF  # a number goes on in the next byte
+_HEAD = 16  # bytes of a recovery point that are read, at most
+_MORE = 0xFF  # the number continues in the next byte
 
 
 class Slice(NamedTuple):
-    """What is read of a picture's first slice.
+    """Properties of a picture, from its first slice.
 
     Attributes:
-        number: of its frame (frame_num).
-        numbers: how many there are before they restart.
-        is_key: whether nothing from before it is needed behind it (IDR).
-        is_reference: whether other pictures refer to it.
-        is_intra: whether it refers to no other picture.
+        number: number of the picture's frame (frame_num).
+        numbers: the number of frame numbers, after which they restart.
+        is_key: whether later pictures do not refer to earlier ones (IDR).
+        is_reference: whether other pictures refer to this one.
+        is_intra: whether this picture refers to no other picture.
     """
 
     number: int
@@ -34,25 +34,25 @@ class Slice(NamedTuple):
 
 
 class RecoveryPoints:
-    """Takes the packets of a stream up to the first from which pictures are whole, as FFmpeg's decoder does."""
+    """Reads the packets of a stream up to the first complete picture, by the rules of FFmpeg's decoder."""
 
     def __init__(self) -> None:
-        self._awaited: int | None = None  # the number of the frame that is whole
+        self._awaited: int | None = None  # the number of the first complete frame
         self._plausible = False
 
     def begins(self, packet: bytes, length_size: int, head: Slice, *, key: bool) -> bool:
-        """Return whether pictures are whole from this one on.
+        """Return whether pictures are complete from this one on.
 
         Args:
-            packet: what it holds.
-            length_size: bytes of the lengths of its units; 0 where start codes separate them.
-            head: of its first slice.
-            key: whether the container calls it a key frame.
+            packet: the packet's content.
+            length_size: bytes of the field with each unit's length; 0 if start codes separate the units.
+            head: the picture's first slice.
+            key: whether the container marks the packet as a key frame.
         """
         if head.is_key:
             return True
         if (count := pictures_to_recover(packet, length_size)) is not None:
-            # Some encoders write the frame's own number there.
+            # Some encoders write the frame's number instead of the number of pictures.
             self._plausible = self._plausible or count != head.number or not head.is_intra
             waiting = None if self._awaited is None else (self._awaited - head.number) % head.numbers
             if waiting is None or waiting > count:
@@ -63,11 +63,11 @@ class RecoveryPoints:
 
 
 def pictures_to_recover(packet: bytes, length_size: int) -> int | None:
-    """Return how many pictures behind a packet's own are not whole yet; None without a recovery point.
+    """Return how many pictures after a packet's picture the first complete one is; None without a recovery point.
 
     Args:
-        packet: what it holds.
-        length_size: bytes of the lengths of its units; 0 where start codes separate them.
+        packet: the packet's content.
+        length_size: bytes of the field with each unit's length; 0 if start codes separate the units.
     """
     for unit in by_lengths(packet, length_size) if length_size else by_start_codes(packet):
         kind = unit[0] & 31
@@ -93,7 +93,7 @@ def _recovery_point(messages: bytes) -> int | None:
 
 
 def _number(messages: bytes, at: int) -> tuple[int, int]:
-    """Return a number and the place behind it."""
+    """Return a number, and the offset after it."""
     value = 0
     while at < len(messages):
         value, at = value + messages[at], at + 1

@@ -1,4 +1,4 @@
-"""The units (NAL units) of which packets of H.264 and HEVC consist."""
+"""Split packets of H.264 and HEVC into their units (NAL units)."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ _START_CODE = b"\0\0\1"
 
 
 def by_start_codes(content: bytes, most: int | None = None) -> Iterator[bytes]:
-    """Yield the units of a stream with start codes, each cut to `most` bytes if that is given; none is empty."""
+    """Yield the units of a stream with start codes, without empty ones; each is cut to `most` bytes if given."""
     place = content.find(_START_CODE)
     while 0 <= place < len(content) - 3:
         following = content.find(_START_CODE, place + 3)
@@ -18,7 +18,7 @@ def by_start_codes(content: bytes, most: int | None = None) -> Iterator[bytes]:
 
 
 def by_lengths(content: bytes, size: int, most: int | None = None) -> Iterator[bytes]:
-    """Yield the units of a stream with lengths of `size` bytes, likewise."""
+    """Yield the units of a stream with lengths of `size` bytes, without empty ones; each is cut to `most` bytes."""
     place = 0
     while place + size < len(content):
         length = int.from_bytes(content[place : place + size])

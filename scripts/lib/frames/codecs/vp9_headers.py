@@ -1,4 +1,4 @@
-"""The sizes that frames of VP9 announce: libvpx takes memory for them without asking for FFmpeg's limit.
+"""Read the sizes of frames from VP9 headers, because libvpx allocates memory for them and ignores FFmpeg's limit.
 
 Bit layouts are those of the VP9 Bitstream Specification, section 6.2 (uncompressed header) and annex B (superframes).
 """
@@ -7,25 +7,25 @@ from collections.abc import Iterator
 
 from scripts.lib.frames.codecs.bits import Bits
 
-_HEAD = 32  # bytes, more than stand before the size
+_HEAD = 32  # bytes of a frame that are read; the size is within them
 _SYNC_BITS = 24
 _RGB = 7
 _REFERENCES = 3
 
 
 def sizes(packet: bytes) -> Iterator[tuple[int, int]]:
-    """Yield width and height of each frame in a packet that does not take them from an earlier frame."""
+    """Yield width and height of each frame in a packet whose header contains them."""
     for frame in _frames(packet):
         try:
             size = _size(Bits(frame[:_HEAD]))
         except ValueError:
-            continue  # it is damaged, which the decoder says
+            continue  # it is damaged, which the decoder reports
         if size is not None:
             yield size
 
 
 def _frames(packet: bytes) -> Iterator[bytes]:
-    """Yield the frames of a packet: of a superframe those that its index at the end names."""
+    """Yield the frames of a packet; those of a superframe are listed in an index at its end."""
     marker = packet[-1] if packet else 0
     count, width = (marker & 7) + 1, (marker >> 3 & 3) + 1
     index = packet[-(2 + width * count) :]
@@ -43,27 +43,27 @@ def _size(bits: Bits) -> tuple[int, int] | None:
     profile = bits.take(1) | bits.take(1) << 1
     bits.take(profile == 3)
     if bits.take(1):
-        return None  # an earlier one is shown
+        return None  # an earlier frame is shown
     inter, shown, resilient = bits.take(1), bits.take(1), bits.take(1)
     if not inter:
         bits.take(_SYNC_BITS)
-        _pass_colours(bits, profile)
-        return _explicit(bits)
+        _skip_colours(bits, profile)
+        return _explicit_size(bits)
     intra_only = 0 if shown else bits.take(1)
     bits.take(0 if resilient else 2)
     if intra_only:
         bits.take(_SYNC_BITS)
         if profile:
-            _pass_colours(bits, profile)
+            _skip_colours(bits, profile)
         bits.take(8)
-        return _explicit(bits)
+        return _explicit_size(bits)
     bits.take(8 + 4 * _REFERENCES)
     if any(bits.take(1) for _ in range(_REFERENCES)):
         return None
-    return _explicit(bits)
+    return _explicit_size(bits)
 
 
-def _pass_colours(bits: Bits, profile: int) -> None:
+def _skip_colours(bits: Bits, profile: int) -> None:
     bits.take(profile > 1)
     if bits.take(3) != _RGB:
         bits.take(4 if profile & 1 else 1)
@@ -71,5 +71,5 @@ def _pass_colours(bits: Bits, profile: int) -> None:
         bits.take(profile & 1)
 
 
-def _explicit(bits: Bits) -> tuple[int, int]:
+def _explicit_size(bits: Bits) -> tuple[int, int]:
     return bits.take(16) + 1, bits.take(16) + 1

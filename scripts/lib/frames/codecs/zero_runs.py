@@ -1,8 +1,7 @@
 """Find runs of zeros in codecs whose pictures consist of units (slices and others) that begin with start codes.
 
-A start code is two zeros and a one. So that coded data do not contain one by chance, those of H.264 and HEVC have at
-most two bytes of zeros in a row, and those of MPEG three. Encoders may write zeros after a unit, to keep the rate
-constant.
+A start code is two zeros and a one. To avoid start codes by chance, coded data of H.264 and HEVC have at most two bytes
+of zeros in a row, and those of MPEG three. Encoders may write zeros after a unit to keep the rate constant.
 """
 
 from collections.abc import Callable
@@ -12,14 +11,14 @@ import numpy as np
 from scripts.lib.frames.codecs.units import by_lengths
 
 CODECS = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
-_RUN = bytes(7)  # in random bytes once in 2^56, for encoders that break the rule
+_RUN = bytes(7)  # longer than allowed, as some encoders break the rule; occurs in random bytes once in 2^56
 _START_CODE = b"\0\0\1"
 _H264_SLICES, _H264_KEY = range(1, 6), 5
 _H264_NEVER_REFERRED, _H264_SETS = {6, 9, 10, 11, 12, 24}, {7, 8, 15}
 _H264_OTHERS = {13, 14, 19, 20, 21}  # of extensions: more layers, more views, transparency
 _HEVC_SLICES, _HEVC_RESERVED = range(32), {*range(10, 16), *range(22, 32), *range(41, 62)}
 _HEVC_LAYERS = (0, 1)
-_MPEG_SLICES = range(0x01, 0xB0)  # row numbers, which start again in tall pictures
+_MPEG_SLICES = range(0x01, 0xB0)  # row numbers, which restart in tall pictures
 _MPEG_ROWS = 128
 _MPEG_OTHERS = {0x00, 0xB2, 0xB3, 0xB5, 0xB7, 0xB8}
 _MPEG4_PICTURE = 0xB6
@@ -29,13 +28,13 @@ _VC1_OTHERS = {0x0A, 0x0E, 0x0F, *range(0x1B, 0x20)}
 
 
 def may_have_runs(content: bytes) -> bool:
-    """Return whether there may be runs of zeros in a packet; much faster than looking for one."""
+    """Return whether there may be runs of zeros in a packet; much faster than finding one."""
     words = np.frombuffer(content, np.uint32, len(content) // 4)
-    return not words.all()  # seven zeros or more fill a whole word, wherever they begin
+    return not words.all()  # seven zeros or more always contain an aligned word of four
 
 
 def first_hole(codec: str, content: bytes, length_size: int) -> int:
-    """Return the length in bytes of the first run of zeros in a coded slice that is not padding; 0 without one.
+    """Return the length in bytes of the first run of zeros in a coded slice that is not padding; 0 if there is none.
 
     Args:
         codec: one of CODECS.
@@ -75,7 +74,7 @@ def _length(content: bytes, at: int) -> int:
 
 
 def _is_slice(codec: str, head: bytes) -> bool:
-    """Return whether a unit is a slice or a picture, by its first bytes; without any, only in VC-1."""
+    """Return whether a unit is a slice or a picture, by its first bytes; if there are none, it is in VC-1 only."""
     if not head:
         return codec == "vc1"
     return _SLICES[codec](head[0])

@@ -1,4 +1,4 @@
-"""Damage inside pictures that decoders ignore, found in what each format holds besides the pixels."""
+"""Find damage inside picture files that decoders ignore, with what each format contains besides the pixels."""
 
 from collections.abc import Callable
 
@@ -15,14 +15,14 @@ _FINDERS: dict[str, Callable[[bytes], str | None]] = {
 
 
 def find_damage(kind: str, content: bytes) -> str | None:
-    """Return what is damaged in a picture's file; None if nothing is found.
+    """Return a description of the damage in a picture file; None if none is found.
 
-    Files that hold bare pixels (BMP, PNM, TIFF without compression) have nothing that tells one value from another:
-    there only a missing end is found.
+    In files with uncompressed pixels (BMP, PNM, TIFF without compression) any value may be right, so only a missing end
+    is found.
 
     Args:
-        kind: the format, by a name of `pictures.py`.
-        content: the file, whose header FFmpeg or this package could read.
+        kind: the format's name, as in stills/picture_kinds.py.
+        content: the file's content; FFmpeg or this package could read its header.
     """
     finder = _FINDERS.get(kind)
     return finder(content) if finder is not None else None

@@ -1,4 +1,4 @@
-"""What cannot stand in the compressed data of JPEG 2000 (ISO/IEC 15444-1, annexes A and B), found without decoding."""
+"""Find invalid compressed data of JPEG 2000 (ISO/IEC 15444-1, annexes A and B) without decoding."""
 
 import re
 import struct
@@ -9,19 +9,19 @@ import numpy as np
 
 _START = b"\xff\x4f\xff\x51"  # SOC and SIZ
 _SIZE, _CODING, _TILE, _DATA = 0x51, 0x52, 0x90, 0x93  # SIZ, COD, SOT, SOD
-_MARKER, _START_OF_PACKET, _END_OF_HEADER = 0x8F, 0x91, 0x92  # a byte behind 0xFF is a marker above the first
-_PRECINCTS = 1  # of the style of coding: a resolution may have more than one precinct
+_MARKER, _START_OF_PACKET, _END_OF_HEADER = 0x8F, 0x91, 0x92  # bytes above the first one, after 0xFF, are markers
+_PRECINCTS = 1  # bit of the coding style: a resolution may have more than one precinct
 _RUN = 32  # bytes of zeros, at least
-# What OpenJPEG holds of each part, measured: 547 bytes of a precinct in a band, 390 of a code block; and of a tile
-# together with FFmpeg 10,000. Each packet, of a layer in a precinct, is two bytes in a table.
+# Memory that OpenJPEG takes for each part, measured: 547 bytes for a precinct in a band, 390 for a code block; and
+# 10,000 for a tile together with FFmpeg. Each packet, that is, layer of a precinct, takes two bytes in a table.
 _PRECINCT_BYTES, _BLOCK_BYTES, _TILE_BYTES, _PACKET_BYTES = 600, 400, 10_000, 2
 _SIZES = re.compile(_START + rb"..(.{36})", re.DOTALL)
-# COD, of all components, and COC, of one: the length, and what follows it at most.
+# COD (for all components) and COC (for one): the length, and at most 43 bytes after it.
 _CODINGS = re.compile(rb"\xff(?=([\x52\x53])\x00(.)(.{0,43}))", re.DOTALL)
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return what is damaged in a codestream, bare or in a file; None for nothing."""
+    """Return a description of the damage in a codestream, bare or in a file; None if none is found."""
     packets = None
     components = 0
     for marker, body, data in _parts(content):
@@ -35,11 +35,11 @@ def find_damage(content: bytes) -> str | None:
     return None
 
 
-def bytes_beside(content: bytes) -> int:
-    """Return how many bytes a decoder takes at most for what describes a picture, besides its pixels.
+def structure_bytes(content: bytes) -> int:
+    """Return how many bytes of memory a decoder takes at most for a picture's structure, in addition to its pixels.
 
-    A thousand bytes of file may say that each pixel is a precinct of its own. The segments are looked for in the
-    whole file, whatever they stand in, and the most costly of each kind count together.
+    A file of a thousand bytes may declare that each pixel is a separate precinct. All segments in the file count,
+    wherever they are; the most costly ones of each kind are combined.
     """
     wide = high = components = tiles = 0
     for found in _SIZES.finditer(content):
@@ -56,7 +56,7 @@ def bytes_beside(content: bytes) -> int:
 
 
 class _Coding(NamedTuple):
-    """What COD or COC says: layers (0 in COC), the exponents of code blocks' sides less 2, and precincts by level."""
+    """Contents of COD or COC: layers (0 in COC), exponents of code blocks' sides minus 2, and precincts by level."""
 
     layers: int
     block: tuple[int, int]
@@ -64,9 +64,9 @@ class _Coding(NamedTuple):
 
 
 def _coding(kind: bytes, length: int, body: bytes, components: int) -> _Coding | None:
-    """Return what a segment says; None if its length shows that it is none."""
+    """Return the contents of a segment; None if its length shows that the bytes are not a segment."""
     layers = int.from_bytes(body[2:4], "big") if kind == b"\x52" else 0
-    # Before the levels stand: the style, and what COD says of all; or the component, in two bytes from 257 on.
+    # The levels follow the style and COD's fields; or the component, which has two bytes if there are more than 256.
     style, levels = (0, 5) if kind == b"\x52" else (1 + (components > 256), 2 + (components > 256))
     if len(body) < levels + 5:
         return None
@@ -79,7 +79,7 @@ def _coding(kind: bytes, length: int, body: bytes, components: int) -> _Coding |
 def _of_component(coding: _Coding, layers: int, width: int, height: int) -> int:
     needed = _BLOCK_BYTES * (width * height >> sum(coding.block) + 4)
     for level, sides in enumerate(coding.precincts):
-        # The lowest level has one band, each other three, and is half as wide as the next.
+        # Each level is half as wide as the next. The lowest level has one band, the others have three.
         shrunk = len(coding.precincts) - 1 - level
         across, down = -(-width >> shrunk), -(-height >> shrunk)
         precincts = -(-across >> (sides & 15)) * -(-down >> (sides >> 4))
@@ -88,7 +88,7 @@ def _of_component(coding: _Coding, layers: int, width: int, height: int) -> int:
 
 
 def _parts(content: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield markers with what follows their length, and the compressed data of parts of tiles."""
+    """Yield markers with the content of their segments, and the compressed data of tile-parts."""
     start = content.find(_START)
     at = start + 2
     tile, end = at, len(content)
@@ -108,10 +108,10 @@ def _parts(content: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 
 def _in_tile(data: bytes, packets: int | None) -> str | None:
     values = np.frombuffer(data, np.uint8)
-    behind = values[1:][values[:-1] == 0xFF]
-    if ((behind > _MARKER) & (behind != _START_OF_PACKET) & (behind != _END_OF_HEADER)).any():
+    after_ff = values[1:][values[:-1] == 0xFF]
+    if ((after_ff > _MARKER) & (after_ff != _START_OF_PACKET) & (after_ff != _END_OF_HEADER)).any():
         return "its compressed data hold bytes that only markers have"
-    # A packet without content is a byte of zeros.
+    # An empty packet is one byte of zeros.
     run = max(_RUN, 2 * packets) if packets is not None else len(data)
     if run < len(data) and bytes(run) in data.rstrip(b"\0"):
         return f"{run} bytes of zeros or more in its compressed data"

@@ -21,7 +21,7 @@ def find_damage(content: bytes) -> str | None:
     if not 1 < bits < 9:
         return f"its values have {bits} bits; expected 2 to 8"
     counted = lzw.count(_blocks(content, at + 1), bits=bits, order="little", early=0)
-    if not counted.sound:
+    if not counted.valid:
         return "its compressed data hold a code that means nothing"
     if counted.length != width * height:
         return f"its compressed data are {counted.length} pixels; expected {width * height}"

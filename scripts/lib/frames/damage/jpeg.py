@@ -1,4 +1,4 @@
-"""Damage in JPEG files: what libjpeg warns of, and runs of zeros that no encoder writes."""
+"""Find damage in JPEG files: warnings of libjpeg, and runs of zeros that no encoder writes."""
 
 import re
 from collections.abc import Iterator
@@ -11,9 +11,10 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import Picture
 
 _SOI, _EOI, _SOS, _DHT, _DQT = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB
-_COUNT = 5  # where a frame's header says how many values a pixel has
-_GREY_ALPHA = b"\2"  # values, of TIFF: OpenCV decodes it there, simplejpeg has no name for it
-# A progressive picture of four components has some forty. Each is a walk over the whole picture, and may be 30 bytes.
+_COUNT = 5  # offset of the number of values per pixel in a frame's header
+_GREY_ALPHA = b"\2"  # two values per pixel, as in some TIFF files; simplejpeg does not support it
+# A progressive picture of four components has about forty scans. Decoding each passes over the whole picture, and a
+# scan may be as short as 30 bytes.
 MOST_SCANS = 100
 _SCAN = bytes([0xFF, _SOS])
 END = bytes([0xFF, _EOI])
@@ -23,17 +24,17 @@ _PROGRESSIVE = (0xC2,)
 _LOSSLESS = re.compile(rb"\xff[\xc3\xc7\xcb\xcf]")
 _SEQUENTIAL = (0xC0, 0xC1)
 _EXIF = b"\xff\xe1", b"Exif\0\0"
-# How many symbols of a Huffman table may be there twice: in sound files none is.
-_TWICE = 3
-# Zeros in a row that are never chance: 128 bits, which stand for dozens of coefficients of -1.
+# Largest number of repeated symbols in a Huffman table; undamaged files have none.
+_MOST_REPEATED = 3
+# Zeros in a row that do not occur by chance: 128 bits, which would be dozens of coefficients of -1.
 _ZEROS = bytes(16)
-# Zeros in a row from which a video's picture is looked at, and where its second field begins.
+# Zeros in a row from which on a video's picture is checked; and the place where its second field begins.
 _FEW_ZEROS = bytes(8)
 _FIELD = re.compile(rb"\xff\xd9\x00*(?=\xff\xd8)")
 
 
 class Segment(NamedTuple):
-    """A part of the file: its marker, and what follows the length; of SOS only the header."""
+    """A segment of the file: its marker, the content after the length (for SOS only the header), and its end."""
 
     marker: int
     body: bytes
@@ -41,7 +42,7 @@ class Segment(NamedTuple):
 
 
 def segments(content: bytes) -> Iterator[Segment]:
-    """Yield the parts of a JPEG file in order, as far as they can be followed; compressed data are passed over."""
+    """Yield the segments of a JPEG file in order, as far as they can be read; skip compressed data."""
     at = 2
     while 0 <= (at := content.find(b"\xff", at)) < len(content) - 3:
         marker = content[at + 1]
@@ -56,28 +57,28 @@ def segments(content: bytes) -> Iterator[Segment]:
 
 
 def check_scans(content: bytes) -> None:
-    """Refuse a picture that would take hours to decode, by the number of its scans.
+    """Refuse a picture with so many scans that decoding would take hours.
 
     Raises:
         MediaFault: `unsupported`: there are more than MOST_SCANS.
     """
     if content.count(_SCAN) <= MOST_SCANS:
-        return  # the usual case; more of them may stand in metadata, or behind the picture's end
+        return  # the usual case; otherwise some of them may be in metadata, or after the picture's end
     count = sum(segment.marker == _SOS for segment in segments(content))
     if count > MOST_SCANS:
         raise MediaFault("unsupported", f"it is a JPEG of {count} scans; at most {MOST_SCANS} are taken")
 
 
 def decode_whole(content: bytes) -> Picture | None:
-    """Return the picture of an ordinary file without a fault; None if it has one or needs a closer look.
+    """Return the picture of an ordinary, undamaged file; None if the file is damaged or needs more checks.
 
-    It takes no longer than OpenCV's decoding, and its pixels are the same: both use libjpeg.
+    It takes no longer than OpenCV's decoding, and gives the same pixels: both use libjpeg.
 
     Returns:
-        (height, width, 3), BGR.
+        array (height, width, 3), BGR.
     """
     header = content[:65536]
-    if _EXIF[1] in header or _ZEROS in content:  # it may have to be turned, or is suspect
+    if _EXIF[1] in header or _ZEROS in content:  # it may have to be turned, or may be damaged
         return None
     if damaged_table(content):
         return None
@@ -86,23 +87,23 @@ def decode_whole(content: bytes) -> Picture | None:
         if space not in ("YCbCr", "Gray"):
             return None
         return np.asarray(simplejpeg.decode_jpeg(content, "BGR"), np.uint8)
-    except (ValueError, KeyError):  # KeyError: of a rare way to sample colours, which it has no name for
+    except (ValueError, KeyError):  # KeyError: a rare chroma subsampling that simplejpeg does not support
         return None
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return what libjpeg warns of, or where zeros stand that no encoder writes; None for nothing."""
+    """Return the warning of libjpeg, or the place of zeros that no encoder writes; None if there is neither."""
     try:
         _, _, space, _ = simplejpeg.decode_jpeg_header(content)
-        # An eighth of the size needs only the compressed data to be read, not the pixels to be computed. What is
-        # compressed without loss has no smaller sizes: libjpeg would write all of it into the memory of an eighth.
+        # Decoding to an eighth of the size reads the compressed data without computing all pixels. Lossless JPEG has no
+        # smaller sizes: libjpeg would write the whole picture into the memory for an eighth.
         wanted = "CMYK" if space in ("CMYK", "YCCK") else "BGR"
         smaller = {} if _LOSSLESS.search(content) else {"min_factor": 8, "min_height": 1, "min_width": 1}
         simplejpeg.decode_jpeg(content, wanted, **smaller)
     except ValueError as error:
         if unsupported(content) is None and "color conversion" not in str(error):
             return f"libjpeg: {error}"
-    except KeyError:  # it cannot say; OpenCV decodes the picture
+    except KeyError:  # a chroma subsampling that simplejpeg does not support, but OpenCV does
         pass
     if table := damaged_table(content):
         return table
@@ -111,13 +112,13 @@ def find_damage(content: bytes) -> str | None:
 
 
 def find_zeros(content: bytes) -> str | None:
-    """Return what is wrong with a picture of Motion JPEG that holds zeros, or a table that none may hold.
+    """Return a description of damage in a picture of Motion JPEG: invalid tables, or zeros that were not coded.
 
-    Tables made to measure may code blocks of one colour in zeros. But where zeros were not coded, other blocks than
-    the picture's are read from them, and libjpeg finds too much or too little left.
+    Optimized Huffman tables may code blocks of one colour as zeros, so zeros alone are not damage. If zeros replaced
+    coded data, libjpeg reads wrong blocks from them and finds too much or too little data afterwards.
 
     Raises:
-        MediaFault: as of check_scans.
+        MediaFault: as check_scans.
     """
     check_scans(content)
     for picture in _FIELD.split(content):
@@ -130,7 +131,7 @@ def find_zeros(content: bytes) -> str | None:
 
 
 def unsupported(content: bytes) -> str | None:
-    """Return how a file is compressed that libjpeg does not decode; None if it does."""
+    """Return a sentence on the kind of compression if libjpeg does not decode it; None if it does."""
     names = {0xC3: "without loss", 0xC5: "in a hierarchy", 0xC6: "in a hierarchy", 0xC7: "without loss"}
     for segment in segments(content):
         if segment.marker in _FRAMES:
@@ -147,10 +148,10 @@ def unsupported(content: bytes) -> str | None:
 
 
 def _zeros(content: bytes) -> int | None:
-    """Return where zeros stand in compressed data that would mean many equal coefficients, None for nowhere."""
+    """Return the offset of zeros in compressed data that would be many equal coefficients; None if there are none."""
     if _ZEROS not in content:
         return None
-    tables: dict[int, int] = {}  # by class and number: the symbol whose code is all zeros
+    tables: dict[int, int] = {}  # by class and number of the table: the symbol whose code is all zeros
     frame = 0
     for segment in segments(content):
         if segment.marker in _FRAMES:
@@ -165,18 +166,22 @@ def _zeros(content: bytes) -> int | None:
 
 
 def damaged_table(content: bytes) -> str | None:
-    """Return which table in the header holds what none may: a divisor of zero, or symbols twice; None for none."""
+    """Return a sentence on an invalid table in the header: with divisors of zero or repeated symbols; else None."""
     for segment in segments(content):
         if segment.marker == _SOS:
-            return None  # later tables, of progressive pictures, are left to libjpeg
-        if segment.marker == _DQT and not _divides(segment.body):
+            return None  # libjpeg checks later tables, which progressive pictures may have
+        if segment.marker == _DQT and not _are_divisors(segment.body):
             return "a quantization table holds zeros"
-        if segment.marker == _DHT and any(len(found) - len(set(found)) > _TWICE for found in _symbols(segment.body)):
+        if segment.marker == _DHT and any(_repeated(symbols) > _MOST_REPEATED for symbols in _symbols(segment.body)):
             return "a Huffman table holds symbols twice"
     return None
 
 
-def _divides(body: bytes) -> bool:
+def _repeated(symbols: bytes) -> int:
+    return len(symbols) - len(set(symbols))
+
+
+def _are_divisors(body: bytes) -> bool:
     """Return whether all values of quantization tables are above zero."""
     at = 0
     while at < len(body):
@@ -198,7 +203,7 @@ def _symbols(body: bytes) -> Iterator[bytes]:
 
 
 def _first_symbols(body: bytes) -> dict[int, int]:
-    """Return the first symbol of each Huffman table: the one of the shortest code, which is all zeros."""
+    """Return the first symbol of each Huffman table, whose code is all zeros, by the table's class and number."""
     found, at = {}, 0
     while at + 17 < len(body):
         found[body[at]] = body[at + 17]
@@ -207,25 +212,31 @@ def _first_symbols(body: bytes) -> dict[int, int]:
 
 
 def _implausible(frame: int, scan: bytes, tables: dict[int, int]) -> bool:
-    """Return whether zeros in a scan would stand for anything but an even area."""
+    """Return whether zeros in a scan would code anything but an area of one colour.
+
+    Args:
+        frame: the marker of the frame's header.
+        scan: the content of the scan's header.
+        tables: the symbol whose code is all zeros, by class and number of the Huffman table.
+    """
     count = scan[0] if scan else 0
     if len(scan) < 4 + 2 * count:
         return False
     chosen = [scan[2 + 2 * number] for number in range(count)]
-    direct = [tables.get(choice >> 4, 0) for choice in chosen]
-    other = [tables.get(0x10 | choice & 15, 0) for choice in chosen]
+    dc = [tables.get(choice >> 4, 0) for choice in chosen]
+    ac = [tables.get(0x10 | choice & 15, 0) for choice in chosen]
     first, refines = scan[1 + 2 * count], scan[3 + 2 * count] >> 4
     if frame in _SEQUENTIAL:
-        return any(direct) or any(other)
+        return any(dc) or any(ac)
     if frame not in _PROGRESSIVE:
-        return False  # arithmetic coding: zeros mean nothing in particular
+        return False  # with arithmetic coding, zeros may code anything
     if first == 0:
-        return not refines and any(direct)
-    return any(symbol & 15 for symbol in other)
+        return not refines and any(dc)
+    return any(symbol & 15 for symbol in ac)
 
 
 def _end_of_scan(content: bytes, at: int) -> int:
-    """Return where a scan's compressed data end."""
+    """Return the offset at which a scan's compressed data end."""
     while (at := content.find(b"\xff", at)) >= 0 and at + 1 < len(content):
         if content[at + 1] != 0 and content[at + 1] not in _RESTARTS:
             return at

@@ -1,4 +1,4 @@
-"""How many bytes LZW data stand for, as GIF and TIFF have them, without decoding them."""
+"""Compute the decoded length of LZW data of GIF and TIFF, without decoding them."""
 
 from functools import cache
 from typing import Literal, NamedTuple
@@ -7,75 +7,73 @@ import numpy as np
 import numpy.typing as npt
 
 _MOST = 4096  # codes have 12 bits at most
-# So many codes of a table are read one by one: a file may begin a new table with each, where arrays cost too much.
+# The first codes of a table are read one by one: tables may be this short, for which arrays are too slow.
 _FEW = 64
 _Order = Literal["big", "little"]
 
 
 class LzwCounts(NamedTuple):
-    """What LZW data stand for.
+    """The decoded length of LZW data.
 
     Attributes:
-        length: how many bytes or pixels they become.
-        ended: they end with the code for it.
-        sound: each code was known where it stands.
+        length: number of decoded bytes or pixels.
+        valid: whether each code was defined when it was used.
     """
 
     length: int
-    ended: bool
-    sound: bool
+    valid: bool
 
 
 def count(data: bytes, *, bits: int, order: _Order, early: int) -> LzwCounts:
-    """Return how long LZW data become.
+    """Return the decoded length of LZW data.
 
     Args:
         data: the compressed data.
-        bits: of a value; the first codes have one more.
-        order: of the bits in a byte: big in TIFF, little in GIF.
-        early: 1 where codes grow one code before they must, as in TIFF, else 0.
+        bits: bits of a value; the first codes have one more.
+        order: order of the bits in a byte: big in TIFF, little in GIF.
+        early: 1 if the width of codes grows one code earlier than necessary, as in TIFF, else 0.
     """
-    # More bytes, so that each code can be taken out of three.
+    # Padding, so that each code can be read from three bytes.
     padded = np.concatenate([np.frombuffer(data, np.uint8), np.zeros(4, np.uint8)])
     total, at, limit = 0, 0, len(data) * 8
     clear, ends = 1 << bits, _ends(bits, early)
     few, longer = _few(bits, early), data + bytes(4)
     while at + bits + 1 <= limit:
-        few_codes = _first_ones(longer, at, limit, few, _Layout(bits, early, order, at & 7))
+        few_codes = _read_few(longer, at, limit, few, _Layout(bits, early, order, at & 7))
         if few_codes[-1] >> 1 == clear >> 1:
-            length, sound = _few_length(few_codes[:-1], bits)
+            length, valid = _few_length(few_codes[:-1], bits)
             total += length
-            if not sound or few_codes[-1] != clear:
-                return LzwCounts(total, ended=sound, sound=sound)
+            if not valid or few_codes[-1] != clear:
+                return LzwCounts(total, valid)
             at += few[len(few_codes) - 1][1]
             continue
         fit = int(np.searchsorted(ends, limit - at, "right"))
-        # Most encoders begin a new table when the first is full.
+        # Most encoders begin a new table when the current one is full.
         for most in (min(fit, _MOST), fit):
             codes = _codes(padded[at >> 3 :], _Layout(bits, early, order, at & 7), most)
-            # The code that begins a new table is even; the next one is that for the end.
+            # The clear code is even; the next code is the end code.
             stops = np.flatnonzero(codes >> 1 == clear >> 1)
             if len(stops) or most == fit:
                 break
-        taken = int(stops[0]) if len(stops) else len(codes)
-        length, sound = _length(codes[:taken], bits)
+        before_stop = int(stops[0]) if len(stops) else len(codes)
+        length, valid = _length(codes[:before_stop], bits)
         total += length
-        if not sound or not len(stops):
-            return LzwCounts(total, ended=False, sound=sound)
-        if codes[taken] != clear:
-            return LzwCounts(total, ended=True, sound=True)
-        at += int(ends[taken])
-    return LzwCounts(total, ended=False, sound=True)
+        if not valid or not len(stops):
+            return LzwCounts(total, valid)
+        if codes[before_stop] != clear:
+            break
+        at += int(ends[before_stop])
+    return LzwCounts(total, valid=True)
 
 
 class _Layout(NamedTuple):
-    """How codes lie in the data.
+    """The layout of codes in the data.
 
     Attributes:
-        bits: of a value.
+        bits: see count.
         early: see count.
         order: see count.
-        phase: bits of the first byte that stand before the first code.
+        phase: number of bits of the first byte that are before the first code.
     """
 
     bits: int
@@ -86,19 +84,19 @@ class _Layout(NamedTuple):
 
 @cache
 def _few(bits: int, early: int) -> list[tuple[int, int]]:
-    """Return the width of each of the first codes after a clear code, and behind how many bits it ends."""
+    """Return the width of each of the first codes after a clear code, and the bit after its end."""
     return [*zip(_widths(bits, early)[:_FEW].tolist(), _ends(bits, early)[:_FEW].tolist(), strict=True)]
 
 
-def _first_ones(data: bytes, at: int, limit: int, few: list[tuple[int, int]], layout: _Layout) -> list[int]:
-    """Return the first codes from a bit on, up to the first that begins a new table or ends the data.
+def _read_few(data: bytes, at: int, limit: int, few: list[tuple[int, int]], layout: _Layout) -> list[int]:
+    """Return the first codes after a clear code, up to and including the next clear code or end code.
 
     Args:
-        data: with four bytes more.
-        at: the first bit.
-        limit: how many bits there are.
-        few: see _few.
-        layout: of the codes.
+        data: the compressed data, with four bytes of padding.
+        at: the first code's first bit.
+        limit: number of bits of the data.
+        few: widths and ends of the first codes, see _few.
+        layout: the layout of the codes.
     """
     codes: list[int] = []
     for width, end in few:
@@ -114,7 +112,7 @@ def _first_ones(data: bytes, at: int, limit: int, few: list[tuple[int, int]], la
 
 
 def _few_length(codes: list[int], bits: int) -> tuple[int, bool]:
-    """Return the same as _length, of a few codes."""
+    """Return the same as _length, for a few codes."""
     lengths: list[int] = []
     for number, code in enumerate(codes):
         parent = code - ((1 << bits) + 2)
@@ -125,7 +123,7 @@ def _few_length(codes: list[int], bits: int) -> tuple[int, bool]:
 
 
 def _windows(content: npt.NDArray[np.uint8], order: _Order) -> npt.NDArray[np.int64]:
-    """Return the number that each byte makes with the next two, in which every code lies that begins in that byte."""
+    """Return for each byte the number of 24 bits that begins with it; it contains any code that begins in the byte."""
     numbers = content.astype(np.int64)
     first, second, third = numbers[:-2], numbers[1:-1], numbers[2:]
     if order == "little":
@@ -137,7 +135,7 @@ def _windows(content: npt.NDArray[np.uint8], order: _Order) -> npt.NDArray[np.in
 def _widths(bits: int, early: int) -> npt.NDArray[np.int64]:
     """Return the width of each code after a clear code.
 
-    In GIF a full table may stay in use; a million codes of one are followed.
+    In GIF a full table may stay in use; a million of its codes are read.
     """
     free = (1 << bits) + 2 + np.maximum(np.arange(1 << 20, dtype=np.int64) - 1, 0)  # the next entry of the table
     widths = np.full(len(free), 12, np.int64)
@@ -148,12 +146,12 @@ def _widths(bits: int, early: int) -> npt.NDArray[np.int64]:
 
 @cache
 def _ends(bits: int, early: int) -> npt.NDArray[np.int64]:
-    """Return behind how many bits after a clear code each code ends."""
+    """Return how many bits after a clear code each code ends."""
     return np.cumsum(_widths(bits, early))
 
 
 def _place_codes(layout: _Layout, most: int) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return, of so many codes, each one's byte, how far its window is to be shifted, and the mask of its bits."""
+    """Return for each of `most` codes its first byte, by how much to shift that byte's window, and the mask."""
     bits, early, order, phase = layout
     widths = _widths(bits, early)[:most]
     starts = phase + _ends(bits, early)[:most] - widths
@@ -177,19 +175,19 @@ def _codes(content: npt.NDArray[np.uint8], layout: _Layout, most: int) -> npt.ND
 
 @cache
 def _known(bits: int) -> npt.NDArray[np.int64]:
-    """Return how many entries of the table are known at each of the first codes."""
+    """Return how many entries of the table are defined at each of the first codes."""
     return np.minimum(np.arange(1 << 20), _MOST - (1 << bits) - 2)
 
 
 def _length(codes: npt.NDArray[np.int64], bits: int) -> tuple[int, bool]:
-    """Return the length of what the codes between two clear codes stand for, and whether each is known."""
-    # Code n of the table is what the code n - first stood for, and one value more.
+    """Return the decoded length of the codes between two clear codes, and whether each is defined."""
+    # An entry of the table is the decoded value of an earlier code, its parent, and one value more.
     parents = codes - ((1 << bits) + 2)
     if (parents >= _known(bits)[: len(parents)]).any():
         return 0, False
     lengths = np.ones(len(codes), np.int64)
     live = np.flatnonzero(parents >= 0)
-    # Each round doubles how far back the parents lie.
+    # Each round doubles the distance to the parents.
     while live.size:
         above = parents[live]
         lengths[live] += lengths[above]

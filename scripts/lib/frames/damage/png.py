@@ -1,4 +1,4 @@
-"""Damage in PNG files: chunks whose checksum is wrong, or that are missing."""
+"""Find damage in PNG files: chunks with a wrong checksum, and missing chunks."""
 
 import zlib
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from scripts.lib.errors import MediaFault
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SIGNATURE = len(SIGNATURE)
 _HEAD, _SUM = 8, 4
-# What changes the picture: the critical chunks, and of the others its orientation.
-_COUNTED = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"eXIf")
-_ENDS = (b"IEND", b"fcTL")  # of an animation, the first picture counts
+# Chunks that affect the picture: the critical ones, and the one with the orientation.
+_CHECKED = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"eXIf")
+_ENDS = (b"IEND", b"fcTL")  # chunks after the first picture, also in an animation
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _OF_ANIMATIONS = (b"acTL", b"fcTL", b"fdAT")
-# What is compressed by itself, and how many bytes of its content stand before that, behind the first zero. All of it
-# together, in one picture, may have so many bytes: FFmpeg unpacks all of it, and copies it several times.
+# Chunks with compressed content, and the number of bytes between the first zero and that content. FFmpeg decompresses
+# all of them, and copies the result several times, so its size in one picture is limited.
 _PACKED = {b"zTXt": 1, b"iCCP": 1, b"iTXt": 2}
 _MOST_UNPACKED = 1 << 24
 _PIECE = 1 << 16
@@ -25,17 +25,17 @@ _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 class _Chunk(NamedTuple):
     kind: bytes
-    sound: bool
+    valid: bool
     at: int
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return the first chunk of the picture that is damaged; None if all are whole."""
+    """Return a sentence on the first damaged chunk of the picture; None if there is none."""
     pictured = False
     for chunk in _chunks(content):
         if not _LETTERS.issuperset(chunk.kind):
             return f"no chunk where one should begin, at byte {chunk.at}"
-        if not chunk.sound and chunk.kind in _COUNTED:
+        if not chunk.valid and chunk.kind in _CHECKED:
             return f"the chunk {chunk.kind.decode()} at byte {chunk.at} has a wrong checksum, or is cut short"
         if pictured and chunk.kind in _ENDS:
             return None
@@ -44,26 +44,26 @@ def find_damage(content: bytes) -> str | None:
 
 
 def without_animation(content: bytes) -> bytes:
-    """Return a PNG with its still picture alone, as programs show it that know of no animations."""
+    """Return a PNG with only its still picture, as programs that do not support animations show it."""
     if not any(kind in content for kind in _OF_ANIMATIONS):
         return content
     kept: list[bytes] = []
-    at, pictured, whole, last = 0, False, False, b""
+    at, pictured, complete, last = 0, False, False, b""
     for chunk in _chunks(content):
         last = chunk.kind
         pictured |= last == b"IDAT"
         if last in _OF_ANIMATIONS:
-            whole |= pictured  # whatever comes behind, or is cut off there
+            complete |= pictured  # the still picture ends before the animation's next chunk
             kept.append(content[at : chunk.at])
             at = chunk.at + _HEAD + int.from_bytes(content[chunk.at : chunk.at + 4]) + _SUM
-    return b"".join([*kept, content[at:], _END if whole and last != b"IEND" else b""])
+    return b"".join([*kept, content[at:], _END if complete and last != b"IEND" else b""])
 
 
 def check_metadata(content: bytes) -> None:
-    """Refuse a picture whose metadata unpack to more than any has, a thousand times their length.
+    """Refuse a picture whose compressed metadata decompress to more than _MOST_UNPACKED bytes.
 
     Args:
-        content: the file; or of a video a packet of PNG or APNG, or what its stream says of all of them.
+        content: a file, or a packet or the extradata of a video of PNG or APNG.
 
     Raises:
         MediaFault: `unsupported`.
@@ -77,21 +77,21 @@ def check_metadata(content: bytes) -> None:
         begin = chunk.at + _HEAD
         body = content[begin : begin + int.from_bytes(content[chunk.at : chunk.at + 4])]
         packed = body[body.find(b"\0") + 1 + before :]
-        if chunk.kind == b"iTXt":  # the language and a translation of the keyword come before the text
+        if chunk.kind == b"iTXt":  # the language and the translated keyword are before the text
             packed = packed.split(b"\0", 2)[-1]
-        for piece in _unpacked(packed):
-            unpacked += piece
+        for length in _unpacked_lengths(packed):
+            unpacked += length
             if unpacked > _MOST_UNPACKED:
                 raise MediaFault("unsupported", f"its PNG metadata unpack to more than {_MOST_UNPACKED >> 20} MiB")
 
 
-def _unpacked(packed: bytes) -> Iterator[int]:
-    """Yield how many bytes zlib's data become, piece by piece; what comes before an error was unpacked, too."""
-    unpacking = zlib.decompressobj()
+def _unpacked_lengths(packed: bytes) -> Iterator[int]:
+    """Yield the lengths of zlib data after decompression, piece by piece, up to the end or an error."""
+    decompressor = zlib.decompressobj()
     with suppress(zlib.error):
-        while packed and not unpacking.eof:
-            yield len(unpacking.decompress(packed, _PIECE))
-            packed = unpacking.unconsumed_tail
+        while packed and not decompressor.eof:
+            yield len(decompressor.decompress(packed, _PIECE))
+            packed = decompressor.unconsumed_tail
 
 
 def _chunks(content: bytes, at: int = _SIGNATURE) -> Iterator[_Chunk]:
@@ -100,6 +100,6 @@ def _chunks(content: bytes, at: int = _SIGNATURE) -> Iterator[_Chunk]:
         length = int.from_bytes(view[at : at + 4], "big")
         kind = bytes(view[at + 4 : at + _HEAD])
         end = at + _HEAD + length
-        sound = zlib.crc32(view[at + 4 : end]) == int.from_bytes(view[end : end + _SUM], "big")
-        yield _Chunk(kind, sound and end + _SUM <= len(content), at)
+        valid = zlib.crc32(view[at + 4 : end]) == int.from_bytes(view[end : end + _SUM], "big")
+        yield _Chunk(kind, valid and end + _SUM <= len(content), at)
         at = end + _SUM

@@ -1,4 +1,4 @@
-"""What the header of a TIFF file says, also of one beyond 4 GB, and damage in its strips and tiles."""
+"""Read the header of TIFF and BigTIFF files, and find damage in their strips and tiles."""
 
 import struct
 import zlib
@@ -16,11 +16,11 @@ _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _TABLES = 322, 323, 324, 325, 34
 _PREDICTOR, _FORMAT = 317, 339
 _YCBCR = 6
 _SEPARATE = 2  # planes
-_GREY_ALPHA = (2,)  # values
-# By the number of a type: its letter for struct; all in which libtiff takes a whole number.
+_GREY_ALPHA = (2,)  # values per pixel
+# The types of values that libtiff accepts as whole numbers, and their letters in the module struct.
 _TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _MOST_ENTRIES = 4096
-# How many numbers a tag may have: one for each line or tile in each plane, or a few. More cost memory for nothing.
+# Largest number of values of a tag, to limit memory: one for each line or tile in each plane, or a few.
 _LISTED, _FEW = 1 << 22, 1 << 16
 _MOST_VALUES = dict.fromkeys((_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES), _LISTED) | dict.fromkeys(
     (
@@ -40,9 +40,10 @@ _MOST_VALUES = dict.fromkeys((_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES), _LIST
     ),
     _FEW,
 )
-# Strips and tiles may lie over each other, as empty ones do; each costs its length again.
-_MOST_TIMES, _ALWAYS_TAKEN = 16, 1 << 26
-_MOST_BYTES = 64  # of a pixel
+# Strips and tiles may overlap, as empty ones do, and each is decoded: their total length is limited, as a multiple of
+# the file's length, but never below this many bytes.
+_MOST_TIMES, _ALWAYS_ALLOWED = 16, 1 << 26
+_MOST_BYTES = 64  # per pixel
 _PLAIN, _LZW, _DEFLATE, _JPEG, _PACKBITS = 1, 5, (8, 32946), 7, 32773
 _READ = {_PLAIN, 2, 3, 4, _LZW, *_DEFLATE, _JPEG, _PACKBITS, 32771, 34676, 34677}
 _FORMATS = {1: "unsigned", 2: "signed", 3: "floating point", 5: "complex", 6: "complex"}
@@ -62,7 +63,7 @@ _COLOURS = {
     32845: "LogLuv",
     34892: "linear raw",
 }
-_BY_LIBTIFF = 8  # bits up to which OpenCV leaves to libtiff how values are ordered
+_BY_LIBTIFF = 8  # for up to this many bits, libtiff and not OpenCV arranges the values
 _NAMES = {
     2: "CCITT",
     3: "CCITT",
@@ -99,14 +100,13 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its first picture.
+    """The description of a file's first picture.
 
     Attributes:
-        width: in pixels.
-        height: in pixels.
-        compression: TIFF's number of it.
-        tags: the values of those entries that this module looks at and could read; of several of one tag the first,
-            as for libtiff.
+        width: width in pixels.
+        height: height in pixels.
+        compression: TIFF's number of the compression.
+        tags: values of the tags that this module uses and could read; of a repeated tag the first, as in libtiff.
     """
 
     width: int
@@ -116,15 +116,15 @@ class Header:
 
 
 def is_big(start: bytes) -> bool:
-    """Return whether a file that begins so is a BigTIFF, which FFmpeg does not know."""
+    """Return whether a file with these first bytes is a BigTIFF, which FFmpeg does not recognize."""
     return start[:SIGNATURE] in (b"II\x2b\0", b"MM\0\x2b")
 
 
 def read_header(content: bytes) -> Header | None:
-    """Return what the file says of its first picture; None if that cannot be read.
+    """Return the description of the first picture; None if it cannot be read.
 
     Args:
-        content: the whole file.
+        content: the file's content.
     """
     try:
         tags: dict[int, tuple[int, ...]] = {}
@@ -136,7 +136,7 @@ def read_header(content: bytes) -> Header | None:
 
 
 def unsupported(content: bytes) -> str | None:
-    """Return why OpenCV decodes nothing of the first picture, or something else than it shows; None if it does."""
+    """Return a sentence on why OpenCV cannot decode the first picture, or decodes it wrongly; None if it can."""
     header = read_header(content)
     if header is None:
         return None
@@ -152,7 +152,7 @@ def unsupported(content: bytes) -> str | None:
 
 
 def described(content: bytes) -> str:
-    """Return in a sentence what values the first picture has, and how they are compressed."""
+    """Return a sentence on the values of the first picture and their compression."""
     header = read_header(content)
     if header is None:
         return "it is a TIFF"
@@ -178,10 +178,10 @@ def _compression(header: Header) -> str:
 
 
 def check_parts(content: bytes) -> None:
-    """Refuse the first picture where its strips or tiles would take hours to decode.
+    """Refuse a file if the strips or tiles of its first picture would take hours to decode.
 
     Raises:
-        MediaFault: `unsupported`: they lie over each other many times; or as of jpeg.check_scans.
+        MediaFault: `unsupported`: they overlap many times; or as jpeg.check_scans.
     """
     header = read_header(content)
     if header is None:
@@ -190,8 +190,8 @@ def check_parts(content: bytes) -> None:
     for places, lengths in ((_STRIPS, _STRIP_BYTES), (_TILES, _TILE_BYTES)):
         starts, counts = tags.get(places, ()), tags.get(lengths, ())
         if header.compression == _JPEG and len(counts) < len(starts):
-            counts += (len(content),) * (len(starts) - len(counts))  # libtiff guesses them
-        if sum(counts[: len(starts)]) > max(_ALWAYS_TAKEN, _MOST_TIMES * len(content)):
+            counts += (len(content),) * (len(starts) - len(counts))  # libtiff guesses the lengths
+        if sum(counts[: len(starts)]) > max(_ALWAYS_ALLOWED, _MOST_TIMES * len(content)):
             raise MediaFault("unsupported", f"it is a TIFF whose parts are {_MOST_TIMES} times the file's length")
         if header.compression == _JPEG:
             for start, count in zip(starts, counts, strict=False):
@@ -199,7 +199,7 @@ def check_parts(content: bytes) -> None:
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return the first strip or tile that is not what its header says; None if nothing is found."""
+    """Return a sentence on the first strip or tile that does not match the header; None if all do."""
     header = read_header(content)
     if header is None:
         return "its header cannot be read"
@@ -207,26 +207,26 @@ def find_damage(content: bytes) -> str | None:
     tiled = _TILES in tags
     starts = tags.get(_TILES if tiled else _STRIPS, ())
     counts = tags.get(_TILE_BYTES if tiled else _STRIP_BYTES, ())
-    # Without them, as of samples that are stored at a lower resolution, checksums and JPEG are looked at all the same.
-    known = islice(_lengths(header, tiled=tiled), len(starts) + 1)  # a header may tell of billions
+    # If the lengths are unknown, for example with chroma subsampling, checksums and JPEG data are checked nevertheless.
+    known = islice(_lengths(header, tiled=tiled), len(starts) + 1)  # a header may declare billions of strips
     lengths: Sequence[tuple[int, int] | None] = [*known] or [None] * len(starts)
     if len(starts) != len(counts) or len(starts) < len(lengths):
-        return None  # OpenCV has decoded it all the same
+        return None  # OpenCV has decoded it nevertheless
     name = "tile" if tiled else "strip"
-    whole = header.width * header.height * _MOST_BYTES
+    most = header.width * header.height * _MOST_BYTES
     for number, (start, count, allowed) in enumerate(zip(starts, counts, lengths, strict=False)):
         if start + count > len(content):
             return f"{name} {number} lies beyond the end of the file"
-        what = _damage_of(content[start : start + count], header, allowed, whole) if count else None
+        what = _damage_of(content[start : start + count], header, allowed, most) if count else None
         if what:
             return f"{name} {number}: {what}"
     return None
 
 
 def _entries(content: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yield those tags of the first directory that are looked at, with their whole numbers.
+    """Yield the tags of the first directory that this module uses, with their values.
 
-    Other kinds of values are left out, and more of them than a picture has.
+    Tags with values that are not whole numbers, or with too many values, are skipped.
     """
     order = {b"II": "<", b"MM": ">"}[content[:2]]
     (version,) = struct.unpack_from(f"{order}H", content, 2)
@@ -240,17 +240,20 @@ def _entries(content: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
         if kind not in _TYPES or count > _MOST_VALUES.get(tag, 0):
             continue
         form = f"{order}{count}{_TYPES[kind]}"
-        place, held = 0, value
+        place, source = 0, value
         if struct.calcsize(form) > len(value):
-            (place,), held = struct.unpack(order + offset, value), content
-        if place + struct.calcsize(form) <= len(held):
-            values = struct.unpack_from(form, held, place)
+            (place,), source = struct.unpack(order + offset, value), content
+        if place + struct.calcsize(form) <= len(source):
+            values = struct.unpack_from(form, source, place)
             if values and min(values) >= 0:
                 yield tag, values
 
 
 def _lengths(header: Header, *, tiled: bool) -> Iterator[tuple[int, int]]:
-    """Yield how many bytes each strip or tile becomes, of the last strip also when it is filled up; none if unknown."""
+    """Yield the decoded length of each strip or tile in bytes, without and with padding; nothing if unknown.
+
+    Only the last strip may be padded.
+    """
     tags = header.tags
     bits = tags.get(_BITS, (1,))
     samples = tags.get(_SAMPLES, (1,))[0]
@@ -272,14 +275,14 @@ def _lengths(header: Header, *, tiled: bool) -> Iterator[tuple[int, int]]:
             yield line * min(rows, header.height - above), line * rows
 
 
-def _damage_of(data: bytes, header: Header, allowed: tuple[int, int] | None, whole: int) -> str | None:
-    """Return what is wrong with a strip or tile.
+def _damage_of(data: bytes, header: Header, allowed: tuple[int, int] | None, most: int) -> str | None:
+    """Return a sentence on the damage in a strip or tile; None if none is found.
 
     Args:
-        data: as it is stored.
-        header: of its picture.
-        allowed: how many bytes it may become; None if that is unknown.
-        whole: more bytes than the picture has.
+        data: the compressed data.
+        header: the picture's header.
+        allowed: the decoded lengths in bytes that are valid; None if unknown.
+        most: a number of bytes that the decoded picture cannot exceed.
     """
     compression = header.compression
     if compression == _JPEG:
@@ -287,18 +290,18 @@ def _damage_of(data: bytes, header: Header, allowed: tuple[int, int] | None, who
         return jpeg.find_damage(tables[:-2] + data[2:] if tables else data)
     if compression == _LZW:
         if data[:1] == b"\0":
-            return None  # an old form, with its bits the other way round
+            return None  # an old variant with reversed bit order
         counted = lzw.count(data, bits=8, order="big", early=1)
-        if not counted.sound:
+        if not counted.valid:
             return "its compressed data hold a code that means nothing"
         found = counted.length
     elif compression in _DEFLATE:
         try:
-            found = _inflated(data, whole if allowed is None else max(allowed))
+            found = _inflated_length(data, most if allowed is None else max(allowed))
         except zlib.error as error:
             return f"its compressed data cannot be read: {error}"
     elif compression == _PACKBITS:
-        found = _unpacked(data)
+        found = _unpacked_length(data)
     elif compression == _PLAIN and allowed is not None:
         found = min(max(len(data), allowed[0]), allowed[1]) if len(data) >= allowed[0] else len(data)
     else:
@@ -306,21 +309,25 @@ def _damage_of(data: bytes, header: Header, allowed: tuple[int, int] | None, who
     return None if allowed is None or found in allowed else f"its data are {found} bytes; expected {allowed[0]}"
 
 
-def _inflated(data: bytes, most: int) -> int:
-    """Return how many bytes zlib's data become, or a number above `most`; then the checksum is not looked at."""
-    unpacking, total = zlib.decompressobj(), 0
-    while not unpacking.eof and data:
-        total += len(unpacking.decompress(data, 1 << 20))
-        data = unpacking.unconsumed_tail
+def _inflated_length(data: bytes, most: int) -> int:
+    """Return the length of zlib data after decompression; a number above `most` if it is longer.
+
+    Raises:
+        zlib.error: the data are damaged or incomplete; not checked after `most` bytes.
+    """
+    decompressor, total = zlib.decompressobj(), 0
+    while not decompressor.eof and data:
+        total += len(decompressor.decompress(data, 1 << 20))
+        data = decompressor.unconsumed_tail
         if total > most:
             return total
-    if not unpacking.eof:
+    if not decompressor.eof:
         raise zlib.error("the end is missing")
     return total
 
 
-def _unpacked(data: bytes) -> int:
-    """Return how many bytes PackBits' data become."""
+def _unpacked_length(data: bytes) -> int:
+    """Return the length of PackBits data after decompression."""
     at, total = 0, 0
     while at < len(data):
         head = data[at]

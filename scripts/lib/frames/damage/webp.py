@@ -1,7 +1,7 @@
-"""Damage in WebP files: compressed data that end too early, or that nothing needs.
+"""Find damage in WebP files: compressed data that end too early, or that are not needed.
 
-Arithmetic and prefix codes go on after damage, but they then need more of the data than there are, or less. The first
-libwebp says; the second shows when the picture can still be decoded with the last bytes of each part left out.
+Arithmetic and prefix codes can be decoded after damage, but then need more data than there are, or less. libwebp
+reports the first; the second shows if the picture can still be decoded without the last bytes of a part.
 """
 
 import struct
@@ -12,19 +12,19 @@ import numpy as np
 
 _RIFF, _HEAD = 12, 8
 _FRAME_HEADER = 10  # of VP8: the size of the first part, a signature, width and height
-# More than what encoders leave over at the end of a part: libwebp's three bytes at most, libvpx's four.
+# More than the unused bytes that encoders write at the end of a part: libwebp three at most, libvpx four.
 _SPARE = {b"VP8 ": 5, b"VP8L": 4}
 
 
 def find_damage(content: bytes) -> str | None:
-    """Return what is damaged in the first picture; None if nothing is found."""
+    """Return a description of the damage in the first picture; None if none is found."""
     found = _compressed(content)
     if found is None:
         return "its compressed data are missing"
     kind, body = found
-    for name, shorter in _shortened(kind, body):
-        # Each of them: of a sound part that is cut elsewhere, other bits may happen to need fewer bytes.
-        if all(_can_be_decoded(kind, each) for each in shorter):
+    for name, shortened in _shortened(kind, body):
+        # All must be decodable: a single shortened version of undamaged data may be so by chance.
+        if all(_can_be_decoded(kind, each) for each in shortened):
             return f"nothing needs the last bytes of its {name}: the compressed data were changed"
     return None
 
@@ -37,13 +37,13 @@ def _compressed(content: bytes) -> tuple[bytes, bytes] | None:
         body = content[at + _HEAD : at + _HEAD + length]
         if kind in _SPARE:
             return kind, body
-        # A frame of an animation holds chunks of its own, after 16 bytes.
+        # A frame of an animation contains chunks, after 16 bytes.
         at += _HEAD + 16 if kind == b"ANMF" else _HEAD + length + length % 2
     return None
 
 
 def _shortened(kind: bytes, body: bytes) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Yield each part's name, and the compressed data without its last bytes, the most of them first."""
+    """Yield each part's name, and the compressed data without the part's last bytes, shortest first."""
     spare = range(_SPARE[kind], 0, -1)
     if kind == b"VP8L":
         yield "compressed data", (body[:-count] for count in spare)
@@ -62,7 +62,7 @@ def _with_fewer_modes(body: bytes, tag: int, end: int, count: int) -> bytes:
 
 
 def _can_be_decoded(kind: bytes, body: bytes) -> bool:
-    """Return whether libwebp takes compressed data for a whole picture."""
+    """Return whether libwebp accepts compressed data as a complete picture."""
     chunk = kind + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)
     file = b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
     try:

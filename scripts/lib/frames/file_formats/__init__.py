@@ -1,1 +1,1 @@
-"""What container formats say besides their packets: tables, fragments, edit lists, encryption, their ends."""
+"""Read parts of container formats other than packets: tables, fragments, edit lists, encryption, the file's end."""

@@ -1,8 +1,8 @@
-"""Missing pictures (media objects) of a stream in the packets of an ASF file (WMV).
+"""Find missing pictures (media objects) of a stream in the packets of an ASF file (WMV).
 
-Each payload of a packet contains a picture or a part of one, with the picture's number, which increases by one from
-picture to picture, the part's offset in the picture, and the picture's size (ASF specification 1.2, section 5.2.3).
-FFmpeg leaves out incomplete pictures without a message.
+Each payload of a packet contains a picture or a part of one, the picture's number, which increases by one from picture
+to picture, the part's offset in the picture, and the picture's size (ASF specification 1.2, section 5.2.3). FFmpeg
+drops incomplete pictures without a message.
 """
 
 import struct
@@ -34,8 +34,8 @@ class Payload(NamedTuple):
         number: the picture's number.
         offset: where in the picture the part begins, in bytes.
         length: the part's length in bytes.
-        size: the picture's size in bytes, None if it is not given.
-        time: the picture's time in milliseconds, likewise.
+        size: the picture's size in bytes; None if unknown.
+        time: the picture's time in milliseconds; None if unknown.
     """
 
     stream: int
@@ -60,7 +60,7 @@ class _Gap(NamedTuple):
 
 
 class _Reader:
-    """Reads fields of a packet one after another."""
+    """Reads the fields of a packet in order."""
 
     def __init__(self, packet: bytes) -> None:
         self._packet, self.at = packet, 0
@@ -71,7 +71,7 @@ class _Reader:
         return self._packet[self.at - 1]
 
     def field(self, bits: int) -> int:
-        """Return the next field, a number; the two lowest of the bits give its length."""
+        """Return the number in the next field, whose length is given by the two lowest of `bits`."""
         return int.from_bytes(self.bytes(_LENGTHS[bits & 3]), "little")
 
     def bytes(self, count: int) -> bytes:
@@ -134,7 +134,7 @@ def _payload(reader: _Reader, properties: int, end: int, length_bits: int | None
 
 
 def _number_bits(packet: bytes) -> int:
-    """Return how many bits the numbers of pictures have in a packet; 0 if that is unknown."""
+    """Return how many bits the pictures' numbers have in a packet; 0 if unknown."""
     at = 1 + (packet[0] & 0x0F) if packet[:1] and packet[0] & 0x80 else 0
     return 8 * _LENGTHS[packet[at + 1] >> 4 & 3] if at + 1 < len(packet) else 0
 
@@ -147,7 +147,7 @@ class AsfObjects:
     """
 
     def __init__(self, stream: int, first_packets: Sequence[bytes]) -> None:
-        """Begin.
+        """Read the first packets to find out how the file was written.
 
         Args:
             stream: the number of the stream.
@@ -157,18 +157,18 @@ class AsfObjects:
         bits = max((_number_bits(packet) for packet in first_packets), default=0)
         self._span = 1 << bits
         self._regular = self._irregular = 0  # steps from number to number: by one, and others
-        self._begin()
+        self._reset()
         valid = sum(self.take(packet, place) for place, packet in enumerate(first_packets))
         self.valid = valid >= _MIN_VALID * len(first_packets)
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._last: Payload | None = None
         self._received = 0  # bytes of the last picture so far; or _INCONSISTENT
         self._step: int | None = None  # milliseconds from one picture to the next
         self._packet, self._begun = -1, 0  # the last packet, and how many of the pictures that FFmpeg reads begin in it
         self._gaps: list[_Gap] = []
-        self._asked = (-1, -1)
+        self._checked = (-1, -1)  # the last picture: the packet in which it begins, and its index among those
 
     def take(self, packet: bytes, place: int) -> bool:
         """Read the next packet; return whether its fields are valid.
@@ -221,10 +221,10 @@ class AsfObjects:
             found = sum(gap.missing for gap in self._gaps) + self._incomplete()
             self._gaps = []
         else:
-            last, number = self._asked
-            self._asked = (place, number + 1 if place == last else 0)
-            found = sum(gap.missing for gap in self._gaps if gap.next_picture <= self._asked)
-            self._gaps = [gap for gap in self._gaps if gap.next_picture > self._asked]
+            last, number = self._checked
+            self._checked = (place, number + 1 if place == last else 0)
+            found = sum(gap.missing for gap in self._gaps if gap.next_picture <= self._checked)
+            self._gaps = [gap for gap in self._gaps if gap.next_picture > self._checked]
         return found if self._span > 1 and self._regular >= _MIN_REGULAR * self._irregular else 0
 
     def _add(self, payload: Payload) -> None:
@@ -255,15 +255,15 @@ class AsfObjects:
         step = (payload.number - last.number) % self._span
         self._regular += step == 1
         self._irregular += step != 1
-        took = None if last.time is None or payload.time is None else payload.time - last.time
+        milliseconds = None if last.time is None or payload.time is None else payload.time - last.time
         if step == 1:
-            self._step = took
-        if step <= 1 or (payload.key and self._is_joint(step, took)):
+            self._step = milliseconds
+        if step <= 1 or (payload.key and self._is_joint(step, milliseconds)):
             return 0
         return step - 1 if step <= self._span // 2 else 1  # otherwise packets may be out of order
 
-    def _is_joint(self, step: int, took: int | None) -> bool:
+    def _is_joint(self, step: int, milliseconds: int | None) -> bool:
         """Return whether files were joined before a picture: then the step in time does not match that in numbers."""
-        if took is None or self._step is None:
+        if milliseconds is None or self._step is None:
             return False
-        return abs(took - step * self._step) > self._step + took // _ROUNDING
+        return abs(milliseconds - step * self._step) > self._step + milliseconds // _ROUNDING

@@ -1,4 +1,4 @@
-"""Damage in the packets of ASF files (WMV)."""
+"""Find damage in the packets of ASF files (WMV)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -26,21 +26,27 @@ class AsfPackets(FixedPackets):
     """The packets of an ASF file."""
 
     def __init__(self, data: Content, grid: Grid, stream_id: int) -> None:
-        """Begin; `stream_id` is the video's number in the file."""
+        """Read the first packets to find out how the file was written.
+
+        Args:
+            data: the file's bytes.
+            grid: the grid of the packets.
+            stream_id: the video's number in the file.
+        """
         head = data[max(0, grid.first - _DATA_HEADER) : grid.first].tobytes()
         end = grid.first - _DATA_HEADER + int.from_bytes(head[16:_OBJECT], "little")
         known = head[:16] == _ASF_DATA and end > grid.first
-        # A packet that is cut at the file's end still has its beginning.
+        # A packet that is cut at the file's end counts if its first bytes are in the file.
         super().__init__(data, grid, min(end, len(data) + grid.distance - _PACKET_HEAD) if known else grid.first)
         sample = np.unique(np.linspace(0, max(0, self._count - 1), _SAMPLE).astype(np.int64))
-        self._usual = bool(self._count) and self._well_begun(grid.first + grid.distance * sample).mean() >= _MOST
+        self._usual = bool(self._count) and self._begin_usual(grid.first + grid.distance * sample).mean() >= _MOST
         self._bytes = data.data  # slices of an array take ten times as long
         first = range(grid.first, grid.first + grid.distance * min(self._count, FIRST_PACKETS), grid.distance)
         self._objects = AsfObjects(stream_id, [self._packet(start) for start in first])
 
-    def up_to(self, place: int | None) -> PacketFaults:
+    def check_up_to(self, place: int | None) -> PacketFaults:
         """Check the packets up to and including the one that begins at `place`: its pictures show gaps before them."""
-        return super().up_to(None if place is None else place + self._grid.distance)
+        return super().check_up_to(None if place is None else place + self._grid.distance)
 
     def missing_before(self, place: int | None) -> int:
         """Return how many pictures are missing before the next one."""
@@ -49,18 +55,19 @@ class AsfPackets(FixedPackets):
     def _packet(self, start: int) -> bytes:
         return bytes(self._bytes[start : start + self._grid.distance])
 
-    def _well_begun(self, starts: Places) -> npt.NDArray[np.bool_]:
+    def _begin_usual(self, starts: Places) -> npt.NDArray[np.bool_]:
+        """Return for each packet whether it begins with the usual flags."""
         first = self._data[starts]
         properties = starts + 1 + np.where(first == _CORRECTED, _CORRECTION, 0)
         plain: npt.NDArray[np.bool_] = first & 0x80 == 0
-        begun: npt.NDArray[np.bool_] = ((first == _CORRECTED) | plain) & (self._data[properties] == _PROPERTIES)
-        return begun
+        usual: npt.NDArray[np.bool_] = ((first == _CORRECTED) | plain) & (self._data[properties] == _PROPERTIES)
+        return usual
 
-    def _look(self, starts: Places) -> PacketFaults:
+    def _faults(self, starts: Places) -> PacketFaults:
         heads = np.stack([self._data[starts + place] for place in range(_PACKET_HEAD)], axis=1)
         wrong = ~heads.any(axis=1)
         if self._usual:
-            wrong |= ~self._well_begun(starts)
+            wrong |= ~self._begin_usual(starts)
         valid = np.array([self._objects.take(self._packet(start), start) for start in starts.tolist()], bool)
         if self._objects.valid:
             wrong |= ~valid
@@ -68,7 +75,7 @@ class AsfPackets(FixedPackets):
 
 
 def asf_grid(data: Content) -> Grid | None:
-    """Return the grid of an ASF file's packets; None if its header does not contain it."""
+    """Return the grid of an ASF file's packets; None if the file's header does not contain it."""
     if data[:16].tobytes() != _ASF_HEADER:
         return None
     length = int.from_bytes(data[16:_OBJECT].tobytes(), "little")

@@ -1,4 +1,4 @@
-"""Check whether a file's structure is consistent, once all of it was read."""
+"""Check whether a file's structure is complete and consistent."""
 
 import mmap
 from pathlib import Path
@@ -11,7 +11,7 @@ _CHUNK_HEAD = 8
 
 
 def contradiction(path: Path, format_name: str, track: int) -> str | None:
-    """Return a sentence on what is missing according to the file's own structure; None if it is consistent.
+    """Return a sentence on the data missing according to the file's structure; None if it is consistent.
 
     Args:
         path: the file.
@@ -19,7 +19,7 @@ def contradiction(path: Path, format_name: str, track: int) -> str | None:
         track: the video's track number in the file.
     """
     is_mp4 = "mov" in format_name.split(",")
-    if is_mp4 and (what := iso_fragments.destroyed(path, track)):
+    if is_mp4 and (what := iso_fragments.find_destroyed(path, track)):
         return what
     if missing := missing_bytes(path, format_name):
         return f"the file lacks {missing} bytes at its end"

@@ -1,4 +1,4 @@
-"""The packets of MPEG transport streams and ASF files (WMV), which have a fixed size.
+"""Find the packets of MPEG transport streams and ASF files (WMV), which have a fixed size.
 
 FFmpeg skips to the next packet that it can read, and drops encrypted ones, without a message.
 """
@@ -22,7 +22,7 @@ def fixed_packets(path: Path, format_name: str, stream_id: int) -> FixedPackets 
     """
     if format_name not in ("mpegts", "asf"):
         return None
-    data = _mapped(path)
+    data = _mapped_bytes(path)
     if format_name == "asf":
         grid = asf_grid(data)
         return grid and AsfPackets(data, grid, stream_id)
@@ -30,7 +30,7 @@ def fixed_packets(path: Path, format_name: str, stream_id: int) -> FixedPackets 
     return grid and TransportPackets(data, grid, stream_id)
 
 
-def _mapped(path: Path) -> Content:
+def _mapped_bytes(path: Path) -> Content:
     """Return a file's bytes as an array, without reading them into memory."""
-    # As an ordinary array: slices of a memmap take twice as long.
+    # An ordinary array, as slices of a memmap take twice as long.
     return np.asarray(np.memmap(path, np.uint8, "r")) if path.stat().st_size else np.zeros(0, np.uint8)

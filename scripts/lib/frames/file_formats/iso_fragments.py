@@ -1,4 +1,4 @@
-"""Destroyed fragments in files of the MP4 family, which FFmpeg skips without a message.
+"""Find destroyed fragments in files of the MP4 family, which FFmpeg skips without a message.
 
 A fragmented file, such as Tator's streaming copies, describes its pictures in many `moof` boxes (ISO/IEC 14496-12),
 each before the `mdat` box that contains them. If a description was lost, its pictures are missing.
@@ -14,7 +14,7 @@ import numpy as np
 _HEAD, _LONG_HEAD = 8, 16
 _FULL = 4  # version and flags
 _DATA = (b"moof", b"mdat", b"mfro")  # fragments, or the last box of the index at the file's end
-# Bytes of each optional field, by its flag: in a `tfhd`, in a `trun`, and in each sample of a `trun`.
+# Bytes of each optional field by the field's flag: in a `tfhd`, in a `trun`, and in each sample of a `trun`.
 _OF_TRACK = {0x1: 8, 0x2: 4, 0x8: 4, 0x10: 4, 0x20: 4}
 _OF_RUN = {0x1: 4, 0x4: 4}
 _OF_SAMPLE = {0x100: 4, 0x200: 4, 0x400: 4, 0x800: 4}
@@ -34,7 +34,7 @@ class _DestroyedError(Exception):
     """A fragment's description is incomplete."""
 
 
-def destroyed(path: Path, track: int) -> str | None:
+def find_destroyed(path: Path, track: int) -> str | None:
     """Return a sentence on the first fragment whose description is incomplete; None if there is no such fragment.
 
     Args:
@@ -52,9 +52,9 @@ def _first_fault(data: mmap.mmap, track: int) -> str | None:
     while at + _HEAD <= len(data):
         box = _box(data, at, len(data))
         if box is None:
-            # Anything may follow the last box; in a file without fragments the index shows losses.
-            lost = fragments or data.find(b"mvex", 0, at) >= 0
-            lost = bool(lost) and (any(data.find(kind, at) >= 0 for kind in _DATA) or _is_hole(data, at))
+            # Any data may follow the last box; in a file without fragments the index shows losses.
+            fragmented = fragments > 0 or data.find(b"mvex", 0, at) >= 0
+            lost = fragmented and (any(data.find(kind, at) >= 0 for kind in _DATA) or _is_hole(data, at))
             return _message(at) if lost else None
         if box.kind == b"moov":
             time = 0  # start of another file, joined to the first
@@ -69,7 +69,7 @@ def _first_fault(data: mmap.mmap, track: int) -> str | None:
 
 
 def _is_hole(data: mmap.mmap, at: int) -> bool:
-    """Return whether there are zeros on both sides of a place, so not only after a whole box."""
+    """Return whether there are zeros on both sides of an offset, so not only after a complete box."""
     return data[max(0, at - len(_ZEROS)) : at + len(_ZEROS)] == 2 * _ZEROS
 
 
@@ -78,7 +78,7 @@ def _message(place: int) -> str:
 
 
 def _box(data: mmap.mmap, at: int, end: int) -> Box | None:
-    """Return the box at a place, None if there is no valid box; its end may be after the file's."""
+    """Return the box at an offset, None if there is no valid box; its end may be after the file's."""
     kind, length, head = data[at + 4 : at + _HEAD], int.from_bytes(data[at : at + 4], "big"), _HEAD
     if length == 1:
         length, head = int.from_bytes(data[at + _HEAD : at + _LONG_HEAD], "big"), _LONG_HEAD
@@ -108,7 +108,7 @@ def _check(data: mmap.mmap, fragment: Box, track: int, before: int) -> int:
     """Check the description of a fragment; return the start time of its pictures.
 
     Raises:
-        _DestroyedError: it is incomplete, or that time is before that of an earlier fragment.
+        _DestroyedError: it is incomplete, or the time is before that of an earlier fragment.
     """
     kinds, time = [], before
     for box in _boxes(data, fragment):

@@ -1,7 +1,7 @@
-"""Check the sample tables of MP4 and QuickTime files before FFmpeg makes an index of all samples.
+"""Check the sample tables of MP4 and QuickTime files before FFmpeg builds an index of all samples.
 
-A short table can describe any number of samples of one size, and an edit list can show all of them again and again: a
-file of three kilobytes took two gigabytes of memory.
+A short table can describe any number of samples of one size, and an edit list can repeat all of them: for a file of
+three kilobytes, the index took two gigabytes of memory.
 """
 
 import os
@@ -18,21 +18,21 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import check_index
 
 # Boxes in which FFmpeg looks for other boxes.
-_HOLDERS = {
+_CONTAINERS = {
     *(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"mvex", b"udta", b"dinf", b"wave"),
     *(b"hoov", b"sinf", b"schi", b"tref", b"meta", b"ipro", b"ilst"),
 }
-_IN_FREE = {b"mvhd", b"cmov"}  # boxes that FFmpeg looks for in free space if there is no description
+_IN_FREE = {b"mvhd", b"cmov"}  # boxes that FFmpeg looks for in a `free` box if there is no `moov`
 _KIND = re.compile(rb"[ -~\xa9]{4}")
 _ONE = b"\0\0\0\1"
-_DEEPEST = 10  # FFmpeg's own limit
-SAMPLE_BYTES = 72  # memory for each sample, measured
-_ALWAYS_ALLOWED = 1_000_000  # samples; a file may have more only if it has as many bytes
+_DEEPEST = 10  # FFmpeg's limit
+SAMPLE_BYTES = 72  # memory in the index for each sample, measured
+_ALWAYS_ALLOWED = 1_000_000  # samples; a file may have more only if it has at least as many bytes
 _IN_ENTRY = 512  # samples of uncompressed sound in one entry of FFmpeg's index, at least
 _LARGEST_DESCRIPTION = 1 << 26
 _TABLE_HEAD = 8  # version, flags and the number of rows
 
-Box = tuple[bytes, int, int]  # type, where its content begins, where it ends
+Box = tuple[bytes, int, int]  # type, and the offsets at which the content begins and ends
 
 
 class _File:
@@ -55,7 +55,7 @@ def check_tables(media: Path | bytes) -> None:
     """Refuse a file whose tables describe more samples than fit into a file of its length, or into memory.
 
     Args:
-        media: the file, or its content; a file of another format is ignored.
+        media: path or content of the file; files of other formats are ignored.
 
     Raises:
         MediaFault: `unsupported`.
@@ -68,7 +68,7 @@ def check_tables(media: Path | bytes) -> None:
         _check(_File(stream.fileno()))
 
 
-def has_times_of_showing(path: Path, track: int) -> bool:
+def has_display_times(path: Path, track: int) -> bool:
     """Return whether a track's tables contain display times of its samples in addition to decoding times.
 
     Args:
@@ -114,7 +114,7 @@ def _contradiction(content: Content, start: int, end: int) -> str | None:
     shown = _rows(content, tables, b"stts", 2)
     total = int((shown[:, 0] * shown[:, 1]).sum())
     offsets = _rows(content, tables, b"ctts", 2)
-    # Some writers count the duration up to the end of the picture shown last, which may be decoded long before.
+    # In some files the duration ends with the picture shown last, which may be decoded long before the others.
     longest = 2 * total + int(offsets[:, 1].max(initial=0))
     if not scale or (duration and total and not total / 2 <= duration <= longest):
         return "the track's clock"
@@ -161,7 +161,7 @@ def _rows(
 
 @contextmanager
 def _opened(path: Path, track: int) -> Iterator[tuple[Content, tuple[int, int] | None]]:
-    """Open a file; return its content and the place of a track in it, None if the track is not found."""
+    """Open a file; return its content, and the place of a track in it or None if the track is not found."""
     with path.open("rb", buffering=0) as stream:
         content = _File(stream.fileno())
         yield content, _track(content, track)
@@ -206,17 +206,17 @@ def _counts(content: Content, start: int, end: int, depth: int) -> Iterator[int]
         elif kind == b"cmov":
             yield from _compressed(content, at, stop)
         in_free = kind == b"free" and content[at + 4 : at + 8] in _IN_FREE
-        if (kind in _HOLDERS or in_free) and depth < _DEEPEST:
+        if (kind in _CONTAINERS or in_free) and depth < _DEEPEST:
             yield from _counts(content, at, stop, depth + 1)
 
 
 def _index_entries(content: Content, start: int, end: int) -> int:
-    """Return the number of entries in FFmpeg's index of a track: its samples, as often as the edit list shows them."""
+    """Return the number of entries in FFmpeg's index of a track: its samples, times the number of edits."""
     times = list(_found(content, start, end, b"stts"))
     kinds = [content[at + 8 : at + 12] for at, _ in _found(content, start, end, b"hdlr")]
     edits = sum(int.from_bytes(content[at + 4 : at + 8]) for at, _ in _found(content, start, end, b"elst"))
     samples = sum(int.from_bytes(content[at + 8 : at + 12]) for at, _ in _found(content, start, end, b"stsz"))
-    # Of uncompressed sound FFmpeg does not index each sample, but pieces of chunks.
+    # For uncompressed sound, FFmpeg does not index samples, but pieces of chunks.
     if b"soun" in kinds and b"vide" not in kinds and len(times) == 1:
         at, _ = times[0]
         if content[at + 4 : at + 8] == content[at + 12 : at + 16] == _ONE:
@@ -235,14 +235,14 @@ def _pieces(content: Content, start: int, end: int) -> int:
     for at, _ in _found(content, start, end, b"stsc"):
         rows = _to_end(content, at, 3)
         each = -(-rows[:, 1] // _IN_ENTRY)
-        # A row is for the chunks from its first to that of the next row; FFmpeg replaces rows that are out of order.
+        # A row applies to the chunks from its first one up to the next row. FFmpeg replaces rows that are out of order.
         covered = np.diff(np.clip(rows[:, 0], 1, chunks + 1), append=chunks + 1)
         pieces += int((covered * each).sum() if (covered >= 0).all() else chunks * each.max())
     return pieces
 
 
 def _to_end(content: Content, at: int, columns: int) -> npt.NDArray[np.int64]:
-    """Return a table's rows as FFmpeg reads them: after the box's end if the box is too short."""
+    """Return a table's rows as FFmpeg reads them, which continues after the box's end if the box is too short."""
     rows = min(int.from_bytes(content[at + 4 : at + 8]), max(0, len(content) - at - _TABLE_HEAD) // (4 * columns))
     begin = at + _TABLE_HEAD
     found = np.frombuffer(content[begin : begin + rows * columns * 4], ">u4").astype(np.int64)
@@ -250,19 +250,20 @@ def _to_end(content: Content, at: int, columns: int) -> npt.NDArray[np.int64]:
 
 
 def _found(content: Content, start: int, end: int, wanted: bytes, depth: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield the content's begin and end of all boxes of a type, at all depths."""
     for kind, at, stop in _boxes(content, start, end):
         if kind == wanted:
             yield at, stop
         elif kind == b"stsd":
             yield from ((begin, stop) for begin in _in_entries(content, at, stop, wanted))
-        elif kind in _HOLDERS and depth < _DEEPEST:
+        elif kind in _CONTAINERS and depth < _DEEPEST:
             yield from _found(content, at, stop, wanted, depth + 1)
 
 
 def _in_entries(content: Content, start: int, end: int, wanted: bytes) -> Iterator[int]:
-    """Yield where the content of boxes of a type begins that follow a codec's description.
+    """Yield the offsets at which the content of boxes of a type begins, in codecs' descriptions.
 
-    FFmpeg accepts any box there. Their place depends on the codec, so they are found by name.
+    FFmpeg accepts any box after a codec's fields. Its offset depends on the codec, so boxes are found by name.
     """
     entries = content[start:end]
     at = entries.find(wanted)
@@ -285,24 +286,24 @@ def _boxes(content: Content, start: int, end: int) -> Iterator[Box]:
             return
         stop = min(end, at + size)
         if kind == b"meta" and content[begin : begin + 4] == bytes(4):
-            begin += 4  # with a version in ISO's format, without in QuickTime
+            begin += 4  # ISO's format has a version here, QuickTime has none
         yield kind, begin, stop
         at = stop
 
 
 def _compressed(content: Content, start: int, end: int) -> Iterator[int]:
-    """Yield the counts of a description that is compressed as a whole."""
+    """Yield the counts of samples of a description that is compressed as a whole."""
     for kind, at, stop in _boxes(content, start, end):
         if kind == b"cmvd":
-            unpacker = zlib.decompressobj()
+            decompressor = zlib.decompressobj()
             try:
-                whole = unpacker.decompress(content[at + 4 : stop], _LARGEST_DESCRIPTION)
+                description = decompressor.decompress(content[at + 4 : stop], _LARGEST_DESCRIPTION)
             except zlib.error:
                 continue  # FFmpeg reports it
-            if b"cmvd" in whole:
+            if b"cmvd" in description:
                 raise MediaFault("unsupported", "its description is compressed more than once")
-            if unpacker.unconsumed_tail:
+            if decompressor.unconsumed_tail:
                 raise MediaFault(
                     "unsupported", f"its description is compressed, and longer than {_LARGEST_DESCRIPTION >> 20} MiB"
                 )
-            yield from _counts(whole, 0, len(whole), 1)
+            yield from _counts(description, 0, len(description), 1)

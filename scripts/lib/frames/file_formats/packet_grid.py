@@ -1,4 +1,4 @@
-"""Packets of a fixed size, which begin at the points of a grid, checked one after another."""
+"""Check packets of a fixed size, which begin at regular offsets (a grid), in order."""
 
 from abc import abstractmethod
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class Grid(NamedTuple):
 
     Attributes:
         first: offset of the first packet in the file, in bytes.
-        distance: bytes from one to the next.
+        distance: bytes from the start of a packet to the next one's.
     """
 
     first: int
@@ -41,31 +41,26 @@ class PacketFaults(NamedTuple):
     packets: int = 0
 
     def plus(self, other: "PacketFaults") -> "PacketFaults":
-        """Return the sums."""
-        return PacketFaults(*(one + its for one, its in zip(self, other, strict=True)))
+        """Return the sums of both."""
+        return PacketFaults(*(one + another for one, another in zip(self, other, strict=True)))
 
 
 class FixedPackets:
-    """The packets of a file; each is checked once, in order, as the file is read.
-
-    Attributes:
-        found: the faults found so far.
-    """
+    """The packets of a file; each is checked once, in order, as the file is read."""
 
     def __init__(self, data: Content, grid: Grid, end: int) -> None:
-        """Begin.
+        """Store the file's bytes and the grid; check no packet yet.
 
         Args:
             data: the file's bytes.
-            grid: where its packets begin.
+            grid: the grid of the packets.
             end: the offset after the last packet.
         """
         self._data, self._grid = data, grid
         self._count = max(0, (end - grid.first) // grid.distance)
-        self._looked = 0
-        self.found = PacketFaults()
+        self._checked = 0
 
-    def up_to(self, place: int | None) -> PacketFaults:
+    def check_up_to(self, place: int | None) -> PacketFaults:
         """Check the packets that were not checked yet; return their faults.
 
         Args:
@@ -74,11 +69,10 @@ class FixedPackets:
         first, distance = self._grid
         stop = self._count if place is None else min(self._count, max(0, (place - first) // distance))
         new = PacketFaults()
-        while self._looked < stop:
-            some = np.arange(self._looked, min(stop, self._looked + _AT_ONCE), dtype=np.int64)
-            new = new.plus(self._look(first + distance * some))
-            self._looked += len(some)
-        self.found = self.found.plus(new)
+        while self._checked < stop:
+            some = np.arange(self._checked, min(stop, self._checked + _AT_ONCE), dtype=np.int64)
+            new = new.plus(self._faults(first + distance * some))
+            self._checked += len(some)
         return new
 
     def missing_before(self, place: int | None) -> int:
@@ -90,5 +84,5 @@ class FixedPackets:
         return 0
 
     @abstractmethod
-    def _look(self, starts: Places) -> PacketFaults:
+    def _faults(self, starts: Places) -> PacketFaults:
         """Return the faults of the packets that begin at these bytes."""

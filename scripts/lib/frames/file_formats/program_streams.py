@@ -15,7 +15,7 @@ _ZEROS = bytes(16)  # more than a start code has
 
 
 def lost_beginning(path: Path) -> str | None:
-    """Return a sentence if a file's first packs are destroyed; None if they are whole, or the file begins otherwise."""
+    """Return a sentence if a file's first packs are destroyed; None if not, or if the file begins with other data."""
     with path.open("rb") as file:
         data = file.read(_READ)
     if data.startswith(_ZEROS[:4]):
@@ -57,7 +57,7 @@ def _end_of_packet(data: bytes, at: int) -> int:
 
 
 def _is_destroyed(packet: bytes) -> bool:
-    """Return whether a packet contains zeros other than the padding after a picture."""
+    """Return whether a packet contains zeros that are not padding after a picture."""
     at = packet.find(_ZEROS)
     rest = packet[at:].lstrip(b"\0")
     padding = packet.find(_PREFIX, len(_PREFIX), at) >= 0 and (not rest or rest.startswith(b"\1"))

@@ -1,4 +1,4 @@
-"""Damage in the packets of MPEG transport streams."""
+"""Find damage in the packets of MPEG transport streams."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +9,8 @@ from scripts.lib.frames.file_formats.packet_grid import FIRST_PACKETS, Content, 
 _SYNC, _PACKET, _DISTANCES = 0x47, 188, (188, 192, 204)
 _AT_ONCE = 1 << 16  # bytes searched in one step
 _PIECES, _PIECE = 16, 1 << 12  # pieces to check for encryption, and packets in each
-_MOST_JUMPS = 0.1  # share of a stream's packets, if the writer counts them
-_FILLING = 0x1FFF  # the PID of null packets, which have no content
+_MOST_JUMPS = 0.1  # share of a stream's packets; more jumps mean that the writer does not count packets
+_NULL_PID = 0x1FFF  # the PID of null packets, which have no content; also the largest PID
 _PES = b"\0\0\1"
 _IN_A_ROW = 8  # packets from which the distance is found
 _NEAR_THE_END, _ON_GRID = 64, 0.5  # the last packets, and the least share of them on the grid, if only zeros were lost
@@ -21,18 +21,24 @@ class TransportPackets(FixedPackets):
     """The packets of an MPEG transport stream; some contain the video."""
 
     def __init__(self, data: Content, grid: Grid, stream_id: int) -> None:
-        """Begin; `stream_id` is the video's number in the file (PID)."""
+        """Read the first and the last packets to find out how the file was written.
+
+        Args:
+            data: the file's bytes.
+            grid: the grid of the packets.
+            stream_id: the video's PID.
+        """
         super().__init__(data, grid, len(data) + grid.distance - _PACKET)
         self._stream_id = stream_id
         self._counter: int | None = None  # of the video's last packet
         self._filled = self._end_without_zeros()
-        # Inserted bytes move all later packets off the grid, which is not damage in itself; zeros were lost packets.
+        # Inserted bytes move all later packets off the grid, which is not damage; zeros are lost packets.
         begin = self._first_bytes((self._filled - grid.first) // grid.distance)
         self._steady = np.count_nonzero(begin == _SYNC) > _ON_GRID * np.count_nonzero(begin)
         last = self._first_bytes(self._count)[-_IN_A_ROW:]
         self._on_grid = bool((last == _SYNC).all()) or (self._steady and self._ends_on_grid())
         self._counts = True  # whether the packets' counters are used
-        first = self._look(grid.first + grid.distance * np.arange(min(self._count, FIRST_PACKETS), dtype=np.int64))
+        first = self._faults(grid.first + grid.distance * np.arange(min(self._count, FIRST_PACKETS), dtype=np.int64))
         self._counts, self._counter = first.gaps <= _MOST_JUMPS * first.packets, None
 
     def _first_bytes(self, count: int) -> Content:
@@ -46,20 +52,20 @@ class TransportPackets(FixedPackets):
         whole = (len(self._data) - first) % distance in {0, _PACKET % distance}
         return whole and bool(self._data[-distance:].any())
 
-    def _look(self, starts: Places) -> PacketFaults:
+    def _faults(self, starts: Places) -> PacketFaults:
         sync, high, low, control = (self._data[starts + place] for place in range(4))
-        # Bit 16 of the fourth byte is set if the packet has content. The topmost two say how that is encrypted.
-        number = (high & 0x1F).astype(int) << 8 | low
-        ours = (sync == _SYNC) & (number == self._stream_id) & (control & 0x10 != 0)
-        encrypted = ours & (control & 0xC0 != 0)
+        # Bit 0x10 of the fourth byte is set if the packet has content; the highest two bits show its encryption.
+        pid = (high & 0x1F).astype(int) << 8 | low
+        video = (sync == _SYNC) & (pid == self._stream_id) & (control & 0x10 != 0)
+        encrypted = video & (control & 0xC0 != 0)
         destroyed = gaps = 0
         if self._on_grid:
-            gaps = self._counts * self._jumps(starts[ours], control[ours], high[ours] & 0x40 != 0)
-            announced = ours & ~encrypted & (high & 0x40 != 0)  # the start of a picture
+            gaps = self._counts * self._jumps(starts[video], control[video], high[video] & 0x40 != 0)
+            announced = video & ~encrypted & (high & 0x40 != 0)  # the start of a picture
             # Only null packets have neither content nor an adaptation field.
-            lost = (sync != _SYNC) | ((control & 0x30 == 0) & (number != _FILLING))
+            lost = (sync != _SYNC) | ((control & 0x30 == 0) & (pid != _NULL_PID))
             destroyed = int(lost.sum()) + self._without_start(starts[announced], control[announced])
-        return PacketFaults(destroyed, int(encrypted.sum()), gaps, int(ours.sum()))
+        return PacketFaults(destroyed, int(encrypted.sum()), gaps, int(video.sum()))
 
     def _jumps(self, starts: Places, control: Content, begins: npt.NDArray[np.bool_]) -> int:
         """Return how often the counter of the video's packets jumps within a picture.
@@ -72,14 +78,14 @@ class TransportPackets(FixedPackets):
         before = counters[0] - 1 if self._counter is None else self._counter
         steps = (counters - np.concatenate([[before], counters[:-1]])) & 15
         self._counter = int(counters[-1])
-        jumps = starts[(steps > 1) & ~begins]  # a packet may be there twice
+        jumps = starts[(steps > 1) & ~begins]  # a step of 0 is allowed: a packet may be repeated
         field = (self._data[jumps + 3] & 0x20 != 0) & (self._data[jumps + 4] > 0)
         announced = field & (self._data[jumps + 5] & 0x80 != 0)
         return int((~announced).sum())
 
     @property
-    def lacking(self) -> int:
-        """How many bytes are missing from the last packet, if the file ends within it, or continues in zeros."""
+    def missing_bytes(self) -> int:
+        """Number of bytes missing from the last packet, if the file ends within it, or continues with zeros."""
         end = self._filled
         first, distance = self._grid
         begin = max(first, first + (end - 1 - first) // distance * distance)
@@ -88,11 +94,11 @@ class TransportPackets(FixedPackets):
             return 0
         if begin + _PACKET > len(self._data):
             return _PACKET - length
-        number = int.from_bytes(self._data[begin + 1 : begin + 3].tobytes(), "big") & _FILLING
-        if number == _FILLING or begin + _PACKET == len(self._data):
+        pid = int.from_bytes(self._data[begin + 1 : begin + 3].tobytes(), "big") & _NULL_PID
+        if pid == _NULL_PID or begin + _PACKET == len(self._data):
             return 0  # some writers fill null packets with zeros, and pad pictures
         zeros = _PACKET - length
-        return zeros if zeros >= (_END_OF_VIDEO if number == self._stream_id else _END_OF_OTHERS) else 0
+        return zeros if zeros >= (_END_OF_VIDEO if pid == self._stream_id else _END_OF_OTHERS) else 0
 
     def _end_without_zeros(self) -> int:
         """Return the offset after the last byte that is not zero."""
@@ -103,12 +109,12 @@ class TransportPackets(FixedPackets):
         return 0
 
     def mostly_encrypted(self) -> bool:
-        """Return whether most packets of the video are encrypted, in pieces from all over the file."""
+        """Return whether most packets of the video are encrypted, in a sample from the whole file."""
         count, found = self._count, PacketFaults()
         for begin in np.unique(np.linspace(0, max(0, count - _PIECE), _PIECES).astype(np.int64)):
             some = np.arange(begin, min(count, begin + _PIECE), dtype=np.int64)
             self._counter = None
-            found = found.plus(self._look(self._grid.first + self._grid.distance * some))
+            found = found.plus(self._faults(self._grid.first + self._grid.distance * some))
         self._counter = None
         return found.encrypted * 2 > found.packets
 
@@ -141,7 +147,7 @@ def transport_grid(data: Content) -> Grid | None:
         late = _early_grid(data[start:])
         if late is not None and late.distance == distance:
             first = (start + late.first) % distance
-            # Zeros were lost packets; anything else before the first packet is not a packet.
+            # Zeros are lost packets; any other bytes before the first packet are not packets.
             while data[first] not in (0, _SYNC):
                 first += distance
             return Grid(first, distance)

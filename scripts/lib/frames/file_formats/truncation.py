@@ -1,15 +1,15 @@
-"""Check whether a media file ends before its own outermost structure does."""
+"""Check whether a media file is shorter than its outermost structure declares."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-# The ISO boxes without which frames are lost. Samples missing from a cut `mdat` are counted by the index instead, which
-# a file with fragments does not have.
+# The ISO boxes without which frames are lost. Samples missing from a truncated `mdat` are found with the index, which a
+# file with fragments does not have.
 _ISO_DESCRIPTIONS = {b"moov", b"moof"}
 _RIFF_UNKNOWN = {0, 0xFFFFFFFF}
-# Tags of FLV: sound, pictures, data. Each is followed by its length.
+# Tags of FLV: sound, pictures, data. The tag's length follows the tag.
 _FLV_KINDS = {b"\x08", b"\x09", b"\x12"}
 _FLV_OFFSET, _FLV_TAG, _FLV_LENGTH = 5, 11, 4
 _DV_SEQUENCE, _DV_FLAGS = 80 * 150, 3
@@ -24,10 +24,10 @@ _OGG_HEADER, _OGG_LARGEST = 27, 27 + 255 + 255 * 255
 
 
 def missing_bytes(path: Path, format_name: str) -> int:
-    """Return how many bytes the file's outermost structure still expects after the file's end.
+    """Return how many bytes are missing at the file's end according to its outermost structure.
 
-    0 for formats that do not contain a size (MPEG-TS, raw streams), for streams that were written without one (live
-    Matroska), and for a complete file, whatever follows it.
+    It is 0 for formats without a size (MPEG-TS, raw streams), for streams that were written without a size (live
+    Matroska), and for a complete file, also if other data follow it.
 
     Args:
         path: the media file.
@@ -37,7 +37,7 @@ def missing_bytes(path: Path, format_name: str) -> int:
 
 
 def known_end(path: Path, format_name: str) -> int:
-    """Return the offset at which the outermost structure ends, 0 if that is unknown."""
+    """Return the offset at which the outermost structure ends; 0 if unknown."""
     end = next((_ENDS[name] for name in format_name.split(",") if name in _ENDS), None)
     if end is None:
         return 0
@@ -46,7 +46,7 @@ def known_end(path: Path, format_name: str) -> int:
 
 
 def _iso_end(stream: BinaryIO, size: int) -> int:
-    """Return where the last box ends that describes samples, or contains those of a fragment; others are skipped."""
+    """Return where the last box ends if it describes samples or contains a fragment's samples; 0 for other boxes."""
     position, fragments = 0, False
     while position + _BOX_HEADER <= size:
         stream.seek(position)
@@ -102,7 +102,7 @@ def _ogg_end(stream: BinaryIO, size: int) -> int:
 
 
 def _flv_end(stream: BinaryIO, size: int) -> int:
-    """Return where the last tag ends, 0 if there is anything else between tags."""
+    """Return where the last tag ends; 0 if there are other data between tags."""
     if (last := _flv_tag(stream, size - _FLV_LENGTH - _flv_length(stream, size))) == size - _FLV_LENGTH:
         return last
     stream.seek(_FLV_OFFSET)
@@ -122,7 +122,7 @@ def _flv_length(stream: BinaryIO, size: int) -> int:
 
 
 def _flv_tag(stream: BinaryIO, at: int) -> int:
-    """Return where the tag at `at` ends, 0 if there is no tag."""
+    """Return where the tag at `at` ends; 0 if there is no tag."""
     stream.seek(max(0, at))
     header = stream.read(_FLV_TAG)
     if at < 0 or header[:1] not in _FLV_KINDS:
@@ -131,7 +131,7 @@ def _flv_tag(stream: BinaryIO, at: int) -> int:
 
 
 def _dv_end(stream: BinaryIO, size: int) -> int:
-    """Return where the last frame ends; each consists of ten or twelve sequences, or a multiple of these."""
+    """Return where the last frame ends; a frame consists of ten or twelve sequences, or a multiple of these."""
     header = stream.read(_DV_FLAGS + 1)
     if len(header) <= _DV_FLAGS:
         return 0
@@ -140,7 +140,7 @@ def _dv_end(stream: BinaryIO, size: int) -> int:
 
 
 def _ebml_end(stream: BinaryIO, _: int) -> int:
-    """Return where the Matroska segment ends, 0 if its size is unknown."""
+    """Return where the Matroska segment ends; 0 if its size is unknown."""
     if stream.read(len(_EBML_HEADER)) != _EBML_HEADER:
         return 0
     header = _ebml_size(stream)
@@ -154,7 +154,10 @@ def _ebml_end(stream: BinaryIO, _: int) -> int:
 
 
 def _ebml_size(stream: BinaryIO) -> int | None:
-    """Read an EBML size; the first byte's leading zeros give the number of bytes after it, all ones mean unknown."""
+    """Read an EBML size; return None if it is unknown.
+
+    The first byte's leading zeros give the number of bytes after it; all ones mean an unknown size.
+    """
     first = stream.read(1)
     if not first or not first[0]:
         return None

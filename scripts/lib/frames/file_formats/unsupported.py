@@ -1,4 +1,4 @@
-"""Videos whose container lacks what FFmpeg would need to decode them."""
+"""Refuse videos whose container lacks information that FFmpeg needs to decode them."""
 
 from collections.abc import Iterator
 
@@ -8,15 +8,15 @@ from av.video.stream import VideoStream
 
 from scripts.lib.errors import MediaFault
 
-# A packet of AV1 begins with a unit without content (temporal delimiter), then a description of the sequence.
+# A packet of AV1 begins with an empty unit (temporal delimiter) and a sequence header.
 _AV1 = b"\x12\0\x0a"
-# The container says how their pixels are stored, nothing else does.
+# Codecs whose pixel format only the container gives.
 _PIXELS_BY_CONTAINER = {"rawvideo", "qtrle"}
 _FIRST = 20
 
 
 def refuse_hidden_av1(container: InputContainer) -> None:
-    """Refuse a file without a video stream whose data are AV1, as in a transport stream of FFmpeg's.
+    """Refuse a file without a video stream if its data are AV1, as FFmpeg writes them to a transport stream.
 
     Raises:
         MediaFault: `unsupported`.
@@ -34,7 +34,7 @@ def _first_data(container: InputContainer) -> Iterator[bytes]:
 
 
 def refuse_unknown_pixels(stream: VideoStream) -> None:
-    """Refuse a video of which nothing says how its pixels are stored.
+    """Refuse a video whose pixel format is unknown.
 
     Raises:
         MediaFault: `unsupported`.

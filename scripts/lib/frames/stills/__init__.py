@@ -1,1 +1,1 @@
-"""Still pictures: their kinds, and how they are read."""
+"""Read still pictures, and recognize their kinds."""

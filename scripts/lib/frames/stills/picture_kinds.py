@@ -1,4 +1,4 @@
-"""The kinds of pictures: those that are read, and how others begin, by which they are refused with their name."""
+"""The supported kinds of pictures, and the names and first bytes of others, which are refused by name."""
 
 import re
 
@@ -8,7 +8,7 @@ from scripts.lib.frames.damage.jpeg import segments
 HEAD_BYTES, TAIL_BYTES = 64, 26
 JPEG = b"\xff\xd8\xff"
 
-# Those that are read, by FFmpeg's name of the codec.
+# The supported kinds, by FFmpeg's name of the codec.
 KINDS = {
     "mjpeg": "JPEG",
     "png": "PNG",
@@ -23,7 +23,7 @@ KINDS = {
     "pgm": "PNM",
     "pbm": "PNM",
 }
-# Others that FFmpeg knows by names which are not the usual ones.
+# Usual names of other kinds for which FFmpeg has another name.
 _NAMES = {
     "hevc": "HEIC",
     "jpegls": "JPEG-LS",
@@ -32,7 +32,7 @@ _NAMES = {
     "photocd": "Photo CD",
     "sunrast": "Sun raster",
 }
-# Those that FFmpeg does not know, or takes for something else when they are small.
+# First bytes of kinds that FFmpeg does not recognize, or mistakes for another kind if the file is small.
 _STARTS = (
     (re.compile(rb"P7[\r\n ]"), "PAM"),
     (re.compile(rb"II\xbc[\x00\x01]"), "JPEG XR"),
@@ -47,17 +47,17 @@ _STARTS = (
     (re.compile(rb"Image type: "), "IM"),
     (re.compile(rb"\x28\x00\x00\x00.{8}\x01\x00", re.DOTALL), "DIB"),
 )
-_ABBREVIATED = 4  # letters; so are PCX, DDS and others
+_ABBREVIATED = 4  # letters of abbreviations, such as PCX and DDS, at most
 _JPEG_LS = 0xF7
 _TGA_END = re.compile(rb".*TRUEVISION-XFILE\.\x00$", re.DOTALL)
 
 
 def check_start(head: bytes, tail: bytes) -> None:
-    """Refuse a picture of another kind than those that are read, where its first or last bytes tell.
+    """Refuse a picture whose first or last bytes show that its kind is not supported.
 
     Args:
-        head: the file's first HEAD_BYTES.
-        tail: its last TAIL_BYTES.
+        head: the file's first HEAD_BYTES bytes.
+        tail: the file's last TAIL_BYTES bytes.
 
     Raises:
         MediaFault: `unsupported`, with the name of the kind.
@@ -66,33 +66,33 @@ def check_start(head: bytes, tail: bytes) -> None:
     if found is None and _TGA_END.match(tail):
         found = "TGA"
     if found is not None:
-        raise _other(found)
+        raise _unsupported(found)
 
 
 def check_jpeg(content: bytes) -> None:
-    """Refuse a JPEG-LS, which FFmpeg may take for a JPEG, or for a video.
+    """Refuse a JPEG-LS, which FFmpeg may mistake for a JPEG or a video.
 
     Raises:
         MediaFault: `unsupported`.
     """
     if any(segment.marker == _JPEG_LS for segment in segments(content)):
-        raise _other(_NAMES["jpegls"])
+        raise _unsupported(_NAMES["jpegls"])
 
 
 def kind_of(codec: str) -> str:
     """Return the kind of a picture.
 
     Args:
-        codec: FFmpeg's name of its codec, or of its format where there is no decoder.
+        codec: FFmpeg's name of the codec, or of the format if FFmpeg has no decoder.
 
     Raises:
-        MediaFault: `unsupported`: it is none of those that are read.
+        MediaFault: `unsupported`: the kind is not supported.
     """
     if codec not in KINDS:
-        raise _other(_NAMES.get(codec, codec.upper() if len(codec) <= _ABBREVIATED else codec))
+        raise _unsupported(_NAMES.get(codec, codec.upper() if len(codec) <= _ABBREVIATED else codec))
     return KINDS[codec]
 
 
-def _other(kind: str) -> MediaFault:
-    known = ", ".join(dict.fromkeys(KINDS.values()))
-    return MediaFault("unsupported", f"it is a picture of the kind {kind}; expected one of {known}")
+def _unsupported(kind: str) -> MediaFault:
+    supported = ", ".join(dict.fromkeys(KINDS.values()))
+    return MediaFault("unsupported", f"it is a picture of the kind {kind}; expected one of {supported}")

@@ -1,4 +1,4 @@
-"""The range of values of PNM pictures, which OpenCV leaves as it is in the file."""
+"""Scale the values of PNM pictures to 8 bits, which OpenCV does not do."""
 
 import re
 
@@ -14,12 +14,12 @@ _WHITE, _WHITE_16 = 255, 65535
 
 
 def in_full_range(decoded: np.ndarray, content: bytes) -> Picture:
-    """Return a picture of 8 bits in which the file's largest value is white.
+    """Return a picture of 8 bits in which the file's largest allowed value is white.
 
     Args:
-        decoded: (height, width, 3), by OpenCV, which scales only values below 256 that are written as text; it may be
-            changed.
-        content: the file.
+        decoded: array (height, width, 3) from OpenCV, which scales only values below 256 in text format; may be
+            modified.
+        content: the file's content.
     """
     header = _HEADER.match(content)
     largest = int(header[2]) if header else _WHITE

@@ -1,4 +1,4 @@
-"""Sound files that look odd: every picture comes out, in order, and nothing counts as damage."""
+"""Test unusual files without damage: all pictures are returned, in order, and no damage is reported."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -20,7 +20,7 @@ MPEG4 = {"codec": "mpeg4", "encode": {"bf": "0", "g": "10"}}
 MJPEG = {"codec": "mjpeg", "pixels": "yuvj420p"}
 
 
-def sound(path: Path, numbers: list[int] | None = None) -> None:
+def assert_undamaged(path: Path, numbers: list[int] | None = None) -> None:
     """Check that all frames are returned, in order, and that no damage is reported."""
     with open_frames(path, "video") as frames:
         found = [(number, number_in(picture)) for number, picture in frames]
@@ -30,7 +30,7 @@ def sound(path: Path, numbers: list[int] | None = None) -> None:
 
 
 def rewrite(source: Path, path: Path, change: Callable[[Any, int], None], container: str | None = None) -> Path:
-    """Copy a video's packets, each changed beforehand by `change`, which gets the packet and its number."""
+    """Copy a video's packets after changing each with `change`, which gets the packet and its number."""
     with av.open(str(source)) as reading, av.open(str(path), "w", format=container) as out:
         stream = out.add_stream_from_template(reading.streams.video[0])
         for at, packet in enumerate(reading.demux(video=0)):
@@ -43,12 +43,12 @@ def rewrite(source: Path, path: Path, change: Callable[[Any, int], None], contai
 
 @pytest.mark.parametrize("codec", [{}, HEVC, VP9, MPEG4])
 def test_pictures_of_the_same_time(tmp_path: Path, codec: dict) -> None:
-    """Matroska counts milliseconds: of 3,000 pictures a second, three have the same time."""
+    """Matroska's times are in milliseconds: at 3,000 pictures per second, three have the same time."""
     path = write_video(tmp_path / "a.mkv", rate=3000, **codec)
     with av.open(str(path)) as container:
         times = [packet.pts for packet in container.demux(video=0) if packet.size]
     assert len(set(times)) < FRAMES / 2
-    sound(path)
+    assert_undamaged(path)
 
 
 @pytest.mark.parametrize("codec", [MPEG4, MJPEG])
@@ -57,12 +57,12 @@ def test_two_pictures_of_the_same_time_in_a_constant_rate(tmp_path: Path, codec:
         if at == 20:
             packet.pts = packet.dts = packet.pts - packet.duration
 
-    sound(rewrite(write_video(tmp_path / "a.mkv", **codec), tmp_path / "b.mkv", doubled))
+    assert_undamaged(rewrite(write_video(tmp_path / "a.mkv", **codec), tmp_path / "b.mkv", doubled))
 
 
 @pytest.mark.parametrize(("name", "options"), [("a.h264", {"container": "h264"}), ("a.hevc", HEVC), ("a.m2v", MPEG2)])
 def test_b_frames_without_times(tmp_path: Path, name: str, options: dict) -> None:
-    sound(write_video(tmp_path / name, **options))
+    assert_undamaged(write_video(tmp_path / name, **options))
 
 
 @pytest.mark.parametrize("codec", [{}, HEVC, MPEG2])
@@ -81,7 +81,7 @@ def test_joined_segments(tmp_path: Path, codec: dict, restarts: bool, container:
         pieces.append(piece.read_bytes())
     path = tmp_path / "joined"
     path.write_bytes(b"".join(pieces))
-    sound(path)
+    assert_undamaged(path)
 
 
 @pytest.mark.parametrize("codec", [MPEG4, MJPEG, {"encode": {"bf": "0", "g": "10"}}])
@@ -89,27 +89,27 @@ def test_avi_without_its_index(tmp_path: Path, codec: dict) -> None:
     path = write_video(tmp_path / "a.avi", **codec)
     content = path.read_bytes()
     path.write_bytes(content[: content.rindex(b"idx1")])
-    sound(path)
+    assert_undamaged(path)
 
 
 @pytest.mark.parametrize("codec", [{}, VP9])
 def test_matroska_without_its_index(tmp_path: Path, codec: dict) -> None:
-    sound(write_video(tmp_path / "a.mkv", mux={"live": "1"}, **codec))
+    assert_undamaged(write_video(tmp_path / "a.mkv", mux={"live": "1"}, **codec))
 
 
 def test_fragments_without_their_index(tmp_path: Path) -> None:
-    sound(write_video(tmp_path / "a.mp4", mux={"movflags": "frag_keyframe+empty_moov+skip_trailer"}))
+    assert_undamaged(write_video(tmp_path / "a.mp4", mux={"movflags": "frag_keyframe+empty_moov+skip_trailer"}))
 
 
 def test_a_rate_that_varies(tmp_path: Path) -> None:
     times = [3 * at + at % 2 for at in range(FRAMES)]
-    sound(write_video(tmp_path / "a.mp4", times=times, rate=Fraction(50)))
+    assert_undamaged(write_video(tmp_path / "a.mp4", times=times, rate=Fraction(50)))
 
 
 def test_raw_motion_jpeg(tmp_path: Path) -> None:
-    """It begins as a JPEG does."""
+    """Its first bytes are those of a JPEG."""
     path = write_video(tmp_path / "a.mjpeg", container="mjpeg", **MJPEG)
-    sound(path)
+    assert_undamaged(path)
     content = path.read_bytes()
     at = len(content) // 2
     path.write_bytes(content[:at] + bytes(200) + content[at + 200 :])
@@ -118,7 +118,7 @@ def test_raw_motion_jpeg(tmp_path: Path) -> None:
     assert frames.summary.damaged
 
 
-def test_a_photo_of_several_pictures_is_no_video(tmp_path: Path) -> None:
+def test_a_photo_of_several_pictures_is_not_a_video(tmp_path: Path) -> None:
     _, photo = cv2.imencode(".jpg", painted(1))
     path = tmp_path / "a.mpo"
     path.write_bytes(2 * photo.tobytes())
@@ -126,7 +126,7 @@ def test_a_photo_of_several_pictures_is_no_video(tmp_path: Path) -> None:
         open_frames(path, "video")
 
 
-def test_the_mark_at_the_end_of_dirac_is_no_picture() -> None:
+def test_the_end_marker_of_dirac_is_not_a_picture() -> None:
     assert is_header("dirac", b"BBCD\x10\0\0\0\0\0\0\0\x0d")
     assert not is_header("dirac", b"BBCD\0\0\0\0\x18")
 
@@ -138,7 +138,9 @@ def test_the_mark_at_the_end_of_dirac_is_no_picture() -> None:
         ("a.ts", AV1 | {"container": "mpegts"}, "AV1 in an MPEG transport stream"),
     ],
 )
-def test_containers_that_lack_what_decoding_needs(tmp_path: Path, name: str, options: dict, reason: str) -> None:
+def test_containers_without_needed_information_are_refused(
+    tmp_path: Path, name: str, options: dict, reason: str
+) -> None:
     path = write_video(tmp_path / name, **options)
     with pytest.raises(MediaFault, match=reason) as raised:
         open_frames(path, "video")
@@ -146,5 +148,5 @@ def test_containers_that_lack_what_decoding_needs(tmp_path: Path, name: str, opt
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.avi", "rawvideo"), ("a.mkv", "rawvideo"), ("a.mov", "qtrle")])
-def test_video_that_is_not_compressed(tmp_path: Path, name: str, codec: str) -> None:
-    sound(write_video(tmp_path / name, codec=codec, pixels="rgb24" if codec == "qtrle" else "yuv420p"))
+def test_uncompressed_video(tmp_path: Path, name: str, codec: str) -> None:
+    assert_undamaged(write_video(tmp_path / name, codec=codec, pixels="rgb24" if codec == "qtrle" else "yuv420p"))
