@@ -2,7 +2,7 @@
 
 import sys
 
-TYPE_CHECKING = False  # typing, like any other import, would leave a moment without the hook
+TYPE_CHECKING = False  # importing typing first would delay the hook
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 def _show(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
     """Print what to do if a package is missing or a command was interrupted; show other errors as Python does."""
     if issubclass(kind, KeyboardInterrupt) or _was_interrupted():
-        if not _is_part_of_run():  # the run says it, once
+        if not _is_part_of_run():  # the run prints it once
             sys.stderr.write("interrupted; the same command continues the work\n")
         return
     from pathlib import Path
@@ -33,7 +33,7 @@ def _is_part_of_run() -> bool:
 
 
 def _was_interrupted() -> bool:
-    """Return whether an interrupt came: a library that was being imported may have raised another error instead."""
+    """Return whether an interrupt was received: a library may have raised another error while it was imported."""
     interrupts = sys.modules.get("scripts.lib.workflow.interrupts")
     return interrupts is not None and bool(interrupts.came())
 

@@ -35,17 +35,17 @@ def build_engine(
 ) -> None:
     """Build the engine file before the first media needs it, and fail early if it cannot be built.
 
-    A detection job on another model of GPU builds its own file next to this one. If `auto` chose TensorRT but the
+    A detection job on another model of GPU builds another file in the same folder. If `auto` chose TensorRT but the
     network suppresses its boxes itself, nothing is built, and the record says why.
 
     Args:
         graph: the network, cut before its suppression, as ONNX.
         provenance: the record of get_network.
-        record: the JSON file to write: the engine's file, and everything it depends on.
+        record: the JSON file to write: the engine's file, and everything that the file depends on.
         engines: the folder of the engine files.
         img_max_side: width of the network's input in pixels; None for the size in its file.
-        img_min_side: height of the network's input in pixels; likewise.
-        batch_size: frames that go through the network at once.
+        img_min_side: height of the network's input in pixels; None for the size in its file.
+        batch_size: number of frames in a batch.
         precision: f16 or f32.
 
     Raises:
@@ -53,8 +53,8 @@ def build_engine(
         SettingsError: neither the settings nor the network have its size.
         DeviceError: GPU, driver or package is missing or fails.
     """
-    read = read_record(ProvenanceRecord, provenance)
-    description = None if read.description is None else from_values(read.description, str(provenance))
+    fetched = read_record(ProvenanceRecord, provenance)
+    description = None if fetched.description is None else from_values(fetched.description, str(provenance))
     against = None if description is None else obstacle(read_file(graph), description)
     if against is not None:
         chosen = choose_for_network("tensorrt", precision, against, os.environ)
@@ -63,7 +63,7 @@ def build_engine(
         _log.info("%s: %s; %s is used", graph, chosen.reason, chosen.engine)
         write_json(record, {"file": None, "reason": chosen.reason})
         return
-    size = size_of_network(graph, read, description, (img_max_side, img_min_side), str(graph))
+    size = size_of_network(graph, fetched, description, (img_max_side, img_min_side), str(graph))
     trt = load_tensorrt()
     logger = make_logger(trt)
     with Gpu() as gpu:

@@ -37,9 +37,9 @@ def convert_network(
     img_min_side: int,
     threads: int,
 ) -> None:
-    """Write graph.pb as ONNX without its suppression, whose settings go into the metadata.
+    """Write graph.pb as ONNX without its suppression, whose settings are written into the metadata.
 
-    Every anchor is compared, on generated pictures, so that a network can be converted before there are media.
+    The outputs of every anchor are compared with TensorFlow's on generated pictures, so no media are needed.
 
     Args:
         graph: the frozen graph.
@@ -65,7 +65,7 @@ def convert_network(
     classes = cut(model, layout, str(graph), 1, size).outputs[1].get_shape()[2]
     nms = read_nms(model, layout, classes, str(graph))
     del model
-    definition = _needed(content, layout)
+    definition = _before_suppression(content, layout)
     with deadline.watched(str(graph), "being converted by TensorFlow"):
         converted = _convert(definition, layout, nms_settings.to_text(nms))
     with replacing(onnx, "wb") as stream:
@@ -91,7 +91,7 @@ def convert_network(
 
 
 def made_pictures(count: int, size: Size) -> Pixels:
-    """Return (count, height, width, 3) pictures with shades, shapes and noise, the same each time."""
+    """Return generated pictures (count, height, width, 3) with shades, shapes and noise, the same each time."""
     rng = np.random.default_rng(0)
     pictures = np.empty((count, size.height, size.width, 3), np.uint8)
     for picture in pictures:
@@ -122,7 +122,7 @@ def run_tensorflow(definition: Any, layout: Layout, batch: Pixels) -> tuple[Floa
     return np.concatenate(boxes), np.concatenate(scores)
 
 
-def _needed(content: bytes, layout: Layout) -> Any:
+def _before_suppression(content: bytes, layout: Layout) -> Any:
     """Return the part of the graph that boxes and scores are computed from, so that nothing else is run."""
     import tensorflow as tf
 
@@ -137,8 +137,8 @@ def _input(definition: Any) -> str:
     return next(f"{node.name}:0" for node in definition.node if node.op == "Placeholder")
 
 
-def _convert(definition: Any, layout: Layout, note: str) -> bytes:
-    """Return the ONNX graph, from pixels as floats to boxes and scores."""
+def _convert(definition: Any, layout: Layout, settings: str) -> bytes:
+    """Return the ONNX graph, from pixels as floats to boxes and scores, with the suppression's settings."""
     import onnx
     import tf2onnx
 
@@ -148,7 +148,7 @@ def _convert(definition: Any, layout: Layout, note: str) -> bytes:
         output_names=[layout.boxes, layout.scores],
         opset=OPSET,
     )
-    onnx.helper.set_model_props(model, {nms_settings.KEY: note})
+    onnx.helper.set_model_props(model, {nms_settings.KEY: settings})
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 

@@ -58,32 +58,32 @@ def get_network(
     img_min_side: int | None = None,
     needs_size: bool = False,
 ) -> None:
-    """Get the network from the one source that is given.
+    """Get the network from its source: a folder, a data image, or an archive.
 
-    Nothing is written under its final name before digest and hashes are as expected, the class names can be read
-    and the network's input and outputs are known.
+    No file gets its final name before digest and hashes are as expected, the class names can be read and the
+    network's input and outputs are known.
 
     Args:
         graph: file to write; its name, one of GRAPHS, selects the graph.
-        train_ini: file to write, in the same folder; if there is none it is made from the names in the graph or in a
-            file next to it.
+        train_ini: file to write, in the same folder; if the source has none, it is made from the names in the graph
+            or in a file next to the graph.
         provenance: JSON record to write: source, reference, digest, image id, hash and size of each file, and the
             description of the network if its family has one.
         directory: folder that contains the files.
-        data_image: image that contains them in /network; with `archive`, selects one of its images.
-        archive: file that `docker save` or a builder wrote, an OCI layout for example, with the data image.
-        fetch: where to get the image: from a Docker engine, the registry itself, or the engine if there is one.
+        data_image: image that contains the files in /network; with `archive`, selects one of the archive's images.
+        archive: file with the data image that `docker save` or a builder wrote, such as an OCI layout.
+        fetch: where to get the image: from a Docker engine, from the registry, or from the engine if there is one.
         ca_file: certificates, in PEM format, of the registry's authorities.
         digest: the expected digest of the image.
         sha256: the expected SHA-256 of the files, by file name.
-        weights: file to write, in the same folder, with `graph.xml`: its weights.
-        family: the network's family, see families.NAMES.
+        weights: file to write, in the same folder, for the weights of a `graph.xml`.
+        family: the network's family; see families.NAMES.
         description: the description of a network of no known family.
         pixels: the pixels of a network whose outputs are rows.
         first_label: the label of the first class.
         img_max_side: width of the network's input in pixels; None for the size in its file.
         img_min_side: height of the network's input in pixels; None for the size in its file.
-        needs_size: also refuse a frozen graph of unknown size; other graphs always need one.
+        needs_size: also refuse a frozen graph of unknown size; other graphs are always refused without a size.
 
     Raises:
         SettingsError: the settings contradict each other.
@@ -91,7 +91,7 @@ def get_network(
         ServerError: the engine or the registry fails.
     """
     names = (graph.name, WEIGHTS) if graph.suffix == ".xml" else (graph.name,)
-    asked = NetworkSettings(family, description, pixels, first_label, img_max_side, img_min_side)
+    settings = NetworkSettings(family, description, pixels, first_label, img_max_side, img_min_side)
     if graph.name not in GRAPHS:
         raise SettingsError(f"network.graph: {graph.name!r}; expected {' or '.join(GRAPHS)}")
     if (directory is None) == (data_image is None and archive is None):
@@ -102,13 +102,13 @@ def get_network(
         raise SettingsError("network.digest: a folder has none; expected it with an image: use network.sha256")
     with stoppable(), _scratch_folder(graph.parent) as folder:
         reference = Reference.parse(data_image, digest) if data_image is not None else None
-        labelled = None
+        label_size = None
         if directory is not None:
             origin = _from_directory(directory, names, folder)
         elif archive is not None:
-            origin, labelled = _from_archive(archive, reference, digest, names, folder)
+            origin, label_size = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
-            origin, labelled = _from_image(reference, names, folder, fetch, ca_file)
+            origin, label_size = _from_image(reference, names, folder, fetch, ca_file)
         siblings = external.sibling_of(folder / graph.name)
         optional = [name for name in (TRAIN_INI, *OPTIONAL) if (folder / name).is_file()]
         found = {
@@ -119,12 +119,12 @@ def get_network(
         _check_operators(folder / graph.name, origin.reference)
         if graph.suffix == ".onnx":
             external.write_whole(folder / graph.name, folder, folder / graph.name, f"{origin.reference}: {graph.name}")
-        stated = _stated_size(labelled, folder / TRAIN_INI)
-        network = look_at(folder / graph.name, asked, origin.reference, stated=stated)
+        stated = _stated_size(label_size, folder / TRAIN_INI)
+        network = look_at(folder / graph.name, settings, origin.reference, stated=stated)
         if needs_size and network.description is None:
             own = network.size or (stated.size if stated else None)
             input_size((img_max_side, img_min_side), None, network.signature.source, own)
-        if (warning := network.warning(asked, stated)) is not None:
+        if (warning := network.warning(settings, stated)) is not None:
             _log.warning("%s", warning)
             job.tell_user(f"{origin.reference}: {graph.name}: {warning}")
         classes = network.names.names
@@ -140,17 +140,17 @@ def get_network(
     _log.info("%s: %s, %d classes: %s", origin.reference, graph.name, len(classes), ", ".join(classes))
 
 
-def _stated_size(labelled: Size | None, ini: Path) -> StatedSize | None:
-    """Return the size that the network was trained at, from a label or from OpenEM's train.ini."""
-    if labelled is not None:
-        return StatedSize(labelled, "data image's label")
+def _stated_size(label_size: Size | None, ini: Path) -> StatedSize | None:
+    """Return the size that the network was trained at, from the image's label or from OpenEM's train.ini."""
+    if label_size is not None:
+        return StatedSize(label_size, "data image's label")
     trained = train.size(ini)
     return StatedSize(trained, f"section [Detect] of {TRAIN_INI}") if trained is not None else None
 
 
 @contextmanager
 def _scratch_folder(parent: Path) -> Iterator[Path]:
-    """Make an empty folder on the same disk, and remove it at the end; first remove those of a killed run."""
+    """Make an empty folder on the same disk, and remove it at the end; first remove that of a killed run."""
     folder = parent / ".get_network.part"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -168,8 +168,8 @@ def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> Pr
     for name in names:
         path = directory / name
         if not path.is_file():
-            there = sorted(entry.name for entry in directory.iterdir())
-            raise GraphError(missing(f"network.directory {directory.absolute()}", name, there))
+            present = sorted(entry.name for entry in directory.iterdir())
+            raise GraphError(missing(f"network.directory {directory.absolute()}", name, present))
         _check_length(path)
         _copy(path, folder / name)
     for name in (TRAIN_INI, *OPTIONAL):
@@ -177,8 +177,8 @@ def _from_directory(directory: Path, names: tuple[str, ...], folder: Path) -> Pr
             _check_length(path)
             _copy(path, folder / name)
     if "graph.pb" in names and not _names_among([path.name for path in folder.iterdir()]):
-        there = sorted(entry.name for entry in directory.iterdir())
-        raise GraphError(missing(f"network.directory {directory.absolute()}", TRAIN_INI, there))
+        present = sorted(entry.name for entry in directory.iterdir())
+        raise GraphError(missing(f"network.directory {directory.absolute()}", TRAIN_INI, present))
     if "graph.onnx" in names:
         _copy_weights(directory, folder)
     return ProvenanceRecord(source="directory", reference=str(directory), digest=None, files={})
@@ -193,12 +193,12 @@ def _check_length(path: Path) -> None:
 def _copy_weights(directory: Path, folder: Path) -> None:
     """Copy the files that hold the graph's weights; a missing one is reported when the weights are read."""
     for name in external.files_of(folder / "graph.onnx", str(directory / "graph.onnx")):
-        place = external.place_of(name)
-        if place is None or not (path := directory / place).is_file() or (folder / place).exists():
+        relative = external.place_of(name)
+        if relative is None or not (path := directory / relative).is_file() or (folder / relative).exists():
             continue
         if path.parent.resolve().is_relative_to(directory.resolve()):
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            _copy(path, folder / place)
+            (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+            _copy(path, folder / relative)
 
 
 def _copy(path: Path, copy: Path) -> None:
@@ -217,7 +217,7 @@ def _from_archive(
     members = Members(folder, _wanted(names), OPTIONAL)
     image, layers = ImageArchive(archive, folder).resolve(reference, digest)
     oci.apply(layers, members, str(archive))
-    _expect(names, members, str(archive))
+    _require(names, members, str(archive))
     name = f"{archive}: {reference}" if reference else str(archive)
     return _provenance("archive", name, None, image), labels.size(image.labels)
 
@@ -241,7 +241,7 @@ def _from_image(
             store = stack.enter_context(Registry(reference, ca_file=ca_file))
             image, layers = oci.resolve(store, reference.digest or reference.tag, str(reference))
             oci.apply(layers, members, str(reference))
-    _expect(names, members, str(reference))
+    _require(names, members, str(reference))
     fetched_by: FetchedBy = "docker" if client is not None else "registry"
     return _provenance("data_image", str(reference), fetched_by, image), labels.size(image.labels)
 
@@ -261,7 +261,7 @@ def _engine(stack: ExitStack, fetch: Fetch) -> "docker.DockerClient | None":
     except docker_images.NoEngine as reason:
         if fetch == "docker":
             raise
-        _log.info("the registry itself is asked, as network.fetch is auto: %s", reason)
+        _log.info("the image is fetched from the registry, as network.fetch is auto: %s", reason)
         return None
 
 
@@ -270,7 +270,7 @@ def _names_among(files: Collection[str]) -> bool:
     return any(name in files for name in (TRAIN_INI, *OPTIONAL))
 
 
-def _expect(names: tuple[str, ...], members: Members, source: str) -> None:
+def _require(names: tuple[str, ...], members: Members, source: str) -> None:
     if "graph.pb" in names and not _names_among(members.found):
         names = (*names, TRAIN_INI)
     for name in (*names, *(odd for odd in (TRAIN_INI, *OPTIONAL) if odd in members.odd)):
@@ -284,7 +284,7 @@ def _expect(names: tuple[str, ...], members: Members, source: str) -> None:
 
 
 def _provenance(source: Source, reference: str, fetched_by: FetchedBy | None, image: Image) -> ProvenanceRecord:
-    """Return where an image's files came from; the files themselves are added later."""
+    """Return the record of an image's source, without its files."""
     return ProvenanceRecord(
         source=source,
         reference=reference,

@@ -39,28 +39,28 @@ def prepare_upload(
     track_length_attribute: str | None = None,
     counted_species: Sequence[str] = (),
 ) -> None:
-    """Write version, types and attributes of the upload, all checked against the project.
+    """Check version, types and attributes of the upload against the project, and write them.
 
     Args:
         train_ini: the network's species.
-        provenance: where the network came from; written into the description of a version that is made.
+        provenance: the record of get_network; the network is named in the description of a version that is made.
         host: Tator's address.
         project_id: the project.
         localization_type_id: the box type.
-        species_attribute: its attribute for the species, string or enum.
-        confidence_attribute: its attribute for the score, float.
+        species_attribute: the box type's attribute for the species, string or enum.
+        confidence_attribute: the box type's attribute for the score, float.
         version: name of the version; created if the project has none of that name.
-        version_id: an existing version instead, or None.
-        version_number: an existing version's running number instead, or None.
+        version_id: id of an existing version to use instead, or None.
+        version_number: running number of an existing version to use instead, or None.
         destination: the JSON file to write.
         track_type_id: the state type of tracks; None if tracks are not uploaded. Its attributes for species and
-            confidence have the same names as the box type's.
-        track_length_attribute: its attribute for the number of boxes, int; None if there is none.
+            confidence have the same names as those of the box type.
+        track_length_attribute: the track type's attribute for the number of boxes, int; None if there is none.
         counted_species: the species whose counts become attributes of the media.
 
     Raises:
-        ServerError: type, attribute or version do not fit, naming what the project has.
-        SettingsError: the network has no such species, naming those that it has.
+        ServerError: type, attribute or version do not fit; the message names those of the project.
+        SettingsError: the network has no such species; the message names those that it has.
     """
     names = read_species(train_ini)
     if unknown := [name for name in counted_species if name not in names]:

@@ -40,12 +40,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# A media is read in order, up to this number of frames.
+# The number of frames of a media to read at most.
 READ_AT_MOST = 3000
-# Every third frame is used to measure the drift.
+# One of this many frames is used to measure the drift.
 HOLD_BACK = 3
 # With fewer boxes the drift would be a matter of chance.
 LEAST_BOXES = 10
+# The least IoU of two boxes that count as the same.
 SAME_BOX = 0.5
 
 
@@ -55,8 +56,8 @@ class CalibrationMedia:
 
     Attributes:
         path: the file.
-        record: its record of resolve_media.
-        download: its record of download_media.
+        record: the media's record of resolve_media or list_media.
+        download: the media's record of download_media.
     """
 
     path: Path
@@ -88,11 +89,11 @@ def quantize_network(
     """Write the network for OpenVINO with its convolutions in int8, and a record of its drift from f32.
 
     Args:
-        records: the records of resolve_media or list_media of each media to take frames from; media without frames
+        records: the records of resolve_media or list_media of the media to take frames from; media without frames
             are left out.
         graph: the network, `graph.pb`, `graph.onnx`, or `graph.xml` with its weights next to it.
-        train_ini: the names of its classes.
-        provenance: the record of get_network, with the description of its family.
+        train_ini: the names of the network's classes.
+        provenance: the record of get_network, with the network's description.
         quantized: the `.xml` file to write.
         weights: the `.bin` file to write, of the same name.
         drift: the JSON record to write.
@@ -105,8 +106,9 @@ def quantize_network(
         threads: number of CPU threads.
         media: the downloaded files.
         downloads: the records of download_media.
-        listing: the listing of a run on a folder, instead of these two.
-        tiles: how detection cuts large frames; one tile of each frame is used, and several of a picture.
+        listing: the listing of a run on a folder, instead of `media` and `downloads`.
+        tiles: how detection cuts large frames into tiles; one tile of each frame of a video is used, and several of a
+            picture.
 
     Raises:
         GraphError: the graph cannot be quantized.
@@ -121,21 +123,21 @@ def quantize_network(
         for record, path, download in zip(wanted, media or none, downloads or none, strict=True)
     ]
     sources = [CalibrationMedia(path, record, fetched) for record, (path, fetched) in zip(wanted, files, strict=True)]
-    # An unnamed file, so that nothing is left of it after a kill.
+    # A file without a name, so that nothing of it is left if this job is killed.
     with tempfile.TemporaryFile(dir=quantized.parent) as file:
         store = np.memmap(file, np.uint8, "w+", shape=(calibration_frames, size.height, size.width, 3))
         used = take_frames(sources, store, whole.resize, from_values(tiles, size))
         frames = range(sum(used.values()))
         held_back = frames[HOLD_BACK - 1 :: HOLD_BACK]
-        learned = [at for at in frames if at not in held_back]
+        calibration = [at for at in frames if at not in held_back]
         if not held_back:
             raise PipelineError(
                 f"media {_ids(sources)} gave {len(frames)} frames; expected at least {HOLD_BACK} to quantize the "
                 "network: name others in detect.calibration_media, or set detect.precision: f32"
             )
-        _log.info("%d frames to quantize with, %d held back", len(learned), len(held_back))
-        with deadline.watched(str(graph), f"being quantized with {len(learned)} frames", batches=10):
-            model, found_nms = _quantized(whole, nms, [store[at] for at in learned])
+        _log.info("%d frames to quantize with, %d held back", len(calibration), len(held_back))
+        with deadline.watched(str(graph), f"being quantized with {len(calibration)} frames", batches=10):
+            model, found_nms = _quantized(whole, nms, [store[at] for at in calibration])
         _write(model, quantized, weights)
         del model
         found = measure(
@@ -146,7 +148,7 @@ def quantize_network(
         )
     result = QuantizationRecord(
         media_ids=[source.record.media_id for source in sources],
-        frames=CalibrationFrames(of_each_media=used, to_quantize=len(learned), held_back=len(held_back)),
+        frames=CalibrationFrames(of_each_media=used, to_quantize=len(calibration), held_back=len(held_back)),
         threshold=keep_threshold,
         boxes=found.boxes,
         drift=found.drift,
@@ -167,16 +169,16 @@ def quantize_network(
 def take_frames(
     sources: Sequence[CalibrationMedia], store: Pixels, resize: Resize, tiling: Tiling | None = None
 ) -> dict[str, int]:
-    """Fill the store with frames, evenly from each media, fitted to the network.
+    """Fill the store with frames, about as many from each media, scaled to the network's input.
 
     Args:
         sources: the media.
         store: (n, height, width, 3), filled from the front.
         resize: how a frame is scaled to the network's input.
-        tiling: how detection cuts large frames; None if it does not.
+        tiling: how detection cuts large frames into tiles; None if it does not.
 
     Returns:
-        The number of frames from each media, by its id; the media is not checked for damage after the last of them.
+        The number of frames from each media, by media id; a media is not checked for damage after the last of them.
     """
     used: dict[str, int] = {}
     fitting = Fitting(resize, Size(store.shape[2], store.shape[1]))
@@ -186,7 +188,7 @@ def take_frames(
         used[name] = 0
         first = source.record if source.record.state != "ready" else source.download
         if first.state != "ready":
-            _log.info("media %s: %s, passed over", name, first.state)
+            _log.info("media %s: %s, left out", name, first.state)
             continue
         try:
             for picture in _spread(source, share):
@@ -241,7 +243,7 @@ def _quantized(
         subset_size=len(batches),
         # The fast bias correction makes all scores a little too high, so that more boxes pass the threshold.
         fast_bias_correction=False,
-        # The operators that turn the last convolutions' outputs into pixels: in int8 a box would be off by pixels.
+        # The operators that turn the last convolutions' outputs into pixels; in int8 their boxes are pixels off.
         ignored_scope=nncf.IgnoredScope(names=after_convolutions(part)),
     )
     model.set_rt_info(nms_settings.to_text(found), nms_settings.KEY)
@@ -263,12 +265,12 @@ def _write(model: "openvino.Model", quantized: Path, weights: Path) -> None:
 def measure(
     opened: Callable[[Path], Engine], graphs: tuple[Path, Path], frames: Iterator[Pixels], threshold: float
 ) -> Drift:
-    """Return how much the second graph's kept boxes differ from the first one's.
+    """Return how much the boxes of the second graph differ from those of the first, after suppression.
 
     Args:
-        opened: opens an engine for a graph, for batches of one.
+        opened: function that opens an engine for a graph, for batches of one.
         graphs: the graph in f32 and in int8.
-        frames: (height, width, 3) each, as the network takes them.
+        frames: frames of the network's input size, (height, width, 3).
         threshold: the least score of a box.
     """
     counts, differences = np.zeros(2, np.int64), [np.zeros(0)]
@@ -296,7 +298,7 @@ def _kept(engine: Engine, frame: Pixels, threshold: float) -> Selection:
 
 
 def _score_differences(one: Selection, other: Selection) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Match boxes of the same label that overlap, best score first; return how far each pair's scores are apart."""
+    """Match boxes of the same label that overlap, best score first; return the difference of each pair's scores."""
     shared = iou_matrix(one.boxes, other.boxes) * (one.labels[:, None] == other.labels[None])
     differences = []
     for at in range(len(one.boxes)):

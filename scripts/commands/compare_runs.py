@@ -46,10 +46,10 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
 
     Args:
         before: the first run.
-        after: the second.
+        after: the second run.
         out: the folder to write into.
-        iou: boxes with at least this IoU are the same.
-        score_change: by how much a score has to change to count as rescored.
+        iou: the least IoU of two boxes that count as the same.
+        score_change: the least change of a score that counts.
     """
     out.mkdir(parents=True, exist_ok=True)
     tally = Tally()
@@ -75,7 +75,7 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
             ranked.add(line)
             for frame in _differing_frames(before, after, media_id, found, frames):
                 frames.add(frame)
-        # Same order as on a run's own page, so that the colours are the same.
+        # The order of the runs' pages, so that the colours are the same.
         order = list(dict.fromkeys([*after.classes, *before.classes, *sorted(tally.present)]))
         shared: dict[str, Any] = {
             "before": before.title,
@@ -102,12 +102,12 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
 
 
 def _temporary(folder: Path) -> IO[str]:
-    """Return a temporary text file, without a name, in a folder."""
+    """Return a temporary text file without a name in a folder."""
     return TemporaryFile("w+", encoding="utf-8", newline="", dir=folder)
 
 
 class Tally:
-    """Counts all changes, one media at a time.
+    """Counts of all changes, to which media are added one by one.
 
     Attributes:
         present: the species of all boxes.
@@ -124,10 +124,10 @@ class Tally:
         """Add the changes of a media."""
         for change in found:
             self._kinds[change.kind] += 1
-            for box, seen in ((change.before, self._before), (change.after, self._after)):
+            for box, counts in ((change.before, self._before), (change.after, self._after)):
                 if box:
                     self.present.add(box.species)
-                    seen[box.species] += 1
+                    counts[box.species] += 1
             if change.kind == "changed species" and change.before and change.after:
                 self._became[change.before.species, change.after.species] += 1
 
@@ -191,21 +191,21 @@ def _picture(shown: DifferingFrame, media: ComparedMedia, species: list[str]) ->
 def _drawn(change: Change, media: ComparedMedia, species: list[str]) -> Drawn:
     box = change.after or change.before
     if box is None:
-        raise ValueError("a change is of a box")
+        raise ValueError("the change has no box, neither before nor after")
     x, y, w, h = box.xywh
-    words = f"{short(box.species, 24)} {box.score:.2f}"
+    label = f"{short(box.species, 24)} {box.score:.2f}"
     if change.before and change.after:
-        words = f"{short(change.before.species, 16)} {change.before.score:.2f} → {words}"
+        label = f"{short(change.before.species, 16)} {change.before.score:.2f} → {label}"
     return Drawn(
         *(x / media.width, y / media.height, w / media.width, h / media.height),
-        words={"appeared": f"+ {words}", "vanished": f"- {words}"}.get(change.kind, words),
+        words={"appeared": f"+ {label}", "vanished": f"- {label}"}.get(change.kind, label),
         colour=colour(species.index(box.species)),
         dashed=change.kind == "vanished",
     )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compare what the command line names; return the exit code."""
+    """Compare the runs or versions that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.commands.compare_runs",
         description=__doc__,

@@ -1,8 +1,8 @@
-"""Describe a network's file: its input and outputs, classes and suppression; and show the boxes that it finds.
+"""Describe a network's file: its input and outputs, classes and suppression; and show the boxes that it detects.
 
     python -m scripts.commands.inspect_network FILE [--picture IN --out OUT.png]
 
-It also reads the files next to it, as a run does, and runs with OpenVINO unless `--engine` names another.
+The files next to FILE are read too, as in a run. The network runs on OpenVINO unless `--engine` names another engine.
 """
 
 import argparse
@@ -36,20 +36,20 @@ _LISTED = 20
 _GREEN = (80, 220, 80)
 
 
-def lines_about(found: FoundNetwork, size: Size | None) -> list[str]:
+def lines_about(network: FoundNetwork, size: Size | None) -> list[str]:
     """Describe a network, a line for each property."""
-    names = found.names
+    names = network.names
     shown = ", ".join(names.names[:_LISTED]) + (", ..." if len(names.names) > _LISTED else "")
     lines = [
-        f"file: {found.signature.source}",
-        f"inputs: {', '.join(map(str, found.signature.inputs))}",
-        f"outputs: {', '.join(map(str, found.signature.outputs))}",
+        f"file: {network.signature.source}",
+        f"inputs: {', '.join(map(str, network.signature.inputs))}",
+        f"outputs: {', '.join(map(str, network.signature.outputs))}",
         f"classes: {len(names.names)} of {names.source}: {shown}",
         f"size: {f'{size.width} x {size.height} pixels' if size else 'any; set detect.img_max_side and img_min_side'}",
     ]
-    if found.description is None:
+    if network.description is None:
         return [*lines, "family: retinanet or rows, see docs/networks.md"]
-    return [*lines, *_described(found.description)]
+    return [*lines, *_described(network.description)]
 
 
 def _described(description: Description) -> list[str]:
@@ -58,7 +58,7 @@ def _described(description: Description) -> list[str]:
     return [
         f"family: {description.family}",
         *(f"{part}: {json.dumps(values[part])}" for part in ("resize", "pixels", "outputs", "boxes", "scores")),
-        *(f"input {name}: {json.dumps(given)}" for name, given in values["inputs"].items()),
+        *(f"input {name}: {json.dumps(value)}" for name, value in values["inputs"].items()),
         f"labels: {labels}",
         f"suppression: {json.dumps(values['suppression']) if description.suppression else 'inside the graph'}",
     ]
@@ -67,7 +67,7 @@ def _described(description: Description) -> list[str]:
 def inspect_network(
     graph: Path,
     *,
-    asked: NetworkSettings,
+    settings: NetworkSettings,
     picture: Path | None = None,
     out: Path | None = None,
     threshold: float = 0.3,
@@ -76,34 +76,34 @@ def inspect_network(
     """Describe a network, a line for each property; with a picture also each box, and draw the boxes into `out`.
 
     Args:
-        graph: the file; names and settings next to it are read too.
-        asked: the settings, as those of a run.
+        graph: the network's file; files with names and settings next to it are read too.
+        settings: the settings of the network, as in a run.
         picture: the picture to detect boxes in.
         out: the file to write with the picture and its boxes.
         threshold: the least score of a box.
-        engine: an engine that need not be built first.
+        engine: name of an engine that does not have to be built first.
 
     Raises:
-        GraphError: it is not a detector, or the picture cannot be read.
+        GraphError: the file is not a detector, or the picture cannot be read.
         SettingsError: a setting is missing that the file does not contain.
     """
     if not graph.is_file():
         raise GraphError(f"{graph}: is not a file; expected a network: a .onnx, .pb or .xml file")
     check_operators(graph)
-    found = look_at(graph, asked, str(graph.parent), needs_size=False)
-    size = asked.size or found.size or train.size(graph.with_name(TRAIN_INI))
-    lines = lines_about(found, size)
+    network = look_at(graph, settings, str(graph.parent), needs_size=False)
+    size = settings.size or network.size or train.size(graph.with_name(TRAIN_INI))
+    lines = lines_about(network, size)
     with _with_weights(graph) as whole:
         if picture is None:
             return lines
         if size is None:
             raise SettingsError(f"{graph}: its size is not known; add --size WIDTH HEIGHT")
         frame = _read(picture)
-        kept = _boxes(whole, found, asked, frame, size, threshold, engine)
+        kept = _boxes(whole, network, settings, frame, size, threshold, engine)
     if out is not None:
-        _draw(frame, kept, found.names.names, out)
+        _draw(frame, kept, network.names.names, out)
         lines.append(f"{out}: written")
-    return [*lines, *_rows(kept, found.names.names)]
+    return [*lines, *_rows(kept, network.names.names)]
 
 
 @contextmanager
@@ -131,8 +131,14 @@ def _read(picture: Path) -> Any:
     return frame
 
 
-def _boxes(  # noqa: PLR0917, only the function above calls it
-    graph: Path, found: FoundNetwork, asked: NetworkSettings, frame: Any, size: Size, threshold: float, engine: str
+def _boxes(  # noqa: PLR0917, only inspect_network calls it
+    graph: Path,
+    network: FoundNetwork,
+    settings: NetworkSettings,
+    frame: Any,
+    size: Size,
+    threshold: float,
+    engine: str,
 ) -> Selection:
     """Return the boxes that the network detects in a picture, in pixels of the picture."""
     import numpy as np
@@ -141,11 +147,11 @@ def _boxes(  # noqa: PLR0917, only the function above calls it
     from scripts.lib.engines.rows import RowsConvention
     from scripts.lib.graphs.description import Resize
 
-    description, names = found.description, len(found.names.names)
+    description, names = network.description, len(network.names.names)
     fitting = Fitting(description.resize if description else Resize(), size)
     batch = np.zeros((1, size.height, size.width, 3), np.uint8)
     fitting.fit(frame, batch[0])
-    rows = RowsConvention(asked.pixels, asked.first_label, names)
+    rows = RowsConvention(settings.pixels, settings.first_label, names)
     with open_engine(
         graph, engine=engine, size=size, batch_size=1, threads=2, rows=rows, description=description, names=names
     ) as opened:
@@ -184,7 +190,7 @@ def _draw(frame: Any, kept: Selection, names: Sequence[str], out: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the command line; return 0, or 1 when the network cannot be used as it is."""
+    """Read the command line; return 0, or 1 when the network cannot be used."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.commands.inspect_network",
         description="Describe a network's file, and show the boxes that it detects in a picture.",
@@ -199,21 +205,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="OUT", help="write the picture with its boxes here")
     parser.add_argument("--threshold", type=float, default=0.3, help="the least score of a box (default: 0.3)")
     parser.add_argument("--engine", choices=names_of(is_built=False), default=DEFAULT_ENGINE)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     interrupts.raise_interrupts()
-    if given.out is not None and given.picture is None:
+    if options.out is not None and options.picture is None:
         parser.error("--out needs --picture")
     try:
-        description = None if given.description is None else read_description(given.description)
-        width, height = given.size or (None, None)
-        asked = NetworkSettings(given.family, description, given.pixels, given.first_label, width, height)
+        description = None if options.description is None else read_description(options.description)
+        width, height = options.size or (None, None)
+        settings = NetworkSettings(options.family, description, options.pixels, options.first_label, width, height)
         lines = inspect_network(
-            given.graph,
-            asked=asked,
-            picture=given.picture,
-            out=given.out,
-            threshold=given.threshold,
-            engine=given.engine,
+            options.graph,
+            settings=settings,
+            picture=options.picture,
+            out=options.out,
+            threshold=options.threshold,
+            engine=options.engine,
         )
     except PipelineError as error:
         sys.stderr.write(f"{redact(str(error))}\n")

@@ -35,7 +35,7 @@ from scripts.lib.signals import stoppable
 from scripts.lib.token import redact
 from scripts.lib.workflow import interrupts
 
-# To read the number of classes the graph gets an input of some size; any will do.
+# The side of the input with which a graph's number of classes is read, in pixels; any would do.
 SOME_SIDE = 256
 
 
@@ -58,20 +58,20 @@ def make_pipeline_image(
     """Check a network, make its data image, and return the value for network.data_image.
 
     Args:
-        image: the name to give it, `[HOST/]NAME[:TAG]`.
+        image: the image's name, `[HOST/]NAME[:TAG]`.
         graph_pb: a frozen TensorFlow graph.
         graph_onnx: an ONNX graph.
-        graph_xml: OpenVINO's own, with its weights next to it, under the same name with `.bin`.
+        graph_xml: an OpenVINO graph, with its weights next to it in a `.bin` file of the same name.
         train_ini_file: the class names; by default `train.ini` next to the graph, or another file there or metadata of
             the graph that names them.
-        publish: push it to its registry.
-        daemon: load it into a Docker engine, which then pushes it; otherwise this function pushes it itself.
-        output: also write it into this file, for `network.archive` or `docker load`.
+        publish: whether to push the image to its registry.
+        daemon: whether to load the image into a Docker engine, which then pushes it; otherwise this function does.
+        output: a file to write the image into too, for `network.archive` or `docker load`.
         ca_file: certificates of the registry's authorities; only without a Docker engine.
         size: width and height that the network was trained at, for a label; by default those of OpenEM's train.ini.
-        family: what the network is, as network.family.
+        family: the network's family, as network.family.
         first_label: the label of the first class, as network.first_label.
-        description: of a network of the family `described`, as network.description.
+        description: description of a network of the family `described`, as network.description.
 
     Raises:
         SettingsError: the arguments contradict each other.
@@ -81,8 +81,8 @@ def make_pipeline_image(
     reference = Reference.parse(image)
     if reference.digest:
         raise SettingsError(f"{image}: expected a name without a digest, which is known only when the image is made")
-    given = (("graph.pb", graph_pb), ("graph.onnx", graph_onnx), ("graph.xml", graph_xml))
-    graphs = {name: path for name, path in given if path is not None}
+    sources = (("graph.pb", graph_pb), ("graph.onnx", graph_onnx), ("graph.xml", graph_xml))
+    graphs = {name: path for name, path in sources if path is not None}
     if not graphs:
         raise SettingsError("no graph is given; expected --graph-pb FILE, --graph-onnx FILE or --graph-xml FILE")
     if not daemon and not publish and output is None:
@@ -91,14 +91,14 @@ def make_pipeline_image(
     if graph_xml is not None:
         files["graph.bin"] = graph_xml.with_suffix(".bin")
     _require(files.values())
-    asked = NetworkSettings(family, description, None, first_label, *(size or (None, None)))
+    settings = NetworkSettings(family, description, None, first_label, *(size or (None, None)))
     with stoppable(), tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
         if graph_onnx is not None:
             whole = Path(folder, "graph.onnx")
             if external.write_whole(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
                 files["graph.onnx"] = whole
         for name, original in graphs.items():
-            classes, found = _looked_at(files, name, original, asked)
+            classes, found = _inspected(files, name, original, settings)
         labels = _labels(files, classes, size or _trained_size(files), found)
         if graph_pb is not None and not image_labels.size(labels):
             _say(f"{graph_pb}: no size is known; with --img-max-side and --img-min-side a run takes it from the image")
@@ -121,7 +121,7 @@ def _require(files: Iterable[Path]) -> None:
 
 
 def _sibling_files(graph: Path, train_ini_file: Path | None) -> dict[str, Path]:
-    """Return the files with names and settings next to a graph; train.ini if neither another file nor the graph may."""
+    """Return the files with names and settings next to a graph, and train.ini if nothing else can have the names."""
     found = {name: graph.with_name(name) for name in OPTIONAL if graph.with_name(name).is_file()}
     ini = train_ini_file or graph.with_name(class_names.TRAIN_INI)
     if train_ini_file or ini.is_file() or (not found and graph.suffix == ".pb"):
@@ -129,21 +129,21 @@ def _sibling_files(graph: Path, train_ini_file: Path | None) -> dict[str, Path]:
     return found
 
 
-def _looked_at(
-    files: dict[str, Path], name: str, original: Path, asked: NetworkSettings
+def _inspected(
+    files: dict[str, Path], name: str, original: Path, settings: NetworkSettings
 ) -> tuple[tuple[str, ...], Description | None]:
-    """Return a graph's class names and its description, as get_network will find them in the image."""
+    """Return a graph's class names and description, as get_network will find them in the image."""
     with tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
         for other, path in files.items():
             if other in OPTIONAL or other == class_names.TRAIN_INI:
                 Path(folder, other).write_bytes(path.read_bytes())
-        # What is given may have any name.
+        # The graph's file may have any name.
         graph = Path(folder, name)
         graph.symlink_to(files[name].absolute())
         check_operators(graph, str(original))
-        found = look_at(graph, asked, str(original.parent), needs_size=False)
+        found = look_at(graph, settings, str(original.parent), needs_size=False)
     if found.description is None:
-        _check(files[name], found.names.names, files.get(class_names.TRAIN_INI, original), asked.size)
+        _check(files[name], found.names.names, files.get(class_names.TRAIN_INI, original), settings.size)
     else:
         listed = ", ".join(found.names.names)
         _say(f"{original}: family {found.description.family}; {len(found.names.names)} classes: {listed}")
@@ -157,7 +157,7 @@ def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int]
 
     with deadline.watched(str(graph), "being read by OpenVINO"):
         model, layout = read_graph(graph)
-    if layout.labels is not None:  # rows do not tell how many classes there are
+    if layout.labels is not None:  # the shape of rows does not depend on the number of classes
         _say(f"{graph}: layout {layout.name}; {len(classes)} classes in {ini}: {', '.join(classes)}")
         return
     batch, height, width = _shape(model.inputs[0].get_partial_shape())
@@ -170,15 +170,15 @@ def _check(graph: Path, classes: Sequence[str], ini: Path, size: tuple[int, int]
 
 
 def _shape(shape: Any) -> list[int]:
-    """Return the batch size, height and width that a graph's input takes; examples where it takes any."""
-    some = [1, SOME_SIDE, SOME_SIDE]
-    if shape.rank.is_dynamic or len(shape) <= len(some):
-        return some
-    return [shape[at].get_length() if shape[at].is_static else any_size for at, any_size in enumerate(some)]
+    """Return the batch size, height and width that a graph's input takes; examples if it takes any."""
+    examples = [1, SOME_SIDE, SOME_SIDE]
+    if shape.rank.is_dynamic or len(shape) <= len(examples):
+        return examples
+    return [shape[at].get_length() if shape[at].is_static else example for at, example in enumerate(examples)]
 
 
 def _trained_size(files: dict[str, Path]) -> tuple[int, int] | None:
-    """Return the size that the network was trained at, from train.ini; None if it has none."""
+    """Return the size that the network was trained at, from train.ini; None if it is not there."""
     ini = files.get(class_names.TRAIN_INI)
     return train.size(ini) if ini is not None else None
 
@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m scripts.commands.make_pipeline_image",
         description="Make a data image of a network, and publish it.",
     )
-    parser.add_argument("image", metavar="IMAGE", help="its name, [HOST/]NAME[:TAG]")
+    parser.add_argument("image", metavar="IMAGE", help="the image's name, [HOST/]NAME[:TAG]")
     parser.add_argument("--graph-pb", type=Path, metavar="FILE", help="frozen TensorFlow graph")
     parser.add_argument("--graph-onnx", type=Path, metavar="FILE", help="ONNX graph")
     parser.add_argument("--graph-xml", type=Path, metavar="FILE", help="OpenVINO's graph, with its .bin next to it")
@@ -251,25 +251,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust, with --no-daemon")
     parser.add_argument("--img-max-side", type=int, metavar="N", help="width of the network's input, for a label")
     parser.add_argument("--img-min-side", type=int, metavar="N", help="height of the network's input, for a label")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     interrupts.raise_interrupts()
-    if (given.img_max_side is None) != (given.img_min_side is None):
+    if (options.img_max_side is None) != (options.img_min_side is None):
         parser.error("expected both --img-max-side and --img-min-side, or none")
     try:
         name = make_pipeline_image(
-            image=given.image,
-            graph_pb=given.graph_pb,
-            graph_onnx=given.graph_onnx,
-            graph_xml=given.graph_xml,
-            train_ini_file=given.train_ini,
-            publish=given.publish,
-            daemon=not given.no_daemon,
-            output=given.output,
-            ca_file=given.ca_file,
-            family=given.family,
-            first_label=given.first_label,
-            description=None if given.description is None else read_description(given.description),
-            size=(given.img_max_side, given.img_min_side) if given.img_max_side is not None else None,
+            image=options.image,
+            graph_pb=options.graph_pb,
+            graph_onnx=options.graph_onnx,
+            graph_xml=options.graph_xml,
+            train_ini_file=options.train_ini,
+            publish=options.publish,
+            daemon=not options.no_daemon,
+            output=options.output,
+            ca_file=options.ca_file,
+            family=options.family,
+            first_label=options.first_label,
+            description=None if options.description is None else read_description(options.description),
+            size=(options.img_max_side, options.img_min_side) if options.img_max_side is not None else None,
         )
     except PipelineError as error:
         sys.stderr.write(f"{redact(str(error))}\n")

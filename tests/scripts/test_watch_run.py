@@ -102,11 +102,11 @@ def test_jobs_of_many_media_and_of_parts_run_too(run, log, made, shown):
     (run.folder / "logs" / log).parent.mkdir()
     (run.folder / "logs" / log).write_text("x INFO 5 of 20 media (25 %), 1.0 media/s, 0:00:15 left\n")
     watched = watch_run.Run(run.folder)
-    watched.look()
+    watched.update()
     assert shown in {job.name for job in watched.jobs}
     (run.folder / made).parent.mkdir(parents=True)
     (run.folder / made).write_text("{}")
-    watched.look()
+    watched.update()
     assert len(watched.jobs) == 1
 
 
