@@ -92,7 +92,7 @@ def forget_failed_media():
         os.environ[STORE_VARIABLE] = "1"
     if is_new_run():
         failures.forget(Path())
-        for record in unanswered.look_again(Path()):
+        for record in unanswered.remove_uncertain_records(Path()):
             logger.warning(
                 f"{record}: an answer of Tator was lost; what stands there is looked at again"
             )

@@ -49,7 +49,7 @@ class FakeRun:
             labels = np.array([label for label, _ in found], np.int64)
             scores = np.zeros((len(found), len(self.species)), np.float32)
             scores[np.arange(len(found)), labels] = [score for _, score in found]
-            album.look(frame, painted(frame % 256, SIZE), SIZE, corners.reshape(-1, 4), labels, scores)
+            album.consider(frame, painted(frame % 256, SIZE), SIZE, corners.reshape(-1, 4), labels, scores)
             for at, (label, _) in enumerate(found):
                 conf = ":".join(f"{score:.6f}" for score in scores[at])
                 rows.append(f"{media_id}_x,{frame},{8 * (1 + at)}.000,20.000,30.000,25.000,{conf},{label + 1}\n")

@@ -27,7 +27,7 @@ from scripts.lib.evaluation.comparison import (
     ComparedMedia,
     Side,
     changes,
-    counted,
+    count_kinds,
     run_side,
     version_side,
 )
@@ -69,7 +69,7 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
                 continue
             found = list(changes(before.boxes(media_id), after.boxes(media_id), iou, score_change))
             tally.add(found)
-            line = {"media_id": media_id, "name": after.media[media_id].name, **counted(found)}
+            line = {"media_id": media_id, "name": after.media[media_id].name, **count_kinds(found)}
             lists["media"].extend([line])
             lists["changes"].extend(change.entry() for change in found if change.kind != "same")
             ranked.add(line)
@@ -183,7 +183,7 @@ def _picture(shown: DifferingFrame, media: ComparedMedia, species: list[str]) ->
         height=shown.picture.height,
         boxes=[_drawn(change, media, species) for change in shown.changes],
         title=f"{short(media.name or str(shown.media_id))}, frame {shown.frame:,}",
-        why=", ".join(f"{count} {kind}" for kind, count in counted(shown.changes).items() if count),
+        why=", ".join(f"{count} {kind}" for kind, count in count_kinds(shown.changes).items() if count),
         link=f"#media-{shown.media_id}",
     )
 

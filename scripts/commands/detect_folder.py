@@ -44,7 +44,7 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
         graphs = [name for name in GRAPHS if (network / name).is_file()]
         if len(graphs) != 1:
             present = " and ".join(graphs) or "none"
-            raise SettingsError(f"--network: {network} has {present} of {', '.join(GRAPHS)}; name the file to use")
+            raise SettingsError(f"--network: {network} holds {present} of {', '.join(GRAPHS)}; name the file to use")
         graph = network / graphs[0]
     elif network.is_file():
         graph = network

@@ -13,38 +13,38 @@ from scripts.lib.files import read_json, replacing
 from scripts.lib.record_files import as_content, from_content, missing_key_named
 from scripts.lib.records.summary import MediaAttributes
 
-# A line of the file for each media, by number, between these two.
+# The file's first and last line; between them is a line for each media, by number.
 _FIRST, _LAST = b"{\n", b"}\n"
 
 
 def write_attributes(path: Path, media: Iterable[tuple[int, MediaAttributes]]) -> None:
-    """Write what is known of each media, complete or not at all.
+    """Write the section and attributes of each media; the file is complete or not written at all.
 
     Args:
-        path: the JSON file: an object by media id.
-        media: numbers, ascending, and what is known.
+        path: the JSON file to write: an object by media id.
+        media: media ids, ascending, with the section and attributes.
     """
     with replacing(path, "wb") as stream:
         stream.write(_FIRST)
-        for at, (media_id, known) in enumerate(media):
-            stream.write((",\n" if at else "").encode() + f'"{media_id}": {as_json(as_content(known))}'.encode())
+        for at, (media_id, described) in enumerate(media):
+            stream.write((",\n" if at else "").encode() + f'"{media_id}": {as_json(as_content(described))}'.encode())
         stream.write(b"\n" + _LAST)
 
 
 class DescribedMedia:
-    """Looks media up in such a file; 16 bytes for each media are in memory."""
+    """A file of sections and attributes, in which media are looked up; it keeps 16 bytes for each media in memory."""
 
     def __init__(self, path: Path) -> None:
-        """Find the position of each media.
+        """Find the position of each media in the file.
 
         Raises:
-            PipelineError: a key of one of them is missing.
+            PipelineError: the file lacks a key of a media.
         """
         self._path = path
         self._stream: BinaryIO | None = None
-        self._ids, self._places = array("q"), array("q")
+        self._ids, self._offsets = array("q"), array("q")
         self._whole: dict[int, MediaAttributes] = {}
-        if not self._look():  # of a version that wrote it as a whole
+        if not self._index_lines():  # an earlier version wrote the file as a whole
             with missing_key_named(path):
                 content = {int(name): from_content(MediaAttributes, each) for name, each in read_json(path).items()}
             self._whole = content
@@ -61,37 +61,37 @@ class DescribedMedia:
         self._stream = None
 
     def values(self) -> Iterator[MediaAttributes]:
-        """Yield what is known of each media."""
+        """Yield the section and attributes of each media."""
         yield from self._whole.values()
-        for place in self._places:
-            yield self._read(place)
+        for offset in self._offsets:
+            yield self._read(offset)
 
     def get(self, media_id: int) -> MediaAttributes | None:
         """Return the section and attributes of a media; None if the file does not have it."""
         at = bisect_left(self._ids, media_id)
         if at < len(self._ids) and self._ids[at] == media_id:
-            return self._read(self._places[at])
+            return self._read(self._offsets[at])
         return self._whole.get(media_id)
 
-    def _look(self) -> bool:
-        """Note the places of the lines; say whether the file has one for each media, by number."""
-        place = len(_FIRST)
+    def _index_lines(self) -> bool:
+        """Store the offsets of the lines; return whether the file has a line for each media."""
+        offset = len(_FIRST)
         with self._path.open("rb") as stream:
             if stream.readline() != _FIRST:
                 return False
             for line in stream:
                 if line.startswith(b'"'):
                     self._ids.append(int(line[1 : line.index(b'"', 1)]))
-                    self._places.append(place)
+                    self._offsets.append(offset)
                 elif line.strip() not in (b"", b"}"):
                     return False
-                place += len(line)
+                offset += len(line)
         return True
 
-    def _read(self, place: int) -> MediaAttributes:
+    def _read(self, offset: int) -> MediaAttributes:
         if self._stream is None:
-            raise ValueError(f"{self._path}: it is not open; look things up within a with block")
-        self._stream.seek(place)
+            raise ValueError(f"{self._path}: the file is not open; look media up within a with block")
+        self._stream.seek(offset)
         line = self._stream.readline().rstrip(b",\n")
         with missing_key_named(self._path):
             return from_content(MediaAttributes, json_text.parse(line.partition(b": ")[2]))

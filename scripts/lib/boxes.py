@@ -1,7 +1,7 @@
 """Boxes and sizes: types, intersection over union, and mapping from the network's pixels to those of the media.
 
-Network pixels are those of the padded, resized picture; frame pixels those of one decoded frame; media pixels
-those of the media as Tator shows it, which is the size of its first frame.
+Network pixels are pixels of the padded, resized picture; frame pixels, of one decoded frame; media pixels, of the media
+as Tator shows it, which has the size of its first frame.
 """
 
 from typing import NamedTuple, TypeVar
@@ -25,7 +25,7 @@ class Size(NamedTuple):
 
 
 def padded_size(frame: Size, network: Size) -> Size:
-    """Return the size of the frame once padded, at the right or the bottom, to the network's aspect ratio."""
+    """Return the size of a frame after padding, at the right or the bottom, to the network's aspect ratio."""
     aspect = network.width / network.height
     if frame.width / frame.height < aspect:
         return Size(max(frame.width, round(frame.height * aspect)), frame.height)
@@ -33,21 +33,21 @@ def padded_size(frame: Size, network: Size) -> Size:
 
 
 def iou_matrix(some: Array, others: Array) -> Array:
-    """Return the intersection over union of each of some boxes with each of others.
+    """Return the intersection over union of each box in `some` with each box in `others`.
 
     Args:
         some: (n, 4) x1, y1, x2, y2, in any one unit, with x1 <= x2 and y1 <= y2.
-        others: (m, 4), likewise.
+        others: (m, 4), in the same format.
 
     Returns:
-        (n, m), of the type that the boxes have; 0 where a box has no area.
+        (n, m), of the boxes' type; 0 if a box has no area.
     """
     return iou_pairs(some[:, None], others[None])
 
 
 def iou_pairs(some: Array, others: Array) -> Array:
-    """Return the intersection over union of boxes (..., 4) with others, each with its own; see iou_matrix."""
-    # Each axis in an array of its own: both in one take twice the time.
+    """Return the intersection over union of corresponding boxes in two arrays (..., 4); see iou_matrix."""
+    # One array for each axis: a single array for both takes twice the time.
     width, height = (
         np.maximum(
             np.minimum(some[..., high], others[..., high]) - np.maximum(some[..., low], others[..., low]),
@@ -57,21 +57,21 @@ def iou_pairs(some: Array, others: Array) -> Array:
     )
     shared = width * height
     area, other_area = ((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]) for boxes in (some, others))
-    with np.errstate(invalid="ignore", over="ignore"):  # coordinates that are not numbers overlap nothing
+    with np.errstate(invalid="ignore", over="ignore"):  # boxes with NaN overlap nothing
         union = area + other_area - shared
         found: Array = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
     return found
 
 
 class Mapping(NamedTuple):
-    """Maps the network's pixels to those of a frame: less `start`, times `scale`, each (x, y)."""
+    """A mapping from network pixels to frame pixels: subtract `start`, then multiply by `scale`, each (x, y)."""
 
     start: tuple[float, float]
     scale: tuple[float, float]
 
 
 def mapping_of_padded(frame: Size, network: Size) -> Mapping:
-    """Return the mapping back to a frame that was padded at the right or the bottom, and then scaled."""
+    """Return the mapping to a frame that was padded at the right or the bottom, and then scaled."""
     padded = padded_size(frame, network)
     return Mapping((0.0, 0.0), (padded.width / network.width, padded.height / network.height))
 
@@ -85,17 +85,17 @@ def on_media(
     mapping: Mapping | None = None,
     region: tuple[int, int, int, int] | None = None,
 ) -> Integers:
-    """Map boxes onto the media and clip them to its picture, not to the padding.
+    """Map boxes to media pixels and clip them to the picture without its padding.
 
     Args:
         boxes: (n, 4) x1, y1, x2, y2 in network pixels.
         network: the network's size.
-        frame: the size of the decoded frame that the boxes lie in.
-        media: the size to map to; it differs from the frame's where a video changes its size in mid-stream,
-            which players stretch to the first frame's.
-        mapping: the way to the frame's pixels, where frames were not padded at the right or the bottom; of a tile,
-            the way to its own pixels.
-        region: of a tile, left, top, width and height in pixels of the frame; boxes are clipped at its edges.
+        frame: the size of the decoded frame.
+        media: the media's size; it differs from the frame's if a video changes its size in mid-stream: players
+            stretch such frames to the size of the first one.
+        mapping: the mapping to frame pixels, if frames were not padded at the right or the bottom; for a tile, the
+            mapping to the tile's pixels.
+        region: left, top, width and height of a tile in frame pixels; boxes are clipped at its edges.
 
     Returns:
         (n, 4) x, y, width, height in thousandths of a media pixel; a box outside the picture has no area.

@@ -6,11 +6,11 @@ from typing import Self
 
 
 class Closeable(ABC):
-    """Something that has to be closed; use it as a context manager."""
+    """An object that has to be closed; use it as a context manager."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give up what it holds; may be called again."""
+        """Release the object's resources; may be called again."""
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ from scripts.lib.records import DetectionRecord
 
 
 class CocoCount(NamedTuple):
-    """The number of images and of annotations, which are numbered from 1."""
+    """The numbers of the last image and annotation; both are numbered from 1."""
 
     images: int = 0
     annotations: int = 0
@@ -23,22 +23,22 @@ class CocoCount(NamedTuple):
 def write_coco(
     path: Path, media: Iterable[tuple[Path, Path]], species: Sequence[str], before: CocoCount | None = None
 ) -> CocoCount:
-    """Write the boxes of media as COCO, complete or not at all; memory does not grow with their number.
+    """Write the boxes of media as COCO, complete or not at all; memory does not grow with the number of media.
 
     COCO has pictures, not videos: each frame with a box is an image, with `media_id` and `frame` in addition to COCO's
     keys. Annotations have a score. Boxes are in pixels of the media.
 
     Args:
         path: the JSON file to write.
-        media: for each media the CSV and the record of detect.
-        species: the names, numbered from 1.
-        before: the last numbers of the files before, if numbers continue from them.
+        media: the CSV file and the record of detect of each media.
+        species: the species' names, numbered from 1.
+        before: the last numbers in earlier files, if the numbers continue from them.
 
     Returns:
-        the numbers of the last image and annotation.
+        The numbers of the last image and annotation.
     """
     first_image, first_annotation = image_id, annotation_id = before or CocoCount()
-    # Images are found together with annotations but follow them in the file: meanwhile they are in a temporary file.
+    # Images are found together with annotations but follow them in the file, so they are first written elsewhere.
     with replacing(path) as stream, TemporaryFile("w+", encoding="utf-8", newline="", dir=path.parent) as images:
         categories = [{"id": at, "name": name} for at, name in enumerate(species, start=1)]
         stream.write(f'{{"categories": {as_json(categories)},\n"annotations": [')

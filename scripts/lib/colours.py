@@ -1,6 +1,6 @@
-"""One colour for each species, the same wherever it is drawn; the colour-blind can distinguish them (Okabe, Ito)."""
+"""One colour for each species, the same in all pictures; colour-blind people can distinguish them (Okabe, Ito)."""
 
-# Not their yellow and sky blue: too light for lines and text on white.
+# Without the yellow and sky blue of Okabe and Ito, which are too light for lines and text on white.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#000000", "#6f4fa3")
 
 
@@ -10,6 +10,6 @@ def colour(label: int) -> str:
 
 
 def bgr(label: int) -> tuple[int, int, int]:
-    """Return it as blue, green and red, from 0 to 255."""
+    """Return the colour of a class as blue, green and red, from 0 to 255."""
     text = colour(label)
     return int(text[5:7], 16), int(text[3:5], 16), int(text[1:3], 16)

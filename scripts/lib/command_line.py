@@ -21,7 +21,7 @@ def run(work: Callable[[], None]) -> int:
     except PipelineError as error:
         sys.stderr.write(f"{redact(str(error))}\n")
         return 1
-    except BrokenPipeError:  # whoever reads has enough, and Python would flush once more
+    except BrokenPipeError:  # the reader has closed the pipe, to which Python would write again on exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:

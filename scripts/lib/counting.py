@@ -1,7 +1,7 @@
 """Count the animals of a media: MaxN and related figures of ecologists, from boxes of single frames.
 
-MaxN is the most boxes of a species in one frame: at least this many animals were there, as none is counted twice.
-Only frames that went through the network count, and only boxes that score the threshold or more.
+MaxN is the largest number of boxes of a species in one frame: at least this many animals were there, as none is
+counted twice. Only frames that went through the network count, and only boxes that score the threshold or more.
 """
 
 import math
@@ -20,24 +20,24 @@ class AnalysedFrames:
     """The frames of a media that went through the network.
 
     Attributes:
-        frames: their numbers.
-        fps: frames a second, None for pictures and where it is unknown.
+        frames: the frames' numbers.
+        fps: the media's frames per second; None for pictures and if it is unknown.
     """
 
     frames: range
     fps: Fraction | None
 
     def seconds(self, frame: int) -> float | None:
-        """Return when a frame is shown, from the media's beginning, in thousandths of a second."""
+        """Return the time at which a frame is shown, in seconds from the media's beginning, rounded to milliseconds."""
         return None if self.fps is None else round(float(frame / self.fps), 3)
 
 
 def analysed_frames(record: MediaRecord, outcome: DetectionRecord) -> AnalysedFrames:
-    """Return which frames of a media went through the network.
+    """Return the frames of a media that went through the network.
 
     Args:
-        record: the record of resolve_media.
-        outcome: the record of its detection.
+        record: the record of resolve_media or list_media.
+        outcome: the record of detect.
     """
     numbers = outcome.frames.numbers
     if outcome.kind != "video":
@@ -51,11 +51,11 @@ class SpeciesCount:
     """The counts of one species in one range of frames.
 
     Attributes:
-        max_n: most boxes in one frame.
-        max_n_frame: the first frame with so many.
-        first_frame: the first with any; None without.
-        frames_seen: how many frames have any.
-        boxes: of all frames.
+        max_n: largest number of boxes in one frame.
+        max_n_frame: first frame with that number; None if there is no box.
+        first_frame: first frame with a box; None if there is no box.
+        frames_seen: number of frames with a box.
+        boxes: number of boxes in all frames.
     """
 
     max_n: int = 0
@@ -65,7 +65,7 @@ class SpeciesCount:
     boxes: int = 0
 
     def add(self, frame: int, boxes: int) -> None:
-        """Take the next frame, with one box at least."""
+        """Add the next frame with at least one box."""
         if self.first_frame is None:
             self.first_frame = frame
         if boxes > self.max_n:
@@ -79,10 +79,10 @@ class MediaCounts:
     """The counts of one media, as a whole and by intervals.
 
     Attributes:
-        analysed_frames: its frames.
-        interval_seconds: how long an interval is; without a rate the whole media is one.
-        whole: by species, from 1; species without a box are missing.
-        intervals: likewise, by the interval's number.
+        analysed_frames: the media's frames that went through the network.
+        interval_seconds: length of an interval, in seconds; a media without a frame rate is one interval.
+        whole: counts of the whole media by species, from 1, without species that have no box.
+        intervals: counts by the interval's number, then by species.
     """
 
     analysed_frames: AnalysedFrames
@@ -91,12 +91,12 @@ class MediaCounts:
     intervals: dict[int, dict[int, SpeciesCount]] = field(default_factory=dict)
 
     def interval(self, frame: int) -> int:
-        """Return the number of the interval that a frame lies in, from 0."""
+        """Return the number of a frame's interval, from 0."""
         fps = self.analysed_frames.fps
         return 0 if fps is None else math.floor(frame / fps / self.interval_seconds)
 
     def frames_of(self, interval: int) -> range:
-        """Return the frames of an interval that were looked at."""
+        """Return the analysed frames of an interval."""
         frames, fps = self.analysed_frames.frames, self.analysed_frames.fps
         if fps is None:
             return frames
@@ -105,7 +105,7 @@ class MediaCounts:
         return frames[low:high]
 
     def all_intervals(self) -> Iterator[int]:
-        """Yield the numbers of the intervals in which a frame was looked at."""
+        """Yield the numbers of the intervals that have an analysed frame."""
         at = 0
         while at < len(self.analysed_frames.frames):
             number = self.interval(self.analysed_frames.frames[at])
@@ -117,21 +117,23 @@ class MediaCounts:
         return round(counted.boxes / len(frames), 6) if frames else 0.0
 
     def seconds_seen(self, counted: SpeciesCount) -> float | None:
-        """Return how long a species is in sight: each frame that was looked at counts until the next one."""
+        """Return the number of seconds that a species is in sight; an analysed frame lasts until the next one."""
         fps = self.analysed_frames.fps
         return None if fps is None else round(float(counted.frames_seen * self.analysed_frames.frames.step / fps), 3)
 
 
-def count(rows: Iterable[Detection], looked: AnalysedFrames, threshold: float, interval_seconds: float) -> MediaCounts:
-    """Count the boxes of one media; memory grows with its length in intervals only.
+def count(
+    rows: Iterable[Detection], analysed: AnalysedFrames, threshold: float, interval_seconds: float
+) -> MediaCounts:
+    """Count the boxes of one media; memory grows only with the number of intervals.
 
     Args:
-        rows: its boxes, by rising frame.
-        looked: its frames that went through the network.
+        rows: the media's boxes, by rising frame.
+        analysed: the media's frames that went through the network.
         threshold: the least score of a box that counts.
-        interval_seconds: length of an interval, above 0.
+        interval_seconds: length of an interval in seconds, above 0.
     """
-    counts = MediaCounts(looked, Fraction(str(interval_seconds)))
+    counts = MediaCounts(analysed, Fraction(str(interval_seconds)))
     for frame, boxes in _by_frame(rows, threshold):
         interval = counts.intervals.setdefault(counts.interval(frame), {})
         for species, number in boxes.items():

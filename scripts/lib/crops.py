@@ -9,20 +9,20 @@ from scripts.lib.boxes import Pixels
 
 
 class Crop(NamedTuple):
-    """A part of a frame: its pixels, and left, top, width and height of the box as shares of its width and height."""
+    """A part of a frame: its pixels, and left, top, width and height of the box as shares of the part's sides."""
 
     picture: Pixels
     box: tuple[float, float, float, float]
 
 
 def crop(picture: Pixels, xywh: Sequence[float], media: tuple[int, int], margin: float = 0.0) -> Crop:
-    """Return the part of a frame that a box covers, in whole pixels, one of each at least.
+    """Return the part of a frame that a box covers, in whole pixels, at least one each way.
 
     Args:
         picture: (h, w, 3) the frame, which may have another size than the media.
         xywh: left, top, width and height of the box in pixels of the media.
         media: width and height of the media.
-        margin: how much is shown around the box on each side, as a share of its longer side.
+        margin: width of the margin on each side of the box, as a share of the box's longer side.
     """
     scale = np.array([picture.shape[1] / media[0], picture.shape[0] / media[1]])
     start, size = np.array(xywh[:2]) * scale, np.array(xywh[2:]) * scale

@@ -1,4 +1,4 @@
-"""CSV files whose fields may hold any text."""
+"""CSV files whose fields may contain any text."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -8,13 +8,13 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from _csv import Writer
 
-# Longer fields are cut: many readers take no more than 131,072 characters.
+# Longer fields are cut, as many programs read at most 131,072 characters.
 LONGEST_FIELD = 10_000
 _CUT = " ... (cut)"
 
 
 class _Unix:
-    """A text stream that gets rows ending with CR and LF, and writes LF only."""
+    """A text stream that replaces the CR and LF at the end of each row by LF."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -25,24 +25,24 @@ class _Unix:
 
 
 def writer(stream: IO[str]) -> "Writer":
-    """Return a writer of rows that end with LF; CR in a field is quoted, as readers would take it for a row's end."""
+    """Return a writer of rows that end with LF; fields with CR are quoted, as CR could be read as the end of a row."""
     # Before Python 3.13 csv quotes CR only if rows end with it.
     return csv.writer(_Unix(stream), lineterminator="\r\n")
 
 
 def dict_writer(stream: IO[str], columns: Sequence[str]) -> "csv.DictWriter[str]":
-    """Return the same for rows by column, and write the header."""
+    """Return such a writer for rows as dictionaries by column, and write the header."""
     rows = csv.DictWriter(_Unix(stream), columns, lineterminator="\r\n")
     rows.writeheader()
     return rows
 
 
 def cut(text: str) -> str:
-    """Return a text that is no longer than a field may be."""
+    """Return a text cut to LONGEST_FIELD characters."""
     return text if len(text) <= LONGEST_FIELD else text[: LONGEST_FIELD - len(_CUT)] + _CUT
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a file that a step of this workflow wrote, by column."""
+    """Yield the rows of a file that a step of this workflow wrote, as dictionaries by column."""
     with path.open(encoding="utf-8", newline="") as stream:
         yield from csv.DictReader(stream)

@@ -31,7 +31,7 @@ class _Work:
 
 
 class _Watcher:
-    """Watches all work of a process in one thread, which a batch need not wake: starting a thread takes too long."""
+    """Watches all work of a process in one thread, as starting a thread for each batch would take too long."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -63,7 +63,7 @@ class _Watcher:
                         _end(first)
                 elif self._wakes_at <= now:
                     self._wakes_at = math.inf
-                # Otherwise the work that woke it is done; the next one, which ends later, need not wake it again.
+                # Otherwise the work is done; work that is added later ends later, so it need not wake this thread.
                 self._changed.wait(min(self._wakes_at - now, threading.TIMEOUT_MAX))
 
 
@@ -88,9 +88,9 @@ def watched(network: str, doing: str, batches: int = 1) -> Iterator[None]:
     Nothing can be cleaned up then: as after a kill, unfinished files do not have their final names.
 
     Args:
-        network: what the sentence calls it.
-        doing: what it is busy with, such as `running a batch of 4 frames`.
-        batches: times the limit, for work that is worth so many.
+        network: name of the network in the message.
+        doing: the work, such as `running a batch of 4 frames`.
+        batches: number of batches that the work is worth; the limit is multiplied by it.
     """
     limit = _seconds[0] * batches
     work = _Work(network, doing, limit, time.monotonic() + limit)

@@ -29,17 +29,17 @@ _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One row.
+    """One row of the CSV: a box.
 
     Attributes:
         video_id: `{media id}_{name without its extension}`.
-        frame: from 0.
-        x: left edge in pixels of the media.
-        y: top edge.
-        w: width, above 0.
-        h: height, above 0.
-        scores: every class's.
-        species: the box's own class, from 1.
+        frame: number of the frame, from 0.
+        x: left edge, in pixels of the media.
+        y: top edge, in pixels of the media.
+        w: width in pixels of the media, above 0.
+        h: height in pixels of the media, above 0.
+        scores: scores of all classes.
+        species: the box's class, from 1.
     """
 
     video_id: str
@@ -53,21 +53,21 @@ class Detection:
 
     @property
     def score(self) -> float:
-        """The score of the box's own class."""
+        """The score of the box's class."""
         return self.scores[self.species - 1]
 
 
 def video_id(media_id: int, name: str) -> str:
     """Return the name of a media in the CSV: its id and its name without the extension."""
     stem = name.rpartition(".")[0] or name
-    if "/" in name.rpartition(".")[2]:  # the last dot is not in the file's own name
+    if "/" in name.rpartition(".")[2]:  # the last dot is in the name of a folder
         stem = name
     # A lone surrogate, which JSON can hold, has no UTF-8.
     return f"{media_id}_{stem}".encode("utf-8", "replace").decode("utf-8")
 
 
 class DetectionWriter:
-    """Writes one media's rows as they come; the header is written at once."""
+    """A writer of one media's rows; creating it writes the header."""
 
     def __init__(self, stream: IO[str], video_id: str) -> None:
         self._stream = stream
@@ -78,28 +78,28 @@ class DetectionWriter:
         """Write a frame's rows.
 
         Args:
-            frame: its number, from 0.
+            frame: number of the frame, from 0.
             boxes: (n, 4) x, y, width, height in thousandths of a pixel.
             labels: (n,) classes, from 0.
-            scores: (n, C).
+            scores: (n, C) scores of all classes.
         """
         import numpy as np
 
         from scripts.lib.boxes import THOUSANDTHS
 
-        # One format for a row's numbers takes a third of the time of one for each.
+        # A single format for all numbers of a row takes a third of the time of one for each number.
         row = ",%d.%03d" * 4 + "," + ":".join(["%.6f"] * scores.shape[1]) + ",%d\n"
         start = f"{self._start},{frame}"
-        places = np.stack(np.divmod(boxes, THOUSANDTHS), axis=2).reshape(len(boxes), 8).tolist()
-        for box, own, label in zip(places, scores.tolist(), labels.tolist(), strict=True):
-            self._stream.write(start + row % (*box, *own, label + 1))
+        coordinates = np.stack(np.divmod(boxes, THOUSANDTHS), axis=2).reshape(len(boxes), 8).tolist()
+        for box, box_scores, label in zip(coordinates, scores.tolist(), labels.tolist(), strict=True):
+            self._stream.write(start + row % (*box, *box_scores, label + 1))
 
 
 def read_detections(path: Path) -> Iterator[Detection]:
     """Yield the rows of a detection CSV, each one checked.
 
     Raises:
-        PipelineError: naming the file, the line, the value found, and what was expected.
+        PipelineError: a row is wrong; the message names the file, the line, the value and what was expected.
     """
     with path.open(encoding="utf-8", newline="") as stream:
         rows = csv.reader(stream, strict=True)
@@ -162,7 +162,7 @@ def _decimal(text: str, column: str, place: str) -> float:
 
 
 def _quoted(text: str) -> str:
-    """Return a CSV field."""
+    """Return a text as a CSV field, quoted if necessary."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerow([text, ""])  # quotes the line's end, and nothing else, by itself
+    csv.writer(buffer, lineterminator="\r\n").writerow([text, ""])  # before Python 3.13 CR is quoted only with this end
     return buffer.getvalue().removesuffix(",\r\n")

@@ -1,4 +1,4 @@
-"""Make names that people gave, which may hold any character, safe to display."""
+"""Make names that people chose, which may contain any character, safe to display."""
 
 import json
 import re
@@ -8,12 +8,12 @@ from urllib.parse import unquote
 
 LONGEST = 40
 LONGEST_SHOWN = 200
-# What a terminal takes for commands, what turns the direction of a text, what only looks like a line's end, and what
-# no XML file may hold.
+# Characters that a terminal takes for commands, that change the direction of a text, that look like a line break, or
+# that XML forbids.
 _COMMANDS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
-# What begins an address; one that stands in a path has lost a slash.
+# The characters before a host; an address that was made a path has lost a slash.
 _ADDRESS = ("//", ":/")
 _ESCAPED = re.compile(f"{_COMMANDS.pattern}|[\ud800-\udfff]")
 
@@ -27,19 +27,19 @@ def as_json(content: Any, *, indent: int | None = None) -> str:
     """Return JSON in readable letters; invisible and control characters and lone surrogates are escaped.
 
     Raises:
-        ValueError: it holds NaN or infinity, which JSON has not.
+        ValueError: the content has NaN or infinity, which JSON cannot represent.
     """
     text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
     return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def printable(text: str) -> str:
-    """Return the text with a sign instead of line breaks, lone surrogates and what a terminal takes for commands."""
+    """Return the text with a replacement sign for each line break, lone surrogate and control character."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def short(text: str, limit: int = LONGEST) -> str:
-    """Return a printable text of at most `limit` letters, cut in its middle: ends of names tell them apart."""
+    """Return a printable text of at most `limit` letters, cut in the middle, as names often differ at their end."""
     line = printable(text)
     if len(line) <= limit:
         return line
@@ -70,12 +70,12 @@ def _without_users(value: Any) -> Any:
 
 
 def _without_user(text: str) -> str:
-    """Return a text without what stands before the last `@` of an address, which may hold `/`, `@` and blanks."""
-    plain = unicodedata.normalize("NFKC", unquote(text))  # `%40` and the wide one are read as `@`, too
+    """Return a text without the user and password of an address, which may contain `/`, `@` and blanks."""
+    plain = unicodedata.normalize("NFKC", unquote(text))  # `%40` and the full-width `@` count as `@`, too
     before, sign, host = plain.rpartition("@")
     begin = min((at for slashes in _ADDRESS if (at := before.find(slashes)) >= 0), default=-1)
     if begin >= 0:
         return f"{before[:begin]}{':' * (before[begin] == ':')}//...@{host}"
-    # Without slashes it is a path, or the digest of an image, unless it looks like an address all the same.
+    # A text without slashes may be a path or an image with its digest; anything else is treated as an address.
     is_user = bool(sign) and not host.startswith("sha256:") and (":" in before or "/" not in before)
     return f"...@{host}" if is_user else text

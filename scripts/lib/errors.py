@@ -3,10 +3,10 @@
 PipelineError
 ├── SettingsError     the configuration cannot be used
 ├── GraphError        the network's files cannot be used
-├── DeviceError       the GPU, its driver or TensorRT does not do what the run needs
-├── ServerError       Tator, or a store it names, does not do what the run needs
+├── DeviceError       the GPU, its driver or TensorRT is missing or fails
+├── ServerError       Tator, or a store it names, refuses or fails
 │   └── MediaServerError   ... for one media: its file, its record or its boxes
-└── MediaFault        one media's own fault: recorded as that media's result, the others continue
+└── MediaFault        a fault of one media: recorded as its result, the others continue
 
 A message names the value found, what was expected, and the remedy. It never contains the token or a
 presigned address.
@@ -31,10 +31,10 @@ from typing import Literal
 
 MediaState = Literal["done", "no detections", "damaged", "unreadable", "unsupported", "missing", "skipped", "failed"]
 
-# Set by the workflow where files go through a store.
+# Set by the workflow if files go through a storage such as S3.
 STORE_VARIABLE = "TATOR_FILES_IN_STORE"
 
-# Faults of the machine that a user can cure, and how.
+# Faults of the machine that a user can remedy, with the remedy.
 MACHINE_ERRORS = {
     errno.ENOSPC: "make room, or choose another folder with --directory, and run again",
     errno.EDQUOT: "make room in your quota, or choose another folder with --directory, and run again",
@@ -51,7 +51,7 @@ class PipelineError(Exception):
     """Stop a job with a message for the user; no traceback is shown.
 
     Attributes:
-        of_one_media: whether it says nothing of other media, see `of_one_media`.
+        of_one_media: whether the error concerns one media only; see `of_one_media`.
     """
 
     of_one_media = False
@@ -83,7 +83,7 @@ class MediaFault(PipelineError):
     """One media cannot be processed, through no fault of the machine or the network.
 
     Attributes:
-        state: what the summary calls this media.
+        state: the media's state in the summary.
         reason: one sentence for the user.
     """
 

@@ -16,20 +16,20 @@ from scripts.lib import json_text
 from scripts.lib.display_text import as_json
 from scripts.lib.errors import PipelineError
 
-# For Snakemake's lock, log and metadata; the space for media is checked before each download.
+# Bytes needed for Snakemake's lock, log and metadata; the space for media is checked before each download.
 _LEAST_ROOM = 2**16
-# A picture, a clip or a list of them.
+# The largest size in bytes of a picture, a clip or an index.
 LARGEST_MEMBER = 2**27
-# Bytes of a file that is hashed at once: most of a run's.
+# Smaller files, in bytes, are read and hashed in one go; most files of a run are.
 _SMALL = 2**16
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder that a run could not write to; Snakemake itself would end with a traceback.
+    """Refuse a folder that a run could not write to; Snakemake would end with a traceback.
 
     Raises:
-        PipelineError: it is read-only, or its disk is full.
+        PipelineError: the folder is read-only, or its disk is full.
     """
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PipelineError(f"{folder}: it cannot be written to; make it writable, or choose another with --directory")
@@ -41,7 +41,7 @@ def check_writable(folder: Path) -> None:
 
 
 def home() -> Path | None:
-    """Return the user's home; None if the system knows none: HOME is not set, and the user's number has no name."""
+    """Return the user's home; None if it is unknown: HOME is not set, and the user has no entry in the system."""
     try:
         return Path.home()
     except RuntimeError:
@@ -49,7 +49,7 @@ def home() -> Path | None:
 
 
 def is_at(path: Path | str, descriptor: int) -> bool:
-    """Return whether a path still names the file that is open here."""
+    """Return whether a path still names the file that is open as `descriptor`."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116
     except FileNotFoundError:
@@ -58,20 +58,20 @@ def is_at(path: Path | str, descriptor: int) -> bool:
 
 @contextmanager
 def replacing(path: Path, mode: str = "w", *, synced: bool = True) -> Iterator[IO[Any]]:
-    """Open a file beside `path` for writing and rename it to `path` when the block ends well.
+    """Open a temporary file next to `path` for writing, and rename it to `path` when the block ends without an error.
 
-    The temporary file has a fixed name (`.NAME.part`), so that a killed run leaves at most one, which the
-    next try removes: a job that outlives its killed run then writes to a deleted file, and fails.
-    After an exception the temporary file is removed.
+    The temporary file has a fixed name (`.NAME.part`), so a killed run leaves at most one, which the next try removes.
+    A job that outlives its killed run then writes to a deleted file, and fails. After an exception the temporary file
+    is removed.
 
     Args:
-        path: the file.
-        mode: as of `open`.
-        synced: whether to synchronize the file to its disk before it gets its name. Without that it is complete for
-            all programs, but may be lost in a power failure until `sync` has returned.
+        path: the file to write.
+        mode: the mode, as in `open`.
+        synced: whether to synchronize the file to its disk before it gets its name. If not, all programs see the whole
+            file, but a power failure before the next `sync` may destroy it.
 
     Raises:
-        PipelineError: another process has begun to write the same file in between.
+        PipelineError: another process has begun to write the same file.
     """
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
     with _renamed_to(path, synced=synced) as (part, descriptor):
@@ -85,11 +85,11 @@ def replacing(path: Path, mode: str = "w", *, synced: bool = True) -> Iterator[I
 
 @contextmanager
 def _renamed_to(path: Path, *, synced: bool) -> Iterator[tuple[str, int]]:
-    """Give the name of the file beside, and its descriptor; see `replacing`."""
-    # A Path for each name takes longer than opening the file, and each media has several.
+    """Yield the temporary file's name and descriptor; see `replacing`."""
+    # Creating a Path for each name takes longer than opening the file, and each media has several files.
     folder, name = os.path.split(path)
     part = os.path.join(folder, f".{name}.part")  # noqa: PTH118
-    descriptor = _begun(part)
+    descriptor = _created(part)
     try:
         yield part, descriptor
         if synced:
@@ -105,7 +105,7 @@ def _renamed_to(path: Path, *, synced: bool) -> Iterator[tuple[str, int]]:
         os.close(descriptor)
 
 
-def _begun(part: str) -> int:
+def _created(part: str) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         return os.open(part, flags, 0o666)
@@ -125,7 +125,7 @@ def write_bytes(path: Path, content: bytes, *, synced: bool = True) -> None:
 def sync(paths: Iterable[Path]) -> None:
     """Synchronize closed files to their disks.
 
-    All at once if the system can (`syncfs`, for each disk), which takes a tenth of the time of one by one.
+    If the system has `syncfs`, one call for each disk is made, which takes a tenth of the time of a call for each file.
 
     Raises:
         OSError: a file is missing, or its disk is full or fails.
@@ -150,7 +150,7 @@ def _synced_disk(descriptor: int) -> bool:
     Raises:
         OSError: the disk is full or fails.
     """
-    syncfs = getattr(_LIBC, "syncfs", None)  # of Linux; Python does not name it
+    syncfs = getattr(_LIBC, "syncfs", None)  # only Linux has it, and Python has no function for it
     if syncfs is None:
         return False
     if syncfs(descriptor):
@@ -164,7 +164,7 @@ def sha256(path: Path) -> str:
     with path.open("rb", buffering=0) as stream:
         begin = stream.read(_SMALL)
         if len(begin) < _SMALL:
-            return hashlib.sha256(begin).hexdigest()  # without the buffer of a large one
+            return hashlib.sha256(begin).hexdigest()  # file_digest would allocate a large buffer
         stream.seek(0)
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -173,14 +173,14 @@ def read_text(path: Path, largest: int) -> str:
     """Return the content of a user's text file, without a byte order mark.
 
     Args:
-        path: the file.
-        largest: bytes that it may have.
+        path: the file to read.
+        largest: the largest size that is accepted, in bytes.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
         ValueError: it is a folder, a device or a pipe, is larger than that, or is not UTF-8.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for its writer
     try:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
@@ -198,17 +198,17 @@ def read_text(path: Path, largest: int) -> str:
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return a file of a zip file, which may not have been written by a run.
+    """Return the content of a file in a zip file, which another program may have written.
 
     Raises:
-        PipelineError: it does not exist, is damaged, or would unpack to more than LARGEST_MEMBER bytes.
+        PipelineError: the file does not exist, is damaged, or would unpack to more than LARGEST_MEMBER bytes.
     """
     try:
         if (size := archive.getinfo(name).file_size) > LARGEST_MEMBER:
             raise PipelineError(
                 f"{archive.filename}: {name} has {size} bytes; expected at most {LARGEST_MEMBER}: make it again"
             )
-        # No more than that size, whatever is packed in it; NotImplementedError is of a compression that Python lacks.
+        # Never more than `file_size` is unpacked; NotImplementedError means a compression that Python does not have.
         return archive.read(name)
     except (KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise PipelineError(f"{archive.filename}: {name} cannot be read ({error}); make it again") from error
@@ -218,7 +218,7 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file.
 
     Raises:
-        ValueError: it is not JSON, or nested too deeply.
+        ValueError: the content is not JSON, or nested too deeply.
     """
     return json_text.parse(path.read_text(encoding="utf-8"))
 

@@ -1,4 +1,4 @@
-"""The folder of a finished run, as commands read it; also that of an earlier version."""
+"""The folder of a finished run, also of an earlier version, as commands read it."""
 
 from array import array
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class FinishedRun:
     """A run's results.
 
     Attributes:
-        results: the folder `results`.
+        results: path of the folder `results`.
     """
 
     results: Path
@@ -33,7 +33,7 @@ class FinishedRun:
         """Return the run of a folder that is, or contains, the folder `results`.
 
         Raises:
-            PipelineError: there are no results.
+            PipelineError: the folder has no results.
         """
         results = folder / "results" if (folder / "results").is_dir() else folder
         if not (results / "summary.json").exists():

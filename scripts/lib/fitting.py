@@ -1,4 +1,4 @@
-"""Fit a frame into the network's size, and map boxes back to the frame."""
+"""Scale a frame to the network's input size, and map boxes back to the frame."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,9 +15,9 @@ class Placement(NamedTuple):
     """The position of a frame in the network's input.
 
     Attributes:
-        left: of its first column in pixels.
-        top: of its first row in pixels.
-        size: as large as it was made.
+        left: number of columns before the frame.
+        top: number of rows above the frame.
+        size: the scaled frame's size.
     """
 
     left: int
@@ -27,18 +27,18 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True)
 class Fitting:
-    """Fits frames into pictures of one size.
+    """The scaling of frames to the network's input.
 
     Attributes:
-        resize: how.
-        network: the size of the pictures.
+        resize: how frames are scaled and padded.
+        network: size of the network's input.
     """
 
     resize: Resize
     network: Size
 
     def fit(self, frame: Frame, out: Pixels) -> None:
-        """Write a frame, (height, width, 3) or what makes that, into `out`, (network height, network width, 3).
+        """Scale a frame into `out`, (network height, network width, 3).
 
         Raises:
             MediaFault: `unsupported`: the frame cannot be converted, or is so elongated that its padding would need
@@ -54,7 +54,7 @@ class Fitting:
         _scale(frame, out[placed.top : bottom, placed.left : right], self.resize.filter)
 
     def placed(self, frame: Size) -> Placement:
-        """Return where a frame of this size goes, unless it is padded first."""
+        """Return the position of a frame of this size in the input; not for `pad`, which pads before scaling."""
         network = self.network
         if self.resize.kind == "stretch":
             return Placement(0, 0, network)
@@ -63,7 +63,7 @@ class Fitting:
         size = Size(*(max(1, min(rounded(side * gain), most)) for side, most in zip(frame, network, strict=True)))
         if self.resize.place == "top_left":
             return Placement(0, 0, size)
-        # A tenth off, so that of an odd number of pixels the larger half goes to the right and the bottom.
+        # With an odd number of padding pixels the larger half is at the right and the bottom.
         left, top = (
             round((most - side) / 2 - 0.1) if most > side else 0 for side, most in zip(size, network, strict=True)
         )
@@ -74,7 +74,7 @@ class Fitting:
 
         Args:
             fitted: (network height, network width, 3).
-            frame: the frame's size before.
+            frame: the frame's original size.
         """
         if self.resize.kind == "pad":
             return preprocess.without_padding(fitted, frame)
@@ -82,7 +82,7 @@ class Fitting:
         return fitted[top : top + size.height, left : left + size.width]
 
     def mapping(self, frame: Size) -> Mapping:
-        """Return the way from the network's pixels to those of a frame of this size."""
+        """Return the mapping from network pixels to pixels of a frame of this size."""
         if self.resize.kind == "pad":
             return mapping_of_padded(frame, self.network)
         left, top, size = self.placed(frame)
@@ -101,5 +101,5 @@ def _scale(frame: Frame, out: Pixels, kind: str) -> None:
         return
     from PIL import Image
 
-    # Its order of colours does not matter to it.
+    # The order of the colours does not matter here.
     out[...] = np.asarray(Image.fromarray(scaling.picture_of(frame)).resize(size, Image.Resampling.BILINEAR))

@@ -8,7 +8,7 @@ def parse(text: str | bytes) -> Any:
     """Return the content of a JSON text.
 
     Raises:
-        ValueError: it is not JSON, or nested too deeply, for which `json` has an error that is no ValueError.
+        ValueError: the text is not JSON, or nested too deeply, for which `json` raises a RecursionError.
     """
     try:
         return json.loads(text)

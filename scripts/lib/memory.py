@@ -1,4 +1,4 @@
-"""The memory that a job may use: its `mem_mb`, or else that of the machine or container."""
+"""The memory that a job may use: its `mem_mb`, or else the memory of the machine or container."""
 
 import os
 from functools import cache
@@ -6,10 +6,10 @@ from pathlib import Path
 
 _MEGABYTE = 1_000_000
 _CGROUPS = Path("/sys/fs/cgroup")
-# Of each generation of control groups: the folder below, and the file with the limit.
+# The folder and the file with the limit, for version 2 and version 1 of control groups.
 _LIMITS = (("", "memory.max"), ("memory", "memory.limit_in_bytes"))
 
-_given: list[int] = []
+_limit: list[int] = []
 
 
 def set_limit(megabytes: float | None) -> None:
@@ -18,18 +18,18 @@ def set_limit(megabytes: float | None) -> None:
     Args:
         megabytes: the job's mem_mb; None if it has none.
     """
-    _given[:] = [] if megabytes is None else [int(megabytes * _MEGABYTE)]
+    _limit[:] = [] if megabytes is None else [int(megabytes * _MEGABYTE)]
     left.cache_clear()
 
 
 def allowed() -> int:
-    """Return how many bytes this process may use."""
-    return _given[0] if _given else _of_machine()
+    """Return the number of bytes that this process may use."""
+    return _limit[0] if _limit else _of_machine()
 
 
 @cache
 def left() -> int:
-    """Return how many of these bytes are left for media, measured once before the first media is opened."""
+    """Return the number of allowed bytes that are free for media; measured once, before the first media is opened."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return max(0, allowed() - pages * os.sysconf("SC_PAGE_SIZE"))
 
@@ -40,13 +40,13 @@ def megabytes(count: float) -> int:
 
 
 def _of_machine() -> int:
-    """Return the machine's memory, or the least limit of the control groups that this process is in."""
+    """Return the machine's memory, or the smallest limit of the control groups of this process, in bytes."""
     found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    own = Path("/proc/self/cgroup").read_text().splitlines()
-    places = {Path(line.split(":", 2)[2].lstrip("/")) for line in own}
-    for below, name in _LIMITS:
-        for place in {above for each in places for above in (each, *each.parents)}:
-            limit = _CGROUPS / below / place / name
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    groups = {Path(line.split(":", 2)[2].lstrip("/")) for line in lines}
+    for folder, name in _LIMITS:
+        for group in {ancestor for each in groups for ancestor in (each, *each.parents)}:
+            limit = _CGROUPS / folder / group / name
             text = limit.read_text().strip() if limit.is_file() else ""
             found += [int(text)] if text.isdigit() else []
     return min(found)

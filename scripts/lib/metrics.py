@@ -1,7 +1,7 @@
 """Progress counters in Prometheus's text format, for collectors of such files (node_exporter).
 
-They are written only if TATOR_METRICS_FILE names a file. Counters rise over all runs, also when a media is processed
-again; jobs that end at the same time write one after another.
+They are written only if TATOR_METRICS_FILE names a file. Counters add up over all runs, and also count media that are
+processed again. Jobs that end at the same time write one after another.
 """
 
 import fcntl
@@ -43,22 +43,22 @@ def count_failure(rule: str) -> None:
 
 
 def _add(new: dict[tuple[str, str], float]) -> None:
-    """Add to the counters, by name and the value of its label."""
+    """Add to the counters, given by name and value of the label."""
     if not os.environ.get(VARIABLE):
         return
     from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
     path = Path(os.environ[VARIABLE]).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path):
+    with _locked(path):
         totals = _read(path)
-        for key, value in new.items():
-            totals[key] = totals.get(key, 0.0) + value
+        for counter_key, value in new.items():
+            totals[counter_key] = totals.get(counter_key, 0.0) + value
         registry = CollectorRegistry()
         for name, (description, labels) in _COUNTERS.items():
             counter = Counter(name, description, labels, registry=registry)
-            for (counted, label), value in totals.items():
-                if counted == name:
+            for (key, label), value in totals.items():
+                if key == name:
                     (counter.labels(label) if labels else counter).inc(value)
         Gauge(_LAST, "When this file was last written.", registry=registry).set(time.time())
         with replacing(path, "wb") as stream:
@@ -79,7 +79,7 @@ def _read(path: Path) -> dict[tuple[str, str], float]:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -17,7 +17,7 @@ def fit(frame: Frame, out: Pixels) -> None:
     """Pad a frame with black to the network's aspect ratio and resize it into `out`.
 
     Args:
-        frame: (height, width, 3) BGR, or what makes that.
+        frame: (height, width, 3) BGR, or a frame that was not converted to that yet.
         out: (network height, network width, 3), contiguous; written.
 
     Raises:
@@ -32,17 +32,17 @@ def fit(frame: Frame, out: Pixels) -> None:
             f"a frame of {size.width} x {size.height} pixels is too elongated for a network of "
             f"{network.width} x {network.height}",
         )
-    place = _place_without_padding(size, padded, network)
-    if place is not None:
+    exact = _size_without_padding(size, padded, network)
+    if exact is not None:
         # The same bytes without a padded copy of the frame.
-        out[place.height :], out[: place.height, place.width :] = 0, 0
-        scaling.scale(frame, out[: place.height, : place.width])
+        out[exact.height :], out[: exact.height, exact.width :] = 0, 0
+        scaling.scale(frame, out[: exact.height, : exact.width])
         return
     frame = scaling.picture_of(frame)
-    near = _with_padding_that_mixes(size, padded, network)
-    if near != padded:
-        # The same bytes without a copy that is larger than the frame: what lies further out is black.
-        frame = _padded(frame, near)
+    least = _least_padded_size(size, padded, network)
+    if least != padded:
+        # The same bytes with less padding: the rest of the input is black.
+        frame = _padded(frame, least)
         scale = (network.width / padded.width, network.height / padded.height)
         small = np.asarray(cv2.resize(frame, None, fx=scale[0], fy=scale[1], interpolation=cv2.INTER_LINEAR), np.uint8)
         small = small[: network.height, : network.width]
@@ -59,10 +59,10 @@ def _padded(frame: Pixels, to: Size) -> Pixels:
     return np.asarray(cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT), np.uint8)
 
 
-def _with_padding_that_mixes(frame: Size, padded: Size, network: Size) -> Size:
-    """Return the frame's size with so much of its padding as comes into one pixel of the network with it.
+def _least_padded_size(frame: Size, padded: Size, network: Size) -> Size:
+    """Return the frame's size with only the padding that network pixels at its edges are computed from.
 
-    Where the frame is enlarged that is all of the padding.
+    If the frame is enlarged, that is all of the padding.
     """
     if padded.width < network.width or padded.height < network.height:
         return padded
@@ -71,16 +71,16 @@ def _with_padding_that_mixes(frame: Size, padded: Size, network: Size) -> Size:
     )
 
 
-def _place_without_padding(frame: Size, padded: Size, network: Size) -> Size | None:
-    """Return the size at which a frame alone is scaled to the same bytes as in its padded copy.
+def _size_without_padding(frame: Size, padded: Size, network: Size) -> Size | None:
+    """Return the size at which a frame, scaled without its padding, has the same bytes as in its padded copy.
 
-    None if there is no such size: where the frame is enlarged, or one of its edges does not fall between two pixels
-    of the network, which then has pixels that are mixed of frame and padding.
+    None if there is no such size: the frame is enlarged, or one of its edges does not fall between two network pixels,
+    so that some pixels are computed from frame and padding.
 
     Args:
         frame: the frame's size.
-        padded: of its padded copy.
-        network: what that is scaled to.
+        padded: size of the padded copy.
+        network: size of the network's input.
     """
     if padded.width < network.width or padded.height < network.height:
         return None
@@ -94,7 +94,7 @@ def without_padding(fitted: Pixels, frame: Size) -> Pixels:
 
     Args:
         fitted: (network height, network width, 3).
-        frame: the frame's size before.
+        frame: the frame's original size.
     """
     network = _size(fitted)
     padded = padded_size(frame, network)
@@ -104,7 +104,7 @@ def without_padding(fitted: Pixels, frame: Size) -> Pixels:
 
 
 def subtract_mean(batch: Pixels) -> Floats:
-    """Return (N, H, W, 3) BGR bytes as the network's floats, for engines that cannot convert them inside."""
+    """Return (N, H, W, 3) BGR bytes as floats less the mean, for engines that do not convert them themselves."""
     return np.subtract(batch, np.asarray(MEAN, np.float32), dtype=np.float32)
 
 

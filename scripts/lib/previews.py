@@ -32,8 +32,8 @@ JPEG_QUALITY = 75
 CLIP_FRAMES, CLIP_RATE = 24, 8
 CLIP, POSTER = "clip.mp4", "clip.jpg"
 _USUAL_FPS = 25.0
-# Buffers of written pictures, reused for the next ones, as allocating takes longer than copying. At most 3 MB each, and
-# one for each picture that can wait to be written.
+# Buffers of written pictures, which are used again, as allocating takes longer than copying: one of at most 3 MB for
+# each picture that can wait to be written.
 _SPARE = 6
 _spare: list[Pixels] = []
 
@@ -43,10 +43,10 @@ class AlbumPicture:
     """A picture of a file of pictures.
 
     Attributes:
-        frame: its number.
-        kinds: the kinds of previews that it was chosen for, with its value for each.
-        width: in pixels.
-        height: in pixels.
+        frame: number of the frame.
+        kinds: kinds of previews for which the frame was chosen, with its value for each.
+        width: width in pixels.
+        height: height in pixels.
     """
 
     frame: int
@@ -57,7 +57,7 @@ class AlbumPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class AlbumClip:
-    """The clip of a file of pictures: its first and last frame, and the numbers of its frames and of their boxes."""
+    """The clip of a file of pictures: its first and last frame, its number of frames, and the number of their boxes."""
 
     first: int
     last: int
@@ -67,7 +67,7 @@ class AlbumClip:
 
 @dataclass
 class ClipFrame:
-    """A frame of a clip: its number, picture, boxes (n, 4) as x, y, w, h in its pixels, labels (n,)."""
+    """A frame of a clip: its number, its picture, boxes (n, 4) as x, y, w, h in pixels of the picture, labels (n,)."""
 
     frame: int
     picture: Pixels
@@ -99,14 +99,14 @@ class BusiestStretch:
 
 
 class Previews:
-    """Chooses the previews of one media; call `look` with every frame, then `write`."""
+    """The chosen previews of one media; call `consider` with every frame, then `write`."""
 
     def __init__(self, fps: float | None, stride: int = 1, *, clip: bool = True) -> None:
-        """Begin a media.
+        """Set the distances between chosen frames, from the frame rate.
 
         Args:
             fps: the video's frames per second; None if it is unknown.
-            stride: `look` is called with every n-th frame.
+            stride: `consider` is called with every n-th frame.
             clip: whether to make a clip; False for a picture, which has a single frame.
         """
         self._with_clip = clip
@@ -115,15 +115,15 @@ class Previews:
         self._stretch = BusiestStretch(max(1, round(self._rate / CLIP_RATE)))
         self._first: KeptFrame | None = None
 
-    def look(  # noqa: PLR0917  (the pipeline calls it for each frame)
+    def consider(  # noqa: PLR0917  (the pipeline calls it for each frame)
         self, frame: int, picture: Pixels, media: Size, boxes: Integers, labels: Integers, scores: Floats
     ) -> None:
         """Consider a frame and its boxes for the previews.
 
         Args:
-            frame: its number.
+            frame: number of the frame.
             picture: (h, w, 3) BGR; copied if it is kept.
-            media: the size that the boxes refer to.
+            media: the media's size, to which the boxes refer.
             boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
             labels: (n,) classes, from 0.
             scores: (n, C).
@@ -156,7 +156,7 @@ class Previews:
         return shrunk(picture, PICTURE_SIDE)
 
     def write(self, path: Path, *, synced: bool = True) -> None:
-        """Write the file, once; also if there were no frames. `synced` is that of files.replacing."""
+        """Write the file, once; also if there were no frames. For `synced` see files.replacing."""
         chosen = self._chosen.frames()
         if not chosen and self._first is not None:
             chosen[self._first.frame] = (self._first.picture, {"first": 0.0})
@@ -178,7 +178,7 @@ class Previews:
 
 
 def rate(fps: float | None, stride: int) -> float:
-    """Return the number of frames per second that are analysed."""
+    """Return the number of analysed frames per second."""
     return (fps or _USUAL_FPS) / stride
 
 
@@ -201,23 +201,23 @@ def write_album(
 
 def _counts(labels: Integers, scores: Floats, thresholds: Sequence[float]) -> Iterator[tuple[MostOf, int]]:
     """Yield the number of boxes of each species in a frame: of all, then of those at or above each threshold."""
-    own = scores[np.arange(len(labels)), labels].astype(np.float64).round(6)  # as in the CSV
+    best = scores[np.arange(len(labels)), labels].astype(np.float64).round(6)  # as in the CSV
     levels = (0.0, *thresholds)
-    reached = np.searchsorted(levels, own, side="right")  # the number of levels that are reached
+    reached = np.searchsorted(levels, best, side="right")  # the number of levels at or below the score
     classes = int(labels.max()) + 1
     table = np.bincount(reached * classes + labels, minlength=(len(levels) + 1) * classes).reshape(-1, classes)
-    boxes = table[::-1].cumsum(axis=0)[-2::-1]  # of a level or more
+    boxes = table[::-1].cumsum(axis=0)[-2::-1]  # (level, class): the number of boxes at or above a level
     rows, columns = boxes.nonzero()
     for level, label, count in zip(rows.tolist(), columns.tolist(), boxes[rows, columns].tolist(), strict=True):
         yield MostOf(label + 1, levels[level]), count
 
 
 def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:
-    """Return how certain, crowded and doubtful a frame's boxes are; there must be at least one."""
-    own = scores[np.arange(len(labels)), labels]
+    """Return a frame's value for each of KINDS; it must have at least one box."""
+    best = scores[np.arange(len(labels)), labels]
     others = scores.copy()
     others[np.arange(len(labels)), labels] = 0
-    return float(own.max()), len(labels), -float((own - others.max(axis=1)).mean())
+    return float(best.max()), len(labels), -float((best - others.max(axis=1)).mean())
 
 
 def shrunk(picture: Pixels, side: int) -> Pixels:
@@ -244,7 +244,7 @@ def jpeg(picture: Pixels) -> bytes:
 
 
 def _clip(stills: Sequence[ClipFrame], rate: float) -> bytes:
-    """Return an H.264 video with the boxes drawn, which every browser shows."""
+    """Return an H.264 video, which every browser shows, of the frames with their boxes."""
     import av
 
     height, width = stills[0].picture.shape[:2]
@@ -252,7 +252,7 @@ def _clip(stills: Sequence[ClipFrame], rate: float) -> bytes:
     with av.open(content, "w", format="mp4") as out:
         stream = out.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        # No mbtree: it reads memory that x264 never set, so that equal frames gave clips with different bytes.
+        # No mbtree: it reads memory that x264 does not set, so that equal frames would give different bytes.
         # No B frames: they take a third of the time, and save only 6 % of the bytes, at a lower quality.
         stream.options = {"preset": "veryfast", "crf": "30", "x264-params": "mbtree=0:bframes=0"}
         stream.codec_context.thread_count = 1
@@ -276,9 +276,9 @@ class Album:
     """The pictures of one media, read back.
 
     Attributes:
-        path: the file.
-        pictures: its pictures.
-        clip: the clip, None if there is none.
+        path: the zip file.
+        pictures: the pictures in it.
+        clip: the clip; None if there is none.
     """
 
     path: Path
@@ -310,7 +310,7 @@ class Album:
         return data_address(self.read(POSTER), "image/jpeg")
 
     def read(self, name: str) -> bytes:
-        """Return the content of one of its files."""
+        """Return the content of a file in the zip file."""
         with zipfile.ZipFile(self.path) as archive:
             return read_member(archive, name)
 
@@ -323,5 +323,5 @@ def _listed_picture(entry: Mapping[str, Any]) -> AlbumPicture:
 
 
 def data_address(content: bytes, kind: str) -> str:
-    """Return bytes of a media type as a `data:` address."""
+    """Return bytes as a `data:` address of a media type, such as `image/jpeg`."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

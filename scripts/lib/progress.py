@@ -10,38 +10,38 @@ _log = logging.getLogger(__name__)
 
 
 class Progress:
-    """How fast, how far, how long still."""
+    """Logs the amount of work done, its speed, and the remaining time."""
 
     def __init__(self, unit: str, *, what: str = "", scale: int = 1, done: int = 0) -> None:
         """Start the clock.
 
         Args:
-            unit: what is counted.
-            what: the beginning of each line.
-            scale: how many make one of the unit.
-            done: what was done before, which says nothing of the speed.
+            unit: name of the unit of work in the log, such as `frames`.
+            what: beginning of each line.
+            scale: number of counted items in one unit.
+            done: number of items done before, which do not count for the speed.
         """
         self._unit, self._what, self._scale, self._before = unit, what, scale, done
-        self._started = self._said = time.monotonic()
+        self._started = self._logged = time.monotonic()
 
     def report(self, done: int, expected: int | None, *, about: bool = False) -> None:
-        """Say how far it is, when the last line is old enough.
+        """Log the progress, unless a line was logged less than SECONDS ago.
 
         Args:
-            done: of the unit's parts.
-            expected: how many there will be; None if that is unknown.
-            about: whether `expected` is a guess.
+            done: number of items done.
+            expected: number of items in all; None if it is unknown.
+            about: whether `expected` is an estimate.
         """
         now = time.monotonic()
-        if now - self._said < SECONDS:
+        if now - self._logged < SECONDS:
             return
-        self._said = now
+        self._logged = now
         speed = max(done - self._before, 1e-6) / max(now - self._started, 1e-6)
         rate = f"{speed / self._scale:.1f} {self._unit}/s"
         if expected is None or done > expected:
             _log.info("%s%d %s, %s", self._what, done // self._scale, self._unit, rate)
             return
         total = f"{'about ' * about}{expected // self._scale} {self._unit}"
-        left = timedelta(seconds=round((expected - done) / speed))
+        remaining = timedelta(seconds=round((expected - done) / speed))
         share = 100 * done // max(expected, 1)
-        _log.info("%s%d of %s (%d %%), %s, %s left", self._what, done // self._scale, total, share, rate, left)
+        _log.info("%s%d of %s (%d %%), %s, %s left", self._what, done // self._scale, total, share, rate, remaining)

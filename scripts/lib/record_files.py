@@ -13,21 +13,21 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 
 Record = TypeVar("Record")
-# What most values are: looked at first, as a record is written and read for each media.
+# The types of most values; they are checked first, as each media has records.
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 @dataclass(frozen=True)
 class Key:
-    """A record's key in the schema, besides its type.
+    """Properties of a record's key in the schema, in addition to its type.
 
     Attributes:
-        description: for the schema.
-        part: the part of the schema (`$defs`) that describes the value.
-        schema: the schema of the value, instead of that of its type.
-        only: the key is written only if the record's state is this.
-        optional: the key is not written where its value is None.
-        between_jobs: the key is only passed between jobs, and is not in the schema.
+        description: description in the schema.
+        part: name of the part of the schema (`$defs`) that describes the value.
+        schema: schema of the value, instead of the schema of its type.
+        only: the only state of the record with which the key is written; None for all.
+        optional: whether the key is left out if its value is None.
+        between_jobs: whether the key is only passed between jobs, and is not in the schema.
     """
 
     description: str = ""
@@ -39,7 +39,7 @@ class Key:
 
 
 class Declared(NamedTuple):
-    """A record's key as its model declares it."""
+    """A record's key as the record's model declares it."""
 
     name: str
     annotation: Any
@@ -66,12 +66,12 @@ def _declared(kind: type) -> tuple[Declared, ...]:
 
 
 def write_record(path: Path, record: Any, *, synced: bool = True) -> None:
-    """Write a record, complete or not at all; `synced` as of files.replacing."""
+    """Write a record, complete or not at all; for `synced` see files.replacing."""
     write_json(path, as_content(record), synced=synced)
 
 
 def read_record(kind: type[Record], path: Path) -> Record:
-    """Return the record that a file holds.
+    """Return the record in a file.
 
     Raises:
         PipelineError: a key is missing.
@@ -132,7 +132,7 @@ def from_content(kind: type[Record], content: Mapping[str, Any]) -> Record:
 
 
 def without_none(annotation: Any) -> Any:
-    """Return the type X of an annotation `X | None`; others as they are."""
+    """Return the type X of an annotation `X | None`; other annotations unchanged."""
     if get_origin(annotation) in (Union, types.UnionType):
         inside = [one for one in get_args(annotation) if one is not type(None)]
         return inside[0] if len(inside) == 1 else annotation
@@ -140,7 +140,7 @@ def without_none(annotation: Any) -> Any:
 
 
 def without_key(annotation: Any) -> Any:
-    """Return the type X of `Annotated[X, Key(...)]`; others as they are."""
+    """Return the type X of `Annotated[X, Key(...)]`; other annotations unchanged."""
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 

@@ -1,7 +1,7 @@
-"""Bilinear scaling, and the lines of a picture that it reads when scaling down by a whole number.
+"""Bilinear scaling, and the lines of a picture that are read when it is scaled down by a whole number.
 
-By an odd number, each pixel is the middle one of its square; by an even one, the mean of the four in the middle.
-So only one or two of each `factor` lines are read: the others need not be converted to BGR.
+With an odd factor, each pixel is the middle one of its square; with an even factor, the mean of the four middle pixels.
+So only one or two of each `factor` lines are read, and the others need not be converted to BGR.
 """
 
 from abc import ABC, abstractmethod
@@ -13,28 +13,28 @@ from scripts.lib.boxes import Pixels, Size
 
 
 class UnconvertedFrame(ABC):
-    """A frame of a video that was decoded, and of which there is not a picture yet.
+    """A decoded frame of a video that was not converted to a BGR picture yet.
 
     Attributes:
-        size: of its picture.
+        size: size of the picture.
     """
 
     size: Size
 
     @abstractmethod
     def __call__(self) -> Pixels:
-        """Return its picture, (height, width, 3) BGR.
+        """Return the frame's picture, (height, width, 3) BGR.
 
         Raises:
-            MediaFault: it cannot be converted.
+            MediaFault: the frame cannot be converted.
         """
 
     @abstractmethod
     def scale_into(self, out: Pixels) -> bool:
-        """Write its picture, scaled, into `out` without making all of it; return False where that cannot be.
+        """Write the scaled picture into `out` without converting the whole frame; return False if that is impossible.
 
         Args:
-            out: (height, width, 3), written as scaling the picture would.
+            out: (height, width, 3); gets the same bytes as from scaling the whole picture.
         """
 
 
@@ -47,10 +47,10 @@ def size_of(frame: Frame) -> Size:
 
 
 def picture_of(frame: Frame) -> Pixels:
-    """Return a frame's picture.
+    """Return a frame's picture, (height, width, 3) BGR.
 
     Raises:
-        MediaFault: it cannot be converted.
+        MediaFault: the frame cannot be converted.
     """
     return frame if isinstance(frame, np.ndarray) else frame()
 
@@ -59,19 +59,19 @@ def scale(frame: Frame, out: Pixels) -> None:
     """Scale a frame into `out`, as OpenCV does with INTER_LINEAR.
 
     Args:
-        frame: (height, width, 3), or what makes that.
+        frame: (height, width, 3) BGR, or a frame that was not converted to that yet.
         out: (height, width, 3), written.
 
     Raises:
-        MediaFault: it cannot be converted.
+        MediaFault: the frame cannot be converted.
     """
     if not isinstance(frame, np.ndarray):
         if frame.scale_into(out):
             return
         frame = frame()
-    had, size = size_of(frame), size_of(out)
-    factor = factor_between(had, size)
-    if had == size:
+    original, size = size_of(frame), size_of(out)
+    factor = factor_between(original, size)
+    if original == size:
         out[...] = frame
     elif factor % 2:
         cv2.resize(frame[factor // 2 :: factor], size, dst=out, interpolation=cv2.INTER_NEAREST_EXACT)
@@ -80,11 +80,11 @@ def scale(frame: Frame, out: Pixels) -> None:
 
 
 def factor_between(frame: Size, out: Size) -> int:
-    """Return by which whole number, 2 or more, a frame is made smaller both ways; 0 where there is none."""
+    """Return the whole number, 2 or more, by which both sides of a frame are scaled down; 0 if there is none."""
     factor = frame.width // out.width
     return factor if factor > 1 and frame == (out.width * factor, out.height * factor) else 0
 
 
 def lines_read(factor: int) -> tuple[int, ...]:
-    """Return which of each `factor` lines are read, from 0."""
+    """Return the indices, from 0, of the lines that are read in each group of `factor` lines."""
     return (factor // 2,) if factor % 2 else (factor // 2 - 1, factor // 2)

@@ -1,4 +1,4 @@
-"""Clean up when a job gets a signal to stop."""
+"""Clean up when a job receives a signal to stop."""
 
 import signal
 import threading
@@ -11,9 +11,9 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM, with which Snakemake and clusters end a job, run the `finally` blocks before the exit.
+    """Make SIGTERM, with which Snakemake and clusters end a job, run the `finally` blocks before the exit.
 
-    Off the main thread, where Python allows no handlers, it does nothing.
+    Outside the main thread, where Python allows no signal handlers, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

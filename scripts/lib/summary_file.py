@@ -1,4 +1,4 @@
-"""The file of the summary, written and read a media at a time: a run may have a million."""
+"""The file of the summary, written and read one media at a time, as a run may have a million."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,15 +12,15 @@ from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.records.summary import MediaSummary, RunSummary, Totals
 from scripts.lib.records.upload import DestinationRecord
 
-# A line of the file for each media, between these two.
+# The lines before and after the media, which have a line each.
 _FIRST, _LAST = '{"media": [\n', "],\n"
 
 
 class RunningTotals:
-    """The totals of all media, added one after the other."""
+    """The totals of all media, to which media are added one by one."""
 
     def __init__(self, good: Iterable[str], *, with_tracks: bool) -> None:
-        """Begin.
+        """Set the totals to zero.
 
         Args:
             good: the states of media with a result.
@@ -31,7 +31,7 @@ class RunningTotals:
         self.failed: list[int] = []
 
     def add(self, line: MediaSummary) -> None:
-        """Take the next media."""
+        """Add a media."""
         self._media += 1
         self._frames += line.frames
         self._boxes += line.boxes
@@ -42,7 +42,7 @@ class RunningTotals:
 
     @property
     def totals(self) -> Totals:
-        """Of the media so far."""
+        """The totals of the media that were added."""
         return Totals(
             media=self._media,
             frames=self._frames,
@@ -55,32 +55,32 @@ class RunningTotals:
 def write_summary(
     path: Path,
     lines: Iterable[MediaSummary],
-    counted: RunningTotals,
+    totals: RunningTotals,
     network: ProvenanceRecord,
     destination: DestinationRecord | None,
 ) -> None:
-    """Write what became of each media, complete or not at all.
+    """Write the summary of a run, complete or not at all.
 
     Args:
-        path: the file.
-        lines: of each media.
-        counted: what is to be said of all of them; this adds them.
-        network: where the network came from.
-        destination: where the boxes went; None if nothing goes to Tator.
+        path: the file to write.
+        lines: the summary of each media.
+        totals: the totals, to which this function adds all media.
+        network: the record of get_network.
+        destination: the record of prepare_upload; None if nothing is uploaded to Tator.
     """
     with replacing(path) as stream:
         stream.write(_FIRST)
         for at, line in enumerate(lines):
-            counted.add(line)
+            totals.add(line)
             stream.write((",\n" if at else "") + as_json(as_content(line)))
-        run = RunSummary(totals=counted.totals, failed=counted.failed, network=network, destination=destination)
+        run = RunSummary(totals=totals.totals, failed=totals.failed, network=network, destination=destination)
         stream.write("\n" + _LAST + as_json(as_content(run), indent=2)[2:] + "\n")
 
 
 def read_summary(path: Path) -> RunSummary:
-    """Return what a summary says of the run as a whole."""
+    """Return the part of a summary that is about the run as a whole."""
     with path.open(encoding="utf-8", newline="") as stream:
-        if stream.readline() != _FIRST:  # of a version that wrote it as a whole
+        if stream.readline() != _FIRST:  # an earlier version wrote the file as a whole
             return from_content(RunSummary, read_json(path))
         for line in stream:
             if line == _LAST:
@@ -89,12 +89,12 @@ def read_summary(path: Path) -> RunSummary:
 
 
 def read_lines(path: Path) -> Iterator[MediaSummary]:
-    """Yield what a summary says of each media."""
+    """Yield the summary of each media."""
     return read_lines_as(MediaSummary, path)
 
 
 def read_lines_as(kind: type[Record], path: Path) -> Iterator[Record]:
-    """Yield the same as records of another kind, whose keys are some of those."""
+    """Yield the summary of each media as records of another kind, with some of the keys."""
     with path.open(encoding="utf-8", newline="") as stream:
         if stream.readline() != _FIRST:
             yield from (from_content(kind, each) for each in read_json(path)["media"])

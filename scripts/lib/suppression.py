@@ -1,4 +1,4 @@
-"""Non-maximum suppression: keep boxes that score enough and do not overlap a better one."""
+"""Non-maximum suppression: keep boxes that reach a score and do not overlap a better one."""
 
 import sys
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from scripts.lib.boxes import Floats, Integers, iou_matrix, iou_pairs
 
 @dataclass(frozen=True)
 class Nms:
-    """How a network suppresses boxes that overlap.
+    """Settings of a network's non-maximum suppression.
 
     Attributes:
-        iou: a box whose IoU with a better one is above this is removed.
-        max_detections: the most boxes kept in a frame.
-        min_score: only scores above this are used.
-        per_class: suppress within each class, so that an anchor can have several boxes; otherwise an anchor has one
-            box, and boxes of all classes suppress each other.
-        best_class: with per_class: an anchor has only the box of its best class.
+        iou: largest IoU of two kept boxes; of two boxes with a larger one, the worse is removed.
+        max_detections: largest number of boxes kept in a frame.
+        min_score: lower bound of scores; only scores above it are used.
+        per_class: whether boxes suppress each other only within a class, so that an anchor can have several boxes;
+            otherwise an anchor has one box, and boxes of all classes suppress each other.
+        best_class: whether, with per_class, an anchor has only the box of its best class.
     """
 
     iou: float
@@ -66,7 +66,7 @@ def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> Integers:
         boxes: (n, 4) x1, y1, x2, y2.
         scores: (n,).
         iou: the largest intersection over union of two kept boxes.
-        limit: how many to keep at most.
+        limit: largest number of boxes to keep.
     """
     order = np.argsort(-scores, kind="stable")
     if iou >= 1:  # no IoU is above 1
@@ -89,7 +89,7 @@ def _corners(boxes: Floats) -> Floats:
 
 
 def _kept_boxes(corners: Floats, iou: float) -> npt.NDArray[np.bool_]:
-    """Return which of some boxes (n, 4), best first, are kept, as a mask (n,): no better kept box overlaps them."""
+    """Return a mask (n,) of the boxes (n, 4), best first, that no better kept box overlaps."""
     with np.errstate(invalid="ignore", over="ignore"):  # of very large boxes
         stays = ~np.triu(iou_matrix(corners, corners) > iou, 1)
     kept = np.ones(len(corners), bool)
@@ -106,7 +106,7 @@ def _suppress_classes(boxes: Floats, scores: Floats, labels: Integers, nms: Nms)
     Args:
         boxes: (n, 4) x1, y1, x2, y2.
         scores: (n,).
-        labels: (n,) their classes.
+        labels: (n,) the boxes' classes.
         nms: the settings; `max_detections` also limits each class.
     """
     counts = np.bincount(labels)
@@ -134,14 +134,14 @@ def _pairs_within(labels: Integers) -> Integers:
 
 
 def suppress_pairs(order: Integers, pairs: Integers) -> npt.NDArray[np.bool_]:
-    """Return which boxes greedy non-maximum suppression keeps, from the pairs that overlap.
+    """Return a mask of the boxes that greedy non-maximum suppression keeps, from the pairs that overlap.
 
     Args:
         order: (n,) indices of the boxes, best first.
         pairs: (m, 2) indices of boxes that overlap too much, each pair once.
 
     Returns:
-        a mask (n,) by the boxes' indices.
+        A mask (n,) by the boxes' indices.
     """
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
@@ -163,7 +163,7 @@ def reached(scores: Floats, threshold: float) -> Integers:
         threshold: the least score.
     """
     below = (scores < threshold).reshape(-1)
-    # Eight at once, as almost all are below.
+    # Eight are compared at once, as almost all are below.
     whole = len(below) // 8 * 8
     mixed = np.flatnonzero(below[:whole].view(np.uint64) != _ALL_TRUE)
     places = np.concatenate([(mixed[:, None] * 8 + np.arange(8)).reshape(-1), np.arange(whole, len(below))])
@@ -174,13 +174,13 @@ def reached(scores: Floats, threshold: float) -> Integers:
 def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms, places: Integers | None = None) -> Selection:
     """Return the boxes of one frame with a score of at least `threshold`, without those that overlap better ones.
 
-    Low scores are removed first: suppression goes from the best score down, so they could not suppress or displace a
-    box that is kept.
+    Low scores are removed first: suppression proceeds from the best score down, so they could not suppress or displace
+    a box that is kept.
 
     Args:
         boxes: (A, 4) in network pixels.
         scores: (A, C).
-        threshold: the least score of a box's own class.
+        threshold: the least score of a box, in its class.
         nms: the network's settings.
         places: the result of `reached` if it is known; then no score may be NaN.
     """
@@ -201,15 +201,15 @@ def _high(scores: Floats, threshold: float, nms: Nms) -> Integers:
 
 
 def _above(scores: Floats, places: Integers, threshold: float, nms: Nms) -> Integers:
-    """Return those places whose scores are above `nms.min_score`; all of them if the threshold is above it."""
+    """Return the places whose scores are above `nms.min_score`; all of them if the threshold is above it."""
     if np.float32(threshold) > np.float32(nms.min_score):
         return places
-    taking_part: Integers = places[scores.reshape(-1)[places] > nms.min_score]
-    return taking_part
+    above: Integers = places[scores.reshape(-1)[places] > nms.min_score]
+    return above
 
 
 def _without_repeats(numbers: Integers) -> Integers:
-    """Return each of some sorted numbers once, as numpy's `unique`, which first loads a module for 30 ms."""
+    """Return each of some sorted numbers once, as numpy's `unique` does, which takes 30 ms to load its modules."""
     is_new = np.ones(len(numbers), bool)
     is_new[1:] = numbers[1:] != numbers[:-1]
     return numbers[is_new]
@@ -222,8 +222,8 @@ def _select_per_class(boxes: Floats, scores: Floats, high: Integers, nms: Nms) -
         anchors, labels = anchors[best], labels[best]
     kept = _suppress_classes(boxes[anchors], scores[anchors, labels], labels, nms)
     anchors, labels = anchors[kept], labels[kept]
-    # Equal scores are common in half precision. With best_class, the first anchor comes first; otherwise the first
-    # class does: as in the networks' own packages.
+    # Equal scores are common in half precision. As in the networks' own packages, they are sorted by anchor with
+    # best_class, and by class otherwise.
     keys = (anchors,) if nms.best_class else ()
     order = np.lexsort((*keys, -scores[anchors, labels]))[: nms.max_detections]
     anchors, labels = anchors[order], labels[order]

@@ -1,20 +1,20 @@
-"""Compute Tator's own checksum of a file, which it calls md5."""
+"""Compute Tator's checksum of a file, which Tator calls md5."""
 
 import hashlib
 import os
 from typing import IO
 
-SUMMED_BYTES = 100 << 20  # of a file go into the sum, besides its size
+SUMMED_BYTES = 100 << 20  # the sum is of a file's first bytes, this many at most, and its size
 _CHUNK_BYTES = 1 << 20
 
 
 def tator_md5(stream: IO[bytes]) -> str:
     """Return Tator's checksum of a file, as tator.util.md5sum computes it for a path.
 
-    Read from the open stream, as some file systems refuse to open a locked file a second time.
+    The open stream is read, as some file systems refuse to open a locked file a second time.
 
     Args:
-        stream: the file, or its content; it is read from its beginning.
+        stream: the file, or its content; read from the beginning.
     """
     size = stream.seek(0, os.SEEK_END)
     left = min(size, SUMMED_BYTES)

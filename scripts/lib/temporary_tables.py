@@ -1,10 +1,10 @@
-"""SQLite tables in a temporary file, for what is looked up in runs of a million media."""
+"""SQLite tables in a temporary file, for values that are looked up in runs of a million media."""
 
 import sqlite3
 
 
 def temporary_tables(script: str) -> sqlite3.Connection:
-    """Return a connection to new tables in a temporary file, which is removed when it is closed or the process ends.
+    """Return a connection to new tables in a temporary file, which is removed when the connection or the process ends.
 
     Args:
         script: the SQL statements that create the tables.
@@ -15,5 +15,5 @@ def temporary_tables(script: str) -> sqlite3.Connection:
 
 
 def as_key(name: str) -> bytes:
-    """Return a name as SQLite can store it: names of files and in Tator may contain lone surrogates."""
+    """Return a name as bytes that SQLite can store: names of files and in Tator may contain lone surrogates."""
     return name.encode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Tiles: overlapping regions of a large frame, each of which goes through the network by itself."""
+"""Tiles: overlapping regions of a large frame, each of which goes through the network separately."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ OVERLAP = 0.2
 
 
 class Region(NamedTuple):
-    """A part of a frame, in its pixels."""
+    """A part of a frame, in pixels of the frame."""
 
     left: int
     top: int
@@ -19,21 +19,21 @@ class Region(NamedTuple):
 
     @property
     def size(self) -> Size:
-        """Its width and height."""
+        """The width and height."""
         return Size(self.width, self.height)
 
     def part_of(self, frame: Pixels) -> Pixels:
-        """Return that part of a frame, (height, width, 3), without copying it."""
+        """Return this part of a frame, (height, width, 3), without copying it."""
         return frame[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How frames are cut into tiles.
+    """The way in which frames are cut into tiles.
 
     Attributes:
-        size: of a tile, in pixels of the frame.
-        overlap: the share of a tile's width and height that it has in common with the next one, from 0 to below 1.
+        size: size of a tile, in pixels of the frame.
+        overlap: share of a tile's width and height that the next tile has too, from 0 to below 1.
         whole: whether the frame goes through the network as a whole too.
     """
 
@@ -42,13 +42,14 @@ class Tiling:
     whole: bool = True
 
     def cuts(self, frame: Size) -> bool:
-        """Return whether a frame is larger than a tile; others are not cut."""
+        """Return whether a frame is larger than a tile; only such frames are cut."""
         return frame.width > self.size.width or frame.height > self.size.height
 
     def regions(self, frame: Size) -> list[Region]:
-        """Return the tiles of a frame, row by row: as large as the others those at its end, which overlap more.
+        """Return the tiles of a frame, row by row.
 
-        Of a side that is shorter than a tile's, all is in each tile.
+        The last tiles of rows and columns are as large as the others, and overlap more. If a side of the frame is
+        shorter than a tile's, each tile has the whole side.
         """
         width, height = (min(most, side) for most, side in zip(self.size, frame, strict=True))
         return [
@@ -59,7 +60,7 @@ class Tiling:
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """Return where the tiles of one row begin; the last one ends where the row does."""
+    """Return the positions at which the tiles of a row begin; the last tile ends at the end of the row."""
     return [*range(0, length - side, side - int(side * overlap)), length - side]
 
 
@@ -68,10 +69,10 @@ def from_values(values: Mapping[str, Any] | str | None, network: Size) -> Tiling
 
     Args:
         values: the setting: `auto`, or some of width, height, overlap and whole; None for no tiles.
-        network: the size of the network's input, which tiles have unless the setting says another.
+        network: the size of the network's input, which is the size of tiles unless the setting has another.
     """
     if values is None:
         return None
-    given = {} if isinstance(values, str) else dict(values)
-    size = Size(given.pop("width", network.width), given.pop("height", network.height))
-    return Tiling(size, **given)
+    options = {} if isinstance(values, str) else dict(values)
+    size = Size(options.pop("width", network.width), options.pop("height", network.height))
+    return Tiling(size, **options)

@@ -1,4 +1,4 @@
-"""Check the API token, and remove it and signed addresses from everything that is written."""
+"""Check the API token, and remove the token and signed addresses from everything that is written."""
 
 import logging
 import os
@@ -12,13 +12,14 @@ VARIABLE = "TATOR_AUTH_TOKEN"
 
 # A presigned address is secret from its question mark on.
 _QUERY = re.compile(r"(?<=[^\s?'\"<>])\?[^\s'\"<>)]*")
-# A file's name in it may hold what ends an address in a text, such as a bracket: so its secret parts go by name, too.
+# The address may contain a file's name with a bracket, which seems to end the address: so secret parts are also removed
+# by their names.
 _SIGNED = re.compile(
     r"(?i)\b(x-(?:amz|goog)-[a-z-]{1,40}|signature|sig|policy|key-pair-id|awsaccesskeyid|googleaccessid)"
-    r"(=|%(?:25){0,3}3d)"  # escaped, perhaps more than once
+    r"(=|%(?:25){0,3}3d)"  # may be escaped more than once
     r"[^&\s'\"<>]+"
 )
-# A proxy's address may hold a user's name and password; the last `@` ends them.
+# A proxy's address may contain a user's name and password; the last `@` ends them.
 _USER = re.compile(r"(?<=://)[^\s/'\"<>]{1,1000}@")
 _AUTHORIZATION = re.compile(r"(?i)\b(token|bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 
@@ -27,7 +28,7 @@ def check_token(environ: Mapping[str, str]) -> str:
     """Return the token.
 
     Raises:
-        SettingsError: TATOR_AUTH_TOKEN is unset, empty, or holds blanks.
+        SettingsError: TATOR_AUTH_TOKEN is unset, empty, or has characters that no token has.
     """
     token = environ.get(VARIABLE, "")
     if not token or not _is_sendable(token):
@@ -40,12 +41,12 @@ def check_token(environ: Mapping[str, str]) -> str:
 
 
 def _is_sendable(token: str) -> bool:
-    """Return whether an HTTP header can hold the token: printable ASCII without blanks."""
+    """Return whether an HTTP header can contain the token: printable ASCII without blanks."""
     return token.isascii() and token.isprintable() and " " not in token
 
 
 def redact(text: str) -> str:
-    """Replace the token, authorization values, control characters, and in addresses users and the query part."""
+    """Replace the token, authorization values, control characters, and users and queries in addresses."""
     token = os.environ.get(VARIABLE)
     if token:
         text = text.replace(token, "<token>")
@@ -59,8 +60,8 @@ def _without_query(found: re.Match[str]) -> str:
 
 
 class Redacting(logging.Formatter):
-    """Format log records without secrets, whoever logged them."""
+    """A formatter that removes secrets from log records, also from those of libraries."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format the record, its traceback included, and redact the outcome."""
+        """Format the record with its traceback, and redact the text."""
         return redact(super().format(record))

@@ -1,4 +1,4 @@
-"""Read a network's class names from its train.ini, and the size that it was trained at if that is there."""
+"""Read a network's class names, and the size that it was trained at if it is stated, from its train.ini."""
 
 import configparser
 import re
@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError
 
-if TYPE_CHECKING:  # most jobs read names alone, and need no numpy
+if TYPE_CHECKING:  # most jobs read only names, and need no numpy
     from scripts.lib.boxes import Size
 
 EXPECTED = "expected a section [Data] with the line Species=name,name,..."
 _HEADER = re.compile(r"\[(?P<name>[^\]]*)\]")
 _SPECIES = re.compile(r"species\s*[=:]", re.IGNORECASE)
-# configparser's own takes cubic time for blanks within a key.
+# The expression of configparser takes cubic time for blanks within a key.
 _OPTION = re.compile(r"(?P<option>[^=:]*)(?:(?P<vi>[=:])\s*(?P<value>.*))?$")
 # `;` after a blank starts a comment; so does `#`, unless a digit follows: "Sebastes #2" is a name.
 _COMMENT = re.compile(r"\s(?:;|#(?!\d)).*")
 MOST_NAMES = 10_000
 LONGEST_NAME = 10_000
-# Of [Data]; configparser takes quadratic time where many cannot be read.
+# The largest number of lines in [Data]; configparser takes quadratic time if it cannot read many of them.
 _MOST_LINES = 2 * MOST_NAMES
 _SHOWN = 200
 _SIDE = re.compile(r"\s*(?P<side>width|height)\s*[=:]\s*(?P<value>[1-9][0-9]{0,4})\s*(?:[;#].*)?", re.IGNORECASE)
@@ -35,10 +35,10 @@ def species(path: Path) -> list[str]:
     """Return the names of `[Data] Species`, in the order of the network's classes.
 
     Blanks around names, quotes around a name or around the whole list, comments, a byte-order mark and any
-    other section are allowed. A name may hold any character but a comma and a line break.
+    other section are allowed. A name may contain any character except a comma and a line break.
 
     Raises:
-        GraphError: the file cannot be read, has no such key, or a name is empty, very long, or there twice.
+        GraphError: the file cannot be read or has no such key, or a name is empty, very long, or repeated.
     """
     try:
         content = path.read_bytes()
@@ -48,7 +48,7 @@ def species(path: Path) -> list[str]:
 
 
 def names(content: bytes, source: str) -> list[str]:
-    """Return the names that train.ini's content holds; `source` is the name of the file in errors."""
+    """Return the names in the content of a train.ini; `source` is the file's name in errors."""
     value = _unquoted(_value(_text(content, source), source))
     if not value:
         raise GraphError(f"{source}: Species in [Data] is empty; {EXPECTED}: write the names of the classes")
@@ -78,11 +78,11 @@ def names(content: bytes, source: str) -> list[str]:
 def size(path: Path) -> "Size | None":
     """Return Width and Height of section [Detect], with which OpenEM trained the network, or None.
 
-    Nothing else in the section has to be as expected: the names alone are needed.
+    Other errors in the file are ignored, as the size is optional.
     """
     try:
         text = _text(path.read_bytes(), str(path))
-    except (OSError, ValueError, GraphError):  # also of a name that no file can have
+    except (OSError, ValueError, GraphError):  # ValueError for a path that no file can have
         return None
     sides: dict[str, int] = {}
     inside = False
@@ -131,7 +131,7 @@ def _text(content: bytes, source: str) -> str:
 
 
 def _value(text: str, source: str) -> str:
-    """Return Species as written, less comments. Only [Data] is parsed, whatever other sections hold."""
+    """Return the value of Species without comments; only section [Data] is parsed."""
     lines, headers, inside = ["[Data]"], [], False
     for line in text.splitlines():
         header = _HEADER.match(line)
@@ -141,8 +141,8 @@ def _value(text: str, source: str) -> str:
         elif inside:
             lines.append(line)
     if "data" not in (name.casefold() for name in headers):
-        there = _cut(", ".join(f"[{name}]" for name in headers[:20])) or "no section"
-        raise GraphError(f"{source}: has no section [Data], but {there}; {EXPECTED}: add it")
+        present = _cut(", ".join(f"[{name}]" for name in headers[:20])) or "no section"
+        raise GraphError(f"{source}: has no section [Data], but {present}; {EXPECTED}: add it")
     if len(lines) > _MOST_LINES:
         raise GraphError(f"{source}: section [Data] has {len(lines)} lines; expected at most {_MOST_LINES}")
     parser = _Parser(interpolation=None, strict=False, allow_no_value=True, empty_lines_in_values=False)
@@ -152,8 +152,8 @@ def _value(text: str, source: str) -> str:
         raise GraphError(f"{source}: section [Data] cannot be read: {_cut(str(error))}; {EXPECTED}") from error
     data = parser["Data"]
     if "species" not in data:
-        there = _cut(", ".join(list(data)[:20])) or "nothing"
-        raise GraphError(f"{source}: section [Data] has no Species, but {there}; {EXPECTED}: add it")
+        present = _cut(", ".join(list(data)[:20])) or "nothing"
+        raise GraphError(f"{source}: section [Data] has no Species, but {present}; {EXPECTED}: add it")
     times = sum(bool(_SPECIES.match(line)) for line in lines)
     if times > 1:
         raise GraphError(f"{source}: section [Data] gives Species {times} times; expected one line: delete the others")
@@ -161,7 +161,7 @@ def _value(text: str, source: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """Take off one pair of quotes that has no such quote inside, and the blanks within it."""
+    """Remove one pair of quotes without such a quote inside, and the blanks within the pair."""
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and text[0] not in text[1:-1]:
         return text[1:-1].strip()
     return text

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-# PyYAML takes some ten seconds for as much.
+# The largest number of characters of a foreign text; PyYAML takes some ten seconds to read as many.
 LARGEST_FROM_OTHERS = 2**19
 
 
@@ -12,7 +12,7 @@ def parse(text: str) -> Any:
     """Return the content of a YAML text.
 
     Raises:
-        ValueError: it is not YAML, or has a value that Python cannot hold, or is nested too deeply.
+        ValueError: the text is not YAML, has a value that Python cannot represent, or is nested too deeply.
     """
     try:
         return yaml.safe_load(text)
@@ -24,12 +24,12 @@ def parse(text: str) -> Any:
 
 
 def parse_from_others(text: str) -> Any:
-    """Return the content of a YAML text that comes with a network: small, and without aliases.
+    """Return the content of a YAML text that came with a network; it must be small and have no aliases.
 
     With aliases a few lines can expand to billions of values.
 
     Raises:
-        ValueError: as `parse`; or it is too large, or has an alias.
+        ValueError: as in `parse`; or the text is too large, or has an alias.
     """
     if len(text) > LARGEST_FROM_OTHERS:
         raise ValueError(f"it has {len(text)} characters, expected at most {LARGEST_FROM_OTHERS}")

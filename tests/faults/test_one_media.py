@@ -38,7 +38,7 @@ PLACES = {
         "        self._album.write(",
         "self._wanted.media_id if counters.frames else 0",
     ),
-    "take": ("scripts/lib/detection/media_detection.py", "        self._album.look(", "self._wanted.media_id"),
+    "take": ("scripts/lib/detection/media_detection.py", "        self._album.consider(", "self._wanted.media_id"),
     "upload": ("scripts/lib/uploads/upload.py", "    if found.state in options.accepted:\n", "media.media_id"),
     "track": ("scripts/track.py", "    reason = _why_not(outcome)\n", "outcome.media_id"),
     "upload_tracks": ("scripts/lib/uploads/track_upload.py", '    if tracked.state == "failed":\n', "media.media_id"),

@@ -36,7 +36,7 @@ def shown(path, frames, found, *, fps=10.0, size=SIZE, stride=1, clip=True):
         for at, (label, score) in enumerate(boxes):
             scores[at, label] = score
         corners = np.array([[10_000, 20_000, 30_000, 40_000]] * len(boxes), np.int64).reshape(-1, 4)
-        album.look(
+        album.consider(
             frame, painted(frame, size), size, corners, np.array([label for label, _ in boxes], np.int64), scores
         )
     album.write(path)
@@ -127,7 +127,7 @@ def test_a_species_that_hardly_leads_is_doubtful(tmp_path):
     album = Previews(10.0)
     for frame, row in enumerate(([0.5, 0.0], [0.9, 0.85])):
         where = np.array([[0, 0, 9000, 9000]], np.int64)
-        album.look(frame * 20, painted(frame), SIZE, where, np.array([0]), np.array([row], np.float32))
+        album.consider(frame * 20, painted(frame), SIZE, where, np.array([0]), np.array([row], np.float32))
     album.write(tmp_path / "a.zip")
     assert kinds(Album.open(tmp_path / "a.zip"), "doubtful")[0] == 20
 
@@ -144,7 +144,7 @@ def test_memory_is_bounded():
     rng = np.random.default_rng(0)
     for frame in range(2000):
         boxes = np.array([[0, 0, 5000, 5000]] * rng.integers(0, 5), np.int64).reshape(-1, 4)
-        album.look(frame, painted(frame % 256), SIZE, boxes, np.zeros(len(boxes), np.int64),
+        album.consider(frame, painted(frame % 256), SIZE, boxes, np.zeros(len(boxes), np.int64),
                    rng.random((len(boxes), 2), np.float32))  # fmt: skip
     kept = [kept for best in album._chosen._best.values() for kept in best.kept]
     assert len(kept) <= 3 * PICTURES_A_KIND
@@ -176,14 +176,14 @@ def test_a_picture_takes_the_memory_of_one_that_is_written_down(tmp_path, monkey
     size, boxes = Size(320, 240), (np.array([[10, 20, 30, 40]]), np.zeros(1, np.int64), np.ones((1, 1), np.float32))
     albums = [Previews(None, clip=False) for _ in range(4)]
     for frame in (0, 1):  # neither is written yet
-        albums[frame].look(frame, painted(frame, size), size, *boxes)
+        albums[frame].consider(frame, painted(frame, size), size, *boxes)
     albums[0].write(tmp_path / "0.zip")
     picture = painted(2, size)
     tracemalloc.start()
-    albums[2].look(2, picture, size, *boxes)
+    albums[2].consider(2, picture, size, *boxes)
     assert tracemalloc.get_traced_memory()[1] < picture.nbytes / 2
     tracemalloc.stop()
-    albums[3].look(3, painted(3, Size(240, 320)), Size(240, 320), *boxes)
+    albums[3].consider(3, painted(3, Size(240, 320)), Size(240, 320), *boxes)
     for frame in (1, 2, 3):
         albums[frame].write(tmp_path / f"{frame}.zip")
     for frame in range(4):
@@ -196,7 +196,7 @@ def test_few_pictures_wait_for_the_next_ones(tmp_path, monkeypatch):
     monkeypatch.setattr(previews, "_spare", [])
     albums = [Previews(None, clip=False) for _ in range(2 * previews._SPARE)]
     for album in albums:
-        album.look(0, painted(0, SIZE), SIZE, np.zeros((0, 4), np.int64), np.zeros(0, np.int64), np.zeros((0, 1)))
+        album.consider(0, painted(0, SIZE), SIZE, np.zeros((0, 4), np.int64), np.zeros(0, np.int64), np.zeros((0, 1)))
     for album in albums:
         album.write(tmp_path / "a.zip")
     assert len(previews._spare) == previews._SPARE

@@ -160,6 +160,23 @@ def test_lines_where_there_is_no_terminal(run, monkeypatch):
     assert [line[:8] for line in console.file.getvalue().splitlines()] == ["2 of 3 m", "3 of 3 m"]
 
 
+def test_a_summary_older_than_results_in_sub_folders_is_of_an_earlier_run(run):
+    for kind in ("detections", "uploads"):
+        folder = run.folder / "results" / kind
+        (folder / "3.json").write_bytes((folder / "1.json").read_bytes())
+    run.finish()
+    for kind in ("detections", "uploads"):
+        folder = run.folder / "results" / kind
+        (folder / "000").mkdir()
+        for path in list(folder.glob("*.json")):
+            path.rename(folder / "000" / path.name)
+    old = time.time() - 120
+    os.utime(run.folder / "results/summary.json", (old, old))
+    watched = watch_run.Run(run.folder)
+    watched.update()
+    assert (len(watched.uploads), watched.ended) == (3, False)
+
+
 def test_an_empty_folder(tmp_path, capsys):
     watch_run.main([str(tmp_path), "--once"])
     assert capsys.readouterr().out.startswith("0 of 0 media detected")

@@ -181,7 +181,7 @@ class MediaResults(ResultOutput):
         if len(seen.boxes):
             for number in seen.numbers:
                 rows.write(number, seen.boxes, seen.labels, seen.scores)
-        self._album.look(seen.number, seen.picture, seen.media, seen.boxes, seen.labels, seen.scores)
+        self._album.consider(seen.number, seen.picture, seen.media, seen.boxes, seen.labels, seen.scores)
 
     def _begun(self) -> DetectionWriter:
         opened = _held if self._wanted.kind == "image" else replacing

@@ -230,7 +230,7 @@ class _Writes:
             return changed
         self.sent |= dict.fromkeys(media_ids, wanted)
         try:
-            self.project.set_attributes(media_ids, dict(wanted), self.task.call, still=still)
+            self.project.set_attributes(media_ids, dict(wanted), self.task.call, remaining=still)
             self._accepted_at = time.monotonic()
         except TokenRefused:
             raise

@@ -64,7 +64,7 @@ def test_frames_for_maxn_are_those_of_the_whole(tmp_path: Path) -> None:
         for frame in frames:
             labels, scores = found[frame]
             boxes = np.array([[0, 0, 9000, 9000]] * len(labels), np.int64).reshape(-1, 4)
-            made.look(frame, painted(frame), Size(160, 90), boxes, labels, scores)
+            made.consider(frame, painted(frame), Size(160, 90), boxes, labels, scores)
         made.write(tmp_path / name)
         return tmp_path / name
 

@@ -170,7 +170,7 @@ def test_a_store_that_sends_a_byte_now_and_then_costs_that_media(talk: Talk, tmp
     with saying(talk) as address, Session(address, seconds=(5, 5)) as store, (tmp_path / "f").open("w+b") as stream:
         connection = SimpleNamespace(store=store, address=lambda _: f"{address}?Signature=secret7")
         with pytest.raises(MediaServerError, match=r"media 7: 127\.0\.0\.1:\d+ sent \d+ bytes in 0 s") as caught:
-            transfer.download(connection, wanted, stream, lasts=False)
+            transfer.download(connection, wanted, stream, resumable=False)
     assert "secret7" not in str(caught.value)
 
 
@@ -213,4 +213,4 @@ def test_a_reference_to_a_forbidden_address_costs_that_media_alone(where: str, t
     with Session("https://192.0.2.7") as store, (tmp_path / "f").open("w+b") as stream:
         connection = SimpleNamespace(store=store, address=lambda _: where)
         with pytest.raises(MediaServerError, match=r"media 7: 192\.0\.2\.7 sends this machine to"):
-            transfer.download(connection, wanted, stream, lasts=False)
+            transfer.download(connection, wanted, stream, resumable=False)

@@ -21,11 +21,11 @@ def refused():
 def refuse(pace, times=1):
     for _ in range(times):
         with pytest.raises(Less):
-            pace.call(refused, less=Less)
+            pace.call(refused, throttled=Less)
 
 
 def test_the_answer_comes_through():
-    assert Pace(1).call(lambda: 5, less=Less) == 5
+    assert Pace(1).call(lambda: 5, throttled=Less) == 5
 
 
 def test_each_refusal_after_the_other_halves_and_one_is_always_left():
@@ -54,7 +54,7 @@ def test_it_comes_back_slowly_and_no_further_than_it_began():
     for _ in range(4):
         bounds.append(pace.bound)
         for _ in range(ANSWERS_A_STEP + 1):
-            pace.call(int, less=Less)
+            pace.call(int, throttled=Less)
     assert bounds == [2, 3, 4, 4]
 
 
@@ -62,7 +62,7 @@ def test_other_faults_change_nothing_and_keep_no_room():
     pace = Pace(2)
     for _ in range(5):
         with pytest.raises(ZeroDivisionError):
-            pace.call(lambda: 1 / 0, less=Less)
+            pace.call(lambda: 1 / 0, throttled=Less)
     assert pace.bound == 2
 
 
