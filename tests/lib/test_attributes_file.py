@@ -1,4 +1,4 @@
-"""The file of the media's attributes: JSON for anybody, and looked up without being read as a whole."""
+"""The file of the media's attributes: it is JSON, and media are looked up in it without reading it as a whole."""
 
 import json
 
@@ -23,21 +23,21 @@ def contents(path):
 
 
 @pytest.mark.parametrize("known", [KNOWN, {}, {7: KNOWN[7]}])
-def test_what_is_written_is_read(tmp_path, known):
+def test_attributes_are_read_as_written(tmp_path, known):
     path = tmp_path / "attributes.json"
     write_attributes(path, known.items())
     plain = {str(number): {"section": of.section, "attributes": of.attributes} for number, of in known.items()}
     assert json.loads(path.read_text()) == plain
     found = {number: known.get(number) for number in (1, 7, 8, 9, 1000, 2000)}
     assert contents(path) == (list(known.values()), found)
-    write_json(path, plain)  # as versions before did
+    write_json(path, plain)  # as earlier versions did
     assert contents(path) == (list(known.values()), found)
     path.write_text(json.dumps(plain))
     assert contents(path) == (list(known.values()), found)
 
 
 @pytest.mark.parametrize("text", ['{"7": {"section": null}}', '{\n"7": {"section": null}\n}\n'])
-def test_a_key_that_is_missing_is_named(tmp_path, text):
+def test_a_missing_key_has_a_message(tmp_path, text):
     path = tmp_path / "attributes.json"
     path.write_text(text)
     with pytest.raises(PipelineError, match="the key attributes is missing"):

@@ -1,4 +1,4 @@
-"""Geometry and suppression, against plain restatements of what they have to equal."""
+"""Geometry and suppression, compared with simple implementations."""
 
 import math
 from typing import Any
@@ -45,7 +45,7 @@ def test_padding_only_adds_on_one_side_and_reaches_the_aspect_ratio(frame: Size,
 
 
 @pytest.mark.parametrize("size", [(640, 360), (100, 400), (400, 100), (320, 180), (1, 1), (161, 91), (1920, 1080)])
-def test_fit_is_padding_with_black_and_one_resize(size: tuple[int, int]) -> None:
+def test_fit_equals_black_padding_and_one_resize(size: tuple[int, int]) -> None:
     width, height = size
     frame = np.random.default_rng(0).integers(1, 255, (height, width, 3), np.uint8)
     out = np.full((180, 320, 3), 77, np.uint8)
@@ -67,18 +67,18 @@ def assert_fitted_as_its_padded_copy(network: Size, size: Size, seed: int) -> No
 
 
 @given(small_networks, st.integers(1, 4), st.integers(1, 1000), st.booleans(), st.integers(0, 2**32 - 1))
-def test_a_frame_is_fitted_as_its_padded_copy_is(network: Size, times: int, other: int, wide: bool, seed: int) -> None:
+def test_fit_equals_resizing_the_padded_copy(network: Size, times: int, other: int, wide: bool, seed: int) -> None:
     side = 1 + other % ((network.height if wide else network.width) * times)
     size = Size(network.width * times, side) if wide else Size(side, network.height * times)
     assert_fitted_as_its_padded_copy(network, size, seed)
 
 
 @given(small_networks, st.builds(Size, st.integers(1, 1500), st.integers(1, 1500)), st.integers(0, 2**32 - 1))
-def test_a_frame_that_is_made_smaller_is_fitted_as_its_padded_copy_is(network: Size, size: Size, seed: int) -> None:
+def test_scaling_down_equals_resizing_the_padded_copy(network: Size, size: Size, seed: int) -> None:
     assert_fitted_as_its_padded_copy(network, size, seed)
 
 
-def test_a_copy_is_hardly_larger_than_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_copy_has_little_padding(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
     original = cv2.copyMakeBorder
 
@@ -91,14 +91,14 @@ def test_a_copy_is_hardly_larger_than_the_frame(monkeypatch: pytest.MonkeyPatch)
     assert shapes == [(3000, 2999 + 2 * (5333 // 320) + 4, 3)]
 
 
-def test_where_a_frame_falls_between_pixels_no_padded_copy_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_padded_copy_if_edges_are_between_network_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "copyMakeBorder", None)
     for size in ((1280, 720), (1920, 1080), (3840, 2160)):
         fit(np.zeros((size[1], size[0], 3), np.uint8), np.zeros((384, 640, 3), np.uint8))
 
 
 @given(st.floats(0, 1), st.floats(-1, 1), st.booleans())
-def test_the_greater_of_both_least_scores_counts(threshold: float, least: float, per_class: bool) -> None:
+def test_the_larger_of_both_thresholds_counts(threshold: float, least: float, per_class: bool) -> None:
     near = np.array([threshold, least, np.nextafter(np.float32(least), np.float32(2))], np.float32).reshape(-1, 1)
     boxes = np.arange(12, dtype=np.float32).reshape(3, 4) * 100
     nms = Nms(iou=1.0, max_detections=3, min_score=least, per_class=per_class)
@@ -119,7 +119,7 @@ def test_a_strip_that_would_need_gigabytes_is_refused() -> None:
         fit(np.zeros((1, 60_000, 3), np.uint8), np.zeros((180, 320, 3), np.uint8))
 
 
-def test_the_mean_is_taken_off_after_padding() -> None:
+def test_the_mean_is_subtracted_after_padding() -> None:
     batch = np.zeros((1, 2, 2, 3), np.uint8)
     np.testing.assert_allclose(subtract_mean(batch)[0, 0, 0], [-103.939, -116.779, -123.68])
     assert subtract_mean(batch).dtype == np.float32
@@ -135,7 +135,7 @@ def test_boxes_on_the_media_are_exact_and_inside(frame: Size, network: Size, box
 
 
 @given(sizes, networks, st.tuples(*[st.floats(0, 1)] * 4))
-def test_a_box_of_the_picture_comes_back_to_its_place(frame: Size, network: Size, share: tuple[float, ...]) -> None:
+def test_boxes_are_mapped_back_to_the_frame(frame: Size, network: Size, share: tuple[float, ...]) -> None:
     padded = padded_size(frame, network)
     x1, x2 = sorted((share[0] * frame.width, share[1] * frame.width))
     y1, y2 = sorted((share[2] * frame.height, share[3] * frame.height))
@@ -161,7 +161,7 @@ def test_boxes_are_clipped_to_the_picture_and_not_to_the_padding() -> None:
     size = {"network": Size(200, 100), "frame": Size(100, 100), "media": Size(100, 100)}
     found = on_media(boxes_of((50, 10, 150, 20), (120, 10, 180, 20), (-5, -5, 10, 10)), **size)
     np.testing.assert_array_equal(found[0], [50_000, 10_000, 50_000, 10_000])
-    assert found[1][2] == 0  # all of it in the padding
+    assert found[1][2] == 0  # it is in the padding
     np.testing.assert_array_equal(found[2], [0, 0, 10_000, 10_000])
 
 
@@ -178,7 +178,7 @@ def test_no_boxes_give_no_boxes() -> None:
 
 
 def plainly_suppressed(boxes: np.ndarray, scores: np.ndarray, iou: float, limit: int) -> list[int]:
-    """Greedy suppression as TensorFlow words it, a box at a time, in float32."""
+    """Suppress greedily as TensorFlow does, one box at a time, in float32."""
     f = np.float32
     kept: list[int] = []
     for index in sorted(range(len(scores)), key=lambda i: (-scores[i], i)):
@@ -209,11 +209,11 @@ grids = st.integers(0, 12).flatmap(
 
 
 @given(grids, st.sampled_from([0.0, 0.25, 0.4, 0.5, 1.0]), st.integers(0, 12))
-def test_suppression_equals_the_plain_one(case: tuple, iou: float, limit: int) -> None:
+def test_suppression_equals_a_simple_implementation(case: tuple, iou: float, limit: int) -> None:
     boxes, scores = case
     expected = plainly_suppressed(boxes, scores, iou, limit)
     assert suppress(boxes, scores, iou, limit).tolist() == expected
-    with mock.patch.object(suppression, "_AT_ONCE", -1):  # as where there are many boxes
+    with mock.patch.object(suppression, "_AT_ONCE", -1):  # the code for many boxes
         assert suppress(boxes, scores, iou, limit).tolist() == expected
 
 
@@ -226,17 +226,17 @@ of_classes = st.integers(0, 12).flatmap(
 
 
 @given(of_classes, st.sampled_from([0.0, 0.4, 1.0]), st.integers(0, 12), st.booleans())
-def test_classes_at_once_give_what_each_by_itself_gives(case: tuple, iou: float, limit: int, best_class: bool) -> None:
+def test_suppression_at_once_equals_class_by_class(case: tuple, iou: float, limit: int, best_class: bool) -> None:
     nms = Nms(iou=iou, max_detections=limit, per_class=True, best_class=best_class)
     found = select(*case, 0.25, nms)
-    with mock.patch.object(suppression, "_PAIRS_OF_CLASS", 0):  # as where there are many boxes
+    with mock.patch.object(suppression, "_PAIRS_OF_CLASS", 0):  # the code for many boxes
         expected = select(*case, 0.25, nms)
     for some, others in zip(found, expected, strict=True):
         np.testing.assert_array_equal(some, others)
 
 
 @given(grids, st.sampled_from([0.0, 0.25, 0.5]))
-def test_low_scores_dropped_before_or_after_suppression_make_no_difference(case: tuple, threshold: float) -> None:
+def test_low_scores_may_be_removed_before_suppression(case: tuple, threshold: float) -> None:
     boxes, scores = case
     early = select(boxes, scores[:, None], threshold, Nms(iou=0.4, max_detections=300))
     late = select(boxes, scores[:, None], 0.0, Nms(iou=0.4, max_detections=300))
@@ -244,7 +244,7 @@ def test_low_scores_dropped_before_or_after_suppression_make_no_difference(case:
     np.testing.assert_array_equal(early.boxes, late.boxes[keep])
 
 
-def test_of_equal_scores_the_first_comes_first() -> None:
+def test_equal_scores_keep_their_order() -> None:
     boxes = boxes_of((0, 0, 10, 10), (0, 0, 10, 9), (20, 20, 30, 30))
     assert suppress(boxes, np.array([0.5, 0.5, 0.5], np.float32), 0.5, 300).tolist() == [0, 2]
 
@@ -256,8 +256,8 @@ def test_of_equal_scores_the_first_comes_first() -> None:
     st.booleans(),
     st.sampled_from([0.0, 0.5, 1.0]),
 )
-def test_places_of_scores_that_are_not_below(scores: np.ndarray, turned: bool, threshold: float) -> None:
-    """In the order of the scores, whatever lies where in memory; also those that are no numbers."""
+def test_indices_of_scores_that_are_not_below_the_threshold(scores: np.ndarray, turned: bool, threshold: float) -> None:
+    """Sorted by position, whatever the memory layout is; NaN is included."""
     scores = np.asfortranarray(scores) if turned else scores
     plain = [at for at, score in enumerate(scores.reshape(-1).tolist()) if not score < threshold]
     assert suppression.reached(scores, threshold).tolist() == plain
@@ -293,10 +293,8 @@ def test_an_anchor_of_two_classes_gives_two_boxes_within_classes() -> None:
 
 
 @pytest.mark.parametrize(("best_class", "kept"), [(True, [1, 0]), (False, [0, 0])])
-def test_of_equal_scores_the_first_anchors_of_one_list_are_taken_and_else_the_first_classes(
-    best_class: bool, kept: list[int]
-) -> None:
-    """Half precision gives many boxes the same score; as Ultralytics' predictor, and as keras-retinanet's, choose."""
+def test_order_of_equal_scores_of_several_classes(best_class: bool, kept: list[int]) -> None:
+    """Many scores are equal in half precision; the order is that of Ultralytics' predictor and of keras-retinanet."""
     boxes = boxes_of((0, 0, 1, 1), (2, 2, 3, 3), (4, 4, 5, 5))
     scores = np.array([[0, 1], [1, 0], [1, 0]], np.float32)
     nms = Nms(iou=0.5, max_detections=2, per_class=True, best_class=best_class)
@@ -311,7 +309,7 @@ def test_the_networks_own_least_score_counts() -> None:
 
 
 @pytest.mark.parametrize("per_class", [True, False])
-def test_at_most_so_many_boxes(per_class: bool) -> None:
+def test_the_number_of_boxes_is_limited(per_class: bool) -> None:
     boxes = np.array([(at * 10, 0, at * 10 + 5, 5) for at in range(50)], np.float32)
     scores = np.linspace(0.1, 0.9, 100, dtype=np.float32).reshape(50, 2)
     found = select(boxes, scores, 0.0, Nms(iou=0.5, max_detections=7, per_class=per_class))
@@ -339,7 +337,7 @@ def test_a_box_without_area_suppresses_nothing() -> None:
     assert suppress(boxes, np.array([0.9, 0.8, 0.7], np.float32), 0.0, 300).tolist() == [0, 1, 2]
 
 
-def test_thousandths_are_what_the_csv_holds() -> None:
+def test_the_csv_has_three_decimals() -> None:
     assert THOUSANDTHS == 1000
 
 
@@ -353,8 +351,8 @@ def test_iou_of_each_box_with_each(dtype: type) -> None:
     assert iou_matrix(some[:0], others).shape == (0, 3)
 
 
-def test_what_a_network_has_suppressed_itself_stays_whole() -> None:
-    """Also more boxes than are compared at once, and equal ones; in order of their scores."""
+def test_boxes_suppressed_by_the_network_are_all_kept() -> None:
+    """Also if boxes are equal, and more than are compared at once; they are sorted by score."""
     boxes = np.repeat(np.array([[0.1, 0.2, 33.3, 7.7]], np.float32), 300, 0)
     scores = np.linspace(0.3, 0.9, 300).astype(np.float32)
     with mock.patch.object(suppression, "iou_matrix", side_effect=AssertionError("nothing is to be compared")):

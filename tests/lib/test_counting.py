@@ -1,4 +1,4 @@
-"""Test counts of boxes: MaxN and its frame, intervals, means, and frames that were not read."""
+"""Counts of boxes: MaxN and its frame, intervals, means, and frames that were not analysed."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -23,7 +23,7 @@ def box(frame: int, species: int = 1, score: float = 0.9) -> Detection:
     return Detection("1_a", frame, 1.0, 2.0, 3.0, 4.0, scores, species)
 
 
-def test_max_n_is_of_one_frame_and_the_first_with_so_many() -> None:
+def test_max_n_is_of_the_first_frame_with_most_boxes() -> None:
     rows = [box(3), box(7), box(7), box(7, 2), box(9), box(9)]
     counts = count(rows, AnalysedFrames(range(100), Fraction(25)), 0.5, 60)
     assert sorted(counts.whole) == [1, 2]
@@ -40,9 +40,9 @@ def test_boxes_below_the_threshold_do_not_count() -> None:
     assert count([box(3, score=0.4)], AnalysedFrames(range(9), None), 0.5, 60).whole == {}
 
 
-def test_intervals_hold_the_frames_that_were_looked_at() -> None:
-    looked = AnalysedFrames(range(10, 100, 10), Fraction(10))  # frames 10 to 90: seconds 1 to 9
-    counts = count([box(20), box(30), box(30), box(90)], looked, 0.0, 3)
+def test_intervals_have_only_analysed_frames() -> None:
+    analysed = AnalysedFrames(range(10, 100, 10), Fraction(10))  # frames 10 to 90: seconds 1 to 9
+    counts = count([box(20), box(30), box(30), box(90)], analysed, 0.0, 3)
     assert list(counts.all_intervals()) == [0, 1, 2, 3]
     assert [list(counts.frames_of(number)) for number in range(4)] == [[10, 20], [30, 40, 50], [60, 70, 80], [90]]
     assert {number: found[1].max_n for number, found in counts.intervals.items()} == {0: 1, 1: 2, 3: 1}
@@ -53,20 +53,20 @@ def test_intervals_hold_the_frames_that_were_looked_at() -> None:
     start=st.integers(0, 50), step=st.integers(1, 7), length=st.integers(0, 60),
     fps=st.none() | st.fractions(Fraction(1, 10**9), 10**9), seconds=st.floats(1, 1000),
 )  # fmt: skip
-def test_each_frame_is_in_the_one_interval_that_says_so(
+def test_each_frame_is_in_exactly_one_interval(
     start: int, step: int, length: int, fps: Fraction | None, seconds: float
 ) -> None:
-    looked = AnalysedFrames(range(start, start + step * length, step), fps)
-    counts = count((), looked, 0.0, seconds)
+    analysed = AnalysedFrames(range(start, start + step * length, step), fps)
+    counts = count((), analysed, 0.0, seconds)
     found = {number: list(counts.frames_of(number)) for number in counts.all_intervals()}
-    assert [frame for frames in found.values() for frame in frames] == list(looked.frames)
+    assert [frame for frames in found.values() for frame in frames] == list(analysed.frames)
     assert all(counts.interval(frame) == number for number, frames in found.items() for frame in frames)
 
 
 @pytest.mark.parametrize(
     ("record", "numbering", "fps"), [({"fps": 29.97}, None, "2997/100"), ({}, NUMBERING, "25/2"), ({}, None, None)]
 )
-def test_the_rate_is_tators_or_that_of_the_numbers(
+def test_the_rate_is_from_tator_or_from_the_numbering(
     record: dict[str, float], numbering: Numbering | None, fps: str | None
 ) -> None:
     asked = {"frame_stride": 2, "frame_range": [1, 6], "max_frames": None}
@@ -77,6 +77,6 @@ def test_the_rate_is_tators_or_that_of_the_numbers(
 
 
 def test_a_picture_has_no_time() -> None:
-    looked = analysed_frames(media_record(fps=25.0), detection_record(decoded=1, kind="image"))
-    assert looked == AnalysedFrames(range(1), None)
-    assert looked.seconds(0) is None
+    analysed = analysed_frames(media_record(fps=25.0), detection_record(decoded=1, kind="image"))
+    assert analysed == AnalysedFrames(range(1), None)
+    assert analysed.seconds(0) is None

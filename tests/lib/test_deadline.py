@@ -1,4 +1,4 @@
-"""A network with a loop that never ends ends its process, with a sentence that names it."""
+"""A network with an endless loop ends its process, with a message that names the network."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ print("done")
 
 
 def write_loop(path: Path, *, of_picture: bool, ends: bool) -> Path:
-    """Write a network whose boxes wait for a loop, which counts up from the picture's mean or from a constant."""
+    """Write a network whose boxes depend on a loop that counts up from the picture's mean or from a constant."""
     model = onnx.load(write_onnx(path))
     graph = model.graph
     for node in graph.node:
@@ -68,7 +68,7 @@ def run(graph: Path, engine: str, seconds: int) -> subprocess.CompletedProcess[s
 @pytest.mark.parametrize("of_picture", [True, False])
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_a_loop_without_an_end(tmp_path: Path, engine: str, of_picture: bool) -> None:
-    """One that does not need the picture is computed while the network is made ready."""
+    """A loop that does not depend on the picture is computed while the network is loaded."""
     graph = write_loop(tmp_path / "graph.onnx", of_picture=of_picture, ends=False)
     done = run(graph, engine, 3)
     assert done.returncode == 1, done.stderr
@@ -85,8 +85,8 @@ def test_a_loop_that_ends(tmp_path: Path, engine: str) -> None:
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
-def test_only_what_takes_too_long_ends_the_process() -> None:
-    """Also if it began later than other work at the same time, with its own limit."""
+def test_only_work_that_takes_too_long_ends_the_process() -> None:
+    """Also work that began later than other work, with another limit, and runs at the same time."""
     program = """
 import threading, time
 from scripts.lib import deadline
@@ -111,7 +111,7 @@ with deadline.watched("late", "busy"):
 
 
 def test_quick_work_does_not_wake_the_watcher() -> None:
-    """Waking it for each batch takes time of the processor; of work that ends sooner it has to know."""
+    """Waking it for each batch takes processor time; it is woken only for work with an earlier deadline."""
     watcher = deadline._Watcher()
     waits: list[float | None] = []
     wait = watcher._changed.wait
@@ -125,14 +125,14 @@ def test_quick_work_does_not_wake_the_watcher() -> None:
             work = deadline._Work("quick", "busy", 900, time.monotonic() + 900)
             watcher.add(work)
             watcher.remove(work)
-            time.sleep(0.002)  # so that the watcher, were it woken, goes to sleep again
+            time.sleep(0.002)  # so that the watcher, if it was woken, waits again
         assert 1 <= len(waits) <= 3
         sooner = deadline._Work("sooner", "busy", 300, time.monotonic() + 300)
         watcher.add(sooner)
         until = time.monotonic() + 20
         while (waits[-1] or 0) > 300 and time.monotonic() < until:
             time.sleep(0.002)
-        watcher.remove(sooner)  # in 300 seconds it would end this process
+        watcher.remove(sooner)  # it would end this process after 300 seconds
     assert 250 < (waits[-1] or 0) <= 300
 
 

@@ -1,4 +1,4 @@
-"""The detection CSV: exactly the reference's, and checked when read."""
+"""The detection CSV: in exactly the format of the reference workflow, and checked when it is read."""
 
 import io
 from decimal import Decimal
@@ -36,17 +36,17 @@ def file(tmp_path: Path, *lines: str) -> Path:
     return path
 
 
-def test_the_bytes_are_the_references() -> None:
+def test_the_bytes_equal_the_reference() -> None:
     text = written("5_clip", (3, [[1500, 2000, 30250, 4000]], [1], [[0.1, 0.7]]))
     assert text == f"video_id,frame,x,y,w,h,det_conf,det_species\n{ROW}\n"
 
 
-def test_no_rows_are_a_header() -> None:
+def test_without_rows_the_file_has_a_header() -> None:
     assert written("5_clip") == HEADER + "\n"
     assert written("5_clip", (0, np.zeros((0, 4)), [], np.zeros((0, 3)))) == HEADER + "\n"
 
 
-def test_rows_come_back_typed(tmp_path: Path) -> None:
+def test_rows_are_read_with_types(tmp_path: Path) -> None:
     [row] = read_detections(file(tmp_path, ROW))
     assert row == Detection("5_clip", 3, 1.5, 2.0, 30.25, 4.0, (0.1, 0.7), 2)
     assert row.score == 0.7
@@ -74,7 +74,7 @@ names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 
 @given(names, st.lists(st.integers(0, 10_000), max_size=5).map(sorted))
-def test_any_name_comes_back(tmp_path_factory: pytest.TempPathFactory, name: str, frames: list[int]) -> None:
+def test_any_name_is_read_as_written(tmp_path_factory: pytest.TempPathFactory, name: str, frames: list[int]) -> None:
     rows = [(frame, [[0, 0, 1, 1]], [0], [[0.5]]) for frame in frames]
     path = tmp_path_factory.mktemp("csv") / "a.csv"
     path.write_bytes(written(video_id(5, name), *rows).encode())

@@ -1,4 +1,4 @@
-"""A file at its final name is complete."""
+"""Files are complete under their final names, and are synchronized to their disks."""
 
 import errno
 import hashlib
@@ -11,7 +11,7 @@ from scripts.lib import files
 from scripts.lib.files import read_json, replacing, sha256, sync, write_bytes, write_json
 
 
-def test_file_appears_whole(tmp_path):
+def test_a_file_is_complete_when_it_appears(tmp_path):
     path = tmp_path / "a.txt"
     with replacing(path) as stream:
         stream.write("ü\r\n")
@@ -21,7 +21,7 @@ def test_file_appears_whole(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_failed_writing_leaves_what_was_there(tmp_path, error):
+def test_failed_writing_keeps_the_old_file(tmp_path, error):
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
     with pytest.raises(error), replacing(path, "wb") as stream:  # noqa: PT012
@@ -31,14 +31,14 @@ def test_failed_writing_leaves_what_was_there(tmp_path, error):
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
 
 
-def test_json_comes_back(tmp_path):
+def test_json_is_read_as_written(tmp_path):
     content = {"name": "日本 'x' \"y\" \ud83d \\ud800", "values": [1, 2.5, None, True]}
     write_json(tmp_path / "a.json", content)
     assert read_json(tmp_path / "a.json") == content
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_json_refuses_what_it_has_no_word_for(tmp_path, value):
+def test_json_refuses_nan_and_infinity(tmp_path, value):
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "a.json", {"x": value})
     assert list(tmp_path.iterdir()) == []
@@ -71,23 +71,23 @@ def three(tmp_path):
 
 
 def test_files_of_one_disk_are_synced_at_once(three, monkeypatch):
-    asked = []
+    synced = []
 
     class Libc:
         @staticmethod
         def syncfs(descriptor):
-            asked.append(os.fstat(descriptor).st_dev)
+            synced.append(os.fstat(descriptor).st_dev)
             return 0
 
     monkeypatch.setattr(files, "_LIBC", Libc)
     monkeypatch.setattr(os, "fsync", no_fsync)
     sync(three)
-    assert asked == [three[0].stat().st_dev]
+    assert synced == [three[0].stat().st_dev]
     sync([])
-    assert len(asked) == 1
+    assert len(synced) == 1
 
 
-def test_files_are_synced_one_by_one_where_the_system_cannot_do_otherwise(three, monkeypatch):
+def test_files_are_synced_one_by_one_without_syncfs(three, monkeypatch):
     synced = []
     monkeypatch.setattr(files, "_LIBC", object())
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
@@ -95,7 +95,7 @@ def test_files_are_synced_one_by_one_where_the_system_cannot_do_otherwise(three,
     assert synced == [path.stat().st_ino for path in three]
 
 
-def test_a_disk_that_does_not_take_files_is_an_error(three, monkeypatch):
+def test_an_error_of_the_disk_is_raised(three, monkeypatch):
     class Libc:
         @staticmethod
         def syncfs(_):

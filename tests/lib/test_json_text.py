@@ -1,4 +1,4 @@
-"""JSON of others: one kind of error, and one place where it is read."""
+"""Foreign JSON: it is read in one place, which raises one kind of error."""
 
 import ast
 
@@ -16,7 +16,7 @@ from tests.docker_engine import tar
 from tests.workflow import ROOT
 
 DEEP = "[" * 200_000 + "]" * 200_000
-# They read what this workflow wrote in the same run, in processes that begin in an instant.
+# They read JSON that this workflow wrote in the same run, and import little, so that processes start quickly.
 OWN = {
     "scripts/lib/json_text.py", "scripts/lib/workflow/supervisor.py", "scripts/lib/workflow/job_progress.py",
     "scripts/lib/folder_source/run_listing.py", "scripts/lib/folder_source/local_media.py",
@@ -26,7 +26,7 @@ OWN = {
 
 
 @pytest.mark.parametrize("text", [DEEP, DEEP.encode(), '{"a":' * 200_000, "", "nothing", b"\xff"])
-def test_what_is_no_json_is_a_value_error(text):
+def test_invalid_json_raises_a_value_error(text):
     with pytest.raises(ValueError, match=r"nested|Expecting|decode"):
         json_text.parse(text)
 

@@ -1,4 +1,4 @@
-"""Values that the workers of one session share."""
+"""Values that the workers of a test session share."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ class Worker:
         return folder
 
 
-def test_the_first_worker_makes_it_and_the_others_read_it(tmp_path, monkeypatch):
+def test_the_first_worker_makes_a_value_and_the_others_read_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     first, second = (Worker(tmp_path / name) for name in ("gw0", "gw1"))
     folders = []
@@ -38,7 +38,7 @@ def test_the_first_worker_makes_it_and_the_others_read_it(tmp_path, monkeypatch)
     assert folders[1:] == [tmp_path / "gw1" / "other"]
 
 
-def test_what_one_worker_could_not_make_is_tried_by_the_next(tmp_path, monkeypatch):
+def test_the_next_worker_tries_after_a_failure(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
 
     def fail(folder):

@@ -1,4 +1,4 @@
-"""The metrics file, read back by Prometheus's own parser."""
+"""The metrics file, read by Prometheus's parser."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def samples(path):
     }
 
 
-def test_counters_rise(file):
+def test_counters_add_up(file):
     metrics.count_media("done", 100, 7, 2.5)
     metrics.count_media("done", 50, 0, 1.0)
     metrics.count_media("no detections", 1, 0, 0.5)

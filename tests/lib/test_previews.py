@@ -1,4 +1,4 @@
-"""Pictures chosen while a media is read: the right frames, apart from each other, and in little memory."""
+"""Pictures chosen while a media is read: the right frames, apart from each other, in limited memory."""
 
 import json
 import os
@@ -28,7 +28,7 @@ SIZE = Size(160, 90)
 
 
 def shown(path, frames, found, *, fps=10.0, size=SIZE, stride=1, clip=True):
-    """Show frames; `found` gives the (class, score) of each box of a frame."""
+    """Return the album of these frames; `found` returns the (class, score) of each box of a frame."""
     album = Previews(fps, stride, clip=clip)
     for frame in frames:
         boxes = found(frame)
@@ -47,7 +47,7 @@ def kinds(album, kind):
     return [entry.frame for entry in album.pictures if kind in entry.kinds]
 
 
-def test_the_frames_to_look_at_first(tmp_path):
+def test_chosen_frames_of_each_kind(tmp_path):
     scores = {7: 0.99, 23: 0.95, 42: 0.31, 55: 0.33}
 
     def found(frame):
@@ -64,7 +64,7 @@ def test_the_frames_to_look_at_first(tmp_path):
 
 
 def test_the_first_frame_with_the_most_boxes_of_each_species(tmp_path):
-    """Also of a species that is never among those of which a frame has most, as another one crowds each frame."""
+    """Also for a species of which each frame has fewer boxes than of another one."""
 
     def found(frame):
         few = [(1, 0.7)] * {13: 2, 14: 2, 40: 1}.get(frame, 0)
@@ -78,14 +78,14 @@ def test_the_first_frame_with_the_most_boxes_of_each_species(tmp_path):
     assert values == {f"most of {species}{at}": most for at in thresholds for species, most in ((1, 9), (2, 2))}
 
 
-def test_the_same_of_the_boxes_of_each_score(tmp_path):
-    """The first frame in which so many count, as MaxN of the counts has it, for a score as the CSV writes it."""
+def test_frames_with_the_most_boxes_at_each_threshold(tmp_path):
+    """The frames are those of MaxN in the counts, with scores rounded as in the CSV."""
     rng = np.random.default_rng(3)
     boxes = [
         [(int(label), float(score)) for label, score in zip(rng.integers(0, 2, n), rng.random(n), strict=True)]
         for n in rng.integers(0, 9, 60)
     ]
-    boxes[40] = [(0, 0.7)] * 12  # 0.7 has no float of four bytes: the nearest one is less
+    boxes[40] = [(0, 0.7)] * 12  # the nearest float32 is less than 0.7
     album = shown(tmp_path / "a.zip", range(60), lambda frame: boxes[frame])
     whole = AnalysedFrames(range(60), None)
     rows = [
@@ -101,8 +101,8 @@ def test_the_same_of_the_boxes_of_each_score(tmp_path):
             assert (entry.kinds[kind], entry.frame) == (counted[species].max_n, counted[species].max_n_frame)
 
 
-def test_frames_of_many_species_are_those_that_any_parts_would_keep():
-    """Ties are decided by frame and species, whatever came before: parts of a video choose as the whole does."""
+def test_parts_of_a_video_choose_the_frames_of_the_whole():
+    """Ties are resolved by frame and species, so the order of offers does not matter."""
     rng = np.random.default_rng(7)
     for _ in range(200):
         counts = rng.integers(0, 4, (40, 9))
@@ -123,7 +123,7 @@ def test_frames_of_many_species_are_those_that_any_parts_would_keep():
         assert all(kept.frame == counts[:, species].argmax() for species, kept in whole.kept.items())
 
 
-def test_a_species_that_hardly_leads_is_doubtful(tmp_path):
+def test_a_small_margin_is_doubtful(tmp_path):
     album = Previews(10.0)
     for frame, row in enumerate(([0.5, 0.0], [0.9, 0.85])):
         where = np.array([[0, 0, 9000, 9000]], np.int64)
@@ -132,7 +132,7 @@ def test_a_species_that_hardly_leads_is_doubtful(tmp_path):
     assert kinds(Album.open(tmp_path / "a.zip"), "doubtful")[0] == 20
 
 
-def test_pictures_are_a_second_apart_and_the_best_of_neighbours_counts():
+def test_kept_frames_are_apart_and_the_best_of_neighbours():
     best = BestFrames(2, gap=10)
     for frame, value in enumerate([5, 6, 9, 8, 7, 1, 1, 1, 1, 1, 1, 2, 3, 2, 8.5]):
         best.offer(value, frame, lambda: np.zeros((2, 2, 3), np.uint8))
@@ -152,7 +152,7 @@ def test_memory_is_bounded():
     assert len(album._stretch.best) <= CLIP_FRAMES
 
 
-def test_without_boxes_its_first_frame_is_shown(tmp_path):
+def test_without_boxes_the_first_frame_is_shown(tmp_path):
     album = shown(tmp_path / "a.zip", range(30), lambda frame: [])
     assert album.pictures == [AlbumPicture(frame=0, kinds={"first": 0.0}, width=160, height=90)]
     assert album.clip is None
@@ -171,7 +171,7 @@ def test_a_picture_has_no_clip(tmp_path, clip, thresholds):
     assert set(album.pictures[0].kinds) == {"certain", "crowded", "doubtful", "most of 1", *counted}
 
 
-def test_a_picture_takes_the_memory_of_one_that_is_written_down(tmp_path, monkeypatch):
+def test_buffers_of_written_pictures_are_used_again(tmp_path, monkeypatch):
     monkeypatch.setattr(previews, "_spare", [])
     size, boxes = Size(320, 240), (np.array([[10, 20, 30, 40]]), np.zeros(1, np.int64), np.ones((1, 1), np.float32))
     albums = [Previews(None, clip=False) for _ in range(4)]
@@ -192,7 +192,7 @@ def test_a_picture_takes_the_memory_of_one_that_is_written_down(tmp_path, monkey
         assert number_in(cv2.imdecode(content, cv2.IMREAD_COLOR)) == frame
 
 
-def test_few_pictures_wait_for_the_next_ones(tmp_path, monkeypatch):
+def test_the_number_of_spare_buffers_is_limited(tmp_path, monkeypatch):
     monkeypatch.setattr(previews, "_spare", [])
     albums = [Previews(None, clip=False) for _ in range(2 * previews._SPARE)]
     for album in albums:
@@ -202,7 +202,7 @@ def test_few_pictures_wait_for_the_next_ones(tmp_path, monkeypatch):
     assert len(previews._spare) == previews._SPARE
 
 
-def test_the_clip_shows_where_most_boxes_are_and_draws_them(tmp_path):
+def test_the_clip_shows_the_frames_with_most_boxes(tmp_path):
     import av
 
     album = shown(tmp_path / "a.zip", range(120), lambda frame: [(0, 0.5)] * (3 if 60 <= frame < 90 else 1), fps=8.0)
@@ -225,7 +225,7 @@ def test_odd_sizes_and_strides(tmp_path, size):
 
 
 @pytest.mark.parametrize("frame", [Size(160, 90), Size(90, 160), Size(100, 1000), Size(640, 480)])
-def test_padding_is_taken_off(frame):
+def test_padding_is_removed(frame):
     fitted = np.zeros((180, 320, 3), np.uint8)
     fit(np.full((frame.height, frame.width, 3), 200, np.uint8), fitted)
     view = without_padding(fitted, frame)
@@ -233,7 +233,7 @@ def test_padding_is_taken_off(frame):
     assert fitted.sum() - view.sum() < 0.02 * fitted.sum() + 1
 
 
-def test_a_stopwatch_shares_the_time_among_the_media_of_a_batch(monkeypatch):
+def test_time_is_divided_among_the_media_of_a_batch(monkeypatch):
     now = iter([0.0, 1.0, 3.0, 3.5])
     monkeypatch.setattr(pipeline.time, "monotonic", lambda: next(now))
     watch = pipeline.Stopwatch()
@@ -264,7 +264,7 @@ def test_an_album_of_another_run_that_unpacks_to_gigabytes_is_refused(tmp_path, 
     with pytest.raises(PipelineError, match=r"index\.json has 1001 bytes; expected at most 1000"):
         Album.open(path)
     content = path.read_bytes().replace((1001).to_bytes(4, "little"), (10).to_bytes(4, "little"))
-    path.write_bytes(content)  # it says less than there is
+    path.write_bytes(content)  # the stated size is smaller than the content
     with pytest.raises(PipelineError, match=r"index\.json cannot be read"):
         Album.open(path)
 
@@ -283,8 +283,8 @@ print(hashlib.sha256(previews._clip(stills, 25.0)).hexdigest())
 """
 
 
-def test_equal_frames_make_the_same_clip_whatever_memory_holds():
-    """The encoder once read memory that it had not set: that of a process may hold anything."""
+def test_equal_frames_give_equal_clips():
+    """With its default options x264 reads memory that it did not set."""
     sums = {
         subprocess.run(
             [sys.executable, "-c", CLIP], cwd=ROOT, env={**os.environ, "MALLOC_PERTURB_": filling},
@@ -301,10 +301,10 @@ def test_boxes_are_counted_at_each_threshold(thresholds: tuple[float, ...]) -> N
         rng = np.random.default_rng(seed)
         labels = rng.integers(0, 5, int(rng.integers(1, 60)))
         scores = rng.uniform(0, 1, (len(labels), 5)).astype(np.float32)
-        # Some exactly at a threshold, as they stand in the CSV, or a digit beside it.
+        # Some scores equal a threshold in the CSV, or differ from it in the last digit.
         scores[::3] = rng.choice([*THRESHOLDS, 0.1999999, 0.3000004, 0.0, 1.0], (len(labels[::3]), 5))
-        own = [round(float(row[label]), 6) for row, label in zip(scores, labels, strict=True)]
-        boxes = list(zip(own, labels.tolist(), strict=True))
+        best = [round(float(row[label]), 6) for row, label in zip(scores, labels, strict=True)]
+        boxes = list(zip(best, labels.tolist(), strict=True))
         expected = [
             (MostOf(species, threshold), count)
             for threshold in (0.0, *thresholds)

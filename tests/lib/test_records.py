@@ -1,4 +1,4 @@
-"""Records are written and read as their models say, and their schema is as it would be written."""
+"""Records are written and read according to their models, and their schema is up to date."""
 
 import json
 from dataclasses import replace
@@ -179,14 +179,14 @@ RECORDS = [
 
 @pytest.fixture(scope="module")
 def schema():
-    """Return the schema of all records, which itself is a valid one."""
+    """Return the schema of all records, after checking that it is a valid schema."""
     found = yaml.safe_load(records_schema.SCHEMA.read_text())
     jsonschema.Draft202012Validator.check_schema(found)
     return found
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
-def test_what_is_written_is_read_and_is_as_the_schema_says(record, schema, tmp_path):
+def test_records_are_read_as_written_and_match_the_schema(record, schema, tmp_path):
     path = tmp_path / "record.json"
     write_record(path, record)
     assert read_record(type(record), path) == record
@@ -210,7 +210,7 @@ def test_keys_that_do_not_apply_are_not_written(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_key_that_is_missing_is_named_and_one_that_is_new_is_left_out(tmp_path):
+def test_a_missing_key_is_named_and_a_new_one_ignored(tmp_path):
     path = tmp_path / "1.json"
     path.write_text('{"media_id": 1, "reason": null}')
     with pytest.raises(PipelineError, match=r"1\.json: the key state is missing .* by the same command"):
@@ -242,7 +242,7 @@ def test_accepted_states():
 
 
 def test_the_schema_is_up_to_date():
-    """Where this fails: `make settings`."""
+    """If this fails, run `make settings`."""
     text = records_schema.SCHEMA.read_text()
     assert records_schema.with_models(text) == text
     broken = text.replace("How the download of a media ended.", "?").replace("\n      bytes:\n", "\n      octets:\n")

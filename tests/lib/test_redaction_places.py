@@ -1,4 +1,4 @@
-"""Each place where a text leaves the workflow takes the token and signed addresses out of it; one test a place."""
+"""The token and signed addresses are removed from each text that the workflow writes; one test for each place."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from scripts.lib.workflow.failures import as_fault
 
 TOKEN = "f3a9c1d2e4b5a6978877665544332211aabbccdd"
 SIGNATURE = "abcdefgh12345678"
-WORDS = f"Token {TOKEN} at http://store/a(1).mp4?X-Amz-Expires=3&name=b(2).mp4&X-Amz-Signature={SIGNATURE} \x1b[2J"
+SECRET = f"Token {TOKEN} at http://store/a(1).mp4?X-Amz-Expires=3&name=b(2).mp4&X-Amz-Signature={SIGNATURE} \x1b[2J"
 
 
 @pytest.fixture(autouse=True)
@@ -31,21 +31,21 @@ def clean(text: str) -> bool:
 
 
 def failing(*_: object, **__: object) -> None:
-    raise ServerError(WORDS)
+    raise ServerError(SECRET)
 
 
 def test_a_medias_reason() -> None:
-    for error in (ValueError(WORDS), MediaServerError(WORDS), OSError(5, WORDS)):
+    for error in (ValueError(SECRET), MediaServerError(SECRET), OSError(5, SECRET)):
         assert clean(as_fault(error).reason)
 
 
 def test_an_answer_of_tator() -> None:
-    refused = faults._from_answer("the list of media", "https://t", 400, json.dumps({"message": WORDS}), "view")
+    refused = faults._from_answer("the list of media", "https://t", 400, json.dumps({"message": SECRET}), "view")
     assert clean(str(refused))
 
 
-@pytest.mark.parametrize("error", [PipelineError(WORDS), OSError(2, "gone", WORDS)])
-def test_a_commands_last_words(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("error", [PipelineError(SECRET), OSError(2, "gone", SECRET)])
+def test_the_error_of_a_command(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     def work() -> None:
         raise error
 
@@ -53,39 +53,39 @@ def test_a_commands_last_words(error: Exception, capsys: pytest.CaptureFixture[s
     assert clean(capsys.readouterr().err)
 
 
-def test_what_is_said_of_a_tag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_messages_about_a_tag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tags, "_now", failing)
     network = {"data_image": "net:1", "archive": None, "digest": None, "fetch": "registry", "ca_file": None}
-    said: list[str] = []
-    tags.digest_behind_tag(network, tmp_path / "tag.json", said.append)
-    assert [clean(text) for text in said] == [True]
+    messages: list[str] = []
+    tags.digest_behind_tag(network, tmp_path / "tag.json", messages.append)
+    assert [clean(text) for text in messages] == [True]
 
 
-def test_what_is_said_of_a_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_messages_about_a_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(version_check, "_boxes_in_version", failing)
     destination = tmp_path / "destination.json"
     destination.write_text(json.dumps({"version_id": 1, "version": "a", "type_id": 2}))
-    said: list[str] = []
+    messages: list[str] = []
     version_check.look_for_losses(
         {"host": "https://t"},
         os.environ,
         destination=destination,
         summary=tmp_path / "no",
         memory=tmp_path / "memory.json",
-        tell=said.append,
+        tell=messages.append,
     )
-    assert [clean(text) for text in said] == [True]
+    assert [clean(text) for text in messages] == [True]
 
 
-def test_what_a_job_tells_the_user(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_of_a_job_to_the_user(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "_terminal", 2)
-    job.tell_user(WORDS)
+    job.tell_user(SECRET)
     assert clean(capfd.readouterr().err)
 
 
-def test_a_jobs_last_words_without_a_log(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_job_without_a_log(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "_terminal", 2)
-    job._say(WORDS, None)
+    job._say(SECRET, None)
     assert clean(capfd.readouterr().err)
 
 
@@ -99,7 +99,7 @@ def test_a_jobs_last_words_without_a_log(capfd: pytest.CaptureFixture[str], monk
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_each_command_that_speaks_to_a_site_or_reads_a_network(
+def test_errors_of_commands(
     command: ModuleType,
     work: str,
     arguments: list[str],
@@ -112,23 +112,19 @@ def test_each_command_that_speaks_to_a_site_or_reads_a_network(
 
 
 @pytest.mark.parametrize("command", [make_pipeline_image, register_algorithm])
-def test_what_a_command_says_as_it_goes(command: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    command._say(WORDS)
+def test_messages_of_commands(command: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    command._say(SECRET)
     assert clean("".join(capsys.readouterr()))
 
 
-def test_what_select_media_says_of_a_selection(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    selection = SimpleNamespace(lines=lambda: [WORDS], media_ids=[])
+def test_the_summary_of_select_media(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    selection = SimpleNamespace(lines=lambda: [SECRET], media_ids=[])
     monkeypatch.setattr(select_media, "select_media", lambda *_: selection)
     assert select_media.main(["--host", "https://t", "--project", "1"]) == 1
     assert clean(capsys.readouterr().err)
 
 
-def test_what_inspect_network_says_of_a_networks_names(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(inspect_network, "inspect_network", lambda *_, **__: [WORDS])
+def test_names_shown_by_inspect_network(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(inspect_network, "inspect_network", lambda *_, **__: [SECRET])
     assert inspect_network.main(["graph.onnx"]) == 0
     assert clean(capsys.readouterr().out)

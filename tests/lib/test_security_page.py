@@ -1,4 +1,4 @@
-"""Each file that docs/security.md names is there."""
+"""docs/security.md names existing files, and the secrets of each rule."""
 
 import re
 
@@ -13,7 +13,7 @@ RULES = {
 PAGE = (ROOT / "docs" / "security.md").read_text()
 
 
-def test_each_file_that_the_page_names_is_there() -> None:
+def test_each_file_named_on_the_page_exists() -> None:
     named = set(re.findall(r"`((?:tests|scripts|deploy)/[\w/.-]+\.py)`", PAGE))
     assert len(named) > 15
     assert sorted(name for name in named if not (ROOT / name).is_file()) == []

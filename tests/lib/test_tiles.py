@@ -1,4 +1,4 @@
-"""Tiles: where they lie."""
+"""Positions of tiles."""
 
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ SIDES = st.integers(1, 300)
     size=st.builds(Size, st.integers(32, 200), st.integers(32, 200)),
     overlap=st.floats(0, 0.9),
 )
-def test_tiles_cover_every_pixel_and_none_besides(frame: Size, size: Size, overlap: float) -> None:
+def test_tiles_cover_exactly_the_frame(frame: Size, size: Size, overlap: float) -> None:
     regions = Tiling(size, overlap).regions(frame)
     covered = np.zeros((frame.height, frame.width), bool)
     for left, top, width, height in regions:
@@ -54,7 +54,7 @@ def test_the_last_tile_is_as_large_as_the_others(length: int, lefts: list[int]) 
 @pytest.mark.parametrize(
     ("frame", "cut"), [((100, 50), False), ((101, 50), True), ((100, 51), True), ((99, 20), False), ((20, 60), True)]
 )
-def test_only_what_is_larger_than_a_tile_is_cut(frame: tuple[int, int], cut: bool) -> None:
+def test_only_frames_larger_than_a_tile_are_cut(frame: tuple[int, int], cut: bool) -> None:
     assert Tiling(Size(100, 50)).cuts(Size(*frame)) is cut
 
 

@@ -1,4 +1,4 @@
-"""Neither the token nor a signature gets into a text."""
+"""The token and signatures are removed from texts."""
 
 import logging
 
@@ -24,7 +24,7 @@ def _token(monkeypatch):
         "Authorization: Bearer abcdefgh12345678",
         "GET http://store/bucket/4/3/2/x.mp4?X-Amz-Signature=abcdefgh12345678&Expires=3",
         "url: /bucket/x.mp4?AWSAccessKeyId=abcdefgh12345678 (Caused by",
-        # As requests leaves them: a bracket ends an address in a text.
+        # As in messages of requests: a bracket ends an address in a text.
         "GET http://store/x.mp4?response-content-disposition=a(1).mp4&X-Amz-Signature=abcdefgh12345678 failed",
         "(http://store/x.mp4?name=a(1)&X-Goog-Credential=abcdefgh12345678&X-Goog-Signature=abcdefgh12345678)",
         "http://store/x.mp4?name=it's&sig=abcdefgh12345678",
@@ -56,7 +56,7 @@ def test_secrets_are_replaced(text):
         "ask me@t.org, not https://t.org",
     ],
 )
-def test_other_text_stays(text):
+def test_other_text_is_unchanged(text):
     assert redact(text) == text
 
 
@@ -71,7 +71,7 @@ def test_an_exceptions_address_is_redacted():
 
 
 @pytest.mark.parametrize("token", ["t\u00f6ken" * 8, "\u0442oken" * 8, "a b", "a\nb", "abc\x00", "\x1b[2J", ""])
-def test_a_token_that_no_header_holds_is_refused_and_not_repeated(token):
+def test_an_invalid_token_is_refused_and_not_repeated(token):
     with pytest.raises(SettingsError, match=r"TATOR_AUTH_TOKEN (holds|is not set)") as caught:
         check_token({"TATOR_AUTH_TOKEN": token})
     assert not token or token not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Class names from train.ini files as people write them."""
+"""Class names and sizes from train.ini files of users."""
 
 import time
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_reads_the_sample():
         ),
     ],
 )
-def test_reads_what_people_write(text, expected):
+def test_notations_of_names(text, expected):
     assert names(text.encode(), "train.ini") == expected
 
 
@@ -55,7 +55,7 @@ def test_reads_byte_order_marks(encoding):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "messages"),
     [
         ("", ["no section [Data]", "no section;"]),
         ("[Paths]\nSpecies=cod\n[Train]\n", ["no section [Data]", "[Paths], [Train]"]),
@@ -76,10 +76,10 @@ def test_reads_byte_order_marks(encoding):
         ("[Data]\nSpecies=a\0b", ["NUL"]),
     ],
 )
-def test_says_what_is_wrong(text, words):
+def test_messages_about_invalid_files(text, messages):
     with pytest.raises(GraphError) as caught:
         names(text.encode(), "net/train.ini")
-    for word in ["net/train.ini", *words]:
+    for word in ["net/train.ini", *messages]:
         assert word in str(caught.value)
 
 
@@ -105,7 +105,7 @@ def test_any_bytes_give_names_or_a_clear_error(content):
 
 
 @given(st.lists(st.text(st.characters(categories=["L", "Nd"]), min_size=1), min_size=1, unique=True))
-def test_names_survive_a_round(written):
+def test_written_names_are_read(written):
     assert names(f"[Data]\nSpecies={' , '.join(written)}\n".encode(), "train.ini") == written
 
 
@@ -130,7 +130,7 @@ def test_brackets_around_the_names_are_refused(value: str) -> None:
     assert "delete the brackets" in str(found.value)
 
 
-def test_a_section_name_of_blanks_takes_no_time() -> None:
+def test_a_section_name_of_blanks_is_read_quickly() -> None:
     started = time.monotonic()
     with pytest.raises(GraphError):
         names(b"[" + b" " * 1_000_000 + b"x\n", "train.ini")
@@ -138,7 +138,7 @@ def test_a_section_name_of_blanks_takes_no_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "messages"),
     [
         ("x" + " " * 1_000_000 + "y", None),
         ("x" + " " * 1_000_000 + "=y", None),
@@ -155,20 +155,20 @@ def test_a_section_name_of_blanks_takes_no_time() -> None:
         ("Species=" + "," * 1_000_000, "expected at most 10000"),
     ],
 )
-def test_a_megabyte_of_anything_takes_no_time_and_no_long_message(text: str, words: str | None) -> None:
+def test_large_files_are_read_quickly_with_short_messages(text: str, messages: str | None) -> None:
     before = "" if text.startswith("Species") else "Species=cod\n"
     content = f"[Data]\n{before}{text}\n".encode()
     started = time.monotonic()
-    if words is None:
+    if messages is None:
         assert names(content, "train.ini") == ["cod"]
     else:
-        with pytest.raises(GraphError, match=words) as caught:
+        with pytest.raises(GraphError, match=messages) as caught:
             names(content, "train.ini")
         assert len(str(caught.value)) < 1000
     assert time.monotonic() - started < 2
 
 
-# The sections of OpenEM's own file, less comments; other networks of it have sizes of theirs.
+# The sections of OpenEM's file without most comments; sections of other networks have other sizes.
 OPENEM = """[Data]
 Species=cod,crab
 [FindRuler]
@@ -199,11 +199,11 @@ Height=300
         ("\0", None),
     ],
 )
-def test_size_of_the_training(text: str, expected: Size | None, tmp_path: Path) -> None:
+def test_training_size(text: str, expected: Size | None, tmp_path: Path) -> None:
     path = tmp_path / "train.ini"
     path.write_text(text)
     assert size(path) == expected
 
 
-def test_no_file_says_no_size(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_size(tmp_path: Path) -> None:
     assert size(tmp_path / "train.ini") is None

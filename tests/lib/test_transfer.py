@@ -1,4 +1,4 @@
-"""What comes is summed as Tator sums it."""
+"""The checksum of a file equals Tator's."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from scripts.lib.tator_md5 import SUMMED_BYTES, tator_md5
 
 
 @pytest.mark.parametrize("size", [1, 1000, SUMMED_BYTES, SUMMED_BYTES + 1])
-def test_sum_is_tator_s_own(tmp_path: Path, size: int) -> None:
+def test_the_sum_equals_tators(tmp_path: Path, size: int) -> None:
     path = tmp_path / "a"
     with path.open("wb") as stream:
         stream.truncate(size)
