@@ -39,7 +39,7 @@ def upload_detections(
             person.
         track_boxes: the CSV files of track, in the same order, if their interpolated boxes are uploaded too.
         matches: the record of match_media in a run on a folder; None otherwise.
-        shared: the files of a job that media share; None if the media has a job of its own.
+        shared: the files of a job that media share; None if the job is for one media.
         connections: the largest number of concurrent requests; fewer while Tator throttles.
 
     Raises:

@@ -37,7 +37,7 @@ def upload_tracks(
         host: Tator's address.
         project_id: the project.
         track_uploads: the records to write, in the same order.
-        shared: the files of a job that media share; None if the media has a job of its own.
+        shared: the files of a job that media share; None if the job is for one media.
         connections: the largest number of concurrent requests; fewer while Tator throttles.
 
     Raises:

@@ -9,9 +9,9 @@ def set_limit(threads: int | None) -> None:
     _most[:] = [] if threads is None else [threads]
 
 
-def limited(asked: int) -> int:
-    """Return the requested number of threads, within the limit."""
-    return min([asked, *_most])
+def limited(threads: int) -> int:
+    """Return the requested number of threads, or the limit if that is smaller."""
+    return min([threads, *_most])
 
 
 def set_decoder(name: str) -> None:

@@ -84,9 +84,9 @@ def _size_without_padding(frame: Size, padded: Size, network: Size) -> Size | No
     """
     if padded.width < network.width or padded.height < network.height:
         return None
-    width, beside = divmod(frame.width * network.width, padded.width)
-    height, below = divmod(frame.height * network.height, padded.height)
-    return None if beside or below or not width or not height else Size(width, height)
+    width, width_rest = divmod(frame.width * network.width, padded.width)
+    height, height_rest = divmod(frame.height * network.height, padded.height)
+    return None if width_rest or height_rest or not width or not height else Size(width, height)
 
 
 def without_padding(fitted: Pixels, frame: Size) -> Pixels:
