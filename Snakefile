@@ -4,7 +4,7 @@ import os
 
 from snakemake.utils import min_version
 
-min_version("9.23.1")  # older ones keep temp() files
+min_version("9.23.1")  # older versions do not remove temp() files
 
 
 configfile: os.path.join(workflow.basedir, "config", "config.yaml")
@@ -19,7 +19,7 @@ with plan_errors.errors_as_messages(logger.error):
     config = read_settings()
 
 
-# A job on a cluster reads this file again; the environment variables that it reads have to be passed to it.
+# A job on a cluster reads this file again, so the environment variables that it reads have to be passed on.
 envvars:
     *variables_in_use(),
 
@@ -55,7 +55,7 @@ onstart:
 onerror:
     failures.forget(Path())
     logger.info(
-        "The run is not complete. The same command continues it: what is finished is kept."
+        "The run is not complete. The same command continues it: finished results are kept."
     )
 
 
@@ -129,18 +129,14 @@ rule all:
         "results/outcome.txt",
         plan.counts_in_tator,
         plan.in_tator("results/marks.json"),
-        if_asked(plan.from_folder, "results/media.csv"),
-        if_asked(plan.from_folder and plan.uploads, "results/matches.csv"),
-        if_asked(plan.tracks_evaluated, "results/track_evaluation.json"),
-        if_asked(config["export"]["tracks"], "results/tracks.coco.json"),
-        if_asked(config["export"]["counts"], "results/occurrences.csv"),
-        if_asked(config["export"]["parquet"], "results/detections.parquet"),
-        if_asked(
-            config["export"]["megadetector"], "results/detections.megadetector.json"
-        ),
-        if_asked(config["export"]["yolo"], "results/yolo"),
-        if_asked(config["export"]["cvat"], "results/cvat"),
-        if_asked(
-            config["export"]["label_studio"], "results/detections.label_studio.json"
-        ),
-        if_asked(config["export"]["crops"], *plan.every("results/crops/{media_id}")),
+        if_set(plan.from_folder, "results/media.csv"),
+        if_set(plan.from_folder and plan.uploads, "results/matches.csv"),
+        if_set(plan.tracks_evaluated, "results/track_evaluation.json"),
+        if_set(config["export"]["tracks"], "results/tracks.coco.json"),
+        if_set(config["export"]["counts"], "results/occurrences.csv"),
+        if_set(config["export"]["parquet"], "results/detections.parquet"),
+        if_set(config["export"]["megadetector"], "results/detections.megadetector.json"),
+        if_set(config["export"]["yolo"], "results/yolo"),
+        if_set(config["export"]["cvat"], "results/cvat"),
+        if_set(config["export"]["label_studio"], "results/detections.label_studio.json"),
+        if_set(config["export"]["crops"], *plan.every("results/crops/{media_id}")),

@@ -1,7 +1,7 @@
-"""Show the whole chain on one machine: a Tator stand-in, the sample clip and pictures, the unmodified workflow.
+"""Run the unmodified workflow on one machine with a Tator stand-in, the sample clip and pictures.
 
-Run by `make demo`; `--network fcos` does the same with the sample's second network, in a folder of its own. The last
-line of the output is a JSON object for programs.
+Run by `make demo`; `--network fcos` does the same with the sample's second network, in another folder. The last line
+of the output is a JSON object for programs.
 """
 
 import argparse
@@ -21,30 +21,31 @@ from tests.tator_server.launch import Server, running
 from tests.workflow import ROOT, command_line, environment
 
 SAMPLE = ROOT / "examples" / "aquarium"
-# What a user would set for each of the sample's networks; an ONNX file says its size itself.
+# The settings of a user for each of the sample's networks; the ONNX file states its size.
 NETWORKS: dict[str, dict[str, dict[str, Any]]] = {
     "retinanet": {"network": {"directory": str(SAMPLE)}, "detect": {"img_max_side": 640, "img_min_side": 480}},
     "fcos": {"network": {"directory": str(SAMPLE / "fcos"), "graph": "graph.onnx"}, "detect": {}},
 }
 # One picture from each of three of the clip's views.
 PICTURES = (12, 62, 112)
-# Where the stand-in listens if nothing else does: the report's links then lead to it whenever it is started again.
+# The stand-in's port, if it is free: the report's links then work whenever the stand-in is started again.
 PORT = 8321
 
 
 def main() -> int:
     """Run the demonstration; return the workflow's exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", choices=list(NETWORKS), default="retinanet", help="of the sample")
-    parser.add_argument("--folder", type=Path, help="where everything goes, demo or demo-fcos; emptied first")
-    given = parser.parse_args()
-    folder = (given.folder or ROOT / ("demo" if given.network == "retinanet" else f"demo-{given.network}")).resolve()
+    parser.add_argument("--network", choices=list(NETWORKS), default="retinanet", help="the sample's network to use")
+    parser.add_argument("--folder", type=Path, help="folder for all files (demo or demo-fcos); it is emptied first")
+    options = parser.parse_args()
+    folder = options.folder or ROOT / ("demo" if options.network == "retinanet" else f"demo-{options.network}")
+    folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
     make_media(folder / "media")
     with running(folder / "media", folder / "tator", port=free_port(PORT)) as server:
         print(f"Tator stand-in: {server.host}, with {', '.join(server.media.values())}", flush=True)
         environ = {"TATOR_AUTH_TOKEN": server.token}
-        command = command_line(folder, settings=settings_for(server, given.network))
+        command = command_line(folder, settings=settings_for(server, options.network))
         exit_code = interrupts.run_to_its_end(command, environment(environ), folder)
         if exit_code == interrupts.INTERRUPTED:
             return exit_code
@@ -52,7 +53,7 @@ def main() -> int:
         if exit_code == 0:
             result = report(server)
     print(f"\nLook at: {folder / 'results' / 'overview.html'}, and beside it detections.csv, detections.coco.json")
-    network = NETWORKS[given.network]["network"]["directory"]
+    network = NETWORKS[options.network]["network"]["directory"]
     print(f"The settings of this run, to copy for your own: {folder / 'settings.yaml'}; the sample network: {network}")
     print(
         "The report's links lead to Tator; to start the stand-in there again: .venv/bin/python -m tests.tator_server "
@@ -63,7 +64,7 @@ def main() -> int:
 
 
 def free_port(wanted: int) -> int:
-    """Return this port, or 0, which stands for any free one, where something listens at it."""
+    """Return this port, or 0, which means any free port, if it is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -85,7 +86,7 @@ def make_media(folder: Path) -> None:
 
 
 def settings_for(server: Server, network: str) -> dict[str, Any]:
-    """Return what a user would write: where Tator is, which media, which network."""
+    """Return the settings that a user would write: Tator's address, the media, the network."""
     return {
         "tator": {"host": server.host, "project_id": server.project_id, "media_ids": list(server.media)},
         "network": NETWORKS[network]["network"],
@@ -96,7 +97,7 @@ def settings_for(server: Server, network: str) -> dict[str, Any]:
 
 
 def boxes_in_tator(server: Server) -> list[LabeledBox]:
-    """Return what a user would find in Tator, in pixels."""
+    """Return the boxes in Tator, in pixels."""
     api = tator.get_api(server.host, server.token)
     media = {item["id"]: item for item in api.get_media_list(server.project_id)}
     return [
@@ -129,13 +130,13 @@ def true_boxes(server: Server) -> list[LabeledBox]:
 
 
 def report(server: Server) -> dict[str, Any]:
-    """Print how the boxes in Tator compare with the true ones; return the figures."""
+    """Compare the boxes in Tator with the true boxes; print and return the figures."""
     found, truth = boxes_in_tator(server), true_boxes(server)
     print("\nBoxes in Tator, against the sample's true boxes:")
     for media_id, name in server.media.items():
-        mine = [box for box in found if box.picture[0] == media_id]
-        real = [box for box in truth if box.picture[0] == media_id]
-        print(f"  {name:20} {len(mine):5} boxes, {len(real):5} true ones, AP50 {ap50(real, mine):.3f}")
+        boxes = [box for box in found if box.picture[0] == media_id]
+        true = [box for box in truth if box.picture[0] == media_id]
+        print(f"  {name:20} {len(boxes):5} boxes, {len(true):5} true ones, AP50 {ap50(true, boxes):.3f}")
     total = ap50(truth, found)
     print(f"  {'all':20} {len(found):5} boxes, {len(truth):5} true ones, AP50 {total:.3f}")
     return {"media": len(server.media), "boxes": len(found), "ap50": round(total, 4)}

@@ -1,4 +1,4 @@
-"""Take the picture of a run's report that README shows; run by `make screenshot`, after the demo."""
+"""Take the picture of a run's report for README; run by `make screenshot`, after the demo."""
 
 import argparse
 import shutil
@@ -18,7 +18,7 @@ def take(page: Path, picture: Path) -> None:
     """Write the upper part of a page as a JPEG file.
 
     Args:
-        page: an HTML file.
+        page: the HTML file.
         picture: the file to write, of WIDTH x HEIGHT pixels.
 
     Raises:
@@ -26,7 +26,7 @@ def take(page: Path, picture: Path) -> None:
     """
     chromium = shutil.which("chromium")
     if chromium is None:
-        raise SystemExit("chromium is not installed; install it, as Debian's package chromium")
+        raise SystemExit("chromium is not installed; install it, for example Debian's package chromium")
     with sync_playwright() as programs:
         browser = programs.chromium.launch(executable_path=chromium, args=FLAGS)
         tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
@@ -42,9 +42,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--page", type=Path, default=ROOT / "demo" / "results" / "overview.html")
     parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "report.jpg")
-    given = parser.parse_args()
-    take(given.page, given.picture)
-    print(given.picture)
+    options = parser.parse_args()
+    take(options.page, options.picture)
+    print(options.picture)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The sections and attributes of the media, as they are in Tator: columns of the tables of counts."""
+"""The sections and attributes of the media in Tator, which become columns of the tables of counts."""
 
 
 rule get_attributes:

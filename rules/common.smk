@@ -44,12 +44,12 @@ def variables_in_use():
 
 
 def work_dir():
-    """Return the folder that TATOR_WORK_DIR names; None if it is not set."""
+    """Return the folder in TATOR_WORK_DIR; None if it is not set."""
     return os.environ.get(settings.WORK_DIR_VARIABLE)
 
 
 def require_token():
-    """Refuse to run, but not to plan, without a token if the run uses Tator."""
+    """Refuse to run without a token if the run uses Tator; planning needs no token."""
     if plan.uploads:
         token.check_token(os.environ)
 
@@ -59,51 +59,51 @@ sources = code_hash.Sources(Path(workflow.basedir))
 
 @cache
 def code(script, unused=None):
-    """Return a hash of a script's own modules: Snakemake itself notices only the script's file."""
+    """Return a hash of the modules that a script imports, as Snakemake only notices changes of the script's file."""
     return sources.hash(script, unused)
 
 
 def is_new_run():
-    """Return whether this process begins a run, and no other run is working in its folder."""
+    """Return whether this process begins a run, and no other run is active in the folder."""
     # While the workflow's files are read, Snakemake has not yet chosen how jobs run.
     runs = workflow.is_main_process and not workflow.output_settings.dryrun
     return runs and not failures.is_locked(Path())
 
 
 def runs_jobs():
-    """Return whether this process runs jobs: dry runs and jobs use what the last run found, without any request."""
+    """Return whether this process runs jobs; others make no requests, and use the results of the last run."""
     return workflow.is_main_process and workflow.executor_plugin and not workflow.dryrun
 
 
 def forget_failed_media():
-    """Make this run try the media again that failed in a killed run, unless another run is working.
+    """Make this run process failed media of a killed run again, unless another run is active.
 
-    Also those for which Tator may have carried out a write after the run stopped waiting for it.
+    The same for media for which Tator may have carried out a write after the run stopped waiting for it.
     """
     if plan.by_storage:
         os.environ[STORE_VARIABLE] = "1"
     if is_new_run():
         failures.forget(Path())
-        for record in unanswered.look_again(Path()):
+        for record in unanswered.remove_uncertain_records(Path()):
             logger.warning(
-                f"{record}: an answer of Tator was lost; what stands there is looked at again"
+                f"{record}: an answer of Tator was lost; the media is checked in Tator again"
             )
 
 
 def correct_dates():
-    """Correct the dates of this run's files that are in the future, and say so, unless another run is working."""
+    """Correct dates of this run's files that are in the future, with a warning, unless another run is active."""
     if is_new_run():
         now = time.time_ns()
-        said = (
+        warnings = (
             None if plan.by_storage else dates.correct_run_files(Path(), now),
             dates.warn_of_scripts(Path(workflow.basedir), now),
         )
-        for sentence in filter(None, said):
-            logger.warning(sentence)
+        for warning in filter(None, warnings):
+            logger.warning(warning)
 
 
 def all_of(pattern):
-    """Return an input function for `plan.every(pattern)`: the rule and its job would each keep a list in memory."""
+    """Return an input function for `plan.every(pattern)`, as the rule and its job would each keep a list in memory."""
 
     def files(wildcards):
         return plan.every(pattern)
@@ -117,10 +117,10 @@ def part_number(wildcards):
 
 
 def of_parts(pattern):
-    """Return a function that returns the pattern's file for each part of a media; none for a media of one part."""
+    """Return a function that returns the pattern's file for each part of a media; none for a media in one piece."""
 
     def files(wildcards):
-        # The number of parts of a media is known when its record in Tator has been read.
+        # The number of parts of a media is known only from its record.
         first = (
             checkpoints.list_media if plan.from_folder else checkpoints.resolve_media
         )
@@ -134,26 +134,26 @@ def of_parts(pattern):
 
 def set_as_for(other, one):
     """Set for the rule `other` the threads and resources that a profile or the command line sets for the rule `one`."""
-    given, settings = workflow.get_rule(other).resources, workflow.resource_settings
+    resources, settings = workflow.get_rule(other).resources, workflow.resource_settings
     if one in settings.overwrite_threads and other not in settings.overwrite_threads:
-        given["_cores"] = settings.overwrite_threads[one]
+        resources["_cores"] = settings.overwrite_threads[one]
     for name in (one, other):
-        given.update(settings.overwrite_resources.get(name, {}))
+        resources.update(settings.overwrite_resources.get(name, {}))
 
 
 def unless_kept(path):
-    """Flag a downloaded file as temporary, unless the user keeps files."""
+    """Mark a downloaded file as temporary, unless media.keep_files is set."""
     return path if config["media"]["keep_files"] else temp(path)
 
 
-def if_asked(asked, *paths):
-    """Return the paths if a setting asks for them, otherwise none."""
-    return list(paths) if asked else []
+def if_set(setting, *paths):
+    """Return the paths if a setting, or another condition, is true; otherwise none."""
+    return list(paths) if setting else []
 
 
 @cache
-def tag_stands_for():
-    """Return the current digest of a data image that has only a tag, in a run that runs jobs."""
+def digest_of_tag():
+    """Return the digest of a data image that has only a tag: the current one if jobs run, otherwise the last one."""
     memory = Path("resources/network/tag.json")
     if not runs_jobs():
         return tags.stored_digest(config["network"], memory)
@@ -161,13 +161,13 @@ def tag_stands_for():
 
 
 def digest_now(wildcards):
-    """Return that digest when jobs are planned, so that reading the workflow's files makes no request."""
-    return tag_stands_for()
+    """Return `digest_of_tag()` when jobs are planned, so that reading the workflow's files makes no request."""
+    return digest_of_tag()
 
 
 @cache
 def losses_of_boxes():
-    """Return how often the version of the boxes was found lost."""
+    """Return how often the version of the boxes was found deleted or emptied."""
     memory = Path("resources/losses.json")
     if not runs_jobs():
         return version_check.stored_losses(memory)
@@ -182,5 +182,5 @@ def losses_of_boxes():
 
 
 def losses_now(wildcards):
-    """Return that number when jobs are planned, so that reading the workflow's files makes no request."""
+    """Return `losses_of_boxes()` when jobs are planned, so that reading the workflow's files makes no request."""
     return losses_of_boxes()

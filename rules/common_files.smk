@@ -1,4 +1,4 @@
-"""Input files of the rules: those of media, and the size and date of the user's other files."""
+"""Input files of the rules: the files of media, and the size and date of the user's other files."""
 
 from pathlib import Path
 
@@ -29,9 +29,9 @@ def files_of_folder():
 
 
 def media_files(record="record", download="download"):
-    """Return a media's record for `input:`, and for media in Tator the downloaded file with its record.
+    """Return a media's record for `input:`, and for media in Tator also the downloaded file and its record.
 
-    The large file is `ancient`: the small records show whether it changed, by their content.
+    The large file is `ancient`, as the contents of the small records show whether it changed.
     """
     found = {record: "resources/records/{media_id}.json"}
     if not plan.from_folder:
@@ -41,7 +41,7 @@ def media_files(record="record", download="download"):
 
 
 def files_to_quantize_with():
-    """Return for `input:` the same as `media_files`, for the media whose frames are used to quantize the network."""
+    """Return for `input:` the files of `media_files` for the media whose frames are used to quantize the network."""
     found = media_files("records", "downloads")
     return {
         name: ancient(plan.of(plan.calibration_media, str(pattern)))

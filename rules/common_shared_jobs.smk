@@ -1,8 +1,8 @@
 """Functions for rules whose media may share jobs: files of all media, and files of the media of one job.
 
-If `plan.files_behind_jobs`, a job's only output is a file of hashes, and Snakemake does not know the files of its
-media: each file that it knows costs memory and time (docs/sizing.md). `of_media` passes such files to the job, see
-scripts/lib/workflow/planning/media_files.py, and `jobs_to_repeat` checks whether they exist.
+If `plan.files_behind_jobs`, a job's only output is a file of hashes, and Snakemake does not know the files of the
+job's media, as each known file costs memory and time (docs/sizing.md). The parameter `of_media` passes such files to
+the job, see scripts/lib/workflow/planning/media_files.py, and `jobs_to_repeat` checks whether they exist.
 """
 
 from functools import cache
@@ -19,14 +19,14 @@ def gathered(*names):
 
 
 def gathered_by_hashes(*names):
-    """Return for `params:` which files of all media a rule reads, if `gathered` left them out."""
+    """Return for `params:` the names of the files of all media that a rule reads, if `gathered` left them out."""
     if not plan.hashes_suffice:
         return {}
     return {"of_media": list(names), "order": plan.order, **in_folders()}
 
 
 def each_file():
-    """Return an input function for each file of all media, or the jobs' hashes instead."""
+    """Return an input function for all files of all media, or for the jobs' hashes instead."""
 
     def files(wildcards):
         return plan.each_file()
@@ -41,9 +41,9 @@ def in_folders():
 
 @cache
 def jobs_to_repeat():
-    """Return the hashes of the jobs that have to make a media's file again, which a dry run only shows.
+    """Return the files of hashes of the jobs that have to make a media's file again, for a dry run, which shows them.
 
-    When a run begins, these hashes are removed, so that Snakemake makes them again; intact files of the jobs are kept.
+    When a run begins, these files are removed, so that Snakemake makes them again; intact files of the jobs are kept.
     """
     if not (plan.files_behind_jobs and workflow.is_main_process):
         return frozenset()
@@ -62,13 +62,13 @@ def jobs_to_repeat():
 
 
 def move_files_of_media():
-    """Move the files of single media into or out of sub-folders if the run has grown or shrunk."""
+    """Move the files of single media into or out of sub-folders if the number of media requires it."""
     if is_new_run() and not plan.by_storage:
         files_behind.move(Path(), in_folders=plan.in_folders)
 
 
 def forget_shared_jobs():
-    """Process media again that no longer share jobs, since Snakemake does not know the files of shared jobs."""
+    """Have media that no longer share jobs processed again, as Snakemake does not know the files of shared jobs."""
     if is_new_run() and not plan.shared_jobs and not plan.by_storage:
         if files_behind.forget_shared_jobs(Path()):
             logger.warning(
@@ -98,7 +98,7 @@ def numbers_of(media_ids):
 
 
 def downloads_of(media_ids):
-    """Return for `params:` where and how shared jobs download their media; empty in a run on a folder."""
+    """Return for `params:` the files to download and the options of downloads in a job; empty in a run on a folder."""
     if plan.from_folder:
         return {}
     return {

@@ -4,7 +4,7 @@
 rule count_species:
     input:
         **gathered("records", "outcomes", "detections", *plan.tracks),
-        attributes=if_asked(not plan.from_folder, "resources/attributes.json"),
+        attributes=if_set(not plan.from_folder, "resources/attributes.json"),
         train_ini="resources/network/train.ini",
     output:
         counts=report(

@@ -1,7 +1,7 @@
-"""Several media in a job, if media.per_job is set: the same files as those of the rules for one media.
+"""Several media in a job, if media.per_job is set: the same files as with the rules for one media.
 
-A job's input is one file of the previous job, with the hashes of the other files. Their names are in the job's
-parameters, or in its inputs if jobs share no disk; docs/sizing.md explains what that saves.
+A job's input is one file of the previous job, with the hashes of that job's other files. The names of those files are
+in the job's parameters, or in its inputs if jobs share no disk; docs/sizing.md explains what this saves.
 """
 
 for media_ids in plan.shared_jobs:
@@ -62,7 +62,7 @@ for media_ids in plan.shared_jobs:
                 f"detect_many_{media_ids[0]}"
             input:
                 plan.files_besides_graph,
-                *if_asked(not plan.from_folder, ancient("resources/destination.json")),
+                *if_set(not plan.from_folder, ancient("resources/destination.json")),
                 f"resources/batches/resolved_{media_ids[0]}.json",
                 **job_inputs(media_ids, "records"),
                 graph=ancient(plan.detect_graph),
@@ -99,7 +99,7 @@ for media_ids in plan.shared_jobs:
                 f"upload_many_{media_ids[0]}"
             input:
                 f"resources/batches/detected_{media_ids[0]}.json",
-                if_asked(
+                if_set(
                     plan.boxes_that_fill_gaps,
                     f"resources/batches/tracked_{media_ids[0]}.json",
                 ),

@@ -1,11 +1,10 @@
 """The media's files, in resources/media/."""
 
 
-# No `retries:` here or anywhere: the script itself resumes and tries again, for as long as
-# scripts/lib/retry.py says.
+# No rule has `retries:`: the scripts retry calls, for as long as scripts/lib/retry.py allows.
 rule download_media:
     input:
-        # Nothing large is downloaded before the network and the destination of the boxes were checked.
+        # Media are downloaded only after the network and the destination of the boxes were checked.
         ancient("resources/network/provenance.json"),
         ancient("resources/destination.json"),
         record="resources/records/{media_id}.json",

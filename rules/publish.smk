@@ -68,7 +68,7 @@ rule summarize:
         "../scripts/summarize.py"
 
 
-# A separate rule, since Snakemake removes a failed rule's files, and the summary has to stay.
+# A separate rule, as Snakemake removes a failed rule's files, and the summary must be kept.
 rule conclude:
     input:
         summary="results/summary.json",

@@ -9,7 +9,7 @@ rule get_truth:
         truth="resources/truth.csv",
     log:
         "logs/get_truth.log",
-    priority: 20  # to find a wrong file before hours of detection
+    priority: 20  # so that a wrong file is found before hours of detection
     conda:
         "../envs/report.yaml"
     params:
@@ -67,10 +67,10 @@ rule picture_errors:
 rule make_report:
     input:
         **gathered(*plan.reported, *plan.tracks),
-        evaluation=if_asked(
+        evaluation=if_set(
             plan.evaluated, "results/evaluation.json", "results/evaluation.zip"
         ),
-        track_pictures=if_asked(plan.tracks_in_pictures, "results/tracks.zip"),
+        track_pictures=if_set(plan.tracks_in_pictures, "results/tracks.zip"),
         counts="results/counts.csv",
         intervals="results/counts_by_interval.csv",
         summary="results/summary.json",
@@ -84,7 +84,7 @@ rule make_report:
         ),
     log:
         "logs/make_report.log",
-    # Before `conclude`, which ends the run if a media failed.
+    # Before `conclude`, which fails if a media failed.
     priority: 20
     conda:
         "../envs/report.yaml"

@@ -1,8 +1,8 @@
 """The media in Tator: a record of each in resources/records/."""
 
 
-# A checkpoint, although no rule requests its output by name: after it, Snakemake plans again, from the records' content.
-# So a new media, or reading Tator again, reruns only the media whose record changed.
+# A checkpoint: after it, Snakemake plans again with the contents of the records. So after a new media was added, or
+# Tator was read again, only the media whose record changed are processed again.
 checkpoint resolve_media:
     output:
         records=plan.every("resources/records/{media_id}.json"),

@@ -1,4 +1,4 @@
-"""Long videos in parts, if detect.split_seconds is set: the same files as those of rule detect.
+"""Long videos in parts, if detect.split_seconds is set: the same files as from the rule detect.
 
 Each part is a job, for several GPUs with a shared file system.
 """
@@ -49,7 +49,7 @@ rule detect_part:
         "../scripts/detect.py"
 
 
-# Processes media of one part, and those whose parts do not fit together.
+# Joins the parts of a video, and processes media in one piece if they have no parts, or their parts cannot be joined.
 rule join_parts:
     input:
         plan.files_besides_graph,
@@ -80,6 +80,6 @@ rule join_parts:
         "../scripts/join_parts.py"
 
 
-# Profiles name detect, which these rules replace.
+# These rules replace detect, whose resources a profile sets.
 set_as_for("detect_part", "detect")
 set_as_for("join_parts", "detect")

@@ -1,4 +1,4 @@
-"""The tracks of one media in Tator, if upload.track_type_id is set: after its boxes, to which they refer."""
+"""The tracks of one media in Tator, if upload.track_type_id is set; after the boxes, to which tracks refer."""
 
 
 rule upload_tracks:

@@ -1,4 +1,4 @@
-"""Tracks of many media in Tator in a job, if media.per_job is set; see many.smk."""
+"""Uploads of the tracks of many media in a job, if media.per_job is set; see many.smk."""
 
 for media_ids in plan.shared_jobs:
 

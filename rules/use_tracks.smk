@@ -8,7 +8,7 @@ rule get_true_tracks:
         true_tracks="resources/true_tracks.csv",
     log:
         "logs/get_true_tracks.log",
-    priority: 20  # to find a wrong file before hours of detection
+    priority: 20  # so that a wrong file is found before hours of detection
     conda:
         "../envs/report.yaml"
     params:

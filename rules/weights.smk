@@ -1,7 +1,7 @@
 """The network: resources/network/ (graph, train.ini, provenance.json) from a folder, a data image or an archive."""
 
 
-# A checkpoint for the same reason as resolve_media: fetching the same network again reruns nothing.
+# A checkpoint, like resolve_media: if the same network is fetched again, no other job runs again.
 checkpoint get_network:
     output:
         **plan.weights_of_graph,
@@ -30,7 +30,7 @@ checkpoint get_network:
         "../scripts/get_network.py"
 
 
-# Only for engines that cannot read graph.pb, or if its output is requested by name.
+# Used only with engines that cannot read graph.pb, or if its output is requested by name.
 rule convert_network:
     input:
         "resources/network/provenance.json",
@@ -51,10 +51,10 @@ rule convert_network:
         "../scripts/convert_network.py"
 
 
-# A change of the media does not rerun it: otherwise the network would score frames of one run differently.
+# A change of the media does not run it again: otherwise frames of one run would be scored by different networks.
 rule quantize_network:
     input:
-        # Weights of an .xml file; other files contain them.
+        # The weights of an .xml file; other files contain their weights.
         *plan.weights_of_graph.values(),
         **files_to_quantize_with(),
         provenance="resources/network/provenance.json",
@@ -63,7 +63,7 @@ rule quantize_network:
     output:
         quantized="resources/network/int8/graph.xml",
         weights="resources/network/int8/graph.bin",
-        # Not removed before the job: it contains the chosen media, which the job that rewrites it reads too.
+        # `update`, so that Snakemake does not remove it before the job: it names the chosen media, which the job reads.
         drift=update("resources/network/int8/drift.json"),
     log:
         "logs/quantize_network.log",
@@ -84,8 +84,8 @@ rule quantize_network:
         "../scripts/quantize_network.py"
 
 
-# Only part of the plan with TensorRT. The engine file itself is not an output, as it depends on the machine's GPU; a
-# detection job on another model of GPU builds its own next to this one.
+# Used only with TensorRT. The engine file is not an output, as it depends on the machine's GPU; a detection job on
+# another model of GPU builds another file in the same folder.
 rule build_engine:
     input:
         provenance="resources/network/provenance.json",

@@ -16,7 +16,7 @@ rule write_counts:
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         attributes=plan.count_attributes,
-        # Not an output: Snakemake removes outputs before a job.
+        # Not an output, as Snakemake removes outputs before a job.
         memory="resources/written_counts.json",
         code=code("write_counts"),
     script:

@@ -2,7 +2,7 @@
 
 import sys
 
-TYPE_CHECKING = False  # typing, like any other import, would leave a moment without the hook
+TYPE_CHECKING = False  # importing typing first would delay the hook
 if TYPE_CHECKING:
     from types import TracebackType
 

@@ -12,7 +12,7 @@ from scripts.lib.records.summary import MediaSummary
 from scripts.lib.summary_file import read_lines, read_summary
 from scripts.lib.workflow.jobs import job
 
-# How many media with the same reason are named; the table has all.
+# The largest number of media to name with each reason; the table has all.
 NAMED = 10
 LINES_AT_ONCE = 1000
 
@@ -25,8 +25,8 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
     """
     run = read_summary(summary)
     with table.open(encoding="utf-8", newline="") as lines:
-        told = chain(["\n"], lines, ["\n"])
-        while some := list(islice(told, LINES_AT_ONCE)):
+        output = chain(["\n"], lines, ["\n"])
+        while some := list(islice(output, LINES_AT_ONCE)):
             job.tell_user("".join(some).removesuffix("\n"))
     totals, uploaded = run.totals, run.destination is not None
     if run.failed:
@@ -48,8 +48,8 @@ def faults(media: Iterable[MediaSummary], failed: Collection[int]) -> str:
     """Return which media have no result and why, grouped by reason.
 
     Args:
-        media: those of the run.
-        failed: the numbers of those without a result.
+        media: the media of the run.
+        failed: the numbers of the media without a result.
     """
     groups: dict[tuple[str, str], list[str]] = {}
     counts: Counter[tuple[str, str]] = Counter()

@@ -47,18 +47,18 @@ def count_species(
 ) -> None:
     """Write a row for each media that was processed and each species that any media of the run has.
 
-    So a media in which a species was not seen has a row with MaxN 0, and one without a result has no row. The section
-    and the attributes of the media, as they are in Tator, follow as columns of their own names.
+    So a media in which a species was not seen has a row with MaxN 0, and a media without a result has no row. The
+    media's section and attributes in Tator are further columns, with the names of the attributes.
 
     Args:
         records: the records of resolve_media, a file for each media.
         outcomes: the records of detect, in the same order.
-        detections: its CSV files, likewise.
-        tracks: the records of track, likewise; empty without tracking.
-        attributes: the file of get_attributes; None for media of a folder.
+        detections: the CSV files of detect, in the same order.
+        tracks: the records of track, in the same order; empty without tracking.
+        attributes: the file of get_attributes; empty for media of a folder.
         train_ini: the species' names.
         threshold: the least score of a box that counts.
-        interval_seconds: length of an interval.
+        interval_seconds: length of an interval, in seconds.
         counts: the CSV file to write.
         intervals: the CSV file to write, with a row for each interval of each media.
     """
@@ -68,9 +68,9 @@ def count_species(
     def each() -> Iterator[tuple[DetectionRecord, MediaCounts, Path | None]]:
         for record_file, outcome_file, boxes, track_file in zip(records, outcomes, detections, tracked, strict=True):
             outcome = read_record(DetectionRecord, outcome_file)
-            looked = analysed_frames(read_record(MediaRecord, record_file), outcome)
-            if looked.frames and outcome.state in COUNTED:
-                yield outcome, count(read_detections(boxes), looked, threshold, interval_seconds), track_file
+            analysed = analysed_frames(read_record(MediaRecord, record_file), outcome)
+            if analysed.frames and outcome.state in COUNTED:
+                yield outcome, count(read_detections(boxes), analysed, threshold, interval_seconds), track_file
 
     # Media are counted twice: keeping the counts of very many media would need much memory.
     seen = sorted(_seen(each(), len(names)))
@@ -96,7 +96,7 @@ def count_species(
 
 
 def _seen(media: Iterable[tuple[DetectionRecord, MediaCounts, Path | None]], species: int) -> set[int]:
-    """Return the species that any media has; stop reading when all were seen."""
+    """Return the species that any media has; stop reading once all have been seen."""
     found: set[int] = set()
     for _, counted, _ in media:
         found |= counted.whole.keys()
@@ -166,7 +166,7 @@ def _seconds(counted: MediaCounts, frame: int | None) -> float | None:
 
 
 def _attribute_columns(described: Iterable[MediaAttributes], taken: set[str]) -> dict[str, str]:
-    """Return the column of each attribute: its own name, unless this table has a column of that name."""
+    """Return the column of each attribute: the attribute's name, unless this table has a column of that name."""
     found: dict[str, str] = {}
     taken = set(taken)
     for media in described:

@@ -35,13 +35,13 @@ def crop_boxes(
 
     Args:
         record: the record of resolve_media or list_media.
-        detections: the media's CSV.
-        outcome: the record of its detection.
+        detections: the CSV file of detect.
+        outcome: the record of detect.
         train_ini: the species' names.
         crops: the folder to make.
-        media: the downloaded file; decoded once more, up to the last frame with a box.
-        download: what download_media wrote.
-        listing: the listing of a run on a folder, instead of these two.
+        media: the downloaded file; it is decoded once more, up to the last frame with a box.
+        download: the record of download_media.
+        listing: the listing of a run on a folder, instead of `media` and `download`.
 
     Raises:
         MediaFault: there are boxes, but the media could not be downloaded again (only if media share jobs).
@@ -68,8 +68,8 @@ def crop_boxes(
                         folder.mkdir(exist_ok=True)
                         part = crop(picture, (row.x, row.y, row.w, row.h), (found.width, found.height)).picture
                         (folder / f"{number:08d}_{at:03d}_{row.score:.2f}.jpg").write_bytes(jpeg(part))
-    except MediaFault as fault:  # detect had the same fault, which is in its record
-        _log.warning("media %d: %s; cut up to there", found.media_id, fault)
+    except MediaFault as fault:  # the record of detect has the same fault
+        _log.warning("media %d: %s; boxes are cut up to there", found.media_id, fault)
 
 
 def _file_name(name: str) -> str:

@@ -32,21 +32,21 @@ def crop_tracks(
 ) -> None:
     """Write a zip file with a picture of the surest box of each chosen track.
 
-    The media's files were removed by then, so those few are downloaded again. Media that are not available any more
-    are left out.
+    The downloaded files were removed before, so the few media needed are downloaded again. Media that are not
+    available any more are left out.
 
     Args:
         records: the records of resolve_media or list_media, a file for each media.
         outcomes: the records of detect, in the same order.
-        tracks: the records of track, likewise.
-        track_boxes: the boxes of the tracks, likewise.
-        per_kind: how many tracks are shown of each kind.
+        tracks: the records of track, in the same order.
+        track_boxes: the boxes of the tracks, in the same order.
+        per_kind: number of tracks to show of each kind.
         place: where to get the media.
-        pictures: the file to write; see scripts/lib/tracking/chosen_tracks.py.
+        pictures: the zip file to write; see scripts/lib/tracking/chosen_tracks.py.
     """
-    every = choose(tracks, per_kind)
+    all_chosen = choose(tracks, per_kind)
     by_media: dict[int, list[ChosenTrack]] = defaultdict(list)
-    for chosen in every:
+    for chosen in all_chosen:
         by_media[chosen.media_id].append(chosen)
     sizes: dict[int, tuple[int, int]] = {}
     boxes: dict[int, Mapping[int, TrackBox]] = {}
@@ -69,7 +69,7 @@ def crop_tracks(
                     yield TrackPicture(chosen=chosen, file=name, **shape), jpeg(picture)
 
     with replacing(pictures, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
-        write_pictures(archive, sorted(cut(), key=lambda made: every.index(made[0].chosen)))
+        write_pictures(archive, sorted(cut(), key=lambda made: all_chosen.index(made[0].chosen)))
 
 
 def _surest(csv: Path, chosen: Sequence[ChosenTrack]) -> Mapping[int, TrackBox]:

@@ -34,26 +34,26 @@ def detect(
 ) -> None:
     """Write each media's boxes, and a record of how they were found.
 
-    A fault of the media itself is a result: it is in the record, and the CSV has the boxes found before it. Media come
-    from one of three places: downloaded by other jobs, with the records `downloads`; downloaded here ahead of
-    detection, in a job that media share, as `ahead` says; or files of the user's folder, which `listing` names.
+    A fault of the media itself is a result: it is in the record, and the CSV has the boxes found before it. Media are
+    downloaded by other jobs, which wrote `downloads`; or by this job, ahead of detection, if media share it
+    (`ahead`); or they are files of the user's folder, which `listing` names.
 
     Args:
-        records: the records of resolve_media or list_media, in the order of the other lists; if a record or that of
-            the download is not `ready`, its state and reason become the result of this step.
+        records: the records of resolve_media or list_media, in the order of the other lists; if this record or that
+            of the download is not `ready`, its state and reason become the result of this step.
         network_files: the network's files.
-        detections: CSVs to write.
-        outcomes: records of the detections to write.
-        previews: files of preview pictures to write.
+        detections: the CSV files to write.
+        outcomes: the records of the detections to write.
+        previews: the files of preview pictures to write.
         options: the options of detection.
         media: the downloaded files, or where to download them to; None for files of a folder.
         downloads: the records of download_media.
         listing: the listing of a run on a folder.
-        planned: the part to detect in, if the only media is a video in parts; its outputs are empty if the video has
+        planned: the part to detect in, if the only media is a video in parts; the outputs are empty if the video has
             fewer parts.
         shared: the files of a job that media share.
-        ahead: how such a job downloads its media.
-        killed: what killed such a job, if it continues after that.
+        ahead: how a job that media share downloads them.
+        killed: what killed a job that media share, if it continues after that.
 
     Raises:
         GraphError: the network cannot be used, or does not fit train.ini.

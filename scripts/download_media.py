@@ -19,7 +19,7 @@ def download_media(*, record: Path, host: str, project_id: int, media: Path, dow
         record: the record of resolve_media.
         host: Tator's address.
         project_id: the project.
-        media: the file to write; it is empty if there is none, and `download` says why.
+        media: the file to write; empty if it cannot be downloaded, and `download` says why.
         download: the record of the download to write.
 
     Raises:
@@ -31,7 +31,7 @@ def download_media(*, record: Path, host: str, project_id: int, media: Path, dow
 
 
 def record_failure(fault: MediaFault, *, record: Path, media: Path, download: Path, **_: object) -> None:
-    """Write what download_media writes for a media whose download failed; the arguments are its own."""
+    """Write the outputs of download_media after it failed; the arguments are those of download_media."""
     media.write_bytes(b"")
     media_id = read_record(MediaRecord, record).media_id
     note(media_id, [download])

@@ -16,7 +16,7 @@ from scripts.lib.records import DetectionRecord
 from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake, NearbyBox, SpeciesAccuracy
 from scripts.lib.workflow.jobs import job
 
-# Two pictures of one media are at least this many frames apart: neighbours show the same mistake.
+# Two pictures of one media are at least this many frames apart, as neighbouring frames show the same mistake.
 APART = 25
 
 
@@ -33,31 +33,31 @@ def evaluate(
     upload_threshold: float,
     evaluation: Path,
 ) -> None:
-    """Write the accuracy of the run: by species and over all, at each threshold, and the worst mistakes.
+    """Write the accuracy of the run, by species and overall, at each threshold, and its worst mistakes.
 
     Media without a true box, and frames that did not go through the network, are left out.
 
     Args:
-        detections: CSV of each media.
-        outcomes: record of each, in the same order.
+        detections: the CSV files of detect, a file for each media.
+        outcomes: the records of detect, in the same order.
         truth: the file of get_truth.
         train_ini: the species' names.
-        iou: the IoU from which a found box is correct.
+        iou: the least IoU of a correct box with its true box.
         only_frames_with_truth: whether frames without a true box are left out.
-        pictures: how many of the worst misses, and of the worst false alarms, to name.
+        pictures: number of the worst misses, and of the worst false alarms, to name.
         keep_threshold: the least score of a box.
         upload_threshold: the least score of boxes for confusion, misses and false alarms.
         evaluation: the JSON file to write.
     """
     names = train.species(train_ini)
-    given = read_truth(truth)
-    in_question = {box.picture[0] for box in given}
+    all_true_boxes = read_truth(truth)
+    media_with_truth = {box.picture[0] for box in all_true_boxes}
     records = {
         outcome.media_id: (outcome, csv)
         for outcome, csv in zip((read_record(DetectionRecord, path) for path in outcomes), detections, strict=True)
-        if outcome.media_id in in_question  # few of very many
+        if outcome.media_id in media_with_truth  # a small share of a large run
     }
-    true_boxes = _looked_at(given, {media_id: outcome for media_id, (outcome, _) in records.items()})
+    true_boxes = _in_analysed_frames(all_true_boxes, {media_id: outcome for media_id, (outcome, _) in records.items()})
     in_truth = {box.picture for box in true_boxes}
     media = sorted({media_id for media_id, _ in in_truth})
     found = [
@@ -115,7 +115,7 @@ def evaluate(
     )
 
 
-def _looked_at(truth: list[LabeledBox], outcomes: dict[int, DetectionRecord]) -> list[LabeledBox]:
+def _in_analysed_frames(truth: list[LabeledBox], outcomes: dict[int, DetectionRecord]) -> list[LabeledBox]:
     """Return the true boxes of frames that went through the network."""
     frames = {}
     for media_id, outcome in outcomes.items():
@@ -142,7 +142,7 @@ def _score(box: LabeledBox) -> float:
 
 
 def _worst(boxes: Iterable[LabeledBox], limit: int, how_bad: Callable[[LabeledBox], float]) -> list[LabeledBox]:
-    """Return the worst boxes, no two of them in neighbouring frames."""
+    """Return the boxes with the largest `how_bad`, no two of them in neighbouring frames of one media."""
     chosen: list[LabeledBox] = []
     shown: dict[int, list[int]] = defaultdict(list)
     for box in sorted(boxes, key=lambda box: (-how_bad(box), box.picture)):
@@ -158,7 +158,7 @@ def _worst(boxes: Iterable[LabeledBox], limit: int, how_bad: Callable[[LabeledBo
 def _mistake(
     box: LabeledBox, others: Iterable[LabeledBox], records: dict[int, tuple[DetectionRecord, Path]]
 ) -> Mistake:
-    """Return a mistake with the other kind of boxes in its frame, as shares of the picture's sides."""
+    """Return a mistake and those of `others` in the same frame, as shares of the picture's sides."""
     media_id, frame = box.picture
     outcome = records[media_id][0]
     width, height = outcome.width, outcome.height

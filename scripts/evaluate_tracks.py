@@ -20,10 +20,10 @@ def evaluate_tracks(
 ) -> None:
     """Write HOTA, IDF1 and MOTA of each video that has a true track, and their means.
 
-    Frames that did not go through the network are left out; so are media without a true track.
+    Frames that did not go through the network, and media without a true track, are left out.
 
     Args:
-        outcomes: the records of detection, a file for each media.
+        outcomes: the records of detect, a file for each media.
         track_boxes: the tracks' boxes, in the same order.
         true_tracks: the file of get_true_tracks.
         fill_gaps: whether interpolated boxes count as found.
@@ -33,7 +33,7 @@ def evaluate_tracks(
     records = {
         outcome.media_id: (outcome, boxes)
         for outcome, boxes in zip((read_record(DetectionRecord, path) for path in outcomes), track_boxes, strict=True)
-        if outcome.media_id in truth  # few of very many
+        if outcome.media_id in truth  # a small share of a large run
     }
     found: list[MediaTrackAccuracy] = []
     for media_id, true_boxes in truth.items():

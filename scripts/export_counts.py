@@ -45,7 +45,7 @@ def export_counts(
         occurrences: the CSV file to write.
         max_n: the text file to write, separated by tabs.
         host: Tator's address; None for media of a folder.
-        project_id: the project, likewise.
+        project_id: the project; None for media of a folder.
     """
     place = None if host is None or project_id is None else TatorPlace(host, project_id, version=None)
     with replacing(occurrences) as stream:
@@ -56,15 +56,15 @@ def export_counts(
         stream.write("\t".join(MAX_N) + "\n")
         for row in csv_text.read_rows(counts):
             if row["max_n"] != "0":
-                stream.write("\t".join(printable(field) for field in _line(row)) + "\n")
+                stream.write("\t".join(printable(field) for field in _max_n_fields(row)) + "\n")
 
 
 def _occurrence(row: Mapping[str, str], place: TatorPlace | None, network: str) -> dict[str, str]:
     media_id, seen = int(row["media_id"]), row["max_n"] != "0"
     event = f"{place.host.partition('://')[2]}:{place.project_id}:{media_id}" if place else str(media_id)
     attributes: dict[str, str] = {}
-    for name, value in row.items():  # of two that differ in spelling only, the first that has a value
-        attributes[_plain(name)] = attributes.get(_plain(name)) or value
+    for name, value in row.items():  # the first value, if names differ in case or punctuation only
+        attributes[_normalized(name)] = attributes.get(_normalized(name)) or value
     frame = int(row["max_n_frame"]) if seen else None
     return {
         "occurrenceID": f"{event}:{row['species']}",
@@ -82,15 +82,15 @@ def _occurrence(row: Mapping[str, str], place: TatorPlace | None, network: str) 
         "identificationRemarks": f"network {network}; boxes that score {row['threshold']} or more",
         "occurrenceRemarks": f"MaxN in frame {frame}" if seen else "",
         "fieldNumber": row["name"],
-        **{term: attributes.get(_plain(term), "") for term in FROM_ATTRIBUTES},
+        **{term: attributes.get(_normalized(term), "") for term in FROM_ATTRIBUTES},
     }
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
-def _line(row: Mapping[str, str]) -> list[str]:
+def _max_n_fields(row: Mapping[str, str]) -> list[str]:
     words = row["species"].split()
     genus, species = (words[0], " ".join(words[1:])) if len(words) > 1 else ("", row["species"])
     minutes = f"{float(row['max_n_seconds']) / 60:.5f}" if row["max_n_seconds"] else ""

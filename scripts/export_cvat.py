@@ -24,14 +24,14 @@ def export_cvat(
 
     Args:
         records: the records of resolve_media or list_media.
-        outcomes: record of each media's detection, in the same order.
-        detections: CSV of each, likewise.
+        outcomes: the records of detect, in the same order.
+        detections: the CSV files of detect, in the same order.
         train_ini: the species' names.
         cvat: the folder to make.
     """
     cvat.mkdir(parents=True, exist_ok=True)
     names = train.species(train_ini)
-    at = 0
+    picture_number = 0
     with replacing(cvat / "pictures.xml") as pictures:
         _begin(pictures, "Pictures", names)
         for media in each_media(records, outcomes, detections):
@@ -41,11 +41,12 @@ def export_cvat(
                 with replacing(cvat / f"{media.media_id}.xml") as stream:
                     _begin(stream, media.path, names)
                     for frame, rows in media.boxes():
-                        _image(stream, (frame, f"frame_{frame:06d}"), media, rows, names)
+                        _image(stream, media, rows, names, number=frame, name=f"frame_{frame:06d}")
                     stream.write("</annotations>\n")
             else:
-                _image(pictures, (at, media.path), media, (row for _, rows in media.boxes() for row in rows), names)
-                at += 1
+                boxes = (row for _, rows in media.boxes() for row in rows)
+                _image(pictures, media, boxes, names, number=picture_number, name=media.path)
+                picture_number += 1
         pictures.write("</annotations>\n")
 
 
@@ -65,9 +66,8 @@ def _begin(stream: IO[str], task: str, names: list[str]) -> None:
 
 
 def _image(
-    stream: IO[str], called: tuple[int, str], media: MediaBoxes, rows: Iterable[Detection], names: list[str]
+    stream: IO[str], media: MediaBoxes, rows: Iterable[Detection], names: list[str], *, number: int, name: str
 ) -> None:
-    number, name = called
     stream.write(f'<image id="{number}" name={_attribute(name)} width="{media.width}" height="{media.height}">\n')
     for row in rows:
         right, bottom = min(row.x + row.w, media.width), min(row.y + row.h, media.height)

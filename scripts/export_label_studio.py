@@ -27,17 +27,17 @@ def export_label_studio(
     provenance: Path,
     label_studio: Path,
 ) -> None:
-    """Write a task for each media that has a result, one after the other; memory stays flat, however many.
+    """Write a task for each media that has a result; memory does not grow with the number of media.
 
-    A picture is `data.image`, its boxes are rectangles; a video is `data.video`, and each box is a region that is
-    shown in its frame only. docs/folder.md has the labelling interface for both.
+    A picture is `data.image`, and its boxes are rectangles; a video is `data.video`, and each box is a region that is
+    shown in one frame only. docs/folder.md has the labelling interface for both.
 
     Args:
         records: the records of resolve_media or list_media.
-        outcomes: record of each media's detection, in the same order.
-        detections: CSV of each, likewise.
+        outcomes: the records of detect, in the same order.
+        detections: the CSV files of detect, in the same order.
         train_ini: the species' names.
-        provenance: where the network came from.
+        provenance: the record of get_network.
         label_studio: the JSON file to write.
     """
     names = train.species(train_ini)

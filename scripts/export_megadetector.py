@@ -25,17 +25,17 @@ def export_megadetector(
     keep_threshold: float,
     megadetector: Path,
 ) -> None:
-    """Write an entry for each media, one after the other; memory stays flat, however many.
+    """Write an entry for each media; memory does not grow with the number of media.
 
-    Categories are the species, numbered from 1. A box's `bbox` is in shares of the picture's sides. An entry of a
-    video says which frames went through the network; that of a media without a result says why.
+    Categories are the species, numbered from 1. A box's `bbox` is in shares of the picture's sides. The entry of a
+    video says which frames went through the network; the entry of a media without a result says why.
 
     Args:
         records: the records of resolve_media or list_media.
-        outcomes: record of each media's detection, in the same order.
-        detections: CSV of each, likewise.
+        outcomes: the records of detect, in the same order.
+        detections: the CSV files of detect, in the same order.
         train_ini: the species' names.
-        provenance: where the network came from.
+        provenance: the record of get_network.
         keep_threshold: the least score of a box.
         megadetector: the JSON file to write.
     """

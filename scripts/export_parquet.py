@@ -15,8 +15,8 @@ from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord
 from scripts.lib.workflow.jobs import job
 
-# A group holds rows of several media: a group for each picture would make the file larger than the CSV, and its list
-# of groups, which is kept in memory until the end, would grow with the number of pictures.
+# A row group holds rows of several media: with a group for each picture the file would be larger than the CSV, and the
+# list of groups, which is kept in memory until the end, would grow with the number of pictures.
 ROWS_AT_ONCE = 10_000
 SCHEMA = pa.schema(
     [
@@ -32,11 +32,11 @@ SCHEMA = pa.schema(
 
 
 def export_parquet(*, detections: list[Path], outcomes: list[Path], train_ini: Path, table: Path) -> None:
-    """Write the rows of results/detections.csv, with the species' name and its score; memory stays flat.
+    """Write the rows of results/detections.csv, with species' names; memory does not grow with the number of media.
 
     Args:
-        detections: CSV of each media.
-        outcomes: record of each, in the same order.
+        detections: the CSV files of detect, a file for each media.
+        outcomes: the records of detect, in the same order.
         train_ini: the species' names.
         table: the file to write.
     """

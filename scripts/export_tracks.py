@@ -51,7 +51,7 @@ class ExportedTracks:
     fill_gaps: bool
 
     def boxes(self) -> Iterator[TrackBox]:
-        """Yield the boxes of its tracks."""
+        """Yield the boxes of the media's tracks."""
         return (box for box in read_tracks(self.csv) if self.fill_gaps or not box.interpolated)
 
 
@@ -72,8 +72,8 @@ def export_tracks(
     Args:
         records: the records of resolve_media, a file for each media.
         outcomes: the records of detect, in the same order.
-        tracks: the records of track, likewise.
-        track_boxes: the CSV files of track, likewise.
+        tracks: the records of track, in the same order.
+        track_boxes: the CSV files of track, in the same order.
         train_ini: the species' names.
         fill_gaps: whether to write interpolated boxes too.
         mot: the folder for `{media_id}.txt`, results in the format of the MOT challenge: frames from 1, no header.

@@ -13,7 +13,7 @@ from scripts.lib.temporary_tables import as_key, temporary_tables
 from scripts.lib.workflow.jobs import job
 
 FRAMES_IN_A_FOLDER = 10_000
-# The name is too long, or that of another media's folder or file: of a video `a.txt.mp4` and a picture `a.jpg`.
+# The name is too long, or is that of another media's folder or file: a video `a.txt.mp4` and a picture `a.jpg`.
 _NO_SUCH_NAME = {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
 
 _log = logging.getLogger(__name__)
@@ -25,13 +25,13 @@ def export_yolo(
     """Write `labels/{path of a picture}.txt`, and `data.yaml` with the species' names.
 
     A line is a box: species from 0, then centre, width and height as shares of the picture's sides. Lines have no
-    score, as training programs would read such a line as an outline. A picture without a box has no file. A frame of a
-    video that has a box has a file, `labels/{path of the video}/{ten thousands}/{frame}.txt`.
+    score, as training programs would read such a line as an outline. A picture without a box has no file. Each frame
+    of a video with a box has a file, `labels/{path of the video}/{ten thousands}/{frame}.txt`.
 
     Args:
         records: the records of resolve_media or list_media.
         outcomes: the records of detect, in the same order.
-        detections: the CSV files of detect, likewise.
+        detections: the CSV files of detect, in the same order.
         train_ini: the species' names.
         yolo: the folder to write.
     """
@@ -67,19 +67,19 @@ def export_yolo(
                     stem = str(media.media_id)
                     _write(labels, stem, frame if media.is_video else None, lines)
     names = dict(enumerate(train.species(train_ini)))
-    readable = all(name.isprintable() for name in names.values())  # otherwise all but ASCII is escaped
+    readable = all(name.isprintable() for name in names.values())  # otherwise other characters than ASCII are escaped
     content = {"path": ".", "train": "images", "val": "images", "nc": len(names), "names": names}
     (yolo / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=readable), encoding="utf-8")
 
 
 class _Stems:
-    """The file names that are in use, kept in a temporary file, as a run may have a million."""
+    """The file names in use, kept in a temporary file, as a run may have a million."""
 
     def __init__(self) -> None:
         self._table = temporary_tables("CREATE TABLE taken (stem BLOB PRIMARY KEY) WITHOUT ROWID")
 
     def take(self, stem: str) -> bool:
-        """Take a name; return whether it was free."""
+        """Reserve a name; return whether it was free."""
         added = self._table.execute("INSERT OR IGNORE INTO taken VALUES (?)", (as_key(stem),))
         return added.rowcount == 1
 

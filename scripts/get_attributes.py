@@ -1,4 +1,4 @@
-"""Ask Tator for the section and the attributes of the media, which become columns of the tables of counts."""
+"""Get the section and the attributes of the media from Tator; they become columns of the tables of counts."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from scripts.lib.records.summary import MediaAttributes
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.jobs import job
 
-# Attributes that Tator itself uses.
-_OF_TATOR = "tator_"
+# The prefix of attributes that Tator itself uses.
+_RESERVED_PREFIX = "tator_"
 
 
 def get_attributes(
@@ -24,9 +24,9 @@ def get_attributes(
     attributes: Path,
     count_attributes: Sequence[str] = (),
 ) -> None:
-    """Write for each media the name of its section and its attributes, as they are in Tator now.
+    """Write for each media the name of its section and its current attributes.
 
-    They are not in the record of resolve_media, since a change of them changes no box.
+    The record of resolve_media does not have them, since no box depends on them.
 
     Args:
         records: the records of resolve_media, a file for each media; those that are not ready are left out.
@@ -34,7 +34,7 @@ def get_attributes(
         project_id: the project.
         mark_attribute: the attribute that marks a media as processed, which is left out.
         attributes: the JSON file to write: by media id `section`, None if it is in none, and `attributes`.
-        count_attributes: those that write_counts writes; left out too, as each run would change them.
+        count_attributes: the attributes that write_counts sets; left out too, as each run may change them.
 
     Raises:
         ServerError: Tator refuses, or fails until the retries end.
@@ -45,23 +45,25 @@ def get_attributes(
     write_attributes(attributes, _each(ready, host, project_id, {mark_attribute, *count_attributes}) if ready else ())
 
 
-def _each(media_ids: list[int], host: str, project_id: int, own: set[str]) -> Iterator[tuple[int, MediaAttributes]]:
+def _each(
+    media_ids: list[int], host: str, project_id: int, left_out: set[str]
+) -> Iterator[tuple[int, MediaAttributes]]:
     project = Project(host, project_id)
     sections = {
         section["id"]: section["name"] for section in project.sections() if isinstance(section.get("name"), str)
     }
     for media in project.each_media(media_ids):
-        yield media["id"], _described(media, sections, own)
+        yield media["id"], _described(media, sections, left_out)
 
 
-def _described(media: dict[str, Any], sections: dict[int, str], own: set[str]) -> MediaAttributes:
+def _described(media: dict[str, Any], sections: dict[int, str], left_out: set[str]) -> MediaAttributes:
     values, section = media.get("attributes"), media.get("primary_section")
     return MediaAttributes(
         section=sections.get(section) if isinstance(section, int) else None,
         attributes={
             _unicode(name): _unicode(value)
             for name, value in (values if isinstance(values, dict) else {}).items()
-            if name not in own and not name.startswith(_OF_TATOR)
+            if name not in left_out and not name.startswith(_RESERVED_PREFIX)
         },
     )
 

@@ -28,10 +28,10 @@ def get_true_tracks(
     """Write the true tracks of the run's media in one format, from a file or from a version in Tator.
 
     Args:
-        track_truth_file: the file, or nothing; see scripts/lib/evaluation/true_tracks.py.
+        track_truth_file: the file of true tracks; empty if there is none; see scripts/lib/evaluation/true_tracks.py.
         records: the records of resolve_media.
-        true_tracks: the CSV to write.
-        host: Tator's address; like the next three, used if there is no file.
+        true_tracks: the CSV file to write.
+        host: Tator's address; this and the next three are used if there is no file.
         project_id: the project.
         localization_type_id: the type of the tracks' boxes.
         track_truth_version: the version of the tracks and their boxes.
@@ -51,7 +51,8 @@ def get_true_tracks(
         types = [kind["id"] for kind in project.state_types() if kind.get("association") == "Localization"]
         videos = (each for each in media if each.state == "ready" and each.kind == "video")
         found = {
-            each.media_id: _standing(project, each, types, localization_type_id, track_truth_version) for each in videos
+            each.media_id: _current_tracks(project, each, types, localization_type_id, track_truth_version)
+            for each in videos
         }
         tracks = {media_id: boxes for media_id, boxes in found.items() if boxes}
         source = f"version {track_truth_version}"
@@ -64,7 +65,7 @@ def get_true_tracks(
     _log.info("true tracks of %d media, from %s", len(tracks), source)
 
 
-def _standing(
+def _current_tracks(
     project: Project, media: MediaRecord, track_types: list[int], box_type: int, version_id: int
 ) -> list[TrackedBox]:
     """Return the boxes of a media's tracks that are not deleted, in pixels.
@@ -80,9 +81,9 @@ def _standing(
     if not tracks:
         return []
     width, height = size_in_pixels(media)
-    every = list(project.boxes(media.media_id, box_type, version_id, show_all_marks=1))
-    identities = {row["id"]: row["elemental_id"] for row in every}
-    today = {row["elemental_id"]: row for row in sorted(every, key=lambda row: (row["mark"], row["id"]))}
+    revisions = list(project.boxes(media.media_id, box_type, version_id, show_all_marks=1))
+    identities = {row["id"]: row["elemental_id"] for row in revisions}
+    current = {row["elemental_id"]: row for row in sorted(revisions, key=lambda row: (row["mark"], row["id"]))}
     found: dict[tuple[int, int], TrackedBox] = {}
     unknown = 0
     for number, track in enumerate(tracks, 1):
@@ -90,7 +91,7 @@ def _standing(
             if row_id not in identities:
                 unknown += 1
                 continue
-            box = today[identities[row_id]]
+            box = current[identities[row_id]]
             if box["variant_deleted"]:
                 continue
             x, y, w, h = rows.place(box)

@@ -28,14 +28,14 @@ def join_parts(
 ) -> None:
     """Write the outputs of detect from the files of a video's parts.
 
-    Media that were not cut are processed here in one piece: pictures, short videos, videos without good places for a
-    cut. So are videos whose parts show damage, which may change the frames after it.
+    Media that were not cut are processed here in one piece: pictures, short videos, and videos without suitable key
+    frames. So are videos whose parts show damage, as damage may change the frames after it.
 
     Args:
-        plan: the plan of split_media; None for a media that is not cut.
-        part_detections: the CSVs of detect for each part.
-        part_outcomes: likewise.
-        part_previews: likewise.
+        plan: the plan of split_media; empty for a media that is not cut.
+        part_detections: the CSV files of detect, a file for each part.
+        part_outcomes: the records of detect, in the same order.
+        part_previews: the preview files of detect, in the same order.
         media_files: the downloaded file and its records.
         network_files: the network's files.
         outputs: the files to write.

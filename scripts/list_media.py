@@ -24,7 +24,7 @@ from scripts.lib.workflow.planning.batches import write_hashes
 
 _log = logging.getLogger(__name__)
 
-Noted = Callable[[], AbstractContextManager[None]]  # around whatever opens a media with FFmpeg
+Noted = Callable[[], AbstractContextManager[None]]  # to be entered while FFmpeg has a media open
 
 
 def list_media(
@@ -37,10 +37,10 @@ def list_media(
     Args:
         listing: the run's listing.
         kind: `video` or `image` to accept only those, or `any`.
-        changed_by: `time` or `content`: how to find out that a file has changed.
-        records: the files to write; a file's name has the media's number.
-        md5: store Tator's md5 of each file.
-        batch: where to write the hashes of the records, for the job that processes these media.
+        changed_by: what shows that a file has changed: `time` or `content`.
+        records: the files to write; each is named by the media's number.
+        md5: whether to store Tator's md5 of each file.
+        batch: the file to write the records' hashes to, for the job that processes these media.
 
     Raises:
         PipelineError: the listing has no such media.
@@ -142,7 +142,7 @@ def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, noted: N
     """Return the record of a file.
 
     Raises:
-        MediaFault: it cannot be read, or is of the wrong kind.
+        MediaFault: the file cannot be read, or is of the wrong kind.
     """
     try:
         found = _kind(path, noted)
@@ -181,7 +181,7 @@ def _kind(path: Path, noted: Noted) -> Kind:
     """Return the kind of a file, by its first bytes, by opening it with FFmpeg, or by its name, in this order.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as stream:
         known = kind_by_content(stream.read(HEAD_BYTES))
@@ -195,7 +195,7 @@ def _kind(path: Path, noted: Noted) -> Kind:
 
 
 def _rate_and_length(path: Path, noted: Noted) -> tuple[float | None, int | None]:
-    """Return a video's frames a second and number of frames, as far as its container has them."""
+    """Return a video's frames per second and number of frames, as far as its container states them."""
     try:
         with noted(), VideoFrames(path) as video:
             return video.summary.rate or None, video.summary.expected

@@ -55,22 +55,22 @@ def make_report(
         summary: the summary of summarize.
         records: the records of resolve_media, a file for each media.
         outcomes: the records of detect, in the same order.
-        detections: its CSV files, likewise.
-        previews: its pictures, likewise.
-        tracks: the records of track, likewise; empty without tracking.
+        detections: the CSV files of detect, in the same order.
+        previews: the preview files of detect, in the same order.
+        tracks: the records of track, in the same order; empty without tracking.
         train_ini: the species' names.
         counts: the table of count_species.
-        intervals: its table of intervals.
+        intervals: the table of intervals of count_species.
         evaluation: the files of evaluate and picture_errors; empty without evaluation.
         keep_threshold: the least score of a box.
         upload_threshold: the least score of an uploaded box.
-        media_in_detail: how many media are shown with pictures.
+        media_in_detail: number of media to show with pictures.
         settings: the run's settings.
         page: the HTML file to write.
         track_pictures: the file of crop_tracks; empty without tracking.
-        uploads: the records of upload_detections, in the same order; like the next two, None without Tator.
-        host: Tator's address.
-        project_id: the project.
+        uploads: the records of upload_detections, in the same order; None without Tator.
+        host: Tator's address; None without Tator.
+        project_id: the project; None without Tator.
     """
     run = read_summary(summary)
     names = train.species(train_ini)
@@ -78,8 +78,8 @@ def make_report(
     place = None
     if destination is not None and host is not None and project_id is not None:
         place = TatorPlace(host, project_id, destination.version_id)
-    of_tracks = {shown.chosen.media_id for path in track_pictures or () for shown, _ in read_pictures(path)}
-    failed, chosen = set(run.failed), ChosenMedia(media_in_detail, of_tracks)
+    with_shown_tracks = {shown.chosen.media_id for path in track_pictures or () for shown, _ in read_pictures(path)}
+    failed, chosen = set(run.failed), ChosenMedia(media_in_detail, with_shown_tracks)
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
     for line, record, outcome, csv, album, track in zip(
         read_lines(summary), records, outcomes, detections, previews, tracked, strict=True

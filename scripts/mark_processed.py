@@ -26,12 +26,11 @@ def mark_processed(
 ) -> None:
     """Set the attribute to the current time for each verified media whose boxes changed since it was last marked.
 
-    If tracks are uploaded, a media is verified when its tracks are verified too, or it has none to upload; if counts
-    become attributes of the media, when these are in Tator.
+    If tracks are uploaded, a media counts as verified only if its tracks are verified too, or it has none to upload.
+    If counts become attributes of the media, they must be in Tator too.
 
     There is one call for each media type (Tator refuses a mixture) and 1,000 media, then one to verify it; see
-    set_attributes. A refusal for one media is that media's state: it is in the record, and the next run
-    tries that media again.
+    set_attributes. If Tator refuses one media, the record has the reason, and the next run tries that media again.
 
     Args:
         uploads: the records of upload_detections.
@@ -44,8 +43,8 @@ def mark_processed(
         counts: the record of write_counts; None if counts do not become attributes.
 
     Raises:
-        ServerError: Tator fails until the retries end, or refuses the token; with a storage such as S3 also a fault of
-            one media, after the others are marked.
+        ServerError: Tator fails until the retries end, or refuses the token; with a storage such as S3 also if Tator
+            refused one media, after the others are marked.
     """
     failed = {media_id for path in counts or [] for media_id in map(int, read_record(CountsInTator, path).failed)}
 

@@ -51,10 +51,10 @@ def match_media(
         match_by: `name` or `md5`.
         host: Tator's address.
         project_id: the project.
-        media_ids: the media in Tator to search; if empty, all of the project.
+        media_ids: the media in Tator to search; if empty, all media of the project.
         mark_attribute: the attribute that marks a media as processed; checked before any box is sent.
-        matches: the files to write, each for the media from the number in its name up to that of the next.
-        match_table: the CSV to write, with a row for each media.
+        matches: the files to write, each for the media from the number in its name up to that of the next file.
+        match_table: the CSV file to write, with a row for each media.
 
     Raises:
         ServerError: Tator refuses or fails, or a media type does not have `mark_attribute`. A record of one media, or

@@ -12,13 +12,13 @@ from scripts.lib.workflow.jobs import job
 def merge_detections(
     *, detections: list[Path], outcomes: list[Path], train_ini: Path, merged: Path, coco: Path
 ) -> None:
-    """Write the boxes of one media after the other, in the order given; memory does not grow with their number.
+    """Write the boxes of all media, in the order of `detections`; memory does not grow with the number of media.
 
     Args:
-        detections: CSV of each media.
-        outcomes: record of each media's detection, in the same order.
+        detections: the CSV files of detect, a file for each media.
+        outcomes: the records of detect, in the same order.
         train_ini: the species' names.
-        merged: the CSV to write, in the format of the reference workflow.
+        merged: the CSV file to write, in the format of the reference workflow.
         coco: the JSON file to write.
     """
     _merge(detections, merged)

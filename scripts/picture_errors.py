@@ -15,14 +15,14 @@ from scripts.lib.workflow.jobs import job
 def picture_errors(*, evaluation: Path, records: list[Path], place: MediaPlace, pictures: Path) -> None:
     """Write a zip file with a picture for each mistake that `evaluation` names.
 
-    The media's files were removed by then, so those few are downloaded again. Media that are not available any more
-    are left out.
+    The downloaded files were removed before, so the few media needed are downloaded again. Media that are not
+    available any more are left out.
 
     Args:
-        evaluation: what evaluate wrote.
-        records: what resolve_media or list_media found.
+        evaluation: the record of evaluate.
+        records: the records of resolve_media or list_media.
         place: where to get the media.
-        pictures: the file to write.
+        pictures: the zip file to write.
     """
     found = read_record(EvaluationRecord, evaluation)
     wanted: dict[int, set[int]] = defaultdict(set)

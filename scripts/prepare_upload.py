@@ -39,7 +39,7 @@ def prepare_upload(
     track_length_attribute: str | None = None,
     counted_species: Sequence[str] = (),
 ) -> None:
-    """Write version, types and attributes of the upload, all checked against the project.
+    """Check version, types and attributes of the upload against the project, and write them.
 
     Args:
         train_ini: the network's species.
@@ -77,7 +77,7 @@ def prepare_upload(
         needs = project_needs.of_tracks(species_attribute, confidence_attribute, track_length_attribute)
         _check_attributes(track_type, needs, names, "track")
     network = read_record(ProvenanceRecord, provenance)
-    new, beside = False, list[int]()
+    new, others = False, list[int]()
     if version_id is not None:
         chosen = project_needs.chosen_version(project.versions(), "id", version_id, "upload.version_id")
     elif version_number is not None:
@@ -86,7 +86,7 @@ def prepare_upload(
         description = _description(project, "", network, box_type, track_type)
         notes = Notes.of_run(destination, "version", destination)
         chosen, new = project_needs.version_named(project, version, description, notes)
-        beside = [one for one in made_at_once(project.versions(), chosen["id"]) if one != chosen["id"]]
+        others = [one for one in made_at_once(project.versions(), chosen["id"]) if one != chosen["id"]]
     _describe(project, chosen, network, box_type, track_type)
     attributes = {"species_attribute": species_attribute, "confidence_attribute": confidence_attribute}
     tracks = None
@@ -109,7 +109,7 @@ def prepare_upload(
             known=_known(box_type, chosen, project, known_attributes.OF_BOXES),
             tracks=tracks,
             made_at=datetime.now(UTC).isoformat(timespec="seconds") if new else None,
-            made_beside=beside or None,
+            made_beside=others or None,
         ),
     )
 

@@ -49,8 +49,8 @@ def resolve_media(
         mark_attribute: the attribute that marks a media as processed.
         records: the files to write, one for each of `media_ids` and in the same order.
         file: which file of a video to read: `archival`, `streaming`, or `auto`; see config/README.md.
-        batch: where to write the hashes of the records, for the job that processes these media.
-        count_attributes: the numeric attributes that get counts of animals.
+        batch: the file to write the records' hashes to, for the job that processes these media.
+        count_attributes: the numeric attributes that counts of animals are written into.
 
     Raises:
         ServerError: a media type has no such attribute, or Tator fails.
@@ -58,7 +58,7 @@ def resolve_media(
     project = Project(host, project_id)
     types = project.media_types()
     needs = [project_needs.of_media(mark_attribute), *project_needs.of_counts(count_attributes)]
-    # For the media of one call, as Tator's record of each needs some kB.
+    # One call's media at a time, as Tator's record of each needs some kB of memory.
     for at in range(0, len(media_ids), IDS_PER_CALL):
         some = media_ids[at : at + IDS_PER_CALL]
         answers = project.media(some)
@@ -93,7 +93,7 @@ def _usable(
     """Return the media in Tator's answers, or what is wrong with its records of them or of their types.
 
     Raises:
-        ServerError: a media type lacks an attribute that is needed.
+        ServerError: a media type lacks a required attribute.
     """
     found = {media_id: _checked(answer) for media_id, answer in answers.items()}
     used = {media.type_id for media in found.values() if isinstance(media, TatorMedia)}
@@ -129,12 +129,12 @@ def _resolve(
     media_id: int,
     media: TatorMedia | MediaFault | None,
     types: dict[int, dict[str, Any]],
-    asked: str,
+    wanted_file: str,
 ) -> MediaRecord:
     """Return the record of a media that can be processed.
 
     Raises:
-        MediaFault: it cannot be processed.
+        MediaFault: the media cannot be processed.
     """
     if media is None:
         raise _absent(project, media_id)
@@ -142,7 +142,7 @@ def _resolve(
         raise media
     if media.type_id not in types:
         raise MediaFault("unsupported", f"its media type {media.type_id} is not in the project; correct it in Tator")
-    return _record(media, types[media.type_id], asked)
+    return _record(media, types[media.type_id], wanted_file)
 
 
 def _absent(project: Project, media_id: int) -> MediaFault:
@@ -154,8 +154,8 @@ def _absent(project: Project, media_id: int) -> MediaFault:
     return MediaFault("missing", f"project {project.id} has no media {media_id}; it was deleted or never existed")
 
 
-def _record(media: TatorMedia, media_type: dict[str, Any], asked: str) -> MediaRecord:
-    kind, (file, copy, reason) = media_type["dtype"], _choose_file(media, media_type["dtype"], asked)
+def _record(media: TatorMedia, media_type: dict[str, Any], wanted_file: str) -> MediaRecord:
+    kind, (file, copy, reason) = media_type["dtype"], _choose_file(media, media_type["dtype"], wanted_file)
     return MediaRecord(
         media_id=media.media_id,
         state="ready",
@@ -174,17 +174,17 @@ def _record(media: TatorMedia, media_type: dict[str, Any], asked: str) -> MediaR
     )
 
 
-def _choose_file(media: TatorMedia, dtype: str, asked: str) -> tuple[StoredFile, StoredFile | None, str | None]:
-    """Choose the file to read: of its kind the one with the greatest height.
+def _choose_file(media: TatorMedia, dtype: str, wanted_file: str) -> tuple[StoredFile, StoredFile | None, str | None]:
+    """Choose the file to read: the tallest of the wanted kind.
 
     Args:
-        media: as Tator describes it.
+        media: the media as Tator describes it.
         dtype: the kind of its media type.
-        asked: `auto`, `archival` or `streaming`; if a video has only one kind of file, that one is used.
+        wanted_file: `auto`, `archival` or `streaming`; if a video has only one kind of file, that kind is used.
 
     Returns:
-        the file; if it is an original, Tator's streaming copy of it, if there is one; and why this file is read,
-        None if that is decided after the download.
+        The file; if it is an original, Tator's streaming copy of it, if there is one; and the reason why this file is
+        read, None if that is decided after the download.
 
     Raises:
         MediaFault: the media has no single file that could be decoded.
@@ -202,16 +202,17 @@ def _choose_file(media: TatorMedia, dtype: str, asked: str) -> tuple[StoredFile,
     if len(largest) == 1:
         [(role, file)] = largest.items()
         return file, None, f"the media has only {'an original' if role == 'archival' else 'streaming copies'}"
-    if asked == "streaming":
+    if wanted_file == "streaming":
         return largest["streaming"], None, "media.file is streaming"
-    return largest["archival"], largest["streaming"], None if asked == "auto" else f"media.file is {asked}"
+    reason = None if wanted_file == "auto" else f"media.file is {wanted_file}"
+    return largest["archival"], largest["streaming"], reason
 
 
 def _largest(media: TatorMedia, role: Role) -> StoredFile:
     """Return the file of a role with the greatest height.
 
     Raises:
-        MediaFault: its address is not allowed.
+        MediaFault: the file's address is not allowed.
     """
     best = max(media.files[role], key=lambda file: file.height)
     if is_address(best.path) and (fault := fault_of_address(best.path)):

@@ -26,15 +26,15 @@ def split_media(
 ) -> None:
     """Write the list of a video's parts; see scripts/lib/frames/parts.py.
 
-    It is empty if the video has to be processed in one piece, and if there is not a video.
+    The list is empty if the video has to be processed in one piece, and for a picture or a media without a file.
 
     Args:
         record: the record of resolve_media or list_media.
         plan: the JSON list to write.
-        split_seconds: about how long a part should be.
+        split_seconds: approximate length of a part, in seconds.
         media: the downloaded file.
         download: the record of download_media.
-        listing: the listing of a run on a folder, instead of these two.
+        listing: the listing of a run on a folder, instead of `media` and `download`.
     """
     wanted = read_record(MediaRecord, record)
     path, fetched = media_file(wanted, media, download, listing)

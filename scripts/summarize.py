@@ -53,19 +53,19 @@ def summarize(
         records: the records of resolve_media, a file for each media.
         outcomes: the records of detect, in the same order.
         tracks: the records of track, in the same order; empty without tracking.
-        provenance: where the network came from.
+        provenance: the record of get_network.
         on_damaged: `accept` if the boxes of damaged media count as a result.
         summary: the JSON file to write.
         table: the text file to write.
-        uploads: the records of upload_detections, in the same order; like the next three, None without Tator.
+        uploads: the records of upload_detections, in the same order; None without Tator.
         track_uploads: the records of upload_tracks, in the same order; None if tracks are not uploaded.
-        marks: the record of mark_processed.
-        destination: the record of prepare_upload.
+        marks: the record of mark_processed; None without Tator.
+        destination: the record of prepare_upload; None without Tator.
         counts: the record of write_counts; None if counts do not become attributes.
     """
     marked = read_record(MarksRecord, marks) if marks else None
     counted = read_record(CountsInTator, counts[0]) if counts else None
-    boxes_go_to = read_record(DestinationRecord, destination) if destination else None
+    upload_to = read_record(DestinationRecord, destination) if destination else None
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
     uploaded: list[Path] | list[None] = uploads or [None] * len(records)
     with_tracks: list[Path] | list[None] = track_uploads or [None] * len(records)
@@ -84,8 +84,8 @@ def summarize(
         )
     )
     totals = RunningTotals(good_states(on_damaged), with_tracks=bool(track_uploads))
-    network, goes_to = read_record(ProvenanceRecord, provenance), boxes_go_to.lasting if boxes_go_to else None
-    write_summary(summary, media, totals, network, goes_to)
+    network = read_record(ProvenanceRecord, provenance)
+    write_summary(summary, media, totals, network, upload_to.lasting if upload_to else None)
     left_out = {*(() if destination else ("in Tator", "people")), *(() if track_uploads else ("tracks in Tator",))}
     shown = [at for at, name in enumerate(COLUMNS) if name not in left_out]
     with replacing(table) as stream:
@@ -100,16 +100,16 @@ def _rows(summary: Path, shown: Sequence[int]) -> Iterator[list[str]]:
 
 
 def table_lines(headers: Sequence[str], rows: Callable[[], Iterable[list[str]]]) -> Iterator[str]:
-    """Yield the lines of a table of any number of rows, as wide as its widest cells.
+    """Yield the lines of a table; memory does not grow with the number of rows.
 
     Args:
-        headers: of the columns.
-        rows: returns an iterator over the rows; called several times.
+        headers: the columns' headers.
+        rows: function that returns an iterator over the rows; called several times.
     """
     widest = list(headers)
     for row in rows():
         widest = [max(pair, key=_width) for pair in zip(widest, row, strict=True)]
-    # Each part is a table that begins with the widest cells; its header and first row are left out.
+    # Each part is made as a table whose first row has the widest cells; its header and first row are left out.
     yield from _part(headers, widest, [])[:2]
     left = iter(rows())
     while part := list(islice(left, ROWS_AT_ONCE)):
@@ -117,7 +117,7 @@ def table_lines(headers: Sequence[str], rows: Callable[[], Iterable[list[str]]])
 
 
 def _width(cell: str) -> int:
-    return len(cell.strip())  # tabulate strips them
+    return len(cell.strip())  # tabulate strips cells
 
 
 def _part(headers: Sequence[str], widest: list[str], rows: list[list[str]]) -> list[str]:

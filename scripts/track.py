@@ -39,12 +39,12 @@ def track(
     media is that media's state.
 
     Args:
-        detections: the CSVs, one for each media.
-        outcomes: the records of their detection, in the same order.
-        options: how to track.
-        track_boxes: the CSVs to write, in the same order.
-        tracks: the records to write, likewise.
-        batch: where to write the hashes of these, for the jobs that process all media.
+        detections: the CSV files of detect, a file for each media.
+        outcomes: the records of detect, in the same order.
+        options: the options of tracking.
+        track_boxes: the CSV files to write, in the same order.
+        tracks: the records to write, in the same order.
+        batch: the file to write the outputs' hashes to, for the jobs that process all media.
     """
     for csv, outcome_file, boxes, record in zip(detections, outcomes, track_boxes, tracks, strict=True):
         outcome = read_record(DetectionRecord, outcome_file)
@@ -69,7 +69,7 @@ def record_failure(
     batch: Path | None = None,
     **_: object,
 ) -> None:
-    """Write the outputs of track for media whose job failed; the arguments are those of track."""
+    """Write the outputs of track after the whole job failed; the arguments are those of track."""
     for outcome, boxes, record in zip(outcomes, track_boxes, tracks, strict=True):
         _write_failure(fault, read_record(DetectionRecord, outcome).media_id, boxes, record)
     if batch is not None:
@@ -120,7 +120,7 @@ def _track_one(csv: Path, outcome: DetectionRecord, options: TrackOptions, boxes
 
 
 def _why_not(outcome: DetectionRecord) -> str | None:
-    """Return why a media has no tracks, or None."""
+    """Return why a media is not tracked, or None if it is."""
     if outcome.state not in (*WITH_RESULT, "damaged"):
         return f"{outcome.state}: {outcome.reason}"
     return None if outcome.kind == "video" else "it is a picture"

@@ -29,17 +29,17 @@ def upload_detections(
     For a job that media share see scripts/lib/uploads/upload_job.py.
 
     Args:
-        detections: the CSVs, one for each media.
-        outcomes: the records of their detection, in the same order.
+        detections: the CSV files of detect, a file for each media.
+        outcomes: the records of detect, in the same order.
         records: the records of resolve_media, in the same order.
         options: the options for all media.
         host: Tator's address.
         project_id: the project.
         uploads: the records to write, in the same order: state, boxes in Tator, and boxes not changed because of a
             person.
-        track_boxes: the CSVs of tracks, in the same order, if their interpolated boxes are uploaded too.
-        matches: in a run on a folder, which media in Tator these are.
-        shared: the files of a job that media share; None if the media has a job of its own.
+        track_boxes: the CSV files of track, in the same order, if their interpolated boxes are uploaded too.
+        matches: the record of match_media in a run on a folder; None otherwise.
+        shared: the files of a job that media share; None if the job is for one media.
         connections: the largest number of concurrent requests; fewer while Tator throttles.
 
     Raises:

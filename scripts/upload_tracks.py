@@ -28,16 +28,16 @@ def upload_tracks(
     For a job that media share see scripts/lib/uploads/upload_job.py.
 
     Args:
-        track_boxes: the CSVs of the tracks, one for each media.
-        tracks: their records, in the same order.
-        outcomes: the records of detection, likewise.
-        uploads: the records of the upload of the boxes, likewise.
-        records: the records of resolve_media, likewise.
+        track_boxes: the CSV files of track, a file for each media.
+        tracks: the records of track, in the same order.
+        outcomes: the records of detect, in the same order.
+        uploads: the records of upload_detections, in the same order.
+        records: the records of resolve_media, in the same order.
         options: the options for all media.
         host: Tator's address.
         project_id: the project.
         track_uploads: the records to write, in the same order.
-        shared: the files of a job that media share; None if the media has a job of its own.
+        shared: the files of a job that media share; None if the job is for one media.
         connections: the largest number of concurrent requests; fewer while Tator throttles.
 
     Raises:

@@ -47,11 +47,11 @@ def write_counts(
         counts: the table of count_species. It has no row for a species that is in no media of the run.
         records: the records of resolve_media, a file for each media.
         outcomes: the records of detect, in the same order.
-        uploads: the records of upload_detections, likewise.
+        uploads: the records of upload_detections, in the same order.
         host: Tator's address.
         project_id: the project.
         attributes: the numeric attribute of each species.
-        memory: the file with the values that were written; it is kept from run to run.
+        memory: the file of the values that were written; it is kept from run to run.
         counts_in_tator: the record to write.
 
     Raises:
@@ -101,7 +101,7 @@ def write_counts(
 
 
 def _verified(records: list[Path], outcomes: list[Path], uploads: list[Path]) -> Iterator[int]:
-    """Yield the media whose boxes were verified and that have an analysed frame; the others have no count."""
+    """Yield the media whose boxes were verified and that have an analysed frame; other media have no counts."""
     for record_file, outcome_file, upload_file in zip(records, outcomes, uploads, strict=True):
         upload = read_record(UploadRecord, upload_file)
         if upload.state == "verified":

@@ -1,8 +1,7 @@
 """The commands that people call: `python -m scripts.commands.NAME`.
 
-An interrupt while a command is still importing ends it at once with one sentence, as libraries may turn it into
-another error;
-lib/command_line.py has it raise KeyboardInterrupt again where the work begins.
+While a command is still importing, an interrupt ends it at once with one sentence, as a library may turn
+KeyboardInterrupt into another error. lib/command_line.py raises KeyboardInterrupt again once the work begins.
 """
 
 import signal
@@ -10,6 +9,6 @@ import sys
 
 from scripts.lib.workflow.processes import interrupts
 
-# `-m` stands there while Python looks for the command's module; a command that is imported changes nothing.
+# sys.argv[0] is `-m` while Python searches for the command's module; importing a command changes nothing.
 if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, interrupts.end_at_once)

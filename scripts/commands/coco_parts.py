@@ -74,7 +74,7 @@ def _remove_after(out: Path, number: int) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write what the command line asks for; return the exit code."""
+    """Write the files that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.commands.coco_parts",
         description=__doc__,
@@ -83,13 +83,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the run's folder")
     parser.add_argument("--media", type=int, default=MEDIA_PER_FILE, metavar="N", help="media in a file (%(default)s)")
     parser.add_argument("--out", type=Path, help="folder to write into (results/coco of the run)")
-    given = parser.parse_args(arguments)
-    return command_line.run(lambda: _run(given))
+    options = parser.parse_args(arguments)
+    return command_line.run(lambda: _run(options))
 
 
-def _run(given: argparse.Namespace) -> None:
-    out = given.out or FinishedRun.at(given.folder).results / "coco"
-    sys.stdout.write(f"{coco_parts(given.folder, given.media, out)}\n")
+def _run(options: argparse.Namespace) -> None:
+    out = options.out or FinishedRun.at(options.folder).results / "coco"
+    sys.stdout.write(f"{coco_parts(options.folder, options.media, out)}\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from scripts.lib.evaluation.comparison import (
     ComparedMedia,
     Side,
     changes,
-    counted,
+    count_kinds,
     run_side,
     version_side,
 )
@@ -46,10 +46,10 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
 
     Args:
         before: the first run.
-        after: the second.
+        after: the second run.
         out: the folder to write into.
-        iou: boxes with at least this IoU are the same.
-        score_change: by how much a score has to change to count as rescored.
+        iou: the least IoU of two boxes that count as the same.
+        score_change: the least change of a score that counts.
     """
     out.mkdir(parents=True, exist_ok=True)
     tally = Tally()
@@ -69,13 +69,13 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
                 continue
             found = list(changes(before.boxes(media_id), after.boxes(media_id), iou, score_change))
             tally.add(found)
-            line = {"media_id": media_id, "name": after.media[media_id].name, **counted(found)}
+            line = {"media_id": media_id, "name": after.media[media_id].name, **count_kinds(found)}
             lists["media"].extend([line])
             lists["changes"].extend(change.entry() for change in found if change.kind != "same")
             ranked.add(line)
             for frame in _differing_frames(before, after, media_id, found, frames):
                 frames.add(frame)
-        # Same order as on a run's own page, so that the colours are the same.
+        # The order of the runs' pages, so that the colours are the same.
         order = list(dict.fromkeys([*after.classes, *before.classes, *sorted(tally.present)]))
         shared: dict[str, Any] = {
             "before": before.title,
@@ -102,12 +102,12 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
 
 
 def _temporary(folder: Path) -> IO[str]:
-    """Return a temporary text file, without a name, in a folder."""
+    """Return a temporary text file without a name in a folder."""
     return TemporaryFile("w+", encoding="utf-8", newline="", dir=folder)
 
 
 class Tally:
-    """Counts all changes, one media at a time.
+    """Counts of all changes, to which media are added one by one.
 
     Attributes:
         present: the species of all boxes.
@@ -124,10 +124,10 @@ class Tally:
         """Add the changes of a media."""
         for change in found:
             self._kinds[change.kind] += 1
-            for box, seen in ((change.before, self._before), (change.after, self._after)):
+            for box, counts in ((change.before, self._before), (change.after, self._after)):
                 if box:
                     self.present.add(box.species)
-                    seen[box.species] += 1
+                    counts[box.species] += 1
             if change.kind == "changed species" and change.before and change.after:
                 self._became[change.before.species, change.after.species] += 1
 
@@ -183,7 +183,7 @@ def _picture(shown: DifferingFrame, media: ComparedMedia, species: list[str]) ->
         height=shown.picture.height,
         boxes=[_drawn(change, media, species) for change in shown.changes],
         title=f"{short(media.name or str(shown.media_id))}, frame {shown.frame:,}",
-        why=", ".join(f"{count} {kind}" for kind, count in counted(shown.changes).items() if count),
+        why=", ".join(f"{count} {kind}" for kind, count in count_kinds(shown.changes).items() if count),
         link=f"#media-{shown.media_id}",
     )
 
@@ -191,7 +191,7 @@ def _picture(shown: DifferingFrame, media: ComparedMedia, species: list[str]) ->
 def _drawn(change: Change, media: ComparedMedia, species: list[str]) -> DrawnBox:
     box = change.after or change.before
     if box is None:
-        raise ValueError("a change is of a box")
+        raise ValueError("the change has no box, neither before nor after")
     x, y, w, h = box.xywh
     label = f"{short(box.species, 24)} {box.score:.2f}"
     if change.before and change.after:
@@ -205,7 +205,7 @@ def _drawn(change: Change, media: ComparedMedia, species: list[str]) -> DrawnBox
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compare what the command line names; return the exit code."""
+    """Compare the runs or versions that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.commands.compare_runs",
         description=__doc__,

@@ -2,7 +2,7 @@
 
     python -m scripts.commands.detect_folder FOLDER --network FILE_OR_FOLDER
 
-The results go to a folder of their own (--out); the files are read in place and never changed. The same command
+The results are written to another folder (--out); the files are read in place and never changed. The same command
 continues a run that was stopped, and processes only files that were added or changed. See docs/folder.md.
 """
 
@@ -25,9 +25,9 @@ from scripts.lib.workflow.processes import import_path, interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPORTS = ("parquet", "crops", "megadetector", "yolo", "cvat", "label_studio")
-# Variables that select media in Tator, and may be set in a user's shell: this command uses the folder's media.
+# Variables for runs on media in Tator; they are not passed on, as they may be set in a user's shell.
 _OF_TATOR = re.compile(r"TATOR_(?!PATIENCE|ANSWER|DETECT|REGISTRY)")
-# The same for a run with upload.match, except those that say how Tator is reached.
+# The same for a run with upload.match, which needs Tator's address and token.
 _OF_MEDIA = re.compile(r"TATOR_(MEDIA|PIPELINE|WORK)")
 
 
@@ -36,7 +36,7 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
 
     Args:
         network: a folder with a graph, or a graph; files that name its classes may be next to it.
-        out: the run's folder, which gets links to a graph that has another name.
+        out: the run's folder; if the graph has another name than a run expects, links to it are made there.
 
     Raises:
         SettingsError: there is no graph, or no train.ini next to a graph.pb.
@@ -44,8 +44,8 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
     if network.is_dir():
         graphs = [name for name in GRAPHS if (network / name).is_file()]
         if len(graphs) != 1:
-            there = " and ".join(graphs) or "none"
-            raise SettingsError(f"--network: {network} holds {there} of {', '.join(GRAPHS)}; name the file to use")
+            present = " and ".join(graphs) or "none"
+            raise SettingsError(f"--network: {network} holds {present} of {', '.join(GRAPHS)}; name the file to use")
         graph = network / graphs[0]
     elif network.is_file():
         graph = network
@@ -73,10 +73,10 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
 
 
 def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
-    """Return the settings of the run's file, updated from the command's options.
+    """Return the settings in the run's settings file, updated from the command's options.
 
     Raises:
-        SettingsError: the file is no settings file, or an option is wrong.
+        SettingsError: the settings file cannot be read, or an option is wrong.
     """
     if not options.folder.is_dir():
         raise SettingsError(f"{options.folder}: is not a folder; expected one with pictures or videos")
@@ -141,7 +141,7 @@ def _tiles(text: str) -> tuple[int, int] | str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line says; return the exit code."""
+    """Read the command line; return the run's exit code, or 1 if an option is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.commands.detect_folder",
         description=__doc__,

@@ -24,9 +24,9 @@ from scripts.lib.token import redact
 from scripts.lib.workflow.configuration import settings
 
 _CONFIG = Path(__file__).resolve().parents[2] / "config"
-# Settings that come with each launch.
+# Settings of section `tator` that each launch sets.
 _AT_LAUNCH = ("host", "project_id", "media_ids", "media_file")
-# The most characters that Tator's database accepts.
+# The largest numbers of characters that Tator's database accepts.
 _LONGEST_NAME, _LONGEST_DESCRIPTION = 128, 1024
 
 
@@ -38,7 +38,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("manifest", type=Path, help="an Argo manifest: deploy/argo/single-pod.yaml, fan-out.yaml, or your own")
-    add("--name", required=True, help="the algorithm's name; the one of that name is updated")
+    add("--name", required=True, help="the algorithm's name; an algorithm of that name is updated")
     add("--host", help="Tator's address (or TATOR_API_SERVICE, or the configuration file's)")
     add("--project", metavar="ID", help="project (or TATOR_PROJECT_ID, or the configuration file's)")
     add("--config", type=Path, metavar="FILE", help="a configuration file of the workflow, for pipeline_args")
@@ -109,12 +109,12 @@ def _text(path: Path) -> str:
         raise SettingsError(f"{path}: is not text in UTF-8: {error}") from None
 
 
-def _where(given: argparse.Namespace, config: dict[str, Any]) -> tuple[str, int]:
+def _site_and_project(options: argparse.Namespace, config: dict[str, Any]) -> tuple[str, int]:
     """Return Tator's address and the project: from the command line, the environment, or the configuration file."""
     tator = config.get("tator")
     tator = tator if isinstance(tator, dict) else {}
-    host = given.host or os.environ.get("TATOR_API_SERVICE") or tator.get("host")
-    project = given.project or os.environ.get("TATOR_PROJECT_ID") or tator.get("project_id")
+    host = options.host or os.environ.get("TATOR_API_SERVICE") or tator.get("host")
+    project = options.project or os.environ.get("TATOR_PROJECT_ID") or tator.get("project_id")
     if not host or not str(project).isdecimal():
         raise SettingsError(
             "expected --host and --project ID, TATOR_API_SERVICE and TATOR_PROJECT_ID, or both in --config"
@@ -122,9 +122,9 @@ def _where(given: argparse.Namespace, config: dict[str, Any]) -> tuple[str, int]
     return settings.site(str(host)), int(str(project))
 
 
-def _filled_in(given: argparse.Namespace, config: dict[str, Any]) -> str:
-    """Return the manifest's text with the parameters that were given."""
-    values = dict(given.set)
+def _filled_in(options: argparse.Namespace, config: dict[str, Any]) -> str:
+    """Return the manifest's text with the parameters of the command line and of the configuration file."""
+    values = dict(options.set)
     if config:
         if "pipeline_args" in values:
             raise SettingsError("pipeline_args: given by --config and by --set; expected one of them")
@@ -134,40 +134,40 @@ def _filled_in(given: argparse.Namespace, config: dict[str, Any]) -> str:
         try:
             values["pipeline_args"] = json.dumps(config, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise SettingsError(f"{given.config}: cannot be written as JSON: {error}") from None
-    return manifest.fill_in(_text(given.manifest), values)
+            raise SettingsError(f"{options.config}: cannot be written as JSON: {error}") from None
+    return manifest.fill_in(_text(options.manifest), values)
 
 
-def _run(given: argparse.Namespace) -> None:
-    config = _configuration(given.config)
-    host, project_id = _where(given, config)
+def _run(options: argparse.Namespace) -> None:
+    config = _configuration(options.config)
+    host, project_id = _site_and_project(options, config)
     wanted = AlgorithmSpec(
-        name=given.name,
-        manifest=_filled_in(given, config),
-        files_per_job=given.files_per_job,
-        description=given.description,
-        cluster=given.cluster,
-        categories=given.category,
+        name=options.name,
+        manifest=_filled_in(options, config),
+        files_per_job=options.files_per_job,
+        description=options.description,
+        cluster=options.cluster,
+        categories=options.category,
     )
-    if given.output is not None:
-        with replacing(given.output) as stream:
+    if options.output is not None:
+        with replacing(options.output) as stream:
             stream.write(wanted.manifest)
-        _say(f"{given.output}: the manifest, as it would be registered")
+        _say(f"{options.output}: the manifest, as it would be registered")
     defaults, schema = (_yaml(_CONFIG / name) for name in ("config.yaml", "config.schema.yaml"))
     plan = make_plan(host, project_id, wanted, lambda environ: settings.resolve(defaults, environ, schema))
     for line in [*plan.findings, *(f"note: {note}" for note in plan.notes)]:
         _say(line)
-    if not given.apply:
+    if not options.apply:
         for step in plan.steps:
             _say(f"to do: {step.text}")
     if plan.problems:
         raise SettingsError(
             "\n".join(["nothing is changed, because this is missing:", *(f"  - {p}" for p in plan.problems)])
         )
-    for step in plan.steps if given.apply else []:
+    for step in plan.steps if options.apply else []:
         step.do()
         _say(f"done: {step.text}")
-    if plan.steps and not given.apply:
+    if plan.steps and not options.apply:
         _say("nothing is changed; add --apply to do it")
 
 
@@ -178,8 +178,8 @@ def _say(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when something is missing or failed."""
-    given = _arguments(arguments)
-    return command_line.run(lambda: _run(given))
+    options = _arguments(arguments)
+    return command_line.run(lambda: _run(options))
 
 
 if __name__ == "__main__":

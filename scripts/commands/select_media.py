@@ -35,15 +35,15 @@ FIELDS = "id,name,type,num_frames,fps,attributes"
 
 @dataclass(frozen=True, kw_only=True)
 class MediaFilter:
-    """Which media are selected; a filter that is not set selects all.
+    """The conditions that selected media meet; a condition that is not set selects all.
 
     Attributes:
         kind: `video`, `image`, or `any` for both.
         section: number of a section: a folder with the folders in it, or a playlist or saved search in Tator.
         name: a part of the name; upper and lower case are the same.
-        search: a search in Tator's own format, AttributeOperationSpec.
-        attributes: the value that each of these attributes must have; "" for none.
-        unmarked: the attribute that must contain no mark.
+        search: a search in Tator's format, AttributeOperationSpec.
+        attributes: attributes with the value that each must have; "" for none.
+        unmarked: the attribute that must have no mark.
     """
 
     kind: str = "any"
@@ -56,20 +56,20 @@ class MediaFilter:
     def filters(self) -> dict[str, Any]:
         """Return the filters that Tator itself applies, without the section.
 
-        Attributes are not among them, as Tator ignores names that it does not know.
+        Attributes are compared here instead, as Tator ignores names that it does not know.
         """
         by_name = {"attribute": "$name", "operation": "icontains", "value": self.name} if self.name else None
         searches = [part for part in (by_name, self.search) if part]
         found: dict[str, Any] = {"dtype": self.kind} if self.kind in KINDS else {}
         if searches:
-            both = searches[0] if len(searches) == 1 else {"method": "and", "operations": searches}
-            found["encoded_search"] = base64.b64encode(json.dumps(both).encode()).decode()
+            search = searches[0] if len(searches) == 1 else {"method": "and", "operations": searches}
+            found["encoded_search"] = base64.b64encode(json.dumps(search).encode()).decode()
         return found
 
 
 @dataclass
 class Selection:
-    """The selected media, by id, and counts of them and of the others."""
+    """The ids of the selected media, and counts of selected media and of the others."""
 
     media_ids: list[int] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
@@ -91,7 +91,7 @@ class Selection:
             self.of_unknown_length += not (frames and fps)
 
     def lines(self) -> list[str]:
-        """Return the lines that say what is selected, and why others are not."""
+        """Return a summary: the selected media, and why others are not selected."""
         unknown = f", {self.of_unknown_length} of unknown length" if self.of_unknown_length else ""
         videos = f"{self.counts['video']} videos ({self.hours:.1f} hours{unknown})"
         lines = [f"{len(self.media_ids)} media are selected: {videos}, {self.counts['image']} images"]
@@ -123,7 +123,7 @@ def select_media(host: str, project_id: int, wanted: MediaFilter) -> Selection:
         if media["id"] == last:  # a media may be in several sections
             continue
         last = media["id"]
-        why = _why_not(media, types.get(media["type"], {}), wanted)
+        why = _reason_left_out(media, types.get(media["type"], {}), wanted)
         if why is None:
             selection.add(media, types[media["type"]]["dtype"])
         else:
@@ -150,18 +150,18 @@ def _with_folders_inside(sections: list[dict[str, Any]], number: int) -> list[in
     """Return the numbers of a section and of all folders inside it, since Tator lists only the folder itself.
 
     Raises:
-        ServerError: there is no such section, naming those that there are.
+        ServerError: there is no such section; the message names those of the project.
     """
     paths = {section["id"]: str(section.get("path") or "") for section in sections}
     if number not in paths:
-        there = (
+        present = (
             ", ".join(
                 f"{section['id']} ({project_needs.shown(section.get('name'))})" for section in sections[:SECTIONS_SHOWN]
             )
             or "none"
         )
         more = f" and {len(sections) - SECTIONS_SHOWN} more" if len(sections) > SECTIONS_SHOWN else ""
-        raise ServerError(f"--section: the project has no section {number}; it has {there}{more}")
+        raise ServerError(f"--section: the project has no section {number}; it has {present}{more}")
     # A path names the folders from the outermost on, separated by dots.
     inside = [other for other, path in paths.items() if paths[number] and path.startswith(f"{paths[number]}.")]
     return [number, *sorted(inside)]
@@ -186,11 +186,11 @@ def _check_attributes(types: dict[int, dict[str, Any]], names: list[str]) -> Non
     }
     for name in names:
         if name not in known:
-            there = ", ".join(map(repr, sorted(known))) or "none"
-            raise ServerError(f"no media type has an attribute {name!r}; they have {there}")
+            present = ", ".join(map(repr, sorted(known))) or "none"
+            raise ServerError(f"no media type has an attribute {name!r}; they have {present}")
 
 
-def _why_not(media: dict[str, Any], media_type: dict[str, Any], wanted: MediaFilter) -> str | None:
+def _reason_left_out(media: dict[str, Any], media_type: dict[str, Any], wanted: MediaFilter) -> str | None:
     if media_type.get("dtype") not in KINDS:
         return f"of the kind {media_type.get('dtype')}"
     for name, value in wanted.attributes.items():
@@ -241,10 +241,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--unprocessed", action="store_true", help="media that no run has marked as processed")
     add("--mark-attribute", default=MARK, metavar="NAME", help=f"the attribute with the mark ({MARK})")
     add("--output", type=Path, metavar="FILE", help="file to write (default: standard output)")
-    given = parser.parse_args(arguments)
-    if not given.host or not str(given.project).isdecimal():
+    options = parser.parse_args(arguments)
+    if not options.host or not str(options.project).isdecimal():
         parser.error("expected --host and --project ID, or TATOR_API_SERVICE and TATOR_PROJECT_ID")
-    return given
+    return options
 
 
 def _search(text: str) -> dict[str, Any]:
@@ -264,34 +264,34 @@ def _attribute(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _run(given: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> None:
     wanted = MediaFilter(
-        kind=given.kind,
-        section=given.section,
-        name=given.name,
-        search=given.search,
-        attributes=dict(given.attribute),
-        unmarked=given.mark_attribute if given.unprocessed else None,
+        kind=options.kind,
+        section=options.section,
+        name=options.name,
+        search=options.search,
+        attributes=dict(options.attribute),
+        unmarked=options.mark_attribute if options.unprocessed else None,
     )
-    host = settings.site(given.host)
-    selection = select_media(host, int(given.project), wanted)
+    host = settings.site(options.host)
+    selection = select_media(host, int(options.project), wanted)
     sys.stderr.write("".join(f"{redact(line)}\n" for line in selection.lines()))
     if not selection.media_ids:
         raise SettingsError("nothing is selected, and nothing is written; remove some of the filters")
-    asked = json.dumps({name: value for name, value in vars(wanted).items() if value})
-    remarks = [f"{len(selection.media_ids)} media of project {given.project} of {host}", f"selected by {asked}"]
-    if given.output is None:
+    filters = json.dumps({name: value for name, value in vars(wanted).items() if value})
+    remarks = [f"{len(selection.media_ids)} media of project {options.project} of {host}", f"selected by {filters}"]
+    if options.output is None:
         sys.stdout.writelines(media_list.lines(selection.media_ids, remarks))
         sys.stdout.flush()
     else:
-        media_list.write(given.output, selection.media_ids, remarks)
-        sys.stderr.write(f"{given.output.absolute()}: written; name it in tator.media_file\n")
+        media_list.write(options.output, selection.media_ids, remarks)
+        sys.stderr.write(f"{options.output.absolute()}: written; name it in tator.media_file\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when nothing was selected or written."""
-    given = _arguments(arguments)
-    return command_line.run(lambda: _run(given))
+    options = _arguments(arguments)
+    return command_line.run(lambda: _run(options))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from scripts.lib.temporary_tables import temporary_tables
 
 
 class RecordsOnDisk:
-    """JSON values by media id; memory does not grow with their number."""
+    """JSON values by media id; memory does not grow with the number of values."""
 
     def __init__(self) -> None:
         """Create an empty table."""
@@ -19,9 +19,9 @@ class RecordsOnDisk:
         """Close and remove the temporary file."""
         self._table.close()
 
-    def update(self, known: Iterable[tuple[int, Any]]) -> None:
+    def update(self, values: Iterable[tuple[int, Any]]) -> None:
         """Add values, or replace those of media that have one."""
-        rows = ((media_id, json.dumps(value)) for media_id, value in known)
+        rows = ((media_id, json.dumps(value)) for media_id, value in values)
         self._table.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", rows)
 
     def get(self, media_id: int) -> Any:

@@ -1,4 +1,4 @@
-"""Decide how often and for how long failing calls are retried."""
+"""The policy for retrying calls that fail."""
 
 import logging
 import math
@@ -18,12 +18,12 @@ _log = logging.getLogger(__name__)
 
 
 def patience() -> float:
-    """Return the number of seconds during which a call is tried again before its job gives up."""
+    """Return the number of seconds for which a call is retried before its job gives up."""
     return _seconds(PATIENCE_VARIABLE, PATIENCE_SECONDS)
 
 
 def answer_seconds() -> float:
-    """Return the number of seconds after its connection ended in which the server may still carry out a write.
+    """Return the number of seconds for which the server may still carry out a write after its connection ended.
 
     Tator has no limit: its workers finish a request after the connection has ended. The limit used here is the longest
     time to wait for an answer (READ_SECONDS), tens of times as long as a request of 500 boxes takes on a busy server,
@@ -38,22 +38,25 @@ def _seconds(variable: str, default: float) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not seconds >= 0:  # also true for NaN
+    if not seconds >= 0:  # true for NaN too
         raise SettingsError(f"{variable} is {text!r}; expected a number of seconds, 0 or more, such as {default:.0f}")
     return seconds
 
 
 def retrying(
-    *faults: type[Exception], beyond: float = 0.0, enough: Callable[[BaseException, int, float], bool] | None = None
+    *faults: type[Exception],
+    extra_seconds: float = 0.0,
+    give_up: Callable[[BaseException, int, float], bool] | None = None,
 ) -> tenacity.Retrying:
     """Return the retry policy for these faults: growing pauses with jitter, logged, within `patience()`.
 
     Args:
-        faults: the exceptions after which a call is tried again.
-        beyond: seconds added to the patience, for calls that themselves have to wait.
-        enough: function that returns whether to give up earlier, from a fault, the number of tries and their seconds.
+        faults: exceptions after which the call is retried.
+        extra_seconds: number of seconds added to `patience()`, for calls that wait before they are repeated.
+        give_up: function of the last fault, the number of tries and the seconds since the first one; it returns
+            whether to give up early.
     """
-    limit = patience() + beyond
+    limit = patience() + extra_seconds
 
     def log(state: tenacity.RetryCallState) -> None:
         _log.warning(
@@ -64,18 +67,18 @@ def retrying(
             limit,
         )
 
-    after_limit = tenacity.stop_before_delay(limit)
+    too_late = tenacity.stop_before_delay(limit)
 
-    def gives_up(state: tenacity.RetryCallState) -> bool:
+    def early(state: tenacity.RetryCallState) -> bool:
         fault = state.outcome.exception() if state.outcome else None
-        if enough is None or fault is None:
+        if give_up is None or fault is None:
             return False
-        return enough(fault, state.attempt_number, state.seconds_since_start or 0.0)
+        return give_up(fault, state.attempt_number, state.seconds_since_start or 0.0)
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(faults),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_SECONDS),
-        stop=lambda state: gives_up(state) or after_limit(state),
+        stop=lambda state: early(state) or too_late(state),
         before_sleep=log,
         reraise=True,
     )

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.server.faults import LostAnswer
-from scripts.lib.server.unanswered import Notes, UnansweredWrites, look_again
+from scripts.lib.server.unanswered import Notes, UnansweredWrites, remove_uncertain_records
 from tests.faults.site import new_site
 from tests.faults.steps import until
 from tests.faults.three_boxes import ROWS, ready, whole  # noqa: F401 - a fixture
@@ -161,7 +161,7 @@ def left_note(tmp_path, clock):
     writes = UnansweredWrites(where)
     with pytest.raises(LostAnswer):
         writes.send(lambda: lost(clock.now + 20), ["a", "b"], makes=True)
-    writes.leave()
+    writes.drop_expired()
     return where
 
 
@@ -170,13 +170,13 @@ def test_what_stands_shows_that_a_write_was_carried_out(tmp_path, monkeypatch):
     clock = Clock(monkeypatch)
     where = left_note(tmp_path, clock)
     writes = UnansweredWrites(where)
-    writes.look(["a"], ["b"])
+    writes.update(["a"], ["b"])
     assert writes.seconds_left(making=True) == pytest.approx(20)
-    writes.look(["a", "b"], ["b"])  # a track that has no boxes yet
+    writes.update(["a", "b"], ["b"])  # a track that has no boxes yet
     assert writes.seconds_left(making=False) == pytest.approx(20)
-    writes.look(["a", "b"], [])
+    writes.update(["a", "b"], [])
     assert writes.seconds_left(making=True) == 0
-    writes.leave()
+    writes.drop_expired()
     assert not where.files()
 
 
@@ -187,19 +187,19 @@ def test_write_that_was_sent_again_is_shown_by_two_rows_or_forgotten_in_the_end(
     clock.now += 20
     writes = UnansweredWrites(where)
     writes.send(lambda: None, ["a", "b"], makes=True)
-    writes.look(["a", "b"], [])
-    writes.leave()
+    writes.update(["a", "b"], [])
+    writes.drop_expired()
     assert len(where.files()) == 1
     twice = UnansweredWrites(where)
-    twice.look(["a", "a", "b", "b"], [])
+    twice.update(["a", "a", "b", "b"], [])
     clock.now += 199
     for count in (1, 0):
         later = UnansweredWrites(where)
-        later.look(["a", "b"], [])
-        later.leave()
+        later.update(["a", "b"], [])
+        later.drop_expired()
         assert len(where.files()) == count
         clock.now += 2
-    twice.leave()
+    twice.drop_expired()
     assert not where.files()
 
 
@@ -208,11 +208,11 @@ def test_removal_may_come_late_as_well(tmp_path, monkeypatch):
     writes = UnansweredWrites()
     with pytest.raises(LostAnswer):
         writes.send(lambda: lost(clock.now + 20), ["a"], makes=False)
-    writes.look(["a"], [])
+    writes.update(["a"], [])
     assert writes.seconds_left(making=False) == 0
     assert writes.seconds_left(making=True) == 20
     writes.send(lambda: None, ["a"], makes=False)
-    writes.look([], ["a"])
+    writes.update([], ["a"])
     assert writes.seconds_left(making=True) == 20
 
 
@@ -232,12 +232,12 @@ def test_next_run_makes_the_record_again_and_no_other_file(tmp_path, monkeypatch
         record.write_text("{}")
     (where.folder / "boxes.8.x.json").write_text(json.dumps({"record": "../../../outside.json", "writes": []}))
     (where.folder / ".boxes.7.y.json.part").write_text("{")
-    assert look_again(tmp_path) == ["results/7.json"]
+    assert remove_uncertain_records(tmp_path) == ["results/7.json"]
     assert outside.exists()
     assert not where.record.exists()
     assert len(where.files()) == 1
     assert not list(where.folder.glob(".*"))
-    assert look_again(tmp_path) == []
+    assert remove_uncertain_records(tmp_path) == []
 
 
 def test_spoiled_note_is_said(tmp_path):

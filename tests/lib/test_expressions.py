@@ -1,4 +1,4 @@
-"""Every regular expression of the code takes little time on a megabyte of what suits it worst."""
+"""Every regular expression of the code takes little time on a megabyte of its worst input."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ _CALLS = {"compile", "search", "match", "fullmatch", "sub", "subn", "findall", "
 _MEGABYTE = 1_000_000
 
 
-# Made while the workflow runs: of the user's own patterns for files.
+# Built while the workflow runs, from the user's patterns for files.
 _MADE_OF_SETTINGS = {("scripts/lib/folder_source/patterns.py", "'|'.join(found)")}
 
 
@@ -57,7 +57,9 @@ def expressions() -> list[tuple[str, str, str]]:
                     if text is not None:
                         found.append((name, text, use(tree, node)))
                     elif (name, ast.unparse(node.args[0])) not in _MADE_OF_SETTINGS:
-                        raise AssertionError(f"{name}:{node.lineno}: {ast.unparse(node.args[0])}: cannot read it here")
+                        raise AssertionError(
+                            f"{name}:{node.lineno}: {ast.unparse(node.args[0])}: the pattern cannot be determined"
+                        )
     return list(dict.fromkeys(found))
 
 
@@ -82,7 +84,7 @@ def use(tree: ast.AST, call: ast.Call) -> str:
 
 
 def sample(parsed: Any, until: Any = None) -> str:
-    """Return a text that the parsed pattern takes, up to the part `until`."""
+    """Return a text that matches the parsed pattern, up to the part `until`."""
     text = ""
     for part in parsed:
         if part is until:
@@ -104,7 +106,7 @@ def sample(parsed: Any, until: Any = None) -> str:
 
 
 def one_of(choices: Any) -> str:
-    """Return a character that a class holds."""
+    """Return a character of a class."""
     negated = str(choices[0][0]) == "NEGATE"
     for letter in "a 0A.-/:,_\t\"'[(={?":
         holds = any(_holds(choice, letter) for choice in choices)
@@ -127,7 +129,7 @@ def _holds(choice: Any, letter: str) -> bool:
 
 
 def repeats(parsed: Any, before: str = "") -> Iterator[tuple[str, str]]:
-    """Yield, for each repeat in a pattern, what leads to it and what it repeats."""
+    """Yield, for each repeat in a pattern, the text before it and the repeated text."""
     for part in parsed:
         lead = before + sample(parsed, part)
         kind, value = str(part[0]), part[1]
@@ -142,7 +144,7 @@ def repeats(parsed: Any, before: str = "") -> Iterator[tuple[str, str]]:
 
 
 def inputs(pattern: str) -> Iterator[str]:
-    """Yield a megabyte of what suits a pattern worst: each of its repeats, what leads to one, and both in turn."""
+    """Yield a pattern's worst inputs of a megabyte: each of its repeats, the text before one, and both in turn."""
     for lead, repeated in set(repeats(re._parser.parse(pattern))):  # type: ignore[attr-defined]
         for unit in {repeated, lead + repeated, lead, lead + repeated * 50}:
             if unit:
@@ -150,7 +152,7 @@ def inputs(pattern: str) -> Iterator[str]:
 
 
 def slowest(pattern: str, used: str) -> float:
-    """Return the longest that a search, or what the code does in its place, took."""
+    """Return the longest time of a search, or of the code's use of the pattern."""
     compiled, longest = re.compile(pattern), 0.0
     for text in inputs(pattern):
         started = time.process_time()
@@ -161,7 +163,7 @@ def slowest(pattern: str, used: str) -> float:
 
 
 @pytest.mark.parametrize(("path", "pattern", "used"), expressions())
-def test_an_expression_takes_no_time(path: str, pattern: str, used: str) -> None:
+def test_expressions_take_little_time(path: str, pattern: str, used: str) -> None:
     def end(*_: object) -> None:
         raise TimeoutError(f"{path}: {pattern!r}")
 
@@ -174,7 +176,7 @@ def test_an_expression_takes_no_time(path: str, pattern: str, used: str) -> None
         signal.signal(signal.SIGVTALRM, before)
 
 
-def test_the_measure_finds_what_is_slow() -> None:
+def test_slow_expressions_are_found() -> None:
     texts = list(inputs(r"\[\s*([^\]]+?)\s*\]"))
     assert any(text.count(" ") > _MEGABYTE // 2 for text in texts)
     assert len(expressions()) > 15

@@ -1,4 +1,4 @@
-"""`make test-exporters` makes no result again that it has of the same code and versions."""
+"""`make test-exporters` keeps results, and uses them again with the same code and versions."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.exporters.families import NETWORKS, Exported
 RESULT = {"name": "yolov8n", "compared": 3320, "within": True}
 
 
-def test_a_result_is_there_until_what_it_depends_on_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_is_kept_until_its_dependencies_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = kept_results.state_of("yolov8n")
     assert kept_results.kept(tmp_path, state) is None
     kept_results.keep(tmp_path, state, RESULT)
@@ -19,5 +19,5 @@ def test_a_result_is_there_until_what_it_depends_on_changes(tmp_path: Path, monk
     assert kept_results.kept(tmp_path, kept_results.state_of("yolov8n")) is None
 
 
-def test_each_network_has_a_state_of_its_own() -> None:
+def test_each_network_has_another_state() -> None:
     assert kept_results.state_of("yolov8n") != kept_results.state_of("yolov9t")

@@ -1,4 +1,4 @@
-"""The order in which several workers begin groups of tests."""
+"""The order in which workers start groups of tests."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Item:
         return name if name in self.markers else None
 
 
-def test_long_groups_begin_before_short_ones_with_more_tests():
+def test_long_groups_begin_before_short_groups_with_more_tests():
     quick, service = Item("quick", "tests/lib/test_two.py::test"), Item("service", "tests/lib/test_three.py::test", ())
     long = Item(LONGEST[1])
     items = [quick, service, quick, quick, long, Item("others"), Item("others"), Item(LONGEST[0])]
@@ -31,5 +31,5 @@ def test_long_groups_begin_before_short_ones_with_more_tests():
     assert found == [LONGEST[0], LONGEST[1], "others", "others", "service", "quick", "quick", "quick"]
 
 
-def test_each_long_group_is_there():
+def test_each_long_group_exists():
     assert [name for name in LONGEST if name not in LONG_MADE and not (ROOT / name).is_file()] == []

@@ -63,7 +63,7 @@ def test_a_viewer_is_told_what_marking_takes(steps, server, monkeypatch):
     server.change("project", server.project_id, permissions={"1": "Full Control", "3": "View Only"})
     project = Connection(server.host, server.project_id).project
     with pytest.raises(Refused, match=r"mark media: .*; give the token's user the right Can Edit in this project"):
-        project.set_attributes([1], {MARK: "x"}, "mark media", still=lambda: [1])
+        project.set_attributes([1], {MARK: "x"}, "mark media", remaining=lambda: [1])
     with pytest.raises(Refused, match=r"the right Can Transfer \(where the site has fine-grained permissions: Full Co"):
         Connection(server.host, server.project_id).project.addresses([f"1/{server.project_id}/1/x.mp4"])
 
@@ -165,7 +165,7 @@ def test_one_refused_key_does_not_refuse_the_others(steps, server, picture):
     records = steps.resolve(*numbers)
     server.clear_requests()
     connection = Connection(server.host, server.project_id)
-    connection.ask_ahead(list(map(as_record, records)))
+    connection.prefetch_addresses(list(map(as_record, records)))
     addresses = [connection.address(as_record(record)) for record in records]
     assert [address.startswith(server.store) for address in addresses] == [True, True, False, True]
     asked = [asked["operation"] for asked in server.requests() if asked["operation"] != "GetSchema"]

@@ -102,11 +102,11 @@ def test_jobs_of_many_media_and_of_parts_run_too(run, log, made, shown):
     (run.folder / "logs" / log).parent.mkdir()
     (run.folder / "logs" / log).write_text("x INFO 5 of 20 media (25 %), 1.0 media/s, 0:00:15 left\n")
     watched = watch_run.Run(run.folder)
-    watched.look()
+    watched.update()
     assert shown in {job.name for job in watched.jobs}
     (run.folder / made).parent.mkdir(parents=True)
     (run.folder / made).write_text("{}")
-    watched.look()
+    watched.update()
     assert len(watched.jobs) == 1
 
 
@@ -158,6 +158,23 @@ def test_lines_where_there_is_no_terminal(run, monkeypatch):
     monkeypatch.setattr(watch_run.time, "sleep", end)
     watch_run.watch_run(run.folder, console, 0.0)
     assert [line[:8] for line in console.file.getvalue().splitlines()] == ["2 of 3 m", "3 of 3 m"]
+
+
+def test_a_summary_older_than_results_in_sub_folders_is_of_an_earlier_run(run):
+    for kind in ("detections", "uploads"):
+        folder = run.folder / "results" / kind
+        (folder / "3.json").write_bytes((folder / "1.json").read_bytes())
+    run.finish()
+    for kind in ("detections", "uploads"):
+        folder = run.folder / "results" / kind
+        (folder / "000").mkdir()
+        for path in list(folder.glob("*.json")):
+            path.rename(folder / "000" / path.name)
+    old = time.time() - 120
+    os.utime(run.folder / "results/summary.json", (old, old))
+    watched = watch_run.Run(run.folder)
+    watched.update()
+    assert (len(watched.uploads), watched.ended) == (3, False)
 
 
 def test_an_empty_folder(tmp_path, capsys):

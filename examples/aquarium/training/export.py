@@ -20,26 +20,26 @@ SOURCE = (
 def main() -> None:
     """Read the arguments and export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("weights", type=Path, help="what train.py wrote")
-    parser.add_argument("out", type=Path, help="the ONNX file")
-    given = parser.parse_args()
+    parser.add_argument("weights", type=Path, help="the weights that train.py wrote")
+    parser.add_argument("out", type=Path, help="the ONNX file to write")
+    options = parser.parse_args()
     network = fcos(*SIZE).eval()
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in np.load(given.weights).items()})
-    network.transform.resize = lambda picture, target: (picture, target)  # pictures come in the network's size
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in np.load(options.weights).items()})
+    network.transform.resize = lambda picture, target: (picture, target)  # pictures already have the network's size
     torch.onnx.export(
-        network, ([torch.rand(3, *SIZE)],), str(given.out), dynamo=False, opset_version=18,
+        network, ([torch.rand(3, *SIZE)],), str(options.out), dynamo=False, opset_version=18,
         input_names=["picture"], output_names=["boxes", "scores", "labels"],
     )  # fmt: skip
-    model = onnx.load(given.out)
+    model = onnx.load(options.out)
     store_in_bytes(model)
     model.doc_string = SOURCE
     onnx.checker.check_model(model)
-    onnx.save(model, given.out)
-    print(f"{given.out}: {given.out.stat().st_size:,} bytes")
+    onnx.save(model, options.out)
+    print(f"{options.out}: {options.out.stat().st_size:,} bytes")
 
 
 def store_in_bytes(model: onnx.ModelProto) -> None:
-    """Store each convolution's kernel as int8, with a scale for each output channel; it is computed with as before."""
+    """Store each convolution's kernel as int8, with a scale for each output channel; it is computed in float32."""
     kept = {node.input[1] for node in model.graph.node if node.op_type == "Conv"}
     made = []
     for tensor in [each for each in model.graph.initializer if each.name in kept]:

@@ -20,6 +20,6 @@ def main(graph: Path, out: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("graph", type=Path, help="examples/aquarium/graph.pb")
-    parser.add_argument("out", type=Path, help="the .npz file")
-    given = parser.parse_args()
-    main(given.graph, given.out)
+    parser.add_argument("out", type=Path, help="the .npz file to write")
+    options = parser.parse_args()
+    main(options.graph, options.out)

@@ -1,4 +1,4 @@
-"""The sample's second network: torchvision's FCOS on a MobileNetV2 and a pyramid of 80 channels."""
+"""The sample's second network: torchvision's FCOS with a MobileNetV2 and a feature pyramid of 80 channels."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -11,11 +11,11 @@ from torchvision.models import mobilenet_v2
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOS, FCOSClassificationHead, FCOSHead, FCOSRegressionHead
 
-CLASSES = 8  # the seven species from 1; torchvision keeps 0 for the background
+CLASSES = 8  # the seven species from 1; 0 is torchvision's background
 CHANNELS = 80
 STRIDES = (8, 16, 32, 64)
 TAPS = (6, 13, 17)  # layers of MobileNetV2 with strides 8, 16, 32
-# The first network takes blue, green, red from 0 to 255 less these; torchvision's transform gives red, green, blue.
+# The first network's input is blue, green, red from 0 to 255 less these; torchvision's transform returns RGB.
 MEAN_RGB = (123.68, 116.779, 103.939)
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
@@ -34,7 +34,7 @@ class Pyramid(nn.Module):  # type: ignore[misc]  # torch is not installed where 
         self.body[:4].requires_grad_(False)  # edges and colours, as on ImageNet
 
     def train(self, mode: bool = True) -> "Pyramid":
-        """Leave the normalization as it is: the first network's convolutions hold it already."""
+        """Keep the normalization in evaluation mode, as the first network's convolutions already include it."""
         super().train(mode)
         self.body.eval()
         return self
@@ -55,7 +55,7 @@ class Pyramid(nn.Module):  # type: ignore[misc]  # torch is not installed where 
 
 
 class Head(FCOSHead):  # type: ignore[misc]
-    """FCOS's head with two convolutions a branch and no normalization of its own."""
+    """FCOS's head with two convolutions in each branch and no normalization."""
 
     def __init__(self) -> None:
         super().__init__(32, 1, CLASSES, 0)  # its branches are replaced
@@ -66,7 +66,7 @@ class Head(FCOSHead):  # type: ignore[misc]
 def fcos(height: int, width: int, score: float = 0.05) -> FCOS:
     """Return the network for pictures of this size, with random weights.
 
-    An anchor is half as large as its stride, so that each level finds things of 4 to 8 strides, as the first network.
+    An anchor is half as large as its stride, so that each level finds objects of 4 to 8 strides, as in the first one.
     """
     anchors = AnchorGenerator(tuple((stride // 2,) for stride in STRIDES), ((1.0,),) * len(STRIDES))
     return FCOS(
@@ -78,7 +78,7 @@ def fcos(height: int, width: int, score: float = 0.05) -> FCOS:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def start_from(network: FCOS, weights: Weights) -> None:
-    """Take over the first network's convolutions (names as in its graph), its boxes to first order."""
+    """Copy the first network's convolutions (by their names in its graph); boxes agree to first order."""
     body, pyramid, head = network.backbone.body, network.backbone, network.head
     fold = partial(_fold, weights)
     fold("Conv1", body[0][0], body[0][1])
@@ -101,8 +101,8 @@ def start_from(network: FCOS, weights: Weights) -> None:
     kernel, bias = _kernel(weights, "pyramid_classification")
     classes.cls_logits.weight[1:], classes.cls_logits.bias[1:] = kernel, bias
     classes.cls_logits.weight[0], classes.cls_logits.bias[0] = 0, -8
-    # Its boxes: x = 0.1 r strides * 4 from the middle of a cell, width = exp(0.2 r) strides * 4. FCOS's: the distances
-    # of the four sides from the cell's corner, in halves of a stride.
+    # The first network's boxes: x = 0.1 r strides * 4 from the middle of a cell, width = exp(0.2 r) strides * 4. FCOS's
+    # boxes: the distances of the four sides from the cell's corner, in halves of a stride.
     kernel, bias = _kernel(weights, "pyramid_regression")
     for side in range(4):
         axis, sign = side % 2, -1 if side < 2 else 1
@@ -121,6 +121,6 @@ def _fold(weights: Weights, name: str, convolution: nn.Conv2d, norm: nn.BatchNor
     convolution.weight.copy_(kernel)
     if norm is None:
         convolution.bias.copy_(bias)
-    else:  # what it was trained with is in the kernel: this one only adds
+    else:  # the kernel includes the trained normalization: this one only adds the bias
         norm.bias.copy_(bias)
         norm.running_var.fill_(1 - norm.eps)

@@ -1,4 +1,4 @@
-"""The Aquarium data set's pictures and boxes: crops to train on, and views as those of the sample clip."""
+"""The Aquarium data set's pictures and boxes: crops for training, and views like those of the sample clip."""
 
 import random
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Labeled:
 
 
 def load(folder: Path) -> list[Labeled]:
-    """Return the pictures of a part of the data set: `images`, and YOLO's text files in `labels`."""
+    """Return the pictures of a part of the data set, which has the folders `images` and, in YOLO's format, `labels`."""
     found = []
     for path in sorted((folder / "images").glob("*.jpg")):
         if (picture := cv2.imread(str(path))) is None:
@@ -37,7 +37,7 @@ def load(folder: Path) -> list[Labeled]:
 
 
 def weights_by_rarity(pictures: list[Labeled]) -> list[float]:
-    """Return how often to draw each picture: more often where it shows a class that few pictures show."""
+    """Return sampling weights of the pictures: larger for pictures of a class that few pictures show."""
     present = [set(item.labels.tolist()) for item in pictures]
     share = {label: sum(label in each for each in present) / len(present) for label in set().union(*present)}
     return [max((max(1.0, (0.3 / share[label]) ** 0.5) for label in each), default=0.5) for each in present]
@@ -51,7 +51,7 @@ def view(item: Labeled, height: int, width: int) -> Labeled:
 
 
 def crop(item: Labeled, height: int, width: int, rng: random.Random) -> Labeled:
-    """Return a part of a picture at about the clip's scale, changed in colour, more often than not near a box."""
+    """Return a random part of a picture at about the clip's scale, mostly near a box, with changed colours."""
     tall, wide = item.picture.shape[:2]
     scale = (0.74 if tall > wide else 0.555) * np.exp(rng.uniform(np.log(0.65), np.log(1.5)))
     stretch = np.exp(rng.uniform(-0.1, 0.1))
@@ -78,7 +78,7 @@ def crop(item: Labeled, height: int, width: int, rng: random.Random) -> Labeled:
 def _cut(
     item: Labeled, corner: tuple[float, float], scales: tuple[float, float], size: tuple[int, int], visible: float
 ) -> Labeled:
-    """Return the part from a corner (x, y) on, resized to (H, W), with the boxes of which this share is visible."""
+    """Return the part that begins at a corner (x, y), resized to (H, W), with boxes of which this share is visible."""
     (x, y), (horizontal, vertical), (height, width) = corner, scales, size
     matrix = np.array([[horizontal, 0, -x * horizontal], [0, vertical, -y * vertical]])
     matrix[:, 2] += (np.array(scales) - 1) / 2  # the middles of pixels

@@ -29,18 +29,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with train/ and val/, each with images/ and labels/")
     parser.add_argument("start", type=Path, help="the first network's weights, from first_weights.py")
-    parser.add_argument("out", type=Path, help="where the weights go, a .npz file")
+    parser.add_argument("out", type=Path, help="the .npz file of weights to write")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--minutes", type=float, default=math.inf, help="end the schedule at this time at the latest")
-    given = parser.parse_args()
+    options = parser.parse_args()
     network = fcos(*CROP)
-    start_from(network, np.load(given.start))
-    train(network, load(given.data / "train"), given.out, given.steps, given.minutes)
-    print(f"AP50 on views of the validation part: {accuracy(network, load(given.data / 'val')):.4f}", flush=True)
+    start_from(network, np.load(options.start))
+    train(network, load(options.data / "train"), options.out, options.steps, options.minutes)
+    print(f"AP50 on views of the validation part: {accuracy(network, load(options.data / 'val')):.4f}", flush=True)
 
 
 def train(network: FCOS, pictures: list[Labeled], out: Path, steps: int, minutes: float) -> None:
-    """Train, and leave the mean of the last weights in the network and in a file; say the losses."""
+    """Train, print the losses, and store the mean of the last weights in the network and in a file."""
     torch.manual_seed(0)
     rng, odds = random.Random(0), weights_by_rarity(pictures)
     body = [value for value in network.backbone.body.parameters() if value.requires_grad]
@@ -58,11 +58,11 @@ def train(network: FCOS, pictures: list[Labeled], out: Path, steps: int, minutes
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=False)
     network.to(memory_format=torch.channels_last)
     network.train()
-    said: list[list[float]] = []
+    history: list[list[float]] = []
     while done < 1:
         chosen = [crop(item, *CROP, rng) for item in rng.choices(pictures, odds, k=BATCH)]
         targets = [{"boxes": torch.from_numpy(each.boxes), "labels": torch.from_numpy(each.labels)} for each in chosen]
-        with torch.autocast("cpu", torch.bfloat16):  # twice as fast where the processor knows it
+        with torch.autocast("cpu", torch.bfloat16):  # twice as fast on processors that support it
             losses = network([as_input(each.picture) for each in chosen], targets)
         optimizer.zero_grad()
         sum(losses.values()).backward()
@@ -70,23 +70,23 @@ def train(network: FCOS, pictures: list[Labeled], out: Path, steps: int, minutes
         optimizer.step()
         schedule.step()
         average.update_parameters(network)
-        said.append([value.item() for value in losses.values()])
-        if len(said) % 25 == 0:
-            spent = time.monotonic() - begun
-            print(f"{len(said)} steps, {spent:.0f} s, {list(losses)} {np.mean(said[-25:], 0).round(3)}", flush=True)
-        if len(said) % 100 == 0:
+        history.append([value.item() for value in losses.values()])
+        if len(history) % 25 == 0:
+            spent, means = time.monotonic() - begun, np.mean(history[-25:], 0).round(3)
+            print(f"{len(history)} steps, {spent:.0f} s, {list(losses)} {means}", flush=True)
+        if len(history) % 100 == 0:
             save(average.module, out)
     save(average.module, out)
     network.load_state_dict(average.module.state_dict())
 
 
 def save(network: FCOS, out: Path) -> None:
-    """Write the weights as NumPy arrays, which unlike PyTorch's own files are read without making objects."""
+    """Write the weights as NumPy arrays, which are safe to read, unlike PyTorch's files."""
     np.savez(out, **{name: value.numpy() for name, value in network.state_dict().items()})
 
 
 def as_input(picture: Picture) -> torch.Tensor:
-    """Return a picture (H, W, 3) BGR as torchvision takes it: (3, H, W), RGB from 0 to 1."""
+    """Return a picture (H, W, 3) BGR as torchvision's input: (3, H, W), RGB from 0 to 1."""
     return torch.from_numpy(np.ascontiguousarray(picture[..., ::-1])).permute(2, 0, 1).float() / 255
 
 
@@ -106,7 +106,7 @@ def accuracy(network: FCOS, pictures: list[Labeled], least: float = 0.05) -> flo
 
 
 def labeled(at: int, boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> list[LabeledBox]:
-    """Return boxes given by their corners as the evaluation takes them."""
+    """Return boxes, whose corners are (n, 4), for the evaluation."""
     sides = [(x, y, right - x, bottom - y) for x, y, right, bottom in boxes.tolist()]
     rows = zip(sides, labels.tolist(), scores.tolist(), strict=True)
     return [LabeledBox((at, 0), xywh, str(label), score) for xywh, label, score in rows]

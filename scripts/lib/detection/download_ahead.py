@@ -85,7 +85,7 @@ class DownloadAhead(MediaSource):
         each = self._work[number]
         if self._in_memory(each):
             return Fetched(*fetch_content(each.wanted, self._connection))
-        record = fetch_media(each.wanted, each.media, self._connection, lasting=self._keep_files)
+        record = fetch_media(each.wanted, each.media, self._connection, synced=self._keep_files)
         return Fetched(record, each.media)
 
     def _ask_ahead(self, number: int) -> None:
@@ -96,4 +96,4 @@ class DownloadAhead(MediaSource):
                 self._asked += ADDRESSES_AT_A_TIME
                 ready = [each.wanted for each in coming if each.wanted.state == "ready"]
                 if ready:
-                    self._connection.ask_ahead(ready)
+                    self._connection.prefetch_addresses(ready)

@@ -17,57 +17,57 @@ _log = logging.getLogger(__name__)
 
 
 class NoAddress(ServerError):
-    """Tator has no address for a media's file."""
+    """Tator does not return an address for a media's file."""
 
 
 class Connection:
-    """Tator and its store, with connections that are kept alive, opened when the first media needs them."""
+    """Connections to Tator and its store, opened when the first media needs them, and kept alive."""
 
     def __init__(self, host: str, project_id: int) -> None:
         self._host, self._project_id = host, project_id
-        self._asked_ahead: dict[int, str] = {}
+        self._prefetched: dict[int, str] = {}
         self._refused: set[int] = set()
 
     @cached_property
     def project(self) -> Project:
-        """Tator itself."""
+        """The project in Tator."""
         return Project(self._host, self._project_id)
 
     @cached_property
     def store(self) -> requests.Session:
-        """Its store, which gets no token."""
+        """The session for Tator's store, without the token."""
         return store_session(self._host)
 
-    def ask_ahead(self, wanted: Sequence[MediaRecord]) -> None:
-        """Request the addresses of media that will soon be downloaded, all at once.
+    def prefetch_addresses(self, wanted: Sequence[MediaRecord]) -> None:
+        """Request the addresses of media that will soon be downloaded, in one call.
 
         Args:
             wanted: the media's records.
         """
         try:
             addresses, _ = self._addresses(wanted)
-            self._asked_ahead |= addresses
+            self._prefetched |= addresses
         except ServerError as error:
-            _log.warning("%s; each address is asked for by itself", error)
+            _log.warning("%s; each address is requested separately", error)
 
-    def refused(self, wanted: MediaRecord) -> None:
+    def note_refusal(self, wanted: MediaRecord) -> None:
         """Note that the store refused the last address of a media's file.
 
-        Tator caches addresses by the file's key. So the next ones are requested with the media, for which Tator makes
-        new signatures.
+        Tator caches addresses by the file's key. So the next address is requested with the media, for which Tator
+        makes a new signature.
         """
         self._refused.add(wanted.media_id)
 
     def address(self, wanted: MediaRecord) -> str:
-        """Return the address of a media's file, a new one at each call; secret, as it contains a signature.
+        """Return the address of a media's file, a new one at each call; it is secret, as it contains a signature.
 
         Raises:
-            NoAddress: Tator has none for this file.
+            NoAddress: Tator does not return an address for this file.
             ServerError: Tator fails.
         """
         media_id = wanted.media_id
-        if (known := self._asked_ahead.pop(media_id, None)) is not None:
-            return known
+        if (prefetched := self._prefetched.pop(media_id, None)) is not None:
+            return prefetched
         addresses, refusal = self._addresses([wanted])
         if media_id not in addresses:
             why = f" ({refusal})" if refusal else ""
@@ -78,11 +78,11 @@ class Connection:
         return addresses[media_id]
 
     def _addresses(self, wanted: Sequence[MediaRecord]) -> tuple[dict[int, str], Refused | None]:
-        """Return addresses by media id, and why Tator refused to return them by the files' keys.
+        """Return addresses by media id, and Tator's refusal to return them by the files' keys, if there was one.
 
-        Tator refuses keys if its fine-grained permissions do not allow them, for media that were cloned from another
-        project, and all keys of a request because of one. With the media themselves it returns the same addresses
-        to everybody who may see them, and only there those of references.
+        Tator refuses keys if its fine-grained permissions do not allow them, and for media that were cloned from
+        another project; one refused key makes it refuse the whole request. With the media themselves it returns the
+        same addresses to everybody who may see the media, and only there the addresses of references.
         """
         found: dict[int, str] = {}
         refusal = None
@@ -93,15 +93,15 @@ class Connection:
             try:
                 addresses = self.project.addresses([each.chosen_file.path for each in stored])
                 found = {each.media_id: address for each, address in zip(stored, addresses, strict=True)}
-            except TokenRefused:  # which no other way of asking would change
+            except TokenRefused:  # another request would be refused too
                 raise
             except Refused as error:
-                _log.info("%s; asking for the media themselves", error)
+                _log.info("%s; requesting the media themselves", error)
                 refusal = error
-        left = [each for each in wanted if each.media_id not in found]
-        if left:
-            listed = self.project.presigned_media([each.media_id for each in left])
-            for each in left:
+        remaining = [each for each in wanted if each.media_id not in found]
+        if remaining:
+            listed = self.project.presigned_media([each.media_id for each in remaining])
+            for each in remaining:
                 address = presigned_address(listed.get(each.media_id, {}), each.chosen_file)
                 if address is not None:
                     found[each.media_id] = address

@@ -17,22 +17,23 @@ from scripts.lib.records import DownloadRecord, MediaRecord
 _log = logging.getLogger(__name__)
 
 
-def fetch_media(wanted: MediaRecord, media: Path, connection: Connection, *, lasting: bool = True) -> DownloadRecord:
+def fetch_media(wanted: MediaRecord, media: Path, connection: Connection, *, synced: bool = True) -> DownloadRecord:
     """Download the file that a media's record names.
 
-    The bytes go to a file next to `media` whose name is the same in each try and each run, so that a cut
-    transfer is resumed with a Range request. It is renamed only when its size, and for an archival copy Tator's
-    md5, are correct. For a media without a file, or one that was deleted since it was resolved, `media` is empty.
+    The bytes are written to a file next to `media` whose name is the same in each try and each run, so that an
+    interrupted transfer is resumed with a Range request. That file is renamed only if its size, and for an archival
+    copy Tator's md5, are correct. For a media without a file, or one that was deleted since it was resolved, `media`
+    is empty.
 
     Args:
-        wanted: the record.
+        wanted: the record of resolve_media.
         media: the file to write.
         connection: the connection to Tator and its store.
-        lasting: whether the file must survive a power failure.
+        synced: whether the file must survive a power failure.
 
     Returns:
-        the record of the download: state, reason, bytes, md5_checked, and for a video which file was downloaded and
-        why.
+        The record of the download: state, reason, bytes, md5_checked, and for a video the downloaded file and the
+        reason for choosing it.
 
     Raises:
         PipelineError: the disk is full, or another process downloads the same file.
@@ -58,8 +59,8 @@ def fetch_media(wanted: MediaRecord, media: Path, connection: Connection, *, las
         path = part_path(media, wanted.chosen_file)
         with locked(path) as stream:
             require_room(stream, wanted.chosen_file.size)
-            fetched = download(connection, wanted, stream, lasts=True)
-            if lasting:
+            fetched = download(connection, wanted, stream, resumable=True)
+            if synced:
                 os.fsync(stream.fileno())
             if not is_at(path, stream.fileno()):
                 raise PipelineError(f"{media}: another process downloads it too; this one, which is older, gives up")
@@ -76,14 +77,14 @@ def fetch_content(wanted: MediaRecord, connection: Connection) -> tuple[Download
     """Download the file that a media's record names into memory.
 
     Returns:
-        the record of the download, and the file's bytes.
+        The record of the download, and the file's bytes.
     """
     content = io.BytesIO()
-    return _recorded(wanted, lambda: download(connection, wanted, content, lasts=False)), content.getvalue()
+    return _recorded(wanted, lambda: download(connection, wanted, content, resumable=False)), content.getvalue()
 
 
 def _recorded(wanted: MediaRecord, fetch: Callable[[], DownloadRecord]) -> DownloadRecord:
-    """Return the record of a download by `fetch`, or why there is nothing to download."""
+    """Return the record of a download by `fetch`, or the record of why there is nothing to download."""
     if wanted.state != "ready":
         return DownloadRecord(media_id=wanted.media_id, state=wanted.state, reason=wanted.reason)
     try:

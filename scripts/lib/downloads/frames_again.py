@@ -21,12 +21,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MediaPlace:
-    """Where the media of a run are.
+    """The source of a run's media: Tator, or a folder.
 
     Attributes:
         host: Tator's address.
         project_id: the project.
-        listing: the listing of a run on a folder, instead of these two.
+        listing: the listing of a run on a folder, instead of `host` and `project_id`.
     """
 
     host: str | None = None
@@ -36,7 +36,7 @@ class MediaPlace:
 
 @dataclass(frozen=True)
 class FrameAgain:
-    """A frame: its media, its number, and its picture, (h, w, 3) BGR."""
+    """A frame: its media, its number, and its picture (h, w, 3) BGR."""
 
     media_id: int
     frame: int
@@ -51,10 +51,10 @@ def frames_again(
     Each media is read up to its last requested frame.
 
     Args:
-        wanted: numbers of frames, by media.
-        records: the records of resolve_media or list_media, of these media at least.
-        place: where to get the media.
-        folder: a folder for a downloaded media.
+        wanted: numbers of frames, by media id.
+        records: the records of resolve_media or list_media, at least of these media.
+        place: the source of the media.
+        folder: the folder in which a temporary folder is made for a downloaded media.
     """
     by_id: dict[int, MediaRecord] = {}
     for path in records if wanted else ():
@@ -76,10 +76,10 @@ def frames_again(
 def _of_media(
     record: MediaRecord, frames: set[int], connection: Connection | None, place: MediaPlace, folder: Path
 ) -> Iterator[FrameAgain]:
-    with TemporaryDirectory(dir=folder) as room:
+    with TemporaryDirectory(dir=folder) as temporary:
         if connection is not None:
-            media = Path(room, "media")
-            fetched = fetch_media(record, media, connection, lasting=False)
+            media = Path(temporary, "media")
+            fetched = fetch_media(record, media, connection, synced=False)
         else:
             media, fetched = media_file(record, None, None, place.listing)
         if fetched.state != "ready":

@@ -17,7 +17,7 @@ from scripts.lib.retry import retrying
 
 
 def part_path(media: Path, file: StoredFile) -> Path:
-    """Return the path of a media's incomplete download, next to its file; another one if Tator replaces the file."""
+    """Return the path of a media's incomplete download, next to `media`; it depends on the file in Tator's store."""
     return media.with_name(f".{media.name}.{Path(file.path).name[-80:]}.unfinished")
 
 
@@ -29,23 +29,23 @@ def remove_stale(wanted: Mapping[Path, MediaRecord | None]) -> None:
             will not be downloaded. The names of these files contain no dot.
     """
     for folder in {media.parent for media in wanted}:
-        for left in folder.glob(".*.unfinished"):
-            media = folder / left.name.split(".")[1]
+        for part in folder.glob(".*.unfinished"):
+            media = folder / part.name.split(".")[1]
             if media in wanted:
                 record = wanted[media]
-                if left not in _unfinished(media, record):
-                    left.unlink(missing_ok=True)
+                if part not in _unfinished(media, record):
+                    part.unlink(missing_ok=True)
 
 
 def _unfinished(media: Path, record: MediaRecord | None) -> list[Path]:
-    """Return the incomplete downloads that a media may have: of its file, or of Tator's copy of it."""
+    """Return the paths of a media's possible incomplete downloads: of its file, and of Tator's copy of that."""
     if record is None or record.state != "ready":
         return []
     return [part_path(media, file) for file in (record.file, record.copy) if file is not None]
 
 
 def require_room(stream: IO[bytes], size: int | None) -> None:
-    """Refuse to begin a download that does not fit on the disk; `size` is that of the whole file.
+    """Refuse to begin a download that does not fit on the disk; `size` is the size of the whole file.
 
     Raises:
         PipelineError: the disk has too little space; the message names the folder and the sizes.
@@ -66,10 +66,10 @@ class _Busy(Exception):
 def locked(path: Path) -> Iterator[IO[bytes]]:
     """Open the file of a download and lock it, as a process of a killed run may still write to it.
 
-    If the block fails, the file stays for the next try, unless it is empty or the media is at fault.
+    If the block fails, the file is kept for the next try, unless it is empty or the fault is the media's.
 
     Raises:
-        PipelineError: another process has it locked for longer than patience().
+        PipelineError: another process holds the lock for longer than patience().
     """
     try:
         stream = retrying(_Busy)(_locked, path)
@@ -92,7 +92,7 @@ def _locked(path: Path) -> IO[bytes]:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
-            # A file system without locks: what another process still writes is lost, and that process gives up.
+            # A file system without locks: delete the file of another process, which ends when it notices that.
             stream.close()
             path.unlink(missing_ok=True)
             return path.open("a+b", buffering=0)
@@ -100,18 +100,18 @@ def _locked(path: Path) -> IO[bytes]:
         if not isinstance(error, BlockingIOError):
             raise
     else:
-        if is_at(path, stream.fileno()):  # otherwise the previous process has finished it
+        if is_at(path, stream.fileno()):  # otherwise another process has finished and renamed the file
             return stream
         stream.close()
     raise _Busy(f"{path}: another process still downloads this media, perhaps one that a killed run left")
 
 
 def size_of(stream: IO[bytes]) -> int:
-    """Return how many bytes there are."""
+    """Return the number of bytes in a file."""
     return stream.seek(0, os.SEEK_END)
 
 
 def write_all(stream: IO[bytes], chunk: bytes) -> None:
-    """Write all bytes: a disk that becomes full writes a part first, and reports an error only at the next write."""
+    """Write all bytes: if the disk becomes full, one write is cut short, and only the next one raises an error."""
     while chunk:
         chunk = chunk[stream.write(chunk) :]

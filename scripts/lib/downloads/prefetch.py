@@ -17,19 +17,19 @@ class _Task(Generic[T]):
 
 
 class Prefetch(Generic[T]):
-    """Run tasks in threads, in order; their total cost stays within a budget until it is released.
+    """Threads that run tasks in order, as long as the total cost of tasks that were not released fits a budget.
 
-    One task runs whatever it costs, so that none waits forever.
+    If no other task is running, a task runs whatever its cost, so that none waits forever.
     """
 
     def __init__(self, fetch: Callable[[int], T], costs: Sequence[int], *, budget: int, threads: int) -> None:
         """Start the threads.
 
         Args:
-            fetch: runs the task with a number, from 0.
-            costs: the cost of each task, for example in bytes.
-            budget: the largest total cost of tasks that were started and not released.
-            threads: how many tasks run at a time.
+            fetch: function that runs the task of a number, from 0.
+            costs: cost of each task, for example in bytes.
+            budget: largest total cost of tasks that were started and not released.
+            threads: largest number of tasks that run at a time.
         """
         self._fetch, self._budget = fetch, budget
         self._tasks = [_Task[T](cost) for cost in costs]
@@ -43,7 +43,7 @@ class Prefetch(Generic[T]):
         """Wait for a task and return its result.
 
         Raises:
-            Exception: whatever the task raised; its cost is released then.
+            Exception: the task's exception; the task's cost is released then.
         """
         task = self._tasks[number]
         task.done.wait()
@@ -53,7 +53,7 @@ class Prefetch(Generic[T]):
         return task.result  # type: ignore[return-value]
 
     def release(self, number: int) -> None:
-        """Release a task's cost, once, and forget its result."""
+        """Return a task's cost to the budget, and drop its result; a second call changes nothing."""
         with self._free:
             task = self._tasks[number]
             task.result = task.error = None

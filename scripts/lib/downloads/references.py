@@ -1,4 +1,4 @@
-"""Handle files that Tator only refers to: their path is an address outside its store.
+"""Handle references: files that are not in Tator's store, whose path is an address.
 
 Such an address may contain a signature or a password, so it is as secret as a presigned one. Records have its hash.
 """
@@ -47,11 +47,11 @@ def presigned_address(media: Mapping[str, Any], recorded: StoredFile) -> str | N
     """Find the address of the file that a record names.
 
     Args:
-        media: as Tator returns it with `presigned`.
-        recorded: the record's `file`.
+        media: the media, as Tator returns it with `presigned`.
+        recorded: the file in the record.
 
     Returns:
-        the address, which is secret; None if the media does not have such a file any more.
+        The address, which is secret; None if the media does not have such a file any more.
     """
     key = recorded.path
     by_role = media.get("media_files")

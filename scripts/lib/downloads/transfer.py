@@ -22,10 +22,10 @@ from scripts.lib.server.outages import TRIES, Outage
 from scripts.lib.server.sessions import TRUST, untrusted
 from scripts.lib.tator_md5 import tator_md5
 
-# The name of this call in a note on a store that does not answer.
+# Name of this call in the note about a store that does not answer.
 CALL = "send files"
 CHUNK_BYTES = 1 << 20
-# The limit if Tator has no size for a file.
+# The limit in bytes if Tator has no size for a file.
 LARGEST_WITHOUT_SIZE = 1 << 30
 
 _log = logging.getLogger(__name__)
@@ -40,21 +40,21 @@ class _StoreAway(_Interrupted):
 
 
 class _NoSuchFile(_Interrupted):
-    """The store has no such file, or may not have it: S3 answers 403 to users who may not list its files."""
+    """The store has no such file; S3 answers 403 instead of 404 to users who may not list its files."""
 
 
 class _InterruptedWithProgress(Exception):
     """A transfer was interrupted after some bytes."""
 
 
-def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, lasts: bool) -> DownloadRecord:
+def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, resumable: bool) -> DownloadRecord:
     """Download the whole file; return the record of the download.
 
     Args:
         connection: the connection to Tator and its store.
         wanted: the media's record.
         stream: the file, with the bytes received so far.
-        lasts: whether the next run finds this file.
+        resumable: whether the next run will find this file.
 
     Raises:
         MediaFault: the media was deleted during the download.
@@ -62,17 +62,17 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
         OSError: the disk is full or not writable.
     """
     file = wanted.chosen_file
-    # Tator's md5 is that of the original, which is the archival file; an empty file has none.
+    # Tator's md5 is of the original, which is the archival file; an empty file has none.
     has_md5 = file.role == "archival" and bool(wanted.md5) and file.size != 0
     furthest = size_of(stream)
-    trying = _Trying()
+    tries = _Tries()
     rate = LeastRate()
 
     def once() -> None:
         nonlocal furthest
         try:
             address = _address(connection, wanted)
-            trying.store = Outage(address, CALL)
+            tries.store = Outage(address, CALL)
             progress = Progress("MB", what=f"media {wanted.media_id}: ", scale=10**6, done=size_of(stream))
             try:
                 with rate.watching(_peer(address)):
@@ -86,7 +86,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
                 stream.truncate(0)
                 raise _Interrupted(f"the file's md5 is {found}, Tator's is {wanted.md5}")
         except _NoSuchFile:
-            connection.refused(wanted)
+            connection.note_refusal(wanted)
             _require_media(connection, wanted)
             raise
         except _Interrupted as interrupted:
@@ -98,27 +98,28 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
 
     while True:
         try:
-            retrying(_Interrupted, enough=trying.enough)(once)
+            retrying(_Interrupted, give_up=tries.give_up)(once)
         except _InterruptedWithProgress as progress:
             _log.warning("%s after %d bytes; continuing", progress, size_of(stream))
         except _Interrupted as interrupted:
-            on = f" to continue from byte {size_of(stream)}" if lasts and size_of(stream) else ""
+            on = f" to continue from byte {size_of(stream)}" if resumable and size_of(stream) else ""
             raise MediaServerError(
-                f"media {wanted.media_id}: {trying.given_up(interrupted)}; run again{on}, or look at the media in Tator"
+                f"media {wanted.media_id}: {tries.final_message(interrupted)}; run again{on}, or look at the media in "
+                "Tator"
             ) from None
         else:
-            trying.store.clear()
+            tries.store.clear()
             size = size_of(stream)
             _log.info("media %d: %d bytes%s", wanted.media_id, size, ", md5 checked" * has_md5)
             media_id = wanted.media_id
             return DownloadRecord(media_id=media_id, state="ready", reason=None, bytes=size, md5_checked=has_md5)
 
 
-class _Trying:
-    """Decide how long a file is tried: less if another job has already waited for its store.
+class _Tries:
+    """The tries to download a file; there are fewer if another job has already waited for the store.
 
     Attributes:
-        store: the note on the store of the last try.
+        store: the note about an outage of the store of the last try.
     """
 
     def __init__(self) -> None:
@@ -126,21 +127,26 @@ class _Trying:
         self._seconds = 0.0
         self._waited = False
 
-    def enough(self, fault: BaseException, tries: int, seconds: float) -> bool:
+    def give_up(self, fault: BaseException, tries: int, seconds: float) -> bool:
         """Return whether to give up now; see `retrying`."""
         self._seconds = seconds
         self._waited = isinstance(fault, _StoreAway) and tries >= TRIES and self.store.is_noted()
         return self._waited
 
-    def given_up(self, interrupted: _Interrupted) -> str:
-        """Return the final error message, and tell the other jobs if the store is unavailable."""
+    def final_message(self, interrupted: _Interrupted) -> str:
+        """Return the message of the last error, and note for other jobs that the store is unavailable, if it is."""
         if isinstance(interrupted, _StoreAway):
             self.store.note(str(interrupted))
         return f"{interrupted}; tried for {self._seconds:.0f} s{', as another job has waited already' * self._waited}"
 
 
 def _address(connection: Connection, wanted: MediaRecord) -> str:
-    """Return a new address, or raise MediaFault if the media was deleted."""
+    """Return the address of the media's file.
+
+    Raises:
+        MediaFault: the media was deleted.
+        ServerError: Tator fails, or refuses the address.
+    """
     try:
         return connection.address(wanted)
     except (Refused, NoAddress):
@@ -163,8 +169,8 @@ class _Transfer:
         address: the presigned address, which is secret.
         stream: the file, with the bytes received so far.
         size: size of the whole file in bytes; None if Tator does not have it.
-        progress: gets the number of bytes in the file.
-        rate: gets the number of received bytes.
+        progress: the log of the number of bytes in the file.
+        rate: the check of the number of received bytes.
     """
 
     store: requests.Session
@@ -216,7 +222,7 @@ def _append(transfer: _Transfer) -> None:
             if answer.status_code == 200:
                 stream.truncate(have := 0)
             stream.seek(have)
-            # As the bytes arrive: reading in blocks would lose the last block of a cut transfer.
+            # Bytes are written as they arrive, as an interrupted transfer would lose an incomplete block.
             for chunk in pieces(answer, CHUNK_BYTES):
                 write_all(stream, chunk)
                 have += len(chunk)

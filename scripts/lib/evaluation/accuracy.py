@@ -1,7 +1,7 @@
 """Match detections with true boxes, and measure precision, recall and AP.
 
-Average precision is COCO's, by pycocotools. Everything else is computed from one matching: in falling order of score,
-each box is matched with the free true box of its picture that it overlaps most, if the IoU is large enough.
+Average precision is COCO's, by pycocotools. Everything else is computed from one matching: in descending order of
+score, each box is matched with the unmatched true box of its picture that it overlaps most, if the IoU is large enough.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from scripts.lib.boxes import iou_matrix
 from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.records.evaluation import AtThreshold, BestF1, Curve
 
-MOST_BOXES = 300  # in a picture; what networks give at most
+MOST_BOXES = 300  # in a picture; networks return at most as many
 THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
 AP_IOUS = np.linspace(0.5, 0.95, 10)
 
@@ -29,7 +29,7 @@ Verdict = Literal["right", "confused", "double", "false alarm"]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A found box, what it is, and the true box that it took (`right`, `confused`) or that another one had."""
+    """A found box, its verdict, and a true box: its match (`right`, `confused`), or another box's match (`double`)."""
 
     box: LabeledBox
     verdict: Verdict
@@ -62,7 +62,7 @@ def average_precision(truth: Sequence[LabeledBox], found: Sequence[LabeledBox]) 
     known = annotations(found)
     if not known:
         return dict.fromkeys(species, (0.0, 0.0))
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools talks
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         coco = COCO()
         coco.dataset = {
             "images": [{"id": at} for at in pictures.values()],
@@ -90,13 +90,14 @@ def mean_ap50(truth: Sequence[LabeledBox], found: Sequence[LabeledBox]) -> float
 def match_boxes(
     truth: Iterable[LabeledBox], found: Iterable[LabeledBox], iou: float, *, by_species: bool
 ) -> tuple[list[Match], list[LabeledBox]]:
-    """Return what each found box is, by falling score within its picture, and the true boxes that were not matched.
+    """Return the verdict on each found box, by descending score within its picture, and the unmatched true boxes.
 
     Args:
         truth: all true boxes.
-        found: all found ones.
-        iou: the overlap that counts.
-        by_species: whether a box may take only true boxes of its own species; else it may be `confused`.
+        found: all found boxes.
+        iou: the least IoU of a match.
+        by_species: whether boxes are matched only with true boxes of their species; otherwise a box of another species
+            is `confused`.
     """
     true_ones, found_ones = _grouped(truth, by_species), _grouped(found, by_species)
     matches: list[Match] = []
@@ -117,7 +118,7 @@ def _grouped(boxes: Iterable[LabeledBox], by_species: bool) -> dict[Any, list[La
 
 
 def overlaps(found: Sequence[LabeledBox], truth: Sequence[LabeledBox]) -> npt.NDArray[np.float64]:
-    """Return the IoU of each found box with each true one."""
+    """Return the IoU of each found box with each true box, (found, true)."""
     if not found or not truth:
         return np.zeros((len(found), len(truth)))
     corners = []
@@ -144,12 +145,12 @@ def _match_picture(truth: list[LabeledBox], found: list[LabeledBox], iou: float)
 
 @dataclass(frozen=True)
 class Sweep:
-    """Precision and recall of one species, or of all, as the threshold falls.
+    """Precision and recall of one species, or of all, at descending thresholds.
 
     Attributes:
-        scores: falling.
-        precision: with the threshold at each of them.
-        recall: likewise.
+        scores: the thresholds, descending.
+        precision: precision at each threshold.
+        recall: recall at each threshold.
     """
 
     scores: npt.NDArray[np.float64]
@@ -158,7 +159,7 @@ class Sweep:
 
     @classmethod
     def of(cls, matches: Iterable[Match], truths: int) -> "Sweep":
-        """Make it of boxes compared by species."""
+        """Return the sweep of boxes that were matched by species; `truths` is the number of true boxes."""
         ordered = sorted(matches, key=lambda each: -each.box.score)
         right = np.cumsum([each.verdict == "right" for each in ordered], dtype=np.float64)
         return cls(
@@ -168,12 +169,12 @@ class Sweep:
         )
 
     def best(self) -> BestF1 | None:
-        """Return the threshold with the best F1, and what it gives; None without boxes."""
+        """Return the threshold with the best F1, with F1, precision and recall; None without boxes."""
         if not len(self.scores):
             return None
         both = self.precision + self.recall
         f1 = np.divide(2 * self.precision * self.recall, both, out=np.zeros_like(both), where=both > 0)
-        # Boxes of equal score stand or fall together.
+        # Boxes of equal score are above or below a threshold together.
         last = np.append(self.scores[1:] != self.scores[:-1], True)
         at = int(np.where(last, f1, -1).argmax())
         threshold, best, precision, recall = (
@@ -213,7 +214,7 @@ def by_threshold(matches: Sequence[Match], truths: int, least: float) -> list[At
 
 
 def confusion(matches: Iterable[Match], missed: Iterable[LabeledBox]) -> Mapping[tuple[str | None, str | None], int]:
-    """Return how often (true species, found species) came together; None stands for no box. Doubles are left out."""
+    """Return the number of each pair (true species, found species); None means no box. Doubles are left out."""
     pairs: Counter[tuple[str | None, str | None]] = Counter()
     for each in matches:
         if each.verdict != "double":

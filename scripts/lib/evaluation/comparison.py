@@ -23,7 +23,7 @@ KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", 
 Kind = Literal["same", "rescored", "changed species", "appeared", "vanished"]
 
 
-# Of a run's records no more is read than is needed: one of the runs may be of an earlier version.
+# Only the keys that are needed are read, as a run may have records of an earlier version.
 @dataclass(frozen=True, kw_only=True)
 class NetworkClasses:
     """The classes of the network that a media was detected with."""
@@ -33,7 +33,7 @@ class NetworkClasses:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedMedia:
-    """A media of either side: its name, its size in pixels, and the network; None if that is unknown."""
+    """A media of a side: its name, its size in pixels, and its network, which is None if it is unknown."""
 
     name: str | None
     width: int
@@ -43,14 +43,14 @@ class ComparedMedia:
 
 @dataclass(frozen=True)
 class Side:
-    """One run's boxes.
+    """One of the two runs, or versions, that are compared.
 
     Attributes:
-        title: what a page calls it.
-        media: by id.
-        boxes: returns a media's boxes.
-        previews: the file of a media's pictures, where there is one.
-        classes: the network's species in their order, which gives them their colours; empty where they are unknown.
+        title: title on the page.
+        media: the media by id.
+        boxes: function that returns a media's boxes.
+        previews: function that returns the file of a media's pictures, or None.
+        classes: the network's species, whose order determines their colours; empty if they are unknown.
     """
 
     title: str
@@ -62,7 +62,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one box; a side is None if it has no such box."""
+    """The change of one box; `before` or `after` is None if that side does not have the box."""
 
     media_id: int
     frame: int
@@ -71,7 +71,7 @@ class Change:
     after: LabeledBox | None
 
     def entry(self) -> dict[str, Any]:
-        """Return it for a JSON file."""
+        """Return the change as JSON content."""
         sides = {"before": self.before, "after": self.after}
         boxes = {side: {key: asdict(box)[key] for key in ("species", "score", "xywh")} if box else None
                  for side, box in sides.items()}  # fmt: skip
@@ -79,14 +79,14 @@ class Change:
 
 
 class MediaOfSide(Mapping[int, ComparedMedia]):
-    """The media of a side, by id; each is read when it is asked for, since a run may have a million."""
+    """The media of a side, by id; each is read when it is looked up, as a run may have a million."""
 
     def __init__(self, media_ids: Sequence[int], read: Callable[[int], ComparedMedia]) -> None:
-        """Begin.
+        """Sort the ids; no media is read.
 
         Args:
-            media_ids: in the side's order; an array takes the least memory.
-            read: returns a media.
+            media_ids: ids in the side's order; an array needs the least memory.
+            read: function that returns a media.
         """
         self._media_ids, self._read = media_ids, read
         self._ascending = array("q", np.sort(np.asarray(media_ids, np.int64)).tobytes())
@@ -98,7 +98,7 @@ class MediaOfSide(Mapping[int, ComparedMedia]):
         return self._read(media_id)
 
     def __contains__(self, media_id: object) -> bool:
-        """Return whether it is one of the side's, without reading it."""
+        """Return whether the side has a media, without reading it."""
         rank = self.rank(media_id) if isinstance(media_id, int) else len(self)
         return rank < len(self) and bool(self._ascending[rank] == media_id)
 
@@ -109,7 +109,7 @@ class MediaOfSide(Mapping[int, ComparedMedia]):
         return len(self._media_ids)
 
     def rank(self, media_id: int) -> int:
-        """Return how many media of the side have lesser numbers."""
+        """Return the number of the side's media with smaller ids."""
         return bisect_left(self._ascending, media_id)
 
 
@@ -125,7 +125,7 @@ def run_side(folder: Path) -> Side:
         return read_record(ComparedMedia, run.file("detections/{media_id}.json", media_id))
 
     media = MediaOfSide(run.media_ids, read)
-    # Few networks made the boxes of a run: the classes of each are kept once, and of each media which they are.
+    # Few networks made the boxes of a run: the classes of each are kept once, and a number of them for each media.
     numbers: dict[tuple[str, ...], int] = {}
     of_media = np.zeros(len(media), np.uint16)
     for media_id in media:
@@ -151,10 +151,10 @@ def _classes(media: ComparedMedia) -> tuple[str, ...]:
 
 
 def _compared(found: Mapping[str, Any]) -> ComparedMedia:
-    """Return a media of Tator's, as far as it is compared.
+    """Return the media of a record in Tator.
 
     Raises:
-        Unusable: its size is not known.
+        Unusable: the size of the media is not known.
     """
     with rows.used_for(f"media {found['id']}"):
         return ComparedMedia(
@@ -167,18 +167,18 @@ def _compared(found: Mapping[str, Any]) -> ComparedMedia:
 def version_side(
     project: Project, version_id: int, media_ids: Sequence[int], *, type_id: int, species: str, confidence: str
 ) -> Side:
-    """Return the boxes that stand in a version in Tator.
+    """Return the boxes in a version in Tator.
 
     Raises:
-        ServerError: the project has no such version or box type, or the version no box in these media.
+        ServerError: the project has no such version or box type, or the version has no box in these media.
     """
     project_needs.chosen_version(project.versions(), "id", version_id, "version")
     box_type = project_needs.pick(project.localization_types(), "id", type_id, "--type")
     rows.require_type("box type", box_type)
     for option, name in (("--species-attribute", species), ("--confidence-attribute", confidence)):
         if not project_needs.has(box_type, name):
-            there = ", ".join(repr(one["name"]) for one in box_type.get("attribute_types") or []) or "none"
-            raise ServerError(f"{option}: box type {box_type['name']!r} has no attribute {name!r}; it has {there}")
+            present = ", ".join(repr(one["name"]) for one in box_type.get("attribute_types") or []) or "none"
+            raise ServerError(f"{option}: box type {box_type['name']!r} has no attribute {name!r}; it has {present}")
     media = media_in_tator(project, media_ids)
     if not any(project.count_boxes(media_id, type_id, version_id) for media_id in media):
         raise ServerError(
@@ -206,24 +206,24 @@ def version_side(
 
 
 def media_in_tator(project: Project, media_ids: Sequence[int]) -> MediaOfSide:
-    """Return those of the media that exist; what Tator says of so many as one call lists is kept at a time.
+    """Return the media that exist in Tator; the records of one call, IDS_PER_CALL, are in memory at a time.
 
     Raises:
-        Unusable: the size of one of them is not known.
+        Unusable: the size of a media is not known.
     """
-    there = array("q", (media_id for media_id, _ in _each_compared(project, media_ids)))
+    existing = array("q", (media_id for media_id, _ in _each_compared(project, media_ids)))
     kept: dict[int, ComparedMedia] = {}
 
     def read(media_id: int) -> ComparedMedia:
         if media_id not in kept:
-            at = there.index(media_id)
+            at = existing.index(media_id)
             kept.clear()
-            kept.update(_each_compared(project, there[at : at + IDS_PER_CALL]))
+            kept.update(_each_compared(project, existing[at : at + IDS_PER_CALL]))
         if media_id not in kept:
             raise ServerError(f"media {media_id} was deleted while it was compared; run again")
         return kept[media_id]
 
-    return MediaOfSide(there, read)
+    return MediaOfSide(existing, read)
 
 
 def _each_compared(project: Project, media_ids: Sequence[int]) -> Iterator[tuple[int, ComparedMedia]]:
@@ -231,13 +231,13 @@ def _each_compared(project: Project, media_ids: Sequence[int]) -> Iterator[tuple
 
 
 def changes(before: list[LabeledBox], after: list[LabeledBox], iou: float, score_change: float) -> Iterator[Change]:
-    """Yield what became of each box of one media.
+    """Yield the change of each box of one media.
 
     Args:
-        before: its boxes in the first run.
-        after: its boxes in the second.
-        iou: boxes that overlap by this at least are one and the same.
-        score_change: by how much a score has to change to count as rescored.
+        before: the media's boxes in the first run.
+        after: the media's boxes in the second run.
+        iou: the least IoU of two boxes that count as the same.
+        score_change: the least change of a score that counts.
     """
     frames: dict[tuple[int, int], tuple[list[LabeledBox], list[LabeledBox]]] = defaultdict(lambda: ([], []))
     for at, boxes in enumerate((before, after)):
@@ -273,7 +273,7 @@ def _paired(
     yield from ((box, None) for box in free_old.values())
 
 
-def counted(found: Iterable[Change]) -> dict[str, int]:
-    """Return how many there are of each kind."""
+def count_kinds(found: Iterable[Change]) -> dict[str, int]:
+    """Return the number of changes of each kind."""
     kinds = Counter(change.kind for change in found)
     return {str(kind): kinds[kind] for kind in KINDS}

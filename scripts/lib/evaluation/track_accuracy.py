@@ -1,4 +1,4 @@
-"""How well tracks agree with true ones: HOTA, IDF1 and MOTA, by TrackEval, which the MOT challenge uses."""
+"""Measure how well tracks agree with true ones: HOTA, IDF1 and MOTA, by TrackEval, which the MOT challenge uses."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,19 +12,18 @@ from scripts.lib.records.evaluation import TrackAccuracy
 
 
 def compare_tracks(truth: Sequence[TrackedBox], found: Sequence[TrackedBox], frames: Iterable[int]) -> TrackAccuracy:
-    """Return how well the tracks of one media agree, whatever their species.
+    """Return the accuracy of the tracks of one media; species are not compared.
 
     Args:
         truth: boxes of the true tracks.
         found: boxes of the tracks that were found.
-        frames: those that count; boxes of others are left out.
+        frames: the frames that count; boxes of other frames are left out.
     """
-    every = sorted(set(frames))
-    places = {frame: at for at, frame in enumerate(every)}
-    true_ids, true_boxes, true_tracks = _by_frame(truth, places)
-    found_ids, found_boxes, found_tracks = _by_frame(found, places)
+    indices = {frame: at for at, frame in enumerate(sorted(set(frames)))}
+    true_ids, true_boxes, true_tracks = _by_frame(truth, indices)
+    found_ids, found_boxes, found_tracks = _by_frame(found, indices)
     data = {
-        "num_timesteps": len(every),
+        "num_timesteps": len(indices),
         "num_gt_dets": sum(map(len, true_ids)),
         "num_tracker_dets": sum(map(len, found_ids)),
         "num_gt_ids": true_tracks,
@@ -50,17 +49,17 @@ def compare_tracks(truth: Sequence[TrackedBox], found: Sequence[TrackedBox], fra
 
 
 def _by_frame(
-    boxes: Iterable[TrackedBox], places: dict[int, int]
+    boxes: Iterable[TrackedBox], indices: dict[int, int]
 ) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.float64]], int]:
-    """Return the tracks, numbered from 0, and corners of each frame's boxes, and how many tracks there are."""
-    kept = [box for box in boxes if box.frame in places]
-    names = {track: at for at, track in enumerate(sorted({box.track for box in kept}))}
-    split: list[list[TrackedBox]] = [[] for _ in places]
+    """Return the tracks, numbered from 0, and corners of each frame's boxes, and the number of tracks."""
+    kept = [box for box in boxes if box.frame in indices]
+    numbers = {track: at for at, track in enumerate(sorted({box.track for box in kept}))}
+    by_frame: list[list[TrackedBox]] = [[] for _ in indices]
     for box in kept:
-        split[places[box.frame]].append(box)
-    ids = [np.array([names[box.track] for box in frame], np.int64) for frame in split]
-    corners = [np.array([_corners(box) for box in frame], np.float64).reshape(-1, 4) for frame in split]
-    return ids, corners, len(names)
+        by_frame[indices[box.frame]].append(box)
+    ids = [np.array([numbers[box.track] for box in frame], np.int64) for frame in by_frame]
+    corners = [np.array([_corners(box) for box in frame], np.float64).reshape(-1, 4) for frame in by_frame]
+    return ids, corners, len(numbers)
 
 
 def _corners(box: TrackedBox) -> tuple[float, float, float, float]:

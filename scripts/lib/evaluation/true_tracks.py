@@ -22,7 +22,7 @@ _OTHER_NAMES = {
     **{"bb_left": "x", "bb_top": "y", "bb_width": "w", "bb_height": "h"},
 }
 _MOT = ("frame", "track", "x", "y", "w", "h", "counts")
-# A whole file of tracks as this workflow writes it has columns x, y, z of MOT, which are no place.
+# A file of tracks of this workflow also has the columns x, y, z of MOT, which are not the box's position.
 _MOT_PLACE = {"bb_left", "bb_top", "bb_width", "bb_height"}
 
 
@@ -31,8 +31,8 @@ class TrackedBox:
     """A box of a track, true or found.
 
     Attributes:
-        frame: its number.
-        track: the track's number.
+        frame: number of the frame.
+        track: number of the track.
         xywh: left, top, width, height in pixels.
     """
 
@@ -42,11 +42,11 @@ class TrackedBox:
 
 
 def write_true_tracks(path: Path, tracks: Mapping[int, Sequence[TrackedBox]]) -> None:
-    """Write true tracks in the one form that a run keeps, which read_true_tracks reads.
+    """Write true tracks in the format of a run, which read_true_tracks reads.
 
     Args:
-        path: the CSV to write.
-        tracks: the boxes of the tracks, by media.
+        path: the CSV file to write.
+        tracks: the boxes of the tracks, by media id.
     """
     with replacing(path) as stream:
         rows = csv.writer(stream, lineterminator="\n")
@@ -57,14 +57,14 @@ def write_true_tracks(path: Path, tracks: Mapping[int, Sequence[TrackedBox]]) ->
 
 
 def read_true_tracks(path: Path, media: Iterable[NamedMedia]) -> dict[int, list[TrackedBox]]:
-    """Return the boxes of the true tracks, by media; those of other media are left out.
+    """Return the boxes of the true tracks, by media id; tracks of other media are left out.
 
     Args:
-        path: the file.
-        media: the run's, with `media_id`, `name` and `kind`.
+        path: the file of true tracks.
+        media: the run's media.
 
     Raises:
-        PipelineError: naming the file, the line, and what was expected.
+        PipelineError: the file cannot be used; the message names the file, the line and what was expected.
     """
     found: dict[int, list[TrackedBox]] = {}
     with closing(MediaFinder(media)) as finder:
@@ -74,10 +74,10 @@ def read_true_tracks(path: Path, media: Iterable[NamedMedia]) -> dict[int, list[
 
 
 def tracked_boxes_of(path: Path, finder: MediaFinder) -> Iterator[tuple[int, TrackedBox]]:
-    """Yield each box of a file's tracks with its media, one of the finder's.
+    """Yield each box of a file's tracks with its media id; boxes of media that the finder does not have are left out.
 
     Raises:
-        PipelineError: as of read_true_tracks.
+        PipelineError: as in read_true_tracks.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -93,13 +93,13 @@ def tracked_boxes_of(path: Path, finder: MediaFinder) -> Iterator[tuple[int, Tra
             for row in itertools.chain([first] if mot else [], rows):
                 place = f"{path}:{rows.line_num}"
                 try:
-                    given = dict(zip(names, row, strict=False))
-                    if mot and given.get("counts", "1").strip() == "0":  # MOT's: not to be counted
+                    fields = dict(zip(names, row, strict=False))
+                    if mot and fields.get("counts", "1").strip() == "0":  # MOT marks boxes that are ignored by 0
                         continue
-                    box = _placed(given, from_one=mot)
+                    box = _parsed(fields, from_one=mot)
                 except (KeyError, ValueError) as error:
                     raise PipelineError(f"{place}: {error}; {EXPECTED}") from None
-                media_id = _media(given, finder, place)
+                media_id = _media(fields, finder, place)
                 if media_id is None:
                     continue
                 if (media_id, box.frame, box.track) in seen:
@@ -115,13 +115,13 @@ def tracked_boxes_of(path: Path, finder: MediaFinder) -> Iterator[tuple[int, Tra
 
 
 def _names(header: Sequence[str]) -> list[str]:
-    """Return the columns by the names used here; of a file of this workflow, MOT's x, y, z are left aside."""
-    own = [name.strip() for name in header]
-    both = set(own) >= _MOT_PLACE
-    return [f"mot {name}" if both and name in ("x", "y", "z") else _OTHER_NAMES.get(name, name) for name in own]
+    """Return the columns by the names used here; x, y, z of a file of this workflow get names that are not used."""
+    columns = [name.strip() for name in header]
+    ours = set(columns) >= _MOT_PLACE
+    return [f"mot {name}" if ours and name in ("x", "y", "z") else _OTHER_NAMES.get(name, name) for name in columns]
 
 
-def _placed(row: Mapping[str, str], *, from_one: bool) -> TrackedBox:
+def _parsed(row: Mapping[str, str], *, from_one: bool) -> TrackedBox:
     frame, track = int(row["frame"]) - from_one, int(row["track"])
     x, y, w, h = (float(row[key]) for key in ("x", "y", "w", "h"))
     if not 0 <= frame <= LAST_FRAME or abs(track) > LAST_FRAME:

@@ -1,4 +1,4 @@
-"""Read and write true boxes; a run's own format is `media_id,frame,x,y,w,h,species`, in pixels of the media."""
+"""Read and write true boxes; the format of a run is `media_id,frame,x,y,w,h,species`, in pixels of the media."""
 
 import csv
 import math
@@ -18,19 +18,19 @@ from scripts.lib.records import MediaRecord
 from scripts.lib.temporary_tables import as_key, temporary_tables
 
 Named = TypeVar("Named")
-# JSON is read as a whole, and takes several times as much memory.
+# The largest COCO file in bytes: JSON is read as a whole, and takes several times as much memory.
 LARGEST_COCO = 2**30
-# Of any video; arrays hold no larger number.
+# The largest frame number that arrays can hold.
 LAST_FRAME = 2**31 - 1
 COLUMNS = ("media_id", "frame", "x", "y", "w", "h", "species")
-# What others call the columns.
+# Names of the columns in other programs' files.
 _OTHER_NAMES = {"width": "w", "height": "h", "label": "species", "det_species": "species_id"}
 EXPECTED = (
     "expected a CSV file with the columns frame, x, y, w (or width), h (or height), species (or label, species_id, "
     "det_species), and media_id or video_id where there is more than one media; or COCO JSON"
 )
 
-# Names of the run's media, whole, and in parts without the extension.
+# Whole names of the run's media, and their parts without the extension.
 _TABLES = """
 CREATE TABLE paths (name BLOB, media_id INTEGER);
 CREATE TABLE stems (name BLOB, media_id INTEGER);
@@ -43,7 +43,7 @@ _FIND_STEM = "SELECT count(*), min(media_id) FROM stems WHERE name = ?"
 
 @dataclass(frozen=True, slots=True)
 class LabeledBox:
-    """A box in pixels in one picture (media, frame), with a species, and a score if it was found by a network."""
+    """A box in pixels of one picture (media, frame), with a species, and a score if a network found it."""
 
     picture: tuple[int, int]
     xywh: tuple[float, float, float, float]
@@ -52,7 +52,7 @@ class LabeledBox:
 
 
 def read_truth(path: Path) -> list[LabeledBox]:
-    """Return what `write_truth` wrote."""
+    """Return the true boxes in a file that `write_truth` wrote."""
     return [
         LabeledBox(
             (int(row["media_id"]), int(row["frame"])),
@@ -73,22 +73,22 @@ def write_truth(path: Path, boxes: Iterable[LabeledBox]) -> None:
 
 
 def foreign_truth(path: Path, media: Iterable[MediaRecord], names: Sequence[str]) -> Iterator[LabeledBox]:
-    """Yield the true boxes of a file that somebody made; those of other media are left out.
+    """Yield the true boxes in a user's file; boxes of other media are left out.
 
     Args:
-        path: CSV (also in the form of results/detections.csv or of OpenEM's truth files), or COCO JSON.
-        media: the run's.
-        names: of the species, which a file may number from 1.
+        path: the file: CSV (also in the format of results/detections.csv or of OpenEM's truth files), or COCO JSON.
+        media: the run's media.
+        names: the species' names, which a file may number from 1.
 
     Raises:
-        PipelineError: naming the file, the place, and what was expected.
+        PipelineError: the file cannot be used; the message names the file, the line and what was expected.
     """
     with closing(MediaFinder(media)) as finder:
         yield from boxes_of(path, finder, names)
 
 
 def boxes_of(path: Path, finder: "MediaFinder", names: Sequence[str] | None) -> Iterator[LabeledBox]:
-    """Yield what foreign_truth does, with the finder of its media; names are None if they are not known yet."""
+    """Yield the true boxes as foreign_truth does, with a finder of the media; `names` is None if they are unknown."""
     boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
     for box in boxes:
         x, y, w, h = box.xywh
@@ -102,10 +102,10 @@ def boxes_of(path: Path, finder: "MediaFinder", names: Sequence[str] | None) -> 
 
 
 def size_in_pixels(media: MediaRecord) -> tuple[int, int]:
-    """Return the width and height of a media, of which boxes in Tator are fractions.
+    """Return the width and height of a media; coordinates of boxes in Tator are fractions of them.
 
     Raises:
-        PipelineError: Tator's record does not say them.
+        PipelineError: Tator's record does not have them.
     """
     if not (media.width and media.height):
         raise PipelineError(f"media {media.media_id}: Tator's record says no width and height; correct it in Tator")
@@ -113,15 +113,15 @@ def size_in_pixels(media: MediaRecord) -> tuple[int, int]:
 
 
 class NamedMedia(Protocol):
-    """A media that a file may mean."""
+    """A media that a file may name."""
 
     @property
     def media_id(self) -> int:
-        """Its number."""
+        """The media's number."""
 
     @property
     def name(self) -> str | None:
-        """As people gave it."""
+        """The media's name."""
 
     @property
     def kind(self) -> str | None:
@@ -129,10 +129,10 @@ class NamedMedia(Protocol):
 
 
 class MediaFinder:
-    """Finds the media that a file names; their names are in a temporary file, as a run may have a million media."""
+    """Finds media by id or name; the names are in a temporary file, as a run may have a million media."""
 
     def __init__(self, media: Iterable[NamedMedia]) -> None:
-        """Take the media of a run, once."""
+        """Store the ids and names of a run's media."""
         ids = array("q")
         self._videos = array("q")
         self._tables = temporary_tables(_TABLES)
@@ -153,9 +153,9 @@ class MediaFinder:
         self._tables.close()
 
     def by_name(self, name: str) -> int | None:
-        """Return the media that `{id}_{name}`, or its name with or without the extension, means; None for another.
+        """Return the media of a name, with or without its extension, or of `{id}_{name}`; None if there is none.
 
-        A name may be the path of a file below media.folder, or the last part of it.
+        A name may be the path of a file below media.folder, or the last part of the path.
 
         Raises:
             PipelineError: several media have the name.
@@ -175,12 +175,12 @@ class MediaFinder:
         return None
 
     def by_path(self, name: str) -> int | None:
-        """Return the media of this whole name; None for another."""
+        """Return the media that has exactly this name; None if there is none."""
         found = self._tables.execute(_FIND_PATH, (as_key(name),)).fetchone()
         return None if found is None else int(found[0])
 
     def by_id(self, media_id: int) -> int | None:
-        """Return the id if it is one of the run's."""
+        """Return the id if it is of one of the run's media; None otherwise."""
         at = bisect_left(self._ids, media_id)
         return media_id if at < len(self._ids) and self._ids[at] == media_id else None
 
@@ -192,7 +192,7 @@ class MediaFinder:
         return candidates[0]
 
     def _by_stem(self, stem: str) -> tuple[int, int | None]:
-        """Return how many media have a name without the extension, and one of them."""
+        """Return the number of media with a name without extension, and the smallest id of them."""
         found: tuple[int, int | None] = self._tables.execute(_FIND_STEM, (as_key(stem),)).fetchone()
         return found
 
@@ -241,7 +241,7 @@ def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str] | Non
 
 
 def _frame_in(name: str, finder: MediaFinder) -> int:
-    """Return the frame that a file's name says, as in `{media}/{frame}.jpg`; 0 of a media's own name."""
+    """Return the frame in a file's name such as `{media}/{frame}.jpg`; 0 if the file's name is a media's name."""
     if "/" not in name or finder.by_path(name) is not None:
         return 0
     return int(PurePosixPath(name).stem)

@@ -1,6 +1,6 @@
 """Check files of true boxes and tracks while the run is planned, for errors that are certain.
 
-Reads them as the jobs do. Not known yet are the names of media in Tator, and the species of a data image.
+The files are read as in the jobs, but the names of media in Tator, and the species of a data image, are not known yet.
 """
 
 import itertools
@@ -14,25 +14,25 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.true_tracks import tracked_boxes_of
 from scripts.lib.evaluation.truth import MediaFinder, boxes_of
 
-# Rows that are looked at: a file of true boxes may have millions.
+# The largest number of rows to check: a file of true boxes may have millions.
 ROWS = 100_000
-# Stands for the only video of a run with several media, which planning cannot tell; no media has the number.
+# An id that no media has: the only video of a run with several media, which is not known while the run is planned.
 _ONLY_VIDEO = 0
 
 
 def problem_of_boxes(path: Path, media_ids: Collection[int], names: Sequence[str] | None) -> str | None:
-    """Return what is wrong with a file of true boxes; None if nothing is, or if that cannot be known yet.
+    """Return the problem of a file of true boxes; None if there is none, or if it cannot be known yet.
 
     Args:
-        path: CSV or COCO JSON.
-        media_ids: the run's.
-        names: of the species; None if the network is not fetched yet.
+        path: the file, CSV or COCO JSON.
+        media_ids: the run's media.
+        names: the species' names; None if the network is not fetched yet.
     """
     return _problem(lambda finder: boxes_of(path, finder, names), path, media_ids, "boxes")
 
 
 def problem_of_tracks(path: Path, media_ids: Collection[int]) -> str | None:
-    """Return what is wrong with a file of true tracks; None if nothing is, or if that cannot be known yet."""
+    """Return the problem of a file of true tracks; None if there is none, or if it cannot be known yet."""
     return _problem(lambda finder: tracked_boxes_of(path, finder), path, media_ids, "tracks")
 
 
@@ -55,15 +55,15 @@ def _problem(
 
 
 class _EnoughRows(Exception):
-    """So many rows have been looked at as planning takes time for."""
+    """ROWS rows were checked."""
 
 
 class _PlannedMedia(MediaFinder):
     """The media of a run that is being planned.
 
     Attributes:
-        others: numbers in the file that are none of the run's.
-        by_names: the file means some media by names, which only the jobs can look up.
+        others: ids in the file that are not of the run's media.
+        by_names: whether the file has names of media, which only the jobs can look up.
     """
 
     def __init__(self, media_ids: Collection[int]) -> None:
@@ -74,7 +74,7 @@ class _PlannedMedia(MediaFinder):
         self._rows = 0
 
     def by_id(self, media_id: int) -> int | None:
-        """Return the id if it is one of the run's."""
+        """Return the id if it is of one of the run's media; None otherwise."""
         self._count()
         found = super().by_id(media_id)
         if found is None:
@@ -82,7 +82,7 @@ class _PlannedMedia(MediaFinder):
         return found
 
     def by_name(self, name: str) -> int | None:
-        """Return the media of `{id}_{name}`; None for other names, which may be of other media."""
+        """Return the id in `{id}_{name}` if it is of one of the run's media; None otherwise."""
         self._count()
         start = name.partition("_")[0]
         found = super().by_id(int(start)) if start.isascii() and start.isdigit() else None
@@ -90,11 +90,11 @@ class _PlannedMedia(MediaFinder):
         return found
 
     def by_path(self, name: str) -> int | None:
-        """Return a number for any name: it may be that of a media."""
+        """Return an id for any name, as a media may have it."""
         return _ONLY_VIDEO
 
     def only(self, place: str) -> int:
-        """Return the run's only media; of several a number that stands for its only video."""
+        """Return the run's only media, or _ONLY_VIDEO if it has several."""
         self._count()
         return super().only(place) if len(self._ids) == 1 else _ONLY_VIDEO
 

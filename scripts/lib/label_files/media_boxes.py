@@ -12,13 +12,13 @@ from scripts.lib.frames.source import frames_used
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
 
-# Where neither Tator nor the file says how many frames a second a video has, and a form wants a number.
+# Frames per second of a video whose rate neither Tator nor the file states, as some formats require a number.
 USUAL_RATE = 25.0
 _WITH_FRAMES = ("done", "no detections", "damaged")
 
 
 class Share(NamedTuple):
-    """A box as shares of its picture's sides, within it."""
+    """A box as shares of the picture's sides, from 0 to 1."""
 
     x: float
     y: float
@@ -28,18 +28,18 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True)
 class MediaBoxes:
-    """A media with what was found in it.
+    """A media with its boxes.
 
     Attributes:
-        media_id: its number.
-        path: of its file below media.folder; of a media in Tator its number and name, fit for a path.
-        kind: `image` or `video`; None if it was not read.
-        failure: why it has no result; None if it has.
-        width: pixels.
-        height: pixels.
-        rate: frames a second.
-        frames: the numbers of the frames that went through the network.
-        csv: its boxes.
+        media_id: number of the media.
+        path: path of the media's file below media.folder; for a media in Tator, a file name made of its id and name.
+        kind: `image` or `video`; None if the media was not read.
+        failure: the reason why there is no result; None if there is one.
+        width: width in pixels.
+        height: height in pixels.
+        rate: frames per second.
+        frames: numbers of the frames that went through the network.
+        csv: the CSV file of detect.
     """
 
     media_id: int
@@ -54,17 +54,17 @@ class MediaBoxes:
 
     @property
     def is_video(self) -> bool:
-        """Whether it is one, rather than a picture."""
+        """Whether the media is a video, not a picture."""
         return self.kind == "video"
 
     @property
     def stem(self) -> str:
-        """Its path without the suffix."""
+        """The path without its suffix."""
         path = PurePosixPath(self.path)
         return str(path.with_suffix("")) if path.suffix else self.path
 
     def boxes(self) -> Iterator[tuple[int, list[Detection]]]:
-        """Yield the frames that hold boxes, with these, in order."""
+        """Yield each frame that has boxes, in order, with its boxes."""
         for frame, rows in groupby(read_detections(self.csv), key=lambda row: row.frame):
             yield frame, list(rows)
 
@@ -80,8 +80,8 @@ def each_media(records: Sequence[Path], outcomes: Sequence[Path], detections: Se
 
     Args:
         records: the records of resolve_media or list_media.
-        outcomes: records of the detection, in the same order.
-        detections: CSVs, likewise.
+        outcomes: the records of detect, in the same order.
+        detections: the CSV files of detect, in the same order.
     """
     for record, outcome, csv in zip(records, outcomes, detections, strict=True):
         yield _media(read_record(MediaRecord, record), read_record(DetectionRecord, outcome), csv)
@@ -105,7 +105,7 @@ def _media(record: MediaRecord, outcome: DetectionRecord, csv: Path) -> MediaBox
 
 
 def path_of(record: MediaRecord) -> str:
-    """Return a path for a media: that of its file below media.folder, or of its number and name in Tator."""
+    """Return a media's path below media.folder, or for a media in Tator a file name made of its id and name."""
     if record.local is not None:
         return record.local.path
     name = PurePosixPath(record.name or "")

@@ -1,8 +1,7 @@
-"""Refuse addresses that only this machine or its own link can reach, unless the site itself uses such an address.
+"""Refuse addresses that only this machine or its link can reach, unless the site has an address of the same kind.
 
-With a presigned address or a redirect, a server could send this machine to its own services or to the cloud's metadata
-service. So such addresses are refused unless the site itself has one of the same kind. Private networks
-(10.0.0.0/8 and the like) are allowed: sites keep their stores there.
+With a presigned address or a redirect, a server could make this machine send requests to its local services or to the
+cloud's metadata service. Private networks (such as 10.0.0.0/8) are allowed, as the stores of sites are there.
 """
 
 import ipaddress
@@ -18,10 +17,10 @@ Kind = Literal["loopback", "link-local"]
 _METADATA = {ipaddress.ip_address(text) for text in ("fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")}
 # AWS's other local services, over IPv6; and all hosts on the link.
 _AWS, _ALL = ipaddress.ip_network("fd00:ec2::/32"), ipaddress.ip_address("255.255.255.255")
-# IPv6 addresses whose last 32 bits are an IPv4 address: NAT64, also a network's own, and SIIT.
+# IPv6 addresses whose last 32 bits are an IPv4 address: NAT64, with the common and the local prefix, and SIIT.
 _TRANSLATED = [ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")]
 _ISATAP = (0x00005EFE, 0x02005EFE)
-# Names that a proxy resolves to itself or to its cloud's metadata service; without a proxy names are resolved here.
+# Names that a proxy could resolve to its local services or metadata service; without a proxy names are resolved here.
 _LOCAL_NAMES = {
     **dict.fromkeys(
         ("ip6-localhost", "ip6-loopback", "localhost4", "localhost6", "localhost.localdomain"), "127.0.0.1"
@@ -31,14 +30,14 @@ _LOCAL_NAMES = {
 
 
 class ForbiddenAddress(ServerError):
-    """A server sends this machine to an address that is not allowed."""
+    """A server refers this machine to an address that is not allowed."""
 
 
 def kind_of(address: str) -> Kind | None:
-    """Return which kind of local address an IP address is; None for any other.
+    """Return the kind of a local IP address; None for other addresses.
 
     Args:
-        address: IPv4 or IPv6, as text; an IPv6 address may have a zone.
+        address: an IPv4 or IPv6 address; an IPv6 address may have a zone.
     """
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
@@ -59,7 +58,7 @@ def _is_of_the_link(found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> boo
 
 
 def resolve(host: str, port: int | None = None) -> list[str]:
-    """Return the IP addresses of a host name; none if it has none."""
+    """Return the IP addresses of a host name; an empty list if it cannot be resolved."""
     try:
         found = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -81,13 +80,13 @@ def literal(host: str) -> str | None:
 
 
 class Guard:
-    """Refuses local addresses, unless the site itself has one of the same kind."""
+    """The check of a site's connections: local addresses are refused, unless the site has one of the same kind."""
 
     def __init__(self, site: str) -> None:
-        """Check the connections made for a site.
+        """Store the site's host.
 
         Args:
-            site: its address, `https://HOST[:PORT]`, or `HOST[:PORT]`.
+            site: address of the site, `https://HOST[:PORT]`, or `HOST[:PORT]`.
         """
         self._site = urlsplit(site if "//" in site else f"//{site}").hostname or ""
 
@@ -95,7 +94,7 @@ class Guard:
         """Check the addresses that a connection to `host` may use.
 
         Raises:
-            ForbiddenAddress: one of them is local, and none of the site's is.
+            ForbiddenAddress: an address is local, and no address of the site is of the same kind.
         """
         if host == self._site:
             return

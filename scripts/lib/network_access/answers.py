@@ -11,7 +11,7 @@ from scripts.lib.network_access.timed_responses import TimedResponse, TookTooLon
 
 # The largest requested lists have about 30 MB.
 LARGEST_ANSWER = 2**27
-# Error messages are shortened anyway.
+# Error messages are shortened later.
 LARGEST_ERROR = 2**20
 
 _PIECE = 2**16
@@ -34,18 +34,18 @@ class AnswerTooLarge(ServerError):
 
 
 class LimitedResponse(requests.Response):
-    """A response whose content is read with a limit; the reader of a streamed one has to limit it."""
+    """A response whose content is read with a limit; for a streamed response the caller limits what is read."""
 
     limit = LARGEST_ANSWER
-    _content: Any  # False until it is read
+    _content: Any  # False until the content is read
     _content_consumed: bool
 
     @property
     def content(self) -> bytes:
-        """The whole body; for an error its first part.
+        """The whole body; for an error response its first part.
 
         Raises:
-            AnswerTooLarge: it is larger than `limit`, or takes longer than ANSWER_SECONDS (timed_responses.py).
+            AnswerTooLarge: the body is larger than `limit`, or takes longer than ANSWER_SECONDS (timed_responses.py).
         """
         if self._content is False and not self._content_consumed and self.raw is not None:
             self._content = self._read()
@@ -77,9 +77,9 @@ def pieces(answer: requests.Response, size: int, *, decoded: bool = False) -> It
     """Yield the body of a streamed answer as it arrives; each piece has its own deadline.
 
     Args:
-        answer: an answer of a `Session`.
+        answer: a response of a `Session`.
         size: the largest number of bytes in a piece.
-        decoded: whether to decode it as the header Content-Encoding says.
+        decoded: whether to decode the body according to the header Content-Encoding.
 
     Raises:
         AnswerTooLarge: for ANSWER_SECONDS no byte of the body arrived.

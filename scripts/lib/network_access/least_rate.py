@@ -1,4 +1,4 @@
-"""Require a minimum speed of a transfer: a server that rarely sends a byte would block a job for years."""
+"""Require a minimum speed of a transfer: a server that sends single bytes at long intervals would block a job."""
 
 import time
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from scripts.lib.errors import ServerError
 
-# The least number of bytes in this time, about a kilobyte a second.
+# The least number of bytes in this time, about a kilobyte per second.
 LEAST_BYTES, LEAST_SECONDS = 1_000_000, 900.0
 
 
@@ -15,9 +15,9 @@ class TooSlow(ServerError):
 
 
 class LeastRate:
-    """Counts bytes over the time spent waiting for them, across all connections.
+    """The number of bytes in the time spent waiting for them, over all connections of a transfer.
 
-    Pauses between tries are not counted: retry.py limits them.
+    Pauses between tries are not counted, as retry.py limits them.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class LeastRate:
         """Count bytes, inside `watching`.
 
         Raises:
-            TooSlow: too few of them arrived.
+            TooSlow: too few bytes arrived.
         """
         now = time.monotonic()
         self._seconds, self._since = self._seconds + now - self._since, now

@@ -1,4 +1,4 @@
-"""Check whether a token may be sent without TLS: always to this machine, elsewhere only if the user allows it."""
+"""Check whether a token may be sent without TLS: always to this machine, to others only if the user allows it."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 def refusal(host: str, *, allowed: bool) -> str | None:
-    """Return why the token is not sent to a site; None if it may be.
+    """Return the reason why the token is not sent to a site; None if it may be sent.
 
     Args:
         host: the site, `http[s]://HOST[:PORT]`.

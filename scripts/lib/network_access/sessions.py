@@ -1,8 +1,8 @@
 """HTTP sessions: without password files, with time-outs, limited answers and checks of addresses.
 
 `requests` reads passwords from `~/.netrc` and sends them instead of the token, or to a store that needs none. To
-prevent that, a session here has its own authentication object. Proxies and certificates of the environment
-(HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE) are used as usual.
+prevent that, each session has an authentication object. Proxies and certificates of the environment (HTTPS_PROXY,
+NO_PROXY, REQUESTS_CA_BUNDLE) are used as usual.
 """
 
 import threading
@@ -33,7 +33,7 @@ class NoCredentials(requests.auth.AuthBase):
 
 
 class TokenAuth(requests.auth.AuthBase):
-    """Send a Tator token, only to its own site."""
+    """Send a Tator token, only to the token's site."""
 
     def __init__(self, site: str, token: str) -> None:
         self._origin, self._token = _origin(site), token
@@ -46,7 +46,7 @@ class TokenAuth(requests.auth.AuthBase):
 
 
 class Session(requests.Session):
-    """A session for a site and the addresses that it names; see the module."""
+    """A session for a site and the addresses in its answers; see the module's docstring."""
 
     def __init__(
         self,
@@ -56,12 +56,12 @@ class Session(requests.Session):
         limit: int = LARGEST_ANSWER,
         seconds: tuple[float, float] | None = None,
     ) -> None:
-        """Make a session.
+        """Set up authentication, limits, and checks of addresses.
 
         Args:
             site: the site, `https://HOST[:PORT]` or `HOST[:PORT]`.
-            auth: sends credentials; none by default.
-            limit: the most bytes of an answer that is not streamed.
+            auth: object that adds credentials to requests; by default no credentials are sent.
+            limit: largest number of bytes of an answer that is not streamed.
             seconds: time-outs of connecting and of waiting for the next bytes; None for CONNECT_SECONDS, READ_SECONDS.
         """
         super().__init__()
@@ -77,11 +77,11 @@ class Session(requests.Session):
 
 
 class SessionPerThread(threading.local, Session):
-    """A session for each thread, used like one session, as `requests` does not promise that threads may share one."""
+    """A session for each thread, used like one session, as threads must not share a session of `requests`."""
 
 
 class _GuardedAdapter(HTTPAdapter):
-    """Give every request a time-out and every answer a limit, and check the addresses of connections."""
+    """An adapter with a time-out for every request, a limit for every answer, and checks of addresses."""
 
     def __init__(self, guard: Guard, limit: int, seconds: tuple[float, float]) -> None:
         self._guard, self._limit, self._seconds = guard, limit, seconds
@@ -100,7 +100,7 @@ class _GuardedAdapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send the request, with the default time-out if none is set."""
-        self._guard.check_name(urlsplit(request.url or "").hostname or "")  # a proxy would resolve it itself
+        self._guard.check_name(urlsplit(request.url or "").hostname or "")  # a proxy resolves names on its side
         kwargs["timeout"] = kwargs.get("timeout") or self._seconds
         try:
             return super().send(request, *args, **kwargs)
@@ -117,8 +117,8 @@ class _GuardedAdapter(HTTPAdapter):
 def _pools(guard: Guard | None) -> dict[str, type[HTTPConnectionPool]]:
     """Return connection pools whose answers have a deadline, and whose connections the guard checks.
 
-    Names are resolved before connecting, and the connected socket's address is checked too, as the answers
-    of a name server may change in between.
+    Names are resolved and checked before connecting, and the connected socket's address is checked afterwards, as the
+    name server's answer may change in between.
     """
 
     class Http(HTTPConnection):

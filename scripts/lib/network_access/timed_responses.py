@@ -1,7 +1,7 @@
 """Answers whose bytes must arrive before a deadline.
 
 The time-outs of a session apply to a single wait. They never expire if a server keeps sending single bytes, interim
-answers (`100 Continue`), headers or trailers.
+responses (`100 Continue`), headers or trailers.
 """
 
 import http.client
@@ -9,14 +9,14 @@ import io
 import time
 from typing import Any
 
-# For the headers of an answer and its body; for each piece of a streamed body.
+# The time limit for the headers and the body of an answer, and for each piece of a streamed body.
 ANSWER_SECONDS = 900.0
-# Of everything before the body; http.client limits a line and the headers of one answer.
+# The largest number of bytes before the body; http.client limits only a line and the headers of one response.
 LARGEST_HEAD = 2**23
 
 
 class TookTooLong(Exception):
-    """An answer takes longer than ANSWER_SECONDS, or its headers exceed LARGEST_HEAD bytes; the text says which."""
+    """An answer takes longer than ANSWER_SECONDS, or its headers exceed LARGEST_HEAD bytes."""
 
 
 class TimedResponse(http.client.HTTPResponse):
@@ -33,7 +33,7 @@ class TimedResponse(http.client.HTTPResponse):
         self._source.head = False
 
     def renew(self) -> None:
-        """Start the time of ANSWER_SECONDS again."""
+        """Set the deadline to ANSWER_SECONDS from now."""
         self._source.renew()
 
 
@@ -43,7 +43,7 @@ class _TimedSource(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase) -> None:
         self.head = True
         self._raw = raw
-        self._taken = 0
+        self._received = 0
         self.renew()
 
     def renew(self) -> None:
@@ -56,8 +56,8 @@ class _TimedSource(io.RawIOBase):
         if time.monotonic() > self._deadline:
             raise TookTooLong(f"went on sending for {ANSWER_SECONDS:.0f} s")
         count = self._raw.readinto(target)
-        self._taken += count or 0
-        if self.head and self._taken > LARGEST_HEAD:
+        self._received += count or 0
+        if self.head and self._received > LARGEST_HEAD:
             raise TookTooLong(f"sent more than {LARGEST_HEAD} bytes before its answer")
         return count
 

@@ -1,9 +1,9 @@
 """The calls to a Tator server, through the official client.
 
-This is the only retry layer, for calls that can be repeated without harm (reading, marking): transient faults (see
-faults.py) as long as retry.py says, and an unknown 400 `UNEXPLAINED_TRIES` times. Calls that make or remove something
-are tried once, except when throttled. If their answer is lost they raise `LostAnswer`, and the caller checks what is in
-Tator before it writes again (see scripts/lib/uploads/upload.py).
+This is the only retry layer. Calls that can be repeated without harm (reading, marking) are retried after transient
+faults (see faults.py) for as long as retry.py allows, and after an unknown 400 `UNEXPLAINED_TRIES` times. Calls that
+create or remove something are tried once, except when throttled. If their answer is lost they raise `LostAnswer`, and
+the caller checks the state in Tator before it writes again (see scripts/lib/uploads/upload.py).
 
 A write of several objects is not one transaction in Tator: also after a 400 all of them may have been written.
 """
@@ -43,20 +43,20 @@ IDS_PER_CALL = 1000
 ADDRESS_SECONDS = 3600
 BOXES_PER_PAGE = 10_000
 MEDIA_PER_PAGE = 2000
-# How often a call is tried that gets a 400 known neither as a refusal nor as an outage.
+# The number of tries of a call whose answer is a 400 that is known neither as a refusal nor as an outage.
 UNEXPLAINED_TRIES = 3
 
 
 class Project(TrackCalls):
-    """The calls this workflow makes on one project; any number of threads may use it.
+    """The calls of this workflow on one project; any number of threads may use them.
 
     Attributes:
         host: the server's address.
         id: the project's id.
-        clock: the server's clock, from the answers to the thread that made this object.
+        clock: the server's clock, from the answers to the thread that created this object.
 
     Raises:
-        ServerError: from every method, when the server refuses, or fails for longer than `patience()`.
+        ServerError: from every method, if the server refuses, or fails for longer than `patience()`.
     """
 
     def __init__(self, host: str, project_id: int, connections: int = 1) -> None:
@@ -71,13 +71,13 @@ class Project(TrackCalls):
         self._pace = Pace(connections)
         self._api: Any = self._read("connect", lambda: _connect(host, check_token(os.environ)))
         self.clock = Clock()
-        self._api.session.hooks["response"].append(self.clock.look)
+        self._api.session.hooks["response"].append(self.clock.read)
 
     def media(self, media_ids: list[int], **more: int) -> dict[int, dict[str, Any]]:
         """Return the media that exist in this project, by id.
 
         If an answer is not a list of records, its media are requested in smaller groups, so that a bad record does not
-        hide the others; a media that cannot be read even alone is in `unreadable`.
+        hide the others; if a media cannot be read even alone, its record has the fault in `unreadable`.
         """
         found: dict[int, dict[str, Any]] = {}
         for at in range(0, len(media_ids), IDS_PER_CALL):
@@ -87,29 +87,29 @@ class Project(TrackCalls):
     def each_media(self, media_ids: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield the media that exist in this project, in the given order, as `media` returns them.
 
-        Only those of one call are in memory: a record needs some kB.
+        Only the records of one call are in memory, as a record needs some kB.
         """
         for at in range(0, len(media_ids), IDS_PER_CALL):
-            asked = list(media_ids[at : at + IDS_PER_CALL])
-            found = self.media(asked)
-            yield from (found[media_id] for media_id in asked if media_id in found)
+            group = list(media_ids[at : at + IDS_PER_CALL])
+            found = self.media(group)
+            yield from (found[media_id] for media_id in group if media_id in found)
 
-    def _media_of(self, asked: list[int], more: dict[str, int]) -> dict[int, dict[str, Any]]:
-        """Return the media that exist, of at least one: Tator reads an empty list as "all"."""
+    def _media_of(self, group: list[int], more: dict[str, int]) -> dict[int, dict[str, Any]]:
+        """Return the media of a group that exist; it must not be empty, as Tator reads an empty list as "all"."""
         what = "list media"
         try:
-            answer = self._read(what, partial(self._api.get_media_list_by_id, self.id, {"ids": asked}, **more))
-            return {row["id"]: row for row in rows.listed(what, answer) if row["id"] in asked}
+            answer = self._read(what, partial(self._api.get_media_list_by_id, self.id, {"ids": group}, **more))
+            return {row["id"]: row for row in rows.listed(what, answer) if row["id"] in group}
         except Unusable as fault:
-            if len(asked) == 1:
-                return {asked[0]: {"id": asked[0], "unreadable": str(fault)}}
-            half = len(asked) // 2
-            return self._media_of(asked[:half], more) | self._media_of(asked[half:], more)
+            if len(group) == 1:
+                return {group[0]: {"id": group[0], "unreadable": str(fault)}}
+            half = len(group) // 2
+            return self._media_of(group[:half], more) | self._media_of(group[half:], more)
 
     def presigned_media(self, media_ids: list[int]) -> dict[int, dict[str, Any]]:
         """Return the media that exist, with addresses instead of their files' paths.
 
-        The addresses are valid for an hour, and secret. Everybody who may see a media gets them.
+        The addresses are valid for an hour, and secret. Everybody who may see a media may request them.
         """
         return self.media(media_ids, presigned=ADDRESS_SECONDS)
 
@@ -121,11 +121,11 @@ class Project(TrackCalls):
         what = "list media"
         listed = partial(self._api.get_media_list, self.id, sort_by=["$id"], **filters)
 
-        def halved(stop: int, **begun: int) -> tuple[int, Any]:
-            count = classified(what, self.host, partial(self._api.get_media_count, self.id, **filters, **begun))
+        def halved(stop: int, **start: int) -> tuple[int, Any]:
+            count = classified(what, self.host, partial(self._api.get_media_count, self.id, **filters, **start))
             with rows.used_for(what):
                 size = max(1, min(stop, values.whole(count, "the number of media")) // 2)
-            return size, classified(what, self.host, partial(listed, stop=size, **begun))
+            return size, classified(what, self.host, partial(listed, stop=size, **start))
 
         return self._by_pages(what, listed, MEDIA_PER_PAGE, halved, leave_out_odd=True)
 
@@ -134,7 +134,7 @@ class Project(TrackCalls):
         return self._rows("list sections", lambda: self._api.get_section_list(self.id))
 
     def media_anywhere(self, media_id: int) -> dict[str, Any] | None:
-        """Return a media of any project; None if there is none that this user may see."""
+        """Return a media of any project; None if it does not exist or this user may not see it."""
         try:
             what = f"read media {media_id}"
             return rows.single(what, self._read(what, lambda: self._api.get_media(media_id)))
@@ -168,7 +168,7 @@ class Project(TrackCalls):
         return self._rows("list versions", lambda: self._api.get_version_list(self.id))
 
     def create_version(self, name: str, description: str) -> None:
-        """Make a version; may raise LostAnswer."""
+        """Create a version; may raise LostAnswer."""
         spec = {"name": name, "description": description, "show_empty": False}
         self._write("create a version", lambda: self._api.create_version(self.id, spec))
 
@@ -178,10 +178,10 @@ class Project(TrackCalls):
         self._read("describe the version", lambda: self._api.update_version(version_id, body), needs=rights.EDIT)
 
     def boxes(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
-        """Yield the latest revision of every box of the media, including tombstones of deleted ones.
+        """Yield the latest revision of every box of the media, including tombstones of deleted boxes.
 
-        They are read in pages. A box that somebody edits at the same time may come twice, the newer revision last;
-        none is left out, as a new revision gets a higher id.
+        They are read in pages. A box that somebody edits at the same time may be yielded twice, the newer revision
+        last; no box is left out, as a new revision gets a higher id.
         """
         filters = {"type": type_id, "version": version_id, "show_deleted": 1, **more}
         listed = partial(self._api.get_localization_list, self.id, media_id=[media_id], **filters)
@@ -205,13 +205,13 @@ class Project(TrackCalls):
     def prune_boxes(self, media_id: int, version_id: int, boxes: dict[str, int]) -> None:
         """Remove boxes with all their revisions and without a tombstone; may raise LostAnswer.
 
-        The server refuses, which is a LostAnswer too, unless exactly these boxes exist with as many revisions, so
-        that a box that a person has edited in between is kept.
+        The server refuses, which raises LostAnswer too, unless exactly these boxes exist with these numbers of
+        revisions, so that a box that a person has edited meanwhile is kept.
 
         Args:
-            media_id: their media.
-            version_id: their version.
-            boxes: how many revisions each has, by elemental id.
+            media_id: the media of the boxes.
+            version_id: the version of the boxes.
+            boxes: number of revisions of each box, by elemental id.
         """
         if not boxes:
             raise ValueError("an empty list would match every box")
@@ -219,7 +219,7 @@ class Project(TrackCalls):
         self._prune(body, media_id, version_id)
 
     def prune_rows(self, media_id: int, version_id: int, ids: list[int]) -> None:
-        """Remove rows by their ids, but no other row of the same boxes; may raise LostAnswer, as prune_boxes does."""
+        """Remove rows by their ids, and no other rows of the same boxes; may raise LostAnswer, like prune_boxes."""
         if not ids:
             raise ValueError("an empty list would match every box")
         self._prune({"ids": ids, "prune": 1, "count": len(ids)}, media_id, version_id)
@@ -234,28 +234,29 @@ class Project(TrackCalls):
             raise LostAnswer("remove stale boxes: somebody changed some of them in between") from None
 
     def set_attributes(
-        self, media_ids: list[int], attributes: dict[str, Any], what: str, *, still: Callable[[], list[int]]
+        self, media_ids: list[int], attributes: dict[str, Any], what: str, *, remaining: Callable[[], list[int]]
     ) -> None:
-        """Set attributes of media of one and the same type.
+        """Set attributes of media of one type.
 
         Args:
             media_ids: the media.
-            attributes: the values.
+            attributes: the values by attribute.
             what: the purpose, for messages.
-            still: returns the media that still have to be set; called before each try but the first.
+            remaining: function that returns the media whose attributes are not set yet; called before each try except
+                the first.
         """
         if not media_ids:
             raise ValueError("an empty list would match every media")
         ids = media_ids
 
-        def look() -> None:
+        def update_ids() -> None:
             nonlocal ids
-            ids = still()
+            ids = remaining()
 
         def write() -> Any:
             return self._api.update_media_list(self.id, {"ids": ids, "attributes": attributes}) if ids else {}
 
-        self._read(what, write, needs=rights.EDIT, before_next=look)
+        self._read(what, write, needs=rights.EDIT, before_next=update_ids)
 
     def _rows(self, what: str, call: Callable[[], Any]) -> list[dict[str, Any]]:
         return rows.listed(what, self._read(what, call))
@@ -270,7 +271,7 @@ class Project(TrackCalls):
     ) -> Any:
         """Make a call that can be repeated without harm, and that needs the right `needs` in the project.
 
-        `before_next` is called before each try but the first.
+        `before_next` is called before each try except the first.
         """
         tries, is_first = 0, True
 
@@ -290,7 +291,7 @@ class Project(TrackCalls):
         return self._retrying(what, once)
 
     def _write(self, what: str, call: Callable[[], Any], *, needs: str = rights.EDIT) -> None:
-        """Try once, but repeat while throttled: only then it is certain that nothing was done."""
+        """Make a call once, and again while it is throttled: only then it is certain that nothing was written."""
 
         def once() -> None:
             try:
@@ -300,18 +301,18 @@ class Project(TrackCalls):
             except UnexplainedRefusal as fault:
                 raise fault.refusal from None
             except Transient as fault:
-                # Counted from the end of the connection, as the server may work on after the client's time-out.
+                # Counted from the end of the connection, as the server may continue after the client's time-out.
                 until = 0.0 if fault.ended else time.monotonic() + answer_seconds()
                 raise LostAnswer(str(fault), until, Outage(self.host, what) if fault.of_server else None) from None
 
         self._retrying(what, once)
 
     def _retrying(self, what: str, call: Callable[[], Any]) -> Any:
-        """Repeat a call as long as patience() says, or less if another job has already waited for the server."""
+        """Repeat a call for `patience()` seconds, or less if another job has already waited for the server."""
         outage = Outage(self.host, what)
         why = ""
 
-        def enough(fault: BaseException, tries: int, seconds: float) -> bool:
+        def give_up(fault: BaseException, tries: int, seconds: float) -> bool:
             nonlocal why
             if isinstance(fault, NotReached) and seconds >= NEVER_ANSWERED_SECONDS and outage.never_answered():
                 return True
@@ -322,7 +323,7 @@ class Project(TrackCalls):
 
         started = time.monotonic()
         try:
-            answer = retrying(Transient, enough=enough)(call)
+            answer = retrying(Transient, give_up=give_up)(call)
         except Transient as fault:
             if fault.of_server:
                 outage.note(str(fault))
@@ -335,13 +336,13 @@ class Project(TrackCalls):
         return answer
 
     def _paced(self, what: str, call: Callable[[], Any], needs: str) -> Any:
-        return self._pace.call(lambda: classified(what, self.host, call, needs=needs), less=Throttled)
+        return self._pace.call(lambda: classified(what, self.host, call, needs=needs), throttled=Throttled)
 
 
 def _connect(host: str, token: str) -> Any:
     """Create the client, which requests the server's schema and parses it unless it is cached."""
     try:
-        with store_session(host) as asking, schema.cached_schema(host, asking):
+        with store_session(host) as session, schema.cached_schema(host, session):
             api = tator.get_api(host, token)
     except (yaml.YAMLError, AttributeError):
         raise ServerError(f"connect: {host}/schema is not an OpenAPI document; is tator.host a Tator site?") from None

@@ -1,9 +1,9 @@
 """Classify the faults of a call to Tator: transient ones, permanent ones, and lost answers.
 
-Tator answers 400 for each of its own exceptions, so the status is not enough and the message has to be read. Transient
-are connection faults, 5xx, answers that are not JSON, a 400 that says that requests are throttled, and a
-400 with the message of a database or a cache that is down (`OUTAGE`). A 400 with the message of a check (`CHECKED`) is
-permanent. Any other 400 is unexplained: it is tried a few times.
+Tator answers 400 for each of its exceptions, so the status is not enough and the message has to be read. Transient
+faults are connection faults, 5xx, answers that are not JSON, a 400 that says that requests are throttled, and a 400
+with the message of a database or a cache that is down (`OUTAGE`). A 400 with the message of a check (`CHECKED`) is
+permanent. Any other 400 is unexplained: the call is tried a few times.
 """
 
 import re
@@ -27,8 +27,8 @@ class LostAnswer(Exception):
     """A write was sent and there was no usable answer: it may or may not have been carried out.
 
     Attributes:
-        under_way_until: the time, of `time.monotonic()`, until which the server may still carry it out.
-        outage: the notes on the server if the whole server is down; None if only this write failed.
+        under_way_until: the time, of `time.monotonic()`, until which the server may still carry out the write.
+        outage: the notes about the server if the whole server is down; None if only this write failed.
     """
 
     def __init__(self, message: str, under_way_until: float = 0.0, outage: Outage | None = None) -> None:
@@ -53,7 +53,7 @@ class Transient(Exception):
 
 
 class Ended(Transient):
-    """The server answered, or was never reached: it is not working on the request any more."""
+    """The server answered, or was never reached: it does not process the request any more."""
 
     ended = True
 
@@ -63,14 +63,14 @@ class NotReached(Ended):
 
 
 class TimedOut(Transient):
-    """No answer, or no more of one, arrived in time."""
+    """The answer, or the rest of it, did not arrive in time."""
 
 
 class UnexplainedRefusal(Ended):
     """The server answered 400 for an unknown reason; the call is tried a few times.
 
     Attributes:
-        refusal: the exception to raise at the end.
+        refusal: the exception to raise after the last try.
     """
 
     def __init__(self, refusal: "Refused") -> None:
@@ -83,16 +83,16 @@ class Throttled(Ended):
 
 
 class ServerUnavailable(ServerError):
-    """The server failed for longer than `patience()`; the next call would too."""
+    """The server failed for longer than `patience()`; other calls would fail too."""
 
 
 class Refused(ServerError):
-    """The server answered that it will not do this; waiting does not help.
+    """The server refused the request; waiting does not help.
 
     In a job for one media it is assumed to concern that media only.
 
     Attributes:
-        status: of the answer.
+        status: status of the answer.
         unexplained: whether it is a 400 for an unknown reason, which may be a transient fault.
     """
 
@@ -104,8 +104,8 @@ class Refused(ServerError):
         self.unexplained = unexplained
 
 
-# Messages, or parts of them, of PostgreSQL, its driver, Redis and its client when they are down, overloaded or
-# interrupted. Most were recorded; some others are common messages of the same programs.
+# Messages, or parts of messages, of PostgreSQL, its driver, Redis and its client when they are down, overloaded or
+# interrupted. Most were recorded; the others are common messages of the same programs.
 OUTAGE = re.compile(
     r"connection to server (at|on) |could not (connect|translate host name)|server closed the connection"
     r"|SSL (connection|SYSCALL)|(connection|cursor) already closed|the connection is (closed|lost)|connection not open"
@@ -152,20 +152,20 @@ def classified(what: str, host: str, call: Callable[[], Any], *, needs: str = ri
     """Make a call and return its answer.
 
     Args:
-        what: the purpose of the call, for the beginning of an error.
+        what: the purpose of the call, with which messages begin.
         host: the server's address.
-        call: makes the call with the client.
+        call: function that makes the call with the client.
         needs: the right in the project that the call needs.
 
     Raises:
-        Transient: the fault may pass; Throttled if the server asks to wait.
+        Transient: the fault may pass; Throttled if the server throttles requests.
         ServerError: the fault is permanent; Refused if that was the server's answer.
     """
     try:
         answer = call()
     except ApiException as error:
         raise _from_answer(what, host, int(error.status or 0), error.body or "", needs) from None
-    except requests.exceptions.HTTPError as error:  # only from fetching the schema
+    except requests.exceptions.HTTPError as error:  # raised only when the schema is requested
         status = error.response.status_code if error.response is not None else 0
         raise _from_answer(what, host, status, "no Tator schema at this address", needs) from None
     except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
@@ -183,14 +183,14 @@ def classified(what: str, host: str, call: Callable[[], Any], *, needs: str = ri
         # JSON that is nested too deeply, or has a number with more digits than Python reads.
         why = _brief(f"{type(error).__name__}: {error}")
         raise Unusable(f"{what}: {host} answered JSON that cannot be read ({why}); ask who runs the site") from None
-    if isinstance(answer, bytes | str):  # the client returns anything but JSON unchanged
+    if isinstance(answer, bytes | str):  # the client returns other content than JSON unchanged
         raise Transient(f"{what}: {urlsplit(host).netloc} answered something that is not JSON", of_server=True)
     return answer
 
 
 def _of_connection(error: requests.exceptions.RequestException) -> type[Transient]:
     """Return the fault for a failed connection."""
-    # requests keeps urllib3's error only as text; urllib3 has a separate class for an unknown name.
+    # requests keeps only the text of urllib3's error, which begins with the name of the class.
     unsent = ("NewConnectionError", "NameResolutionError")
     if isinstance(error, requests.exceptions.ConnectTimeout) or any(name in str(error) for name in unsent):
         return NotReached
@@ -204,7 +204,7 @@ def _from_answer(what: str, host: str, status: int, body: str, needs: str) -> Ex
     where = f"{what}: {host} answered {status}"
     if "throttled" in body[:500]:
         return Throttled(f"{where}: {text}")
-    if status == 500:  # Tator's own answer, after the request has failed; a gateway has others
+    if status == 500:  # Tator answers this after a request has failed; gateways answer other codes
         return Ended(f"{where}: {text}")
     if status > 500 or status in (0, 408, 429):
         return Transient(f"{where}: {text}", of_server=status > 500)
@@ -230,8 +230,8 @@ def _from_answer(what: str, host: str, status: int, body: str, needs: str) -> Ex
     return UnexplainedRefusal(refusal) if unexplained else refusal
 
 
-# Characters of an answer that are redacted: some answers have megabytes, and far less is shown.
-_LOOKED_AT = 10_000
+# The largest number of characters of an answer to redact: some answers have megabytes, and far less is shown.
+_REDACTED_CHARACTERS = 10_000
 
 
 def _message(body: str) -> str:
@@ -244,5 +244,5 @@ def _message(body: str) -> str:
 
 def _brief(text: str, limit: int = 300) -> str:
     """Shorten an answer, which may echo the whole request, for a log."""
-    line = redact(" ".join(text[:_LOOKED_AT].split()))
+    line = redact(" ".join(text[:_REDACTED_CHARACTERS].split()))
     return line if len(line) <= limit else f"{line[:limit]} ..."

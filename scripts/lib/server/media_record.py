@@ -17,11 +17,11 @@ class TatorFile:
     """One stored file of a media.
 
     Attributes:
-        path: its key in the store.
-        size: bytes; None if Tator does not have it.
+        path: key of the file in the store.
+        size: size in bytes; None if Tator does not have it.
         codec: FFmpeg's name of the codec, or the MIME type of a picture; None if Tator does not have it.
-        width: pixels.
-        height: pixels.
+        width: width in pixels.
+        height: height in pixels.
     """
 
     path: str
@@ -33,20 +33,20 @@ class TatorFile:
 
 @dataclass(frozen=True)
 class TatorMedia:
-    """A media.
+    """A media in Tator; a value is None if Tator does not have it.
 
     Attributes:
-        media_id: its number.
-        type_id: the number of its media type.
-        name: as people gave it.
-        width: pixels; like the next four, None if Tator does not have it.
-        height: pixels.
-        fps: frames a second.
-        num_frames: frames by Tator's count.
+        media_id: number of the media.
+        type_id: number of the media type.
+        name: name of the media.
+        width: width in pixels.
+        height: height in pixels.
+        fps: frames per second.
+        num_frames: number of frames by Tator's count.
         md5: md5 of the original.
-        archive_state: `live`, or where its files are.
-        attributes: its attributes, by name.
-        files: the files that can be downloaded, by role, see ROLES.
+        archive_state: `live`, or another state of the files.
+        attributes: attributes by name.
+        files: files that can be downloaded by role; see ROLES.
     """
 
     media_id: int
@@ -63,7 +63,7 @@ class TatorMedia:
 
 
 def tator_media(raw: Any) -> TatorMedia:
-    """Return a media as Tator's answer describes it.
+    """Return the media in an answer of Tator.
 
     Raises:
         MediaFault: `unsupported`: a value is missing or invalid; the reason names it.
@@ -99,7 +99,7 @@ def _files(raw: Any) -> dict[str, list[TatorFile]]:
         if not isinstance(entries, list | tuple):
             raise OddValue(f"media_files.{role}", entries, "a list of files")
         files = [values.mapping(entry, f"a file of media_files.{role}") for entry in entries]
-        # A file that Tator only refers to needs its address as path.
+        # A reference must have an address as its path.
         usable = [
             file
             for file in files
@@ -115,7 +115,7 @@ def _file(file: Mapping[str, Any], where: str) -> TatorFile:
         raise OddValue(f"resolution in {where}", resolution, "[height, width] in pixels")
     path = values.text(file["path"], f"path in {where}")
     if path is None or not path.isprintable():
-        shown = path if path is None or not is_address(path) else "an address"  # which may contain a signature
+        shown = path if path is None or not is_address(path) else "an address"  # an address may contain a signature
         raise OddValue(f"path in {where}", shown, "printable characters")
     codec = file.get("codec") or file.get("mime")
     return TatorFile(

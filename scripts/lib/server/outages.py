@@ -1,10 +1,9 @@
-"""Share outages of a server between the jobs of a run, so that a run waits for it once.
+"""Share outages of a server between the jobs of a run, so that a run waits for the server once.
 
 A job that gave up on a server after `patience()` leaves a note in the run's folder. While the note is recent, the other
-jobs try only `TRIES` times, so that a run waits once, not once for each media. The note is removed when the server
-answers the same call, and when the next run begins. There is a note for each call, as a Tator without its database
-still returns its schema, and one without its cache still lists media. If jobs share no folder, each job waits for
-itself.
+jobs try only `TRIES` times, so that a run does not wait once for each media. The note is removed when the server
+answers the same call, and when the next run begins. There is a note for each call, as Tator still returns its schema
+without its database, and still lists media without its cache. If jobs share no folder, each job waits.
 """
 
 import hashlib
@@ -25,22 +24,22 @@ from scripts.lib.retry import patience
 FOLDER = Path("resources/servers")
 _AWAY = "away.json"
 
-# How often a job tries, in the first second or two, if another one has already waited.
+# The number of tries, in the first second or two, if another job has already waited.
 TRIES = 3
-# How long a server is tried that has never answered a job of this folder, as most such addresses are wrong.
+# Seconds until giving up on a server that has never answered a job of this folder, as most such addresses are wrong.
 NEVER_ANSWERED_SECONDS = 20.0
 
 _log = logging.getLogger(__name__)
 
 
 class Outage:
-    """The notes on one server, which all jobs may read and write at the same time."""
+    """The notes about one server, which all jobs may read and write at the same time."""
 
     def __init__(self, address: str, call: str) -> None:
-        """Prepare to read and write notes; do neither yet.
+        """Set the paths of the notes; no note is read or written.
 
         Args:
-            address: an address of the server; only a hash of its host and port is kept, as it may be secret.
+            address: an address of the server; only a hash of its host and port is stored, as it may be secret.
             call: the purpose of the call, such as "list media".
         """
         server = urlsplit(address).netloc.rpartition("@")[2]
@@ -50,19 +49,19 @@ class Outage:
 
     def is_noted(self) -> bool:
         """Return whether a job gave up on the server in the last `patience()` seconds, and its call still fails."""
-        # A second at least: file systems and clocks of several machines differ a little.
+        # At least a second, as the clocks of file systems and of several machines differ a little.
         limit = max(1.0, patience())
         return any(abs(time.time() - _written(note)) <= limit for note in FOLDER.glob(f"{self._name}+*.{_AWAY}"))
 
     def note(self, fault: str) -> None:
         """Write a note that a job gave up; `fault` contains no secret."""
-        if not FOLDER.parent.is_dir():  # a command, outside a run's folder
+        if not FOLDER.parent.is_dir():  # this is a command outside a run's folder
             return
         try:
             FOLDER.mkdir(exist_ok=True)
             with replacing(self._note) as stream:
                 json.dump({"fault": fault}, stream)
-        except (OSError, PipelineError) as error:  # another job writes it now, or the folder is read-only
+        except (OSError, PipelineError) as error:  # another job writes the note too, or the folder is read-only
             _log.info("other jobs are not told that a server does not answer: %s", error)
 
     def clear(self) -> None:
@@ -76,7 +75,7 @@ class Outage:
             _log.info("other jobs are not told that a server answers: %s", error)
 
     def never_answered(self) -> bool:
-        """Return whether the server has never answered a job of this folder, as far as the notes show."""
+        """Return whether the server has never answered a job of this folder, according to the notes."""
         return not os.environ.get(STORE_VARIABLE) and not self._answered.exists()
 
 
@@ -88,6 +87,6 @@ def _written(note: Path) -> float:
 
 
 def forget(folder: Path) -> None:
-    """Remove the notes on servers that did not answer, also half-written ones, when a run of the folder begins."""
+    """Remove the notes about servers that did not answer, also unfinished ones, when a run in the folder begins."""
     for note in (folder / FOLDER).glob(f"*{_AWAY}*"):
         note.unlink(missing_ok=True)

@@ -6,23 +6,23 @@ from typing import TypeVar
 
 _Answer = TypeVar("_Answer")
 
-# After this many successful answers one more concurrent call is allowed: the overload may come back.
+# After this many successful answers one more concurrent call is allowed.
 ANSWERS_A_STEP = 20
 
 
 class Pace:
-    """A limit on concurrent calls, which is halved when the server asks for less, and recovers slowly.
+    """A limit on concurrent calls, which is halved when the server throttles them, and rises slowly afterwards.
 
-    Safe for any number of threads. A group of calls that are all refused halves it once.
+    Safe for any number of threads. If several concurrent calls are throttled, the limit is halved once.
     """
 
     def __init__(self, most: int) -> None:
-        """Begin with the largest number of concurrent calls, at least one."""
+        """Set the limit to the largest number of concurrent calls, at least one."""
         if most < 1:
             raise ValueError(f"{most} calls at once; expected at least 1")
         self._most = most
         self._bound = float(most)
-        self._under_way = 0
+        self._running = 0
         self._halvings = 0
         self._change = threading.Condition()
 
@@ -31,17 +31,17 @@ class Pace:
         """The current limit of concurrent calls."""
         return int(self._bound)
 
-    def call(self, call: Callable[[], _Answer], less: type[Exception]) -> _Answer:
-        """Make a call when the limit allows; `less` is the exception that it raises if the server asks for fewer."""
+    def call(self, call: Callable[[], _Answer], throttled: type[Exception]) -> _Answer:
+        """Make a call once the limit allows it; `throttled` is the exception that it raises if it was throttled."""
         with self._change:
-            self._change.wait_for(lambda: self._under_way < self.bound)
-            self._under_way += 1
-            begun = self._halvings
+            self._change.wait_for(lambda: self._running < self.bound)
+            self._running += 1
+            halvings = self._halvings
         try:
             answer = call()
-        except less:
+        except throttled:
             with self._change:
-                if begun == self._halvings:
+                if halvings == self._halvings:
                     self._halvings += 1
                     self._bound = max(1.0, self._bound / 2)
             raise
@@ -51,5 +51,5 @@ class Pace:
             return answer
         finally:
             with self._change:
-                self._under_way -= 1
+                self._running -= 1
                 self._change.notify_all()

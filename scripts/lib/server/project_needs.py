@@ -14,10 +14,10 @@ from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused
 from scripts.lib.server.unanswered import Notes, UnansweredWrites, pause
 
-# The end of each description that the workflow writes for a version, by which it recognizes it.
+# The end of each description that the workflow writes for a version, by which it recognizes its descriptions.
 OUR_WORDS = "made by the detection workflow; people's edits are kept"
 
-# The most characters of a name in Tator to show.
+# The largest number of characters of a name in Tator to show.
 _LONGEST_SHOWN = 200
 
 _Made = TypeVar("_Made")
@@ -30,9 +30,9 @@ class Need:
     """An attribute that a type must have.
 
     Attributes:
-        setting: the setting that names it.
-        attribute: its name.
-        dtypes: the allowed kinds; a missing attribute is created with the first.
+        setting: name of the setting that names the attribute.
+        attribute: name of the attribute.
+        dtypes: the allowed data types; a missing attribute is created with the first one.
     """
 
     setting: str
@@ -49,13 +49,13 @@ def of_boxes(species: str, confidence: str) -> tuple[Need, Need]:
 
 
 def of_tracks(species: str, confidence: str, length: str | None) -> tuple[Need, ...]:
-    """Return the attributes that the type of tracks must have; `length` is None without that attribute."""
+    """Return the attributes that the track type must have; `length` is None if the number of boxes is not written."""
     needs = of_boxes(species, confidence)
     return needs if length is None else (*needs, Need("upload.track_length_attribute", length, ("int",)))
 
 
 def of_media(mark: str) -> Need:
-    """Return the attributes that a media type must have."""
+    """Return the attribute that a media type must have for the mark."""
     return Need("mark.attribute", mark, ("string",))
 
 
@@ -65,7 +65,7 @@ def of_counts(attributes: Iterable[str]) -> list[Need]:
 
 
 def has(owner: Mapping[str, Any], name: str) -> bool:
-    """Return whether a type has an attribute of that name, of any kind."""
+    """Return whether a type has an attribute of this name, of any data type."""
     return any(one["name"] == name for one in _attributes(owner))
 
 
@@ -74,15 +74,15 @@ def missing_attribute(owner: Mapping[str, Any], what: str, need: Need) -> str | 
 
     Args:
         owner: the type.
-        what: its name in messages.
+        what: kind of type, for the message.
         need: the attribute.
     """
     if any(one["name"] == need.attribute and one["dtype"] in need.dtypes for one in _attributes(owner)):
         return None
-    there = ", ".join(f"{one['name']} ({one['dtype']})" for one in _attributes(owner)) or "none"
+    present = ", ".join(f"{one['name']} ({one['dtype']})" for one in _attributes(owner)) or "none"
     return (
         f"{need.setting}: {what} {owner['name']!r} has no {' or '.join(need.dtypes)} attribute {need.attribute!r}; "
-        f"it has {there}; add it in the project's settings or name another one"
+        f"it has {present}; add it in the project's settings or name another one"
     )
 
 
@@ -92,26 +92,26 @@ def unset_required(owner: Mapping[str, Any], needs: Iterable[Need], what: str = 
     Args:
         owner: the type.
         needs: the attributes that the workflow writes.
-        what: `box` or `track`.
+        what: `box` or `track`, for the message.
     """
     ours = {need.attribute for need in needs}
-    left = [
+    unset = [
         one["name"]
         for one in _attributes(owner)
         if one["name"] not in ours
         and one.get("required", True)
         and not (one.get("use_current") if one["dtype"] == "datetime" else "default" in one)
     ]
-    if not left:
+    if not unset:
         return None
     return (
-        f"{what} type {owner['name']!r} requires {', '.join(map(repr, left))} of each {what}, which the workflow does "
+        f"{what} type {owner['name']!r} requires {', '.join(map(repr, unset))} of each {what}, which the workflow does "
         "not know; give the attribute a default in the project's settings, or make it optional"
     )
 
 
 def shown(value: Any) -> str:
-    """Return a text unchanged; shorten another value for a message."""
+    """Return a value for a message: a short text unchanged, other values shortened."""
     plain = isinstance(value, str) and len(value) < _LONGEST_SHOWN and values.is_unicode(value)
     return str(value) if plain else reprlib.repr(value)
 
@@ -124,20 +124,20 @@ def pick(items: list[dict[str, Any]], key: str, value: int, setting: str) -> dic
     """Return the item that a setting names by number.
 
     Raises:
-        ServerError: there is none, naming those that the project has.
+        ServerError: there is none; the message names those of the project.
     """
     for item in items:
         if item.get(key) == value and not isinstance(item.get(key), bool):
             return item
-    there = ", ".join(f"{shown(item.get(key))} ({shown(item.get('name'))})" for item in items) or "none"
-    raise ServerError(f"{setting}: the project has no {value}; it has {there}")
+    present = ", ".join(f"{shown(item.get(key))} ({shown(item.get('name'))})" for item in items) or "none"
+    raise ServerError(f"{setting}: the project has no {value}; it has {present}")
 
 
 def chosen_version(versions: list[dict[str, Any]], key: str, value: int, setting: str) -> dict[str, Any]:
     """Return the version that a setting names by number.
 
     Raises:
-        ServerError: there is none, naming those that the project has, or it cannot be used.
+        ServerError: there is none, and the message names those of the project; or it cannot be used.
     """
     found = pick(versions, key, value, setting)
     rows.require_version(found)
@@ -148,7 +148,7 @@ def box_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
     """Return the type of the boxes.
 
     Raises:
-        ServerError: there is none of that number, or it is of another kind.
+        ServerError: there is no such type, or it is not a box type.
     """
     found = pick(types, "id", type_id, "upload.localization_type_id")
     rows.require_type("box type", found)
@@ -164,7 +164,7 @@ def track_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
     """Return the type of the tracks.
 
     Raises:
-        ServerError: there is none of that number, or its states are not tracks.
+        ServerError: there is no such type, or its states are not tracks.
     """
     tracks = [kind for kind in types if kind.get("association") == "Localization"]
     names = ", ".join(f"{kind['id']} ({shown(kind.get('name'))})" for kind in tracks) or "none"
@@ -185,15 +185,15 @@ def track_type(types: list[dict[str, Any]], type_id: int) -> dict[str, Any]:
 def version_named(
     project: Project, name: str, description: str, notes: Notes | None = None
 ) -> tuple[dict[str, Any], bool]:
-    """Return the version of that name, created with this description if missing, and whether it was created.
+    """Return the version of this name, created with this description if missing, and whether it was created.
 
-    Two concurrent runs may both create one; all runs use the oldest of a name, see equal_versions.py.
+    Two concurrent runs may both create one; all runs use the oldest version of a name, see equal_versions.py.
 
     Args:
         project: the project.
-        name: its name.
-        description: the description of a new one.
-        notes: the notes of unanswered writes, so that a job after a killed one waits for its version.
+        name: name of the version.
+        description: description of a new version.
+        notes: the notes of unanswered writes, with which a job waits for the version of an earlier, killed job.
 
     Raises:
         ServerError: Tator refuses, or fails until the retries end.
@@ -205,7 +205,7 @@ def version_named(
     writes = UnansweredWrites(notes)
     new = not named()
 
-    def made() -> dict[str, Any]:
+    def make() -> dict[str, Any]:
         _wait_for(lambda: bool(named()), lambda: writes.seconds_left(making=True))
         if not named():
             _log.info("making version %r", name)
@@ -214,30 +214,30 @@ def version_named(
             raise ServerError(f"Tator does not list the version {name!r} that was made; ask who runs the site")
         return found[0]
 
-    found = _retry_lost_answer(made)
+    found = _retry_lost_answer(make)
     writes.forget()
     rows.require_version(found)
     return found, new
 
 
-def make_once(stands: Callable[[], bool], make: Callable[[], None]) -> None:
-    """Create something unless it exists; after a lost answer check until the server must have ended the request.
+def make_once(exists: Callable[[], bool], make: Callable[[], None]) -> None:
+    """Create an object unless it exists; after a lost answer check until the server must have ended the request.
 
     A refusal is ignored if the object exists by then, as somebody else created it after the first check.
 
     Args:
-        stands: returns whether it exists.
-        make: creates it.
+        exists: function that returns whether the object exists.
+        make: function that creates it.
 
     Raises:
         ServerError: Tator refuses, or fails until the retries end.
     """
     until = 0.0
 
-    def made() -> None:
+    def make_if_missing() -> None:
         nonlocal until
-        _wait_for(stands, lambda: max(0.0, until - time.monotonic()))
-        if stands():
+        _wait_for(exists, lambda: max(0.0, until - time.monotonic()))
+        if exists():
             return
         try:
             make()
@@ -245,23 +245,23 @@ def make_once(stands: Callable[[], bool], make: Callable[[], None]) -> None:
             until = max(until, lost.under_way_until)
             raise
         except Refused:
-            if not stands():
+            if not exists():
                 raise
 
-    _retry_lost_answer(made)
+    _retry_lost_answer(make_if_missing)
 
 
-def _wait_for(stands: Callable[[], bool], seconds_left: Callable[[], float]) -> None:
-    """Check until something exists, or no time is left."""
-    looks = 0
-    while (rest := seconds_left()) and not stands():
-        pause(rest, looks)
-        looks += 1
+def _wait_for(exists: Callable[[], bool], seconds_left: Callable[[], float]) -> None:
+    """Check until an object exists, or no time is left."""
+    checks = 0
+    while (remaining := seconds_left()) and not exists():
+        pause(remaining, checks)
+        checks += 1
 
 
-def _retry_lost_answer(made: Callable[[], _Made]) -> _Made:
+def _retry_lost_answer(make: Callable[[], _Made]) -> _Made:
     try:
-        return retrying(LostAnswer, beyond=answer_seconds())(made)
+        return retrying(LostAnswer, extra_seconds=answer_seconds())(make)
     except LostAnswer as lost:
         raise ServerError(f"{lost}; run again later") from None
 
@@ -275,7 +275,7 @@ def check_media_types(types: Mapping[int, Mapping[str, Any]], used: Iterable[int
         needs: the attributes that each must have.
 
     Raises:
-        ServerError: a type lacks one.
+        ServerError: a type lacks an attribute.
     """
     problems = [
         problem

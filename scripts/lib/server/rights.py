@@ -7,12 +7,12 @@ VIEW, EDIT, TRANSFER, EXECUTE, FULL = PERMISSIONS = (
     "Can Execute",
     "Full Control",
 )
-# A site with TATOR_FINE_GRAIN_PERMISSION returns addresses of single files only with Full Control.
+# A site with TATOR_FINE_GRAIN_PERMISSION returns addresses of single files only to users with Full Control.
 TRANSFER_ANYWHERE = f"{TRANSFER} (where the site has fine-grained permissions: {FULL})"
 
 
 def may(permission: str, needed: str) -> bool:
-    """Return whether a permission includes another one; the project's creator (Creator) has all."""
+    """Return whether a permission includes another one; Creator, that of the project's creator, includes all."""
     if permission == "Creator":
         return True
     return permission in PERMISSIONS and PERMISSIONS.index(permission) >= PERMISSIONS.index(needed)

@@ -1,7 +1,7 @@
-"""Check Tator's rows other than media when they are read: a malformed row gives a clear error.
+"""Check rows of Tator's answers other than media when they are read, so that a malformed row causes a clear error.
 
-A list may contain rows that a run does not need: those without a usable id are left out and logged, and the rest of a
-row is checked where the row is used, so that a malformed one does not stop the others.
+A list may contain rows that a run does not need: rows without a usable id are left out and logged, and the rest of a
+row is checked when it is used, so that a malformed row does not affect the others.
 """
 
 import logging
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def used_for(what: str) -> Iterator[None]:
-    """Add to an error about an invalid value what it was requested for.
+    """Turn an error about an invalid value into one that names the purpose of the request.
 
     Raises:
         Unusable: a value is invalid.
@@ -36,7 +36,7 @@ def listed(what: str, answer: Any) -> list[dict[str, Any]]:
     """Return the rows of a list that have an id.
 
     Raises:
-        Unusable: it is not a list.
+        Unusable: the answer is not a list.
     """
     with used_for(what):
         rows = values.array(answer, "it")
@@ -55,16 +55,16 @@ def identifier(row: Any) -> int:
     """Return a row's id.
 
     Raises:
-        OddValue: it has none.
+        OddValue: the row has no usable id.
     """
     return values.whole(values.mapping(row, "a row").get("id"), "the id of a row", values.LARGEST_ID)
 
 
 def address(row: Any) -> str:
-    """Return a presigned address, which is secret and in no message.
+    """Return a presigned address, which is secret and does not appear in messages.
 
     Raises:
-        OddValue: it is not an address.
+        OddValue: the row has no usable address.
     """
     found = values.mapping(row, "an entry").get("url")
     if not isinstance(found, str) or not found.isprintable():
@@ -76,7 +76,7 @@ def single(what: str, answer: Any) -> dict[str, Any]:
     """Return an answer that is a single object.
 
     Raises:
-        Unusable: it is not an object.
+        Unusable: the answer is not an object.
     """
     with used_for(what):
         return dict(values.mapping(answer, "it"))
@@ -90,7 +90,7 @@ def require_type(kind: str, row: Row) -> None:
         row: the type.
 
     Raises:
-        Unusable: naming the value.
+        Unusable: a value is invalid; the message names it.
     """
     with used_for(f"{kind} {row['id']}"):
         values.text(row.get("name"), "name")
@@ -107,7 +107,7 @@ def require_version(row: Row) -> None:
     """Refuse a version whose name or description cannot be used.
 
     Raises:
-        Unusable: naming the value.
+        Unusable: a value is invalid; the message names it.
     """
     with used_for(f"version {row['id']}"):
         values.text(row.get("name"), "name")
@@ -118,18 +118,18 @@ def box(what: str, row: Any) -> dict[str, Any]:
     """Return a localization, checked.
 
     Raises:
-        Unusable: naming the value.
+        Unusable: a value is invalid; the message names it.
     """
-    return _checked(what, row, "localization", _OF_A_BOX)
+    return _checked(what, row, "localization", _BOX_CHECKS)
 
 
 def track(what: str, row: Any) -> dict[str, Any]:
     """Return a state whose type is associated with localizations, checked.
 
     Raises:
-        Unusable: naming the value.
+        Unusable: a value is invalid; the message names it.
     """
-    found = _checked(what, row, "state", _OF_A_TRACK)
+    found = _checked(what, row, "state", _TRACK_CHECKS)
     return {**found, "localizations": found["localizations"] or []}
 
 
@@ -138,7 +138,7 @@ def _checked(what: str, row: Any, kind: str, checks: Mapping[str, Callable[[Any,
         found, number = {**dict.fromkeys(checks), **values.mapping(row, "a row")}, identifier(row)
         for key, check in checks.items():
             check(found[key], f"{key} of {kind} {number}")
-        if found["elemental_id"] is None:  # a row from before Tator had them is identified by its id
+        if found["elemental_id"] is None:  # a row of an earlier version of Tator, which is identified by its id
             found["elemental_id"] = f"row {number}"
         return found
 
@@ -147,7 +147,7 @@ def place(localization: Row) -> tuple[float, float, float, float]:
     """Return x, y, width and height of a localization, in fractions of the picture's sides.
 
     Raises:
-        Unusable: it has none.
+        Unusable: the localization has no position.
     """
     x, y, width, height = (localization[key] for key in ("x", "y", "width", "height"))
     if None in (x, y, width, height):
@@ -178,21 +178,21 @@ def _runs(value: Any, what: str) -> None:
             values.optional_whole(number, f"a frame in {what}")
 
 
-_OF_A_ROW: Mapping[str, Callable[[Any, str], Any]] = {
+_ROW_CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
     "mark": values.whole,
     "elemental_id": values.optional_text,
     "variant_deleted": _flag,
     "attributes": _optional(values.mapping),
     "modified_datetime": values.optional_time,
 }
-_OF_A_BOX: Mapping[str, Callable[[Any, str], Any]] = {
+_BOX_CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
     "media": values.whole,
     "frame": values.optional_whole,
-    **_OF_A_ROW,
+    **_ROW_CHECKS,
     **dict.fromkeys(("x", "y", "width", "height"), _optional(values.coordinate)),
 }
-_OF_A_TRACK: Mapping[str, Callable[[Any, str], Any]] = {
-    **_OF_A_ROW,
+_TRACK_CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
+    **_ROW_CHECKS,
     "localizations": _optional(_ids),
     "segments": _optional(_runs),
 }

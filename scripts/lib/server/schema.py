@@ -1,9 +1,9 @@
 """Cache the server's schema, so that it is parsed once in a run and not once in each job.
 
-The official client keeps the schema in a process and requests it with its ETag, so that the server answers 304 if it
-has not changed; parsing it (1 MB of YAML) takes seconds. Each job is a separate process: this module passes the parsed
-schema between them as JSON. With a server without an ETag, another server, or an unusable file, the schema is
-loaded as usual.
+The official client keeps the schema in memory and requests it with its ETag, so that the server answers 304 if the
+schema has not changed; parsing it (1 MB of YAML) takes seconds. Each job is a separate process: this module passes the
+parsed schema between them as JSON. If the server has no ETag or is another one, or the file cannot be used, the schema
+is loaded as usual.
 """
 
 import json
@@ -23,9 +23,9 @@ from tator.openapi import client
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import replacing
 
-# In the run's folder; if jobs share none, each parses it itself.
+# In the run's folder; if jobs share no folder, each parses the schema.
 KEPT = Path("resources/tator_schema.json")
-# A real one has 1 MB as YAML.
+# The largest file that is read; Tator's schema has 1 MB as YAML.
 LARGEST_BYTES = 2**26
 
 _PARTS = ("etag", "schema", "endpoints")
@@ -35,33 +35,33 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def cached_schema(host: str, session: requests.Session) -> Iterator[None]:
-    """Let the client that is created in the block use the session, and parse the schema only if it is new.
+    """Make the client that is created in the block use the session, and parse the schema only if it is new.
 
     Args:
         host: the server's address.
-        session: a session with time-outs, which the client's first request does not have.
+        session: a session with time-outs, which the client's request for the schema does not have.
     """
-    url = f"{host}/schema"  # the client's name for it
+    url = f"{host}/schema"  # the key of the client's cache
     known = client._schema_cache.get(url) or _read(url)
     if known:
         client._schema_cache[url] = known
-    # Only the client's name for the module is replaced, and only here.
-    theirs, client.requests = client.requests, SimpleNamespace(**{**vars(requests), "get": session.get})
+    # `requests` is replaced only in the client's module, and only in this block.
+    original, client.requests = client.requests, SimpleNamespace(**{**vars(requests), "get": session.get})
     try:
         yield
     finally:
-        client.requests = theirs
+        client.requests = original
     loaded = client._schema_cache[url]
     if loaded is not known and loaded["etag"] and KEPT.parent.is_dir():
         _keep(url, loaded)
 
 
 def _read(url: str) -> dict[str, Any] | None:
-    """Return the cached data of the client; None if this user has no valid file with them."""
+    """Return the cached schema for the client; None if there is no valid file of this user."""
     try:
         descriptor = os.open(KEPT, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, encoding="utf-8") as stream:
-            kept = json.load(stream) if _is_ours(os.fstat(descriptor)) else {}
+            kept = json.load(stream) if _is_trusted(os.fstat(descriptor)) else {}
         if (kept.get("url"), kept.get("client")) != (url, __version__) or not _stays_at_host(kept["endpoints"]):
             return None
         return {**{name: kept[name] for name in _PARTS}, "factory": ModelFactory(kept["schema"])}
@@ -69,14 +69,14 @@ def _read(url: str) -> dict[str, Any] | None:
         return None
 
 
-def _is_ours(state: os.stat_result) -> bool:
-    """Return whether the file is this user's, as it decides which requests are made with this user's token."""
-    ours = stat.S_ISREG(state.st_mode) and state.st_uid == os.geteuid() and not state.st_mode & stat.S_IWOTH
-    return ours and state.st_size <= LARGEST_BYTES
+def _is_trusted(state: os.stat_result) -> bool:
+    """Return whether only this user can write the file, which determines requests with this user's token."""
+    trusted = stat.S_ISREG(state.st_mode) and state.st_uid == os.geteuid() and not state.st_mode & stat.S_IWOTH
+    return trusted and state.st_size <= LARGEST_BYTES
 
 
 def _stays_at_host(endpoints: dict[str, Any]) -> bool:
-    """Return whether each path stays a path after `https://HOST`, so that the token is sent nowhere else."""
+    """Return whether each path is a path after `https://HOST`, so that the token is sent to no other host."""
     return all(endpoint["path"].startswith("/") for endpoint in endpoints.values())
 
 
@@ -84,6 +84,6 @@ def _keep(url: str, loaded: dict[str, Any]) -> None:
     kept = {"url": url, "client": __version__, **{name: loaded[name] for name in _PARTS}}
     try:
         with replacing(KEPT) as stream:
-            json.dump(kept, stream, default=str)  # YAML has dates, in examples
-    except (OSError, PipelineError) as fault:  # another job is writing it, or a folder is read-only
+            json.dump(kept, stream, default=str)  # the YAML has dates in its examples
+    except (OSError, PipelineError) as fault:  # another job writes the file too, or the folder is read-only
         _log.info("the server's schema is not cached for the next job: %s", fault)

@@ -15,25 +15,27 @@ from scripts.lib.network_access.sessions import Session, SessionPerThread
 
 CA_VARIABLE = "TATOR_CA_FILE"
 
-# The header Date has whole seconds, rounded down, and an answer takes some time to arrive.
-HALF_A_SECOND, DATE_TELLS = timedelta(seconds=0.5), timedelta(seconds=3)
+# The header Date has whole seconds, rounded down, so half a second is added.
+HALF_A_SECOND = timedelta(seconds=0.5)
+# Smaller differences of the clocks are not significant, as an answer takes some time to arrive.
+LEAST_DIFFERENCE = timedelta(seconds=3)
 
 TRUST = "see tator.host; if the site has its own certificate authority, name its certificate in tator.ca_file"
 
 
 def untrusted(error: Exception) -> bool:
     """Return whether a connection failed because of its certificate, or because the server does not use TLS."""
-    return any(words in str(error) for words in ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER"))
+    return any(code in str(error) for code in ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER"))
 
 
 def store_session(host: str) -> Session:
-    """Return a session for the stores that a site names, without the token."""
+    """Return a session without the token, for the stores that a site uses."""
     _trust()
     return Session(host)
 
 
 def tator_session(host: str, auth: requests.auth.AuthBase) -> SessionPerThread:
-    """Return a session for Tator itself, which any number of threads may use."""
+    """Return a session for Tator, which any number of threads may use."""
     _trust()
     plain_http.check(host)
     return SessionPerThread(host, auth)
@@ -43,19 +45,19 @@ class Clock:
     """The difference between a server's clock and this machine's, from the header Date of its answers.
 
     Attributes:
-        ahead: how far the server's clock is ahead; zero if the difference is below the header's resolution.
+        ahead: the time by which the server's clock is ahead; zero if the difference is not significant.
     """
 
     ahead = timedelta()
 
-    def look(self, answer: requests.Response, *_: Any, **__: Any) -> None:
-        """Compare the clocks; a hook of a session's answers."""
+    def read(self, answer: requests.Response, *_: Any, **__: Any) -> None:
+        """Compare the clocks; used as a hook of a session's answers."""
         try:
-            there = parsedate_to_datetime(answer.headers["Date"]) + HALF_A_SECOND
-            ahead = there - datetime.now(UTC)
-        except (LookupError, TypeError, ValueError):  # no date, one that cannot be read, one without a zone
+            server_time = parsedate_to_datetime(answer.headers["Date"]) + HALF_A_SECOND
+            ahead = server_time - datetime.now(UTC)
+        except (LookupError, TypeError, ValueError):  # no date, an unreadable date, a date without a time zone
             return
-        self.ahead = ahead if abs(ahead) > DATE_TELLS else timedelta()
+        self.ahead = ahead if abs(ahead) > LEAST_DIFFERENCE else timedelta()
 
     def now(self) -> datetime:
         """Return the time by the server's clock, to about a second."""
@@ -63,7 +65,7 @@ class Clock:
 
 
 def _trust() -> None:
-    """Make every session trust the authority that tator.ca_file names."""
+    """Make every session trust the certificate authority in tator.ca_file."""
     if authority := os.environ.get(CA_VARIABLE):
         if not Path(authority).is_file():
             raise SettingsError(f"tator.ca_file: {authority} is not a file; expected certificates in PEM format")

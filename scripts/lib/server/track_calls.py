@@ -12,7 +12,7 @@ from scripts.lib.server import rows, values
 from scripts.lib.server.faults import LostAnswer, Refused
 from scripts.lib.server.paged_lists import PagedLists
 
-# Each has a list of its boxes.
+# Fewer than boxes, as each track has a list of its boxes.
 STATES_PER_PAGE = 2000
 
 
@@ -43,7 +43,7 @@ class TrackCalls(PagedLists):
         return (rows.track(what, row) for row in pages)
 
     def states_of(self, identities: list[str], type_id: int, version_id: int, **more: int) -> list[dict[str, Any]]:
-        """Return the latest revision of the states of these elemental ids, tombstones included.
+        """Return the latest revision of the states with these elemental ids, including tombstones.
 
         Raises:
             ValueError: no id is given, which Tator would read as all states.
@@ -74,19 +74,19 @@ class TrackCalls(PagedLists):
     def prune_tracks(self, version_id: int, tracks: dict[str, int]) -> None:
         """Remove states with all their revisions and without a tombstone; may raise LostAnswer.
 
-        The server refuses, which is a LostAnswer too, unless exactly these exist with as many revisions, so that
-        one that a person has edited in between is kept.
+        The server refuses, which raises LostAnswer too, unless exactly these states exist with these numbers of
+        revisions, so that a state that a person has edited meanwhile is kept.
 
         Args:
-            version_id: their version.
-            tracks: how many revisions each has, by elemental id.
+            version_id: the version of the states.
+            tracks: number of revisions of each state, by elemental id.
         """
         if not tracks:
             raise ValueError("an empty list would match every track")
         self._prune_states({"elemental_ids": list(tracks)}, version_id, sum(tracks.values()))
 
     def prune_track_rows(self, version_id: int, ids: list[int]) -> None:
-        """Remove rows by their ids, but no other row of the same states; may raise LostAnswer, as prune_tracks does."""
+        """Remove rows by their ids, and no other rows of the same states; may raise LostAnswer, like prune_tracks."""
         if not ids:
             raise ValueError("an empty list would match every track")
         self._prune_states({"ids": ids}, version_id, len(ids))

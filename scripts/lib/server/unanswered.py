@@ -1,10 +1,10 @@
-"""Note writes to Tator that were not answered yet in the run's folder, so that later jobs and runs know of them.
+"""Note in the run's folder the writes to Tator that were not answered yet, for later jobs and runs.
 
-Tator finishes a write after its connection has ended, also if the job that sent it was killed, and its rows are not
+Tator finishes a write even after its connection has ended or the job that sent it was killed, and the rows are not
 visible before they are committed. So each write is noted before it is sent. The note is removed when the answer
 arrives, or when the rows show that the write was carried out. A job that finds a note waits until the server must have
 ended the write (`answer_seconds()`). A write that was sent again after that time may still be carried out twice: its
-note is kept for `LATE` times as long, and each run that finds it checks that media again.
+note is kept for `LATE` times as long, and each run that finds the note checks that media again.
 
 If jobs share no folder (S3), each job knows only its own writes.
 """
@@ -37,12 +37,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Notes:
-    """The place of the notes of writes for one purpose.
+    """The files with the notes of writes for one purpose.
 
     Attributes:
         folder: the folder of all notes of a run.
-        name: the purpose of the writes, such as `boxes.7`.
-        record: the record that the next run makes again while there is a note.
+        name: the purpose of the writes, such as `boxes.7`, with which the files' names begin.
+        record: the record that the next run makes again if there is a note.
     """
 
     folder: Path
@@ -61,7 +61,7 @@ class Notes:
 
 @dataclass
 class _Write:
-    """One write: the ids that it makes or removes, and until when (time.monotonic()) it may be carried out."""
+    """One write: the ids that it creates or removes, and until when (time.monotonic()) it may be carried out."""
 
     ids: frozenset[str]
     makes: bool
@@ -71,7 +71,7 @@ class _Write:
     def is_carried_out(self, rows: Counter[str], to_make: Collection[str]) -> bool:
         """Return whether the rows, counted by id, show that this write was carried out, and not only a later one.
 
-        Tator first stores tracks and then links their boxes; until then such tracks are still to be made.
+        Tator first stores tracks and then links their boxes; until then the ids of such tracks are in `to_make`.
         """
         if self.makes:
             least = 2 if self.repeated else 1
@@ -86,12 +86,12 @@ class UnansweredWrites:
         """Read the notes of earlier jobs.
 
         Args:
-            notes: the place of the notes; None to keep them only in this object.
+            notes: the files with the notes; None to keep notes only in this object.
         """
         self._notes = notes
         self._writes: list[_Write] = []
         self._earlier = notes.files() if notes else []
-        self._ending = f"{uuid.uuid4().hex}.json"  # a separate file: a job of a killed run may still write to its own
+        self._ending = f"{uuid.uuid4().hex}.json"  # a new file, as a job of a killed run may still write to its file
         for file in self._earlier:
             self._writes += _noted(file)
         if self._writes:
@@ -101,13 +101,13 @@ class UnansweredWrites:
         """Note a write, then make it.
 
         Args:
-            write: makes it.
-            ids: the ids that it makes or removes.
-            makes: whether it makes them.
+            write: function that makes the write.
+            ids: the ids that the write creates or removes.
+            makes: whether the write creates them.
 
         Raises:
-            LostAnswer: from the write; its note is kept unless the server has ended it.
-            ServerError: from the write, which the server has answered.
+            LostAnswer: there was no answer; the note is kept unless the server has ended the write.
+            ServerError: the server refused.
         """
         sent = _Write(frozenset(ids), makes, time.monotonic() + sessions.READ_SECONDS + answer_seconds())
         for other in self._writes:
@@ -127,26 +127,26 @@ class UnansweredWrites:
             raise
         self._writes.remove(sent)
 
-    def look(self, ids: Iterable[str], to_make: Collection[str]) -> None:
-        """Forget the writes that were carried out, as the existing rows show.
+    def update(self, ids: Iterable[str], to_make: Collection[str]) -> None:
+        """Drop the writes that were carried out according to the existing rows.
 
         Args:
-            ids: the id of each existing row; an object with two rows is there twice.
-            to_make: the ids that are still to be made.
+            ids: the id of each existing row; twice for an object with two rows.
+            to_make: the ids that were not created yet.
         """
         rows = Counter(ids)
         self._writes = [one for one in self._writes if not one.is_carried_out(rows, to_make)]
 
     def seconds_left(self, *, making: bool) -> float:
-        """Return for how many seconds the server may still carry out a write.
+        """Return the number of seconds for which the server may still carry out a write.
 
         Args:
-            making: whether something is to be made; otherwise only a write that makes something counts.
+            making: whether something is to be created; otherwise only writes that create something count.
         """
         until = max((one.until for one in self._writes if one.makes or making), default=0.0)
         return max(0.0, until - time.monotonic())
 
-    def leave(self) -> None:
+    def drop_expired(self) -> None:
         """Keep only the notes of writes that may still be carried out."""
         now, late = time.monotonic(), LATE * answer_seconds()
         self._writes = [one for one in self._writes if now < one.until + late]
@@ -160,31 +160,31 @@ class UnansweredWrites:
     def _save(self) -> None:
         if self._notes is None:
             return
-        own = self._notes.folder / f"{self._notes.name}.{self._ending}"
+        file = self._notes.folder / f"{self._notes.name}.{self._ending}"
         if self._writes:
             self._notes.folder.mkdir(parents=True, exist_ok=True)
             record = os.path.relpath(self._notes.record, self._notes.folder)
-            write_json(own, {"record": record, "writes": [_as_json(one) for one in self._writes]})
+            write_json(file, {"record": record, "writes": [_as_json(one) for one in self._writes]})
         else:
-            own.unlink(missing_ok=True)
-        for file in self._earlier:
             file.unlink(missing_ok=True)
+        for earlier in self._earlier:
+            earlier.unlink(missing_ok=True)
         self._earlier = []
 
 
-def pause(seconds_left: float, looks: int) -> None:
+def pause(seconds_left: float, checks: int) -> None:
     """Wait before the next check.
 
     Args:
         seconds_left: seconds until the server must have ended the writes.
-        looks: the number of checks so far.
+        checks: the number of checks so far.
     """
     _log.warning("a request may still be under way: checking until it must have ended, in %.0f s", seconds_left)
-    time.sleep(min(seconds_left, LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**looks))
+    time.sleep(min(seconds_left, LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**checks))
 
 
-def look_again(folder: Path) -> list[str]:
-    """Remove the records whose note says that a write may still be under way; return the existing ones.
+def remove_uncertain_records(folder: Path) -> list[str]:
+    """Remove the records that have a note of a write that may still be carried out; return the removed ones.
 
     The next run then makes them again and checks Tator. Call this only while no job runs in the folder.
 
@@ -197,16 +197,16 @@ def look_again(folder: Path) -> list[str]:
         if record.resolve().is_relative_to(folder.resolve()) and record.is_file():
             record.unlink()
             removed.add(os.path.relpath(record, folder))
-    for begun in (folder / "resources" / FOLDER).glob(".*.part"):  # of jobs that were killed
-        begun.unlink(missing_ok=True)
+    for part in (folder / "resources" / FOLDER).glob(".*.part"):  # unfinished files of jobs that were killed
+        part.unlink(missing_ok=True)
     return sorted(removed)
 
 
 def _content(note: Path) -> dict[str, Any]:
-    """Return a note's content; None if another job has removed it.
+    """Return a note's content, without writes if another job has removed the note.
 
     Raises:
-        PipelineError: it is not a note.
+        PipelineError: the file is not a note.
     """
     try:
         content: dict[str, Any] = read_json(note)
@@ -218,7 +218,7 @@ def _content(note: Path) -> dict[str, Any]:
 
 
 def _noted(note: Path) -> list[_Write]:
-    """Return the writes of a note, as if their connections had ended now, since that time is unknown."""
+    """Return the writes of a note; their connections are taken to have ended now, as the true time is unknown."""
     now, ahead = time.monotonic(), time.time() - time.monotonic()
     latest = now + answer_seconds()
     return [

@@ -14,21 +14,21 @@ LARGEST_ID = 2**63 - 1
 
 
 class OddValue(ValueError):
-    """A value is invalid; the message names it and what was expected."""
+    """A value is invalid; the message names the value and what was expected."""
 
     def __init__(self, what: str, value: Any, expected: str) -> None:
         super().__init__(f"{what} is {reprlib.repr(value)}, expected {expected}")
 
 
 def mapping(value: Any, what: str) -> Mapping[str, Any]:
-    """Return an object of JSON."""
+    """Return a JSON object."""
     if not isinstance(value, Mapping):
         raise OddValue(what, value, "an object")
     return value
 
 
 def array(value: Any, what: str) -> list[Any] | tuple[Any, ...]:
-    """Return a list of JSON."""
+    """Return a JSON array."""
     if not isinstance(value, list | tuple):
         raise OddValue(what, value, "a list")
     return value
@@ -76,7 +76,7 @@ def coordinate(value: Any, what: str) -> float | int:
 
 
 def optional_time(value: Any, what: str) -> datetime | None:
-    """Return a time with its zone, or None."""
+    """Return a time with a time zone, or None."""
     if value is None:
         return None
     try:
@@ -94,10 +94,10 @@ def is_number(value: Any) -> bool:
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # JSON's integers have no limit
+    except OverflowError:  # integers in JSON have no limit
         return False
 
 
 def is_unicode(value: str) -> bool:
-    """Return whether a text has no half of a surrogate pair, which JSON allows and UTF-8 cannot encode."""
+    """Return whether a text has no lone surrogate, which JSON allows and UTF-8 cannot encode."""
     return not any("\ud800" <= letter <= "\udfff" for letter in value)

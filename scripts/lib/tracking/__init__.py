@@ -1,1 +1,1 @@
-"""From boxes of single frames to tracks of animals."""
+"""Join boxes of single frames into tracks of animals."""

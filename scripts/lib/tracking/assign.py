@@ -1,4 +1,4 @@
-"""Give each box of a media its track."""
+"""Assign the boxes of a media to tracks."""
 
 from array import array
 from collections.abc import Callable, Iterator
@@ -17,25 +17,25 @@ _NONE = -1
 def assign(read: Callable[[], Iterator[Detection]], frames: range, options: TrackOptions) -> Assignment:
     """Return the track of each box.
 
-    The boxes of a frame go to the tracker in a defined order, so that their order in the file does not matter.
-    Memory grows by eight bytes a box, and by the tracks.
+    The boxes of a frame are passed to the tracker in a defined order, so their order in the file does not matter.
+    Memory grows by eight bytes for each box, and with the number of tracks.
 
     Args:
-        read: returns an iterator over the media's boxes by rising frame; called several times.
-        frames: those that were looked at, also without a box; boxes of others have no track.
-        options: how to track.
+        read: function that returns an iterator over the media's boxes by rising frame; called several times.
+        frames: the analysed frames, also those without a box; boxes of other frames have no track.
+        options: the options of tracking.
     """
     tracker, progress = Tracker(options, frames.step), Progress("frames")
     numbers = array("q")
     groups = ((frame, list(rows)) for frame, rows in groupby(read(), key=lambda row: row.frame))
     frame, rows = next(groups, (None, []))
-    for at, looked_at in enumerate(frames):
-        while frame is not None and frame < looked_at:  # a frame that was not looked at
+    for at, analysed in enumerate(frames):
+        while frame is not None and frame < analysed:  # this frame was not analysed
             numbers.extend([_NONE] * len(rows))
             frame, rows = next(groups, (None, []))
         found: list[Detection] = []
         start = len(numbers)
-        if frame == looked_at:
+        if frame == analysed:
             found = rows
             numbers.extend([_NONE] * len(found))
             frame, rows = next(groups, (None, []))
@@ -48,11 +48,11 @@ def assign(read: Callable[[], Iterator[Detection]], frames: range, options: Trac
     while frame is not None:
         numbers.extend([_NONE] * len(rows))
         frame, rows = next(groups, (None, []))
-    return _named(numbers, read(), options.min_length)
+    return _renumbered(numbers, read(), options.min_length)
 
 
 def _in_order(rows: list[Detection]) -> list[int]:
-    """Return the places of a frame's boxes, the surest first; what decides of equal ones is in the boxes themselves."""
+    """Return the indices of a frame's boxes, best score first; equal scores are sorted by corners and species."""
     return sorted(range(len(rows)), key=lambda at: (-rows[at].score, *_corners(rows[at]), rows[at].species))
 
 
@@ -60,15 +60,15 @@ def _corners(row: Detection) -> tuple[float, float, float, float]:
     return row.x, row.y, row.x + row.w, row.y + row.h
 
 
-def _named(numbers: "array[int]", rows: Iterator[Detection], min_length: int) -> Assignment:
-    """Leave out short tracks, and number the others from 1 by their first frames."""
+def _renumbered(numbers: "array[int]", rows: Iterator[Detection], min_length: int) -> Assignment:
+    """Leave out short tracks, and number the others from 1 in the order of their first frames."""
     tracks: dict[int, TrackSummary] = {}
     for number, row in zip(numbers, rows, strict=True):
         if number != _NONE:
             tracks.setdefault(number, TrackSummary()).add(row)
     long = sorted((track.first_frame, number) for number, track in tracks.items() if track.boxes >= min_length)
-    names = {number: name for name, (_, number) in enumerate(long, start=1)}
+    final = {number: at for at, (_, number) in enumerate(long, start=1)}
     return Assignment(
-        array("q", (names.get(number, NO_TRACK) for number in numbers)),
-        {name: tracks[number] for number, name in names.items()},
+        array("q", (final.get(number, NO_TRACK) for number in numbers)),
+        {at: tracks[number] for number, at in final.items()},
     )

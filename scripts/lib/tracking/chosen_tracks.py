@@ -1,4 +1,4 @@
-"""The tracks of a run that its page shows in pictures: the longest, the surest, and the least sure."""
+"""The tracks of a run that are shown in pictures on its page: the longest, the surest, and the least sure."""
 
 import heapq
 import json
@@ -13,7 +13,7 @@ from scripts.lib.record_files import as_content, from_content, read_record
 from scripts.lib.records.tracks import Track, TracksRecord
 
 _INDEX = "index.json"
-# What a track is chosen for, and what it is ordered by, the first one best.
+# The kinds of chosen tracks, with the value by which tracks are ordered; the largest is best.
 KINDS: Mapping[str, Callable[[Track], float]] = {
     "longest": lambda track: track.boxes,
     "surest": lambda track: track.confidence,
@@ -23,7 +23,7 @@ KINDS: Mapping[str, Callable[[Track], float]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenTrack:
-    """A track, and what it was chosen for: one of KINDS."""
+    """A track, and the kind, one of KINDS, for which it was chosen."""
 
     kind: str
     media_id: int
@@ -32,13 +32,13 @@ class ChosenTrack:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackPicture:
-    """A picture of a chosen track: its surest box, with some of what is around it.
+    """A picture of a chosen track: its box with the best score, with a margin.
 
     Attributes:
         chosen: the track.
         file: name of the JPEG in the zip file.
-        width: of the picture in pixels.
-        height: likewise.
+        width: width of the picture in pixels.
+        height: height of the picture in pixels.
         box: left, top, width and height of the box, as shares of the picture's width and height.
     """
 
@@ -50,13 +50,13 @@ class TrackPicture:
 
 
 def choose(records: Iterable[Path], count: int) -> list[ChosenTrack]:
-    """Return the best tracks of a run for each of KINDS; of equal ones those of media that come first.
+    """Return the best tracks of a run for each of KINDS; of equal tracks, those of earlier media.
 
-    Where a run has no more tracks than that, all are among the longest, and none is there twice.
+    If a run has no more than `count` tracks, they are all returned as the longest, and not again as another kind.
 
     Args:
-        records: of the tracks, a file for each media.
-        count: how many of each kind.
+        records: the records of track, a file for each media.
+        count: number of tracks of each kind.
     """
     best: dict[str, list[tuple[float, int, int, ChosenTrack]]] = {kind: [] for kind in KINDS}
     found = 0
@@ -76,7 +76,7 @@ def choose(records: Iterable[Path], count: int) -> list[ChosenTrack]:
 
 
 def write_pictures(archive: zipfile.ZipFile, pictures: Iterable[tuple[TrackPicture, bytes]]) -> None:
-    """Write the pictures of tracks and what they show into a zip file."""
+    """Write the pictures of tracks, and an index of them, into a zip file."""
     index = []
     for picture, jpeg in pictures:
         archive.writestr(zipfile.ZipInfo(picture.file), jpeg)
@@ -85,7 +85,7 @@ def write_pictures(archive: zipfile.ZipFile, pictures: Iterable[tuple[TrackPictu
 
 
 def read_pictures(path: Path) -> list[tuple[TrackPicture, bytes]]:
-    """Return what `write_pictures` wrote."""
+    """Return the pictures, with their JPEGs, from a file that `write_pictures` wrote."""
     with zipfile.ZipFile(path) as archive:
         index = [from_content(TrackPicture, content) for content in json_text.parse(read_member(archive, _INDEX))]
         return [(picture, read_member(archive, picture.file)) for picture in index]

@@ -1,6 +1,6 @@
-"""The available trackers behind one interface: boxes of frame after frame in, numbers of tracks out.
+"""One interface to the trackers of the library `trackers`: it takes the boxes of each frame and returns their tracks.
 
-They are those of the library `trackers`. docs/tracks.md compares them on scenes with known identities.
+docs/tracks.md compares the trackers on scenes with known identities.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ from trackers import ByteTrackTracker, OCSORTTracker, SORTTracker
 from scripts.lib.tracking.motion import CornersEstimator
 
 _NONE = -1
-# Those of the library count frames of 30 a second: at that rate their frames are ours.
+# The library measures gaps in frames of 30 per second: at that rate its frames are the frames passed to it.
 _RATE = 30.0
 _ROW = "row"
-# Pixels: a track's first place went through widths and heights in some of them.
+# The largest difference in pixels of equal positions: some trackers convert positions to widths and heights and back.
 _SAME = 1e-6
 
 Floats = npt.NDArray[np.float64]
@@ -30,11 +30,11 @@ class TrackOptions:
 
     Attributes:
         method: a name of TRACKERS.
-        low_threshold: the least score of a box that takes part.
+        low_threshold: the least score of a box that is used.
         high_threshold: the least score of a box that begins a track.
-        min_iou: the least overlap of a box with where its track is expected.
-        min_length: tracks of fewer boxes are dropped.
-        max_gap: a track goes on after at most so many frames without a box.
+        min_iou: the least IoU of a box with the expected position of its track.
+        min_length: the least number of boxes of a track.
+        max_gap: the largest number of frames without a box after which a track continues.
     """
 
     method: str
@@ -77,7 +77,7 @@ def _sort(options: TrackOptions, steps: int) -> Any:
     )
 
 
-# What `track.method` may name, and how it is made for gaps of so many frames that were looked at.
+# The trackers by the values of `track.method`: functions of the options and the largest gap in analysed frames.
 TRACKERS: dict[str, Callable[[TrackOptions, int], Any]] = {
     "bytetrack": _byte_track,
     "ocsort": _oc_sort,
@@ -86,48 +86,48 @@ TRACKERS: dict[str, Callable[[TrackOptions, int], Any]] = {
 
 
 class Tracker:
-    """Gives the boxes of one media, frame after frame, the numbers of their tracks.
+    """A tracker that returns the tracks of one media's boxes, frame by frame.
 
-    The library gives a track its number with its second box, so that the first box's number comes late.
+    The library numbers a track when it has its second box, so the track of the first box is returned later.
     """
 
     def __init__(self, options: TrackOptions, stride: int) -> None:
-        """Begin a media.
+        """Create the library's tracker.
 
         Args:
-            options: what is asked.
-            stride: every n-th frame is given.
+            options: the options of tracking.
+            stride: every n-th frame is passed to `update`.
         """
         self._tracker = TRACKERS[options.method](options, options.max_gap // stride)
-        # Each living track, held so that no other object gets its id, and its first box's row until that is told.
-        self._living: dict[int, tuple[Any, int | None]] = {}
+        # Each active track, kept so that no other object gets its id, and its first box's row until it has a number.
+        self._active: dict[int, tuple[Any, int | None]] = {}
 
     def update(self, corners: Floats, scores: Floats, rows: Sequence[int]) -> dict[int, int]:
-        """Take the boxes of the next frame; return the track of each row that is known now, of earlier frames too.
+        """Add the boxes of the next frame; return the tracks that are known now by row, also of earlier frames.
 
         Args:
             corners: (n, 4) x1, y1, x2, y2 in pixels.
             scores: (n,).
-            rows: what the caller calls the n boxes.
+            rows: (n,) numbers by which the caller knows the boxes.
         """
         found: dict[int, int] = {}
-        given = sv.Detections(xyxy=corners, confidence=scores, data={_ROW: np.arange(len(rows))})
-        answer = self._tracker.update(given)
+        boxes = sv.Detections(xyxy=corners, confidence=scores, data={_ROW: np.arange(len(rows))})
+        tracked = self._tracker.update(boxes)
         free = set(range(len(rows)))
-        if len(answer):
-            for at, track in zip(answer.data[_ROW].tolist(), answer.tracker_id.tolist(), strict=True):
+        if len(tracked):
+            for at, track in zip(tracked.data[_ROW].tolist(), tracked.tracker_id.tolist(), strict=True):
                 if track != _NONE:
                     found[rows[at]] = track
                     free.remove(at)
         return found | self._firsts(corners, rows, sorted(free))
 
     def _firsts(self, corners: Floats, rows: Sequence[int], free: list[int]) -> dict[int, int]:
-        """Find which box each new track began with: it is where the track is thought to be, exactly."""
+        """Return the tracks, by row, of first boxes; a new track's estimated position is exactly its first box."""
         found: dict[int, int] = {}
-        living: dict[int, tuple[Any, int | None]] = {}
+        active: dict[int, tuple[Any, int | None]] = {}
         for tracklet in self._tracker.tracks:
-            _, first = self._living.get(id(tracklet), (None, None))
-            if id(tracklet) not in self._living:
+            _, first = self._active.get(id(tracklet), (None, None))
+            if id(tracklet) not in self._active:
                 place = tracklet.get_state_bbox()
                 at = next((at for at in free if np.allclose(corners[at], place, rtol=0, atol=_SAME)), None)
                 if at is not None:
@@ -136,6 +136,6 @@ class Tracker:
             if first is not None and tracklet.tracker_id != _NONE:
                 found[first] = int(tracklet.tracker_id)
                 first = None
-            living[id(tracklet)] = tracklet, first
-        self._living = living
+            active[id(tracklet)] = tracklet, first
+        self._active = active
         return found

@@ -1,10 +1,10 @@
-"""Tracks of one media: how they are found in its boxes, and the file that holds them.
+"""Tracks of one media: their properties, and the file with their boxes.
 
     frame,id,bb_left,bb_top,bb_width,bb_height,conf,x,y,z,det_species,interpolated
 
 The first ten columns are those of the MOT challenge (x, y, z are -1, as there is no depth), but `frame` counts from 0
-as everywhere in this workflow. `conf` is the box's own score and `det_species` its own species, from 1. An interpolated
-box fills a gap: nothing was detected there, so it has the score 0.
+as everywhere in this workflow. `conf` is the box's score and `det_species` its species, from 1, which may differ from
+the track's. An interpolated box fills a gap: nothing was detected there, so it has the score 0.
 """
 
 import csv
@@ -30,12 +30,12 @@ class TrackBox:
     """A box of a track.
 
     Attributes:
-        frame: from 0.
-        track: the track's number, from 1.
+        frame: number of the frame, from 0.
+        track: number of the track, from 1.
         xywh: left, top, width, height in pixels of the media.
-        score: of the box's own species; 0 where it is interpolated.
-        species: the box's own, from 1.
-        interpolated: whether it fills a gap.
+        score: score of the box's species; 0 if the box is interpolated.
+        species: the box's species, from 1.
+        interpolated: whether the box fills a gap.
     """
 
     frame: int
@@ -51,11 +51,11 @@ class TrackSummary:
     """The properties of a track besides its boxes.
 
     Attributes:
-        sums: each species' score, summed over the boxes.
-        boxes: how many were detected.
-        first_frame: of its first box.
-        last_frame: of its last.
-        best: the frame of its surest box, and that box's score.
+        sums: sum of the boxes' scores for each species.
+        boxes: number of detected boxes.
+        first_frame: frame of the first box.
+        last_frame: frame of the last box.
+        best: frame and score of the box with the best score.
     """
 
     sums: Any = 0.0
@@ -65,7 +65,7 @@ class TrackSummary:
     best: tuple[int, float] = field(default=(0, -1.0))
 
     def add(self, row: Detection) -> None:
-        """Take its next box."""
+        """Add the track's next box."""
         if self.boxes == 0:
             self.first_frame = row.frame
         if row.score > self.best[1]:
@@ -76,22 +76,22 @@ class TrackSummary:
 
     @property
     def species(self) -> int:
-        """The species with the largest sum of scores, from 1; of equal ones the first."""
+        """The species with the largest sum of scores, from 1; the first one if several have it."""
         return int(np.argmax(self.sums)) + 1
 
     @property
     def confidence(self) -> float:
-        """The mean score of that species over the boxes."""
+        """The mean score of the track's species over the boxes."""
         return round(float(self.sums[self.species - 1]) / self.boxes, 6)
 
 
 @dataclass
 class Assignment:
-    """Which track each box of a media belongs to.
+    """The tracks of a media's boxes.
 
     Attributes:
-        numbers: for each box in the file's order its track, from 1, or NO_TRACK.
-        tracks: by number.
+        numbers: track of each box, in the file's order: a number from 1, or NO_TRACK.
+        tracks: properties of the tracks, by number.
     """
 
     numbers: "array[int]"
@@ -99,23 +99,23 @@ class Assignment:
 
     @classmethod
     def empty(cls) -> "Assignment":
-        """Return that of a media without boxes."""
+        """Return the assignment of a media without boxes."""
         return cls(array("q"), {})
 
 
 def write_tracks(
     stream: IO[str], rows: Iterable[Detection], assigned: Assignment, max_gap: int, frames: range
 ) -> dict[int, int]:
-    """Write the boxes of the tracks by frame and track; return how many were interpolated, by track.
+    """Write the boxes of the tracks by frame and track; return the number of interpolated boxes by track.
 
-    Only what may still come before a later box is held: the boxes of `max_gap` frames.
+    Only the boxes of `max_gap` frames are kept in memory, as later boxes may lead to interpolated ones before them.
 
     Args:
-        stream: a text file.
-        rows: the media's boxes, as they were assigned.
-        assigned: their tracks.
-        max_gap: the most frames without a box in a track.
-        frames: those that were looked at.
+        stream: the text file to write to.
+        rows: the media's boxes, in the order of the assignment.
+        assigned: the tracks of the boxes.
+        max_gap: the largest number of frames without a box in a track.
+        frames: the analysed frames.
     """
     lines = csv.writer(stream, lineterminator="\n")
     lines.writerow(COLUMNS)
@@ -149,7 +149,7 @@ def write_tracks(
 
 
 def _between(before: TrackBox, after: TrackBox, frame: int) -> TrackBox:
-    """Return the box of a frame between two others: each corner goes straight from one to the other."""
+    """Return the box of a frame between two others, interpolated linearly."""
     share = (frame - before.frame) / (after.frame - before.frame)
     x, y, w, h = (round(start + share * (end - start), 3) for start, end in zip(before.xywh, after.xywh, strict=True))
     return TrackBox(frame, before.track, (x, y, w, h), 0.0, before.species, interpolated=True)
@@ -161,7 +161,7 @@ def _line(box: TrackBox) -> list[Any]:
 
 
 def filled_gaps(rows: Iterable[TrackBox], threshold: float) -> Iterator[TrackBox]:
-    """Yield the boxes that fill gaps between two boxes of a track which both score the threshold or more.
+    """Yield the boxes that fill gaps between two boxes of a track that both score the threshold or more.
 
     Args:
         rows: the boxes of a media's tracks, by rising frame.
@@ -180,7 +180,7 @@ def filled_gaps(rows: Iterable[TrackBox], threshold: float) -> Iterator[TrackBox
 
 
 def read_tracks(path: Path) -> Iterator[TrackBox]:
-    """Yield the boxes of a file that `write_tracks` wrote."""
+    """Yield the boxes in a file that `write_tracks` wrote."""
     with path.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             yield TrackBox(

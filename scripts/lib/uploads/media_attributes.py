@@ -236,7 +236,7 @@ class _Writes:
             return changed
         self.sent |= dict.fromkeys(media_ids, wanted)
         try:
-            self.project.set_attributes(media_ids, dict(wanted), self.task.action, still=still_due)
+            self.project.set_attributes(media_ids, dict(wanted), self.task.action, remaining=still_due)
             self._accepted_at = time.monotonic()
         except TokenRefused:
             raise

@@ -90,7 +90,7 @@ class Rounds(ABC, Generic[_Plan]):
         try:
             return self._run_rounds()
         finally:
-            self._unanswered.leave()
+            self._unanswered.drop_expired()
 
     def _run_rounds(self) -> _Plan:
         for _ in range(ROUNDS):
@@ -129,7 +129,7 @@ class Rounds(ABC, Generic[_Plan]):
         while True:
             written = self._written
             try:
-                again = retrying(LostAnswer, beyond=answer_seconds(), enough=_others_waited)
+                again = retrying(LostAnswer, extra_seconds=answer_seconds(), give_up=_others_waited)
                 return again(self._round, written)
             except LostAnswer as lost:
                 if lost.outage is None:
@@ -176,7 +176,7 @@ class Rounds(ABC, Generic[_Plan]):
     def _compare(self) -> _Plan:
         """Compare, and find the unanswered writes that were carried out."""
         todo = self.compare()
-        self._unanswered.look((row["elemental_id"] for row in self.listed), todo.create)
+        self._unanswered.update((row["elemental_id"] for row in self.listed), todo.create)
         return todo
 
     def _send(self, write: Callable[[], None], *, makes: Collection[str] = (), removes: Collection[str] = ()) -> None:

@@ -41,7 +41,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[MediaInJob]:
 
 
 def source(budget: int, *, keep_files: bool = False) -> DownloadAhead:
-    connection: Any = SimpleNamespace(project=None, ask_ahead=lambda _: None)
+    connection: Any = SimpleNamespace(project=None, prefetch_addresses=lambda _: None)
     return DownloadAhead(connection, keep_files=keep_files, budget=budget)
 
 

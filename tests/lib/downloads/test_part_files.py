@@ -1,4 +1,4 @@
-"""Test that a download's file is written whole, and removed if no download will continue it."""
+"""Files of incomplete downloads: written completely, and removed if they will not be continued."""
 
 import io
 from pathlib import Path
@@ -8,7 +8,7 @@ from scripts.lib.records import MediaRecord
 from tests.made_records import media_record, stored, stored_file
 
 
-def test_disk_that_takes_a_part_is_asked_again() -> None:
+def test_a_partial_write_is_continued() -> None:
     class Reluctant(io.BytesIO):
         def write(self, content) -> int:  # type: ignore[no-untyped-def]
             return super().write(content[:3])
@@ -22,7 +22,7 @@ def ready(path: str) -> MediaRecord:
     return media_record(file=stored_file(path))
 
 
-def test_only_what_will_be_gone_on_with_stays(tmp_path: Path) -> None:
+def test_only_downloads_that_will_be_continued_are_kept(tmp_path: Path) -> None:
     going_on, replaced, missing, elsewhere, of_another_job = (tmp_path / str(number) for number in range(5))
     for media in (going_on, replaced, missing, elsewhere, of_another_job):
         part_path(media, stored("1/2/first.mp4")).write_bytes(b"x")

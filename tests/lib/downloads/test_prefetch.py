@@ -1,4 +1,4 @@
-"""What is fetched ahead stays within its budget, comes in order, and is forgotten when it was used."""
+"""Prefetch: tasks run in order within a budget, and results are dropped when they are released."""
 
 import gc
 import threading
@@ -11,48 +11,48 @@ from scripts.lib.downloads.prefetch import Prefetch
 
 
 class Content:
-    """Something whose end can be seen."""
+    """An object to which weak references can be made."""
 
 
-def settled(begun, count):
-    """Wait until so many tasks began, and a little longer for more."""
+def settled(started, count):
+    """Wait until this many tasks were started, and a little longer for others; return the started tasks."""
     end = time.monotonic() + 10
-    while len(begun) < count and time.monotonic() < end:
+    while len(started) < count and time.monotonic() < end:
         time.sleep(0.005)
     time.sleep(0.05)
-    return sorted(begun)
+    return sorted(started)
 
 
 @pytest.mark.parametrize(
-    ("costs", "begun"),
+    ("costs", "first"),
     [
         ([1, 1, 1, 1], [0, 1, 2, 3]),
         ([5, 5, 5, 1], [0, 1]),
-        ([20, 1], [0]),  # one goes whatever it costs, alone
+        ([20, 1], [0]),  # a task above the budget runs alone
         ([1, 20], [0]),
         ([0, 0, 10, 1], [0, 1, 2]),
     ],
 )
-def test_what_is_ahead_stays_within_the_budget(costs, begun):
-    seen = []
-    prefetch = Prefetch(seen.append, costs, budget=10, threads=2)
-    assert settled(seen, len(begun)) == begun
+def test_costs_stay_within_the_budget(costs, first):
+    started = []
+    prefetch = Prefetch(started.append, costs, budget=10, threads=2)
+    assert settled(started, len(first)) == first
     for number in range(len(costs)):
         prefetch.result(number)
         prefetch.release(number)
-    assert sorted(seen) == list(range(len(costs)))
+    assert sorted(started) == list(range(len(costs)))
 
 
-def test_so_many_at_a_time():
-    at_once, most, lock = [0], [0], threading.Lock()
+def test_number_of_concurrent_tasks_is_limited():
+    running, most, lock = [0], [0], threading.Lock()
 
     def fetch(number):
         with lock:
-            at_once[0] += 1
-            most[0] = max(most[0], at_once[0])
+            running[0] += 1
+            most[0] = max(most[0], running[0])
         time.sleep(0.01)
         with lock:
-            at_once[0] -= 1
+            running[0] -= 1
         return number * 10
 
     prefetch = Prefetch(fetch, [1] * 20, budget=100, threads=3)
@@ -60,7 +60,7 @@ def test_so_many_at_a_time():
     assert 1 < most[0] <= 3
 
 
-def test_what_fails_is_raised_and_makes_room():
+def test_an_error_is_raised_and_its_cost_released():
     def fetch(number):
         if number == 0:
             raise ValueError("no such media")
@@ -72,7 +72,7 @@ def test_what_fails_is_raised_and_makes_room():
     assert prefetch.result(1) == 1
 
 
-def test_nothing_is_held_longer_than_it_is_used():
+def test_released_results_are_not_kept():
     alive = []
 
     def fetch(number):
@@ -93,11 +93,11 @@ def test_nothing_is_held_longer_than_it_is_used():
     assert [content() for content in alive] == [None, None]
 
 
-def test_what_is_released_twice_is_given_back_once():
-    seen = []
-    prefetch = Prefetch(seen.append, [5, 5, 5, 5], budget=10, threads=1)
+def test_a_second_release_changes_nothing():
+    started = []
+    prefetch = Prefetch(started.append, [5, 5, 5, 5], budget=10, threads=1)
     for number in range(2):
-        assert settled(seen, 2 + number) == list(range(2 + number))
+        assert settled(started, 2 + number) == list(range(2 + number))
         prefetch.result(number)
         prefetch.release(number)
         prefetch.release(number)

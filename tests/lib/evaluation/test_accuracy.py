@@ -1,4 +1,4 @@
-"""Found boxes against true ones, where the right answer is known by hand."""
+"""Accuracy of found boxes, compared with results computed by hand."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def found(*boxes):
     return [LabeledBox(*box) for box in boxes]
 
 
-def test_each_box_is_judged():
+def test_each_box_has_a_verdict():
     boxes = found((A, HERE, "cod", 0.9), (A, NEAR, "cod", 0.8), (A, FAR, "cod", 0.7), (B, FAR, "crab", 0.6))
     matches, missed = match_boxes(TRUTH, boxes, 0.5, by_species=False)
     assert [each.verdict for each in matches] == ["right", "double", "confused", "false alarm"]
@@ -36,7 +36,7 @@ def test_by_species_a_wrong_species_is_a_false_alarm():
     assert missed == TRUTH
 
 
-def test_the_better_score_takes_the_box_and_the_better_overlap_the_truth():
+def test_a_box_is_matched_with_the_true_box_of_largest_iou():
     truth = [LabeledBox(A, HERE, "cod"), LabeledBox(A, (4.0, 0.0, 10.0, 10.0), "cod")]
     matches, missed = match_boxes(truth, found((A, (3.0, 0.0, 10.0, 10.0), "cod", 0.9)), 0.5, by_species=True)
     assert matches[0].truth is truth[1]
@@ -55,7 +55,7 @@ def test_the_threshold_with_the_best_f1():
     )
 
 
-def test_equal_scores_stand_or_fall_together():
+def test_equal_scores_are_counted_together():
     matches, _ = match_boxes(TRUTH, found((A, HERE, "cod", 0.5), (B, FAR, "cod", 0.5)), 0.5, by_species=True)
     assert Sweep.of(matches, 2).best().precision == 0.5
 
@@ -69,6 +69,6 @@ def test_average_precision():
 
 
 @pytest.mark.parametrize("boxes", [[], found((A, HERE, "eel", 0.9))])
-def test_nothing_right(boxes):
+def test_no_correct_box(boxes):
     assert average_precision(TRUTH, boxes) == {"cod": (0.0, 0.0), "crab": (0.0, 0.0)}
     assert mean_ap50([], boxes) == 0.0

@@ -1,4 +1,4 @@
-"""True boxes in the forms that people have them."""
+"""Files of true boxes in the formats that users have."""
 
 import json
 from dataclasses import replace
@@ -83,7 +83,7 @@ def test_other_media_are_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ("a,b\n1,2\n", "its columns are a, b"),
         ("", "its columns are none"),
@@ -98,8 +98,8 @@ def test_other_media_are_left_out(tmp_path):
         (f"media_id,frame,x,y,w,h,species\n7,3,1,2,3,4,{'a' * 200_000}\n", "not CSV: field larger"),
     ],
 )
-def test_what_cannot_be_used_is_named(tmp_path, content, words):
-    with pytest.raises(PipelineError, match=words):
+def test_invalid_files_have_a_message(tmp_path, content, message):
+    with pytest.raises(PipelineError, match=message):
         boxes(tmp_path, content)
 
 
@@ -123,25 +123,25 @@ def coco(image='{"id": 1, "media_id": 7, "frame": 3}', box="[1, 2, 3, 4]"):
         coco(box="[NaN, 1, 1, 1]"), coco(box="[0, 1, Infinity, 1]"), coco(box=f"[{'9' * 400}, 1, 1, 1]"), "null",
     ],
 )  # fmt: skip
-def test_odd_values_of_coco_are_a_sentence(tmp_path, content):
+def test_invalid_values_in_coco_have_a_message(tmp_path, content):
     with pytest.raises(PipelineError, match="expected"):
         boxes(tmp_path, content, "truth.json")
-    told = truth_check.problem_of_boxes(tmp_path / "truth.json", [7], NAMES)
-    assert told is None or "expected" in told
+    problem = truth_check.problem_of_boxes(tmp_path / "truth.json", [7], NAMES)
+    assert problem is None or "expected" in problem
 
 
-def test_a_file_that_memory_cannot_hold_is_not_read(tmp_path, monkeypatch):
+def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("scripts.lib.evaluation.truth.LARGEST_COCO", 10)
     with pytest.raises(PipelineError, match="at most 10 are read"):
         boxes(tmp_path, coco(), "truth.json")
 
 
-def test_which_media_has_to_be_said_of_several(tmp_path):
+def test_boxes_without_a_media_need_a_run_of_one_media(tmp_path):
     with pytest.raises(PipelineError, match="which media is this box in"):
         boxes(tmp_path, "frame,x,y,w,h,label\n3,1,2,3,4,crab\n", media=[*MEDIA, replace(MEDIA[0], media_id=10)])
 
 
-def test_back_and_forth(tmp_path):
+def test_writing_and_reading(tmp_path):
     nasty = LabeledBox((7, 2), (0.5, 0.25, 1.125, 2.0), 'a "b", c')
     write_truth(tmp_path / "t.csv", [BOX, nasty])
     assert read_truth(tmp_path / "t.csv") == [nasty, BOX]

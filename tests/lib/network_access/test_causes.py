@@ -1,4 +1,4 @@
-"""Why a connection failed, in a log."""
+"""The system's message for a failed connection."""
 
 import socket
 import threading
@@ -18,8 +18,8 @@ def raised(address, **options):
 
 
 def test_nothing_listens():
-    words = innermost_cause(raised(f"http://127.0.0.1:{free_port()}/key?X-Amz-Signature=abc"))
-    assert words == "Failed to establish a new connection: [Errno 111] Connection refused"
+    message = innermost_cause(raised(f"http://127.0.0.1:{free_port()}/key?X-Amz-Signature=abc"))
+    assert message == "Failed to establish a new connection: [Errno 111] Connection refused"
 
 
 def close_the_first(server):
@@ -30,12 +30,12 @@ def test_a_connection_that_is_closed_without_an_answer():
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(5)
         threading.Thread(target=close_the_first, args=(server,), daemon=True).start()
-        words = innermost_cause(raised(f"http://127.0.0.1:{server.getsockname()[1]}/key?X-Amz-Signature=abc"))
-    assert words in ("Remote end closed connection without response", "[Errno 104] Connection reset by peer")
+        message = innermost_cause(raised(f"http://127.0.0.1:{server.getsockname()[1]}/key?X-Amz-Signature=abc"))
+    assert message in ("Remote end closed connection without response", "[Errno 104] Connection reset by peer")
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "message"),
     [
         (requests.ConnectionError(), "ConnectionError"),
         (requests.ConnectionError(urllib3.exceptions.ProtocolError("broken", OSError(5, "I/O"))), "[Errno 5] I/O"),
@@ -43,5 +43,5 @@ def test_a_connection_that_is_closed_without_an_answer():
         (requests.ConnectionError("Http(host='h', port=9): x"), "x"),
     ],
 )
-def test_words(error, words):
-    assert innermost_cause(error) == words
+def test_innermost_message(error, message):
+    assert innermost_cause(error) == message

@@ -15,7 +15,7 @@ from scripts.lib.network_access.answers import LARGEST_ERROR, AnswerTooLarge
 from scripts.lib.network_access.sessions import Session, TokenAuth
 from tests.faults.hosts import host, reply
 
-ELSEWHERE = "https://192.0.2.7"  # reserved for documentation: no site of ours
+ELSEWHERE = "https://192.0.2.7"  # an address that is reserved for documentation
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_kinds_of_addresses(address, kind):
 @pytest.mark.parametrize(
     "host", ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::1]", "127.0.0.1.", "0", "[::ffff:7f00:1]"]
 )
-def test_every_way_to_write_this_machine(host):
+def test_notations_of_loopback_addresses(host):
     assert kind_of(literal(host)) == "loopback"
     with pytest.raises(ForbiddenAddress, match="is loopback"):
         Guard(ELSEWHERE).check_name(host)
 
 
 @pytest.mark.parametrize("name", ["localhost", "LOCALHOST.", "a.localhost", "2130706433", "0x7f.1", "127.0.0.1"])
-def test_a_site_elsewhere_cannot_send_us_to_this_machine(name):
+def test_another_machines_site_cannot_refer_to_this_machine(name):
     with (
         host(lambda handler: reply(handler, 200, b"secret")) as (address, asked),
         Session(ELSEWHERE) as session,
@@ -82,13 +82,13 @@ def test_a_site_elsewhere_cannot_send_us_to_this_machine(name):
     assert asked == []
 
 
-def test_a_name_that_stands_for_this_machine(monkeypatch):
-    looked_up = socket.getaddrinfo
+def test_a_name_that_resolves_to_this_machine(monkeypatch):
+    getaddrinfo = socket.getaddrinfo
 
-    def lying(name, *args, **kwargs):
-        return looked_up("127.0.0.1" if name == "store.example.org" else name, *args, **kwargs)
+    def resolved_here(name, *args, **kwargs):
+        return getaddrinfo("127.0.0.1" if name == "store.example.org" else name, *args, **kwargs)
 
-    monkeypatch.setattr(socket, "getaddrinfo", lying)
+    monkeypatch.setattr(socket, "getaddrinfo", resolved_here)
     with host(lambda handler: reply(handler, 200, b"secret")) as (address, asked):
         port = address.rpartition(":")[2]
         with (
@@ -100,10 +100,10 @@ def test_a_name_that_stands_for_this_machine(monkeypatch):
 
 
 def test_a_name_that_changes_between_the_check_and_the_connection(monkeypatch):
-    looked_up, answers = socket.getaddrinfo, iter(["192.0.2.9"])
+    getaddrinfo, answers = socket.getaddrinfo, iter(["192.0.2.9"])
 
     def rebinding(name, *args, **kwargs):
-        return looked_up(next(answers, "127.0.0.1") if name == "store.example.org" else name, *args, **kwargs)
+        return getaddrinfo(next(answers, "127.0.0.1") if name == "store.example.org" else name, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     with host(lambda handler: reply(handler, 200, b"secret")) as (address, asked):
@@ -147,7 +147,7 @@ def test_behind_a_proxy_addresses_are_checked_as_they_are_written(monkeypatch):
 
 @pytest.fixture
 def netrc(tmp_path, monkeypatch):
-    """A password file that has one for every host."""
+    """Make a .netrc with a password for every host."""
     path = tmp_path / ".netrc"
     path.write_text("default login somebody password hunter2\n")
     path.chmod(0o600)
@@ -161,7 +161,7 @@ def test_a_password_file_is_not_read():
         reply(handler, 302 if handler.path == "/a" else 200, b"", Location="/b")
 
     with host(redirecting) as (address, asked):
-        assert requests.get(f"{address}/b").ok  # what the library does by itself
+        assert requests.get(f"{address}/b").ok  # requests without this session sends the password
         assert "authorization" in asked.pop()
         with Session(address) as session:
             session.get(f"{address}/a")
@@ -170,7 +170,7 @@ def test_a_password_file_is_not_read():
 
 
 @pytest.mark.usefixtures("netrc")
-def test_the_token_goes_to_its_site_alone():
+def test_the_token_is_sent_only_to_its_site():
     with host(lambda handler: reply(handler, 200, b"")) as (other, stolen):
 
         def elsewhere(handler):
@@ -194,7 +194,7 @@ def _endless(handler, status, piece, **headers):
     for name, value in headers.items():
         handler.send_header(name.replace("_", "-"), value)
     handler.end_headers()
-    for _ in range(4096):  # far beyond every limit here
+    for _ in range(4096):  # far more than the limits
         handler.wfile.write(piece)
 
 
@@ -211,7 +211,7 @@ def test_a_small_answer_that_unpacks_to_a_large_one(name):
         session.get(address)
 
 
-def test_an_answer_without_end():
+def test_an_endless_answer():
     with (
         host(lambda handler: _endless(handler, 200, bytes(1 << 16))) as (address, _),
         Session(address, limit=1 << 20) as session,
@@ -220,12 +220,12 @@ def test_an_answer_without_end():
         session.get(address)
 
 
-def test_an_error_without_end_is_cut():
+def test_an_endless_error_is_cut():
     with host(lambda handler: _endless(handler, 400, b"word " * 1000)) as (address, _), Session(address) as session:
         assert len(session.get(address).content) == LARGEST_ERROR
 
 
-def test_a_redirect_with_a_body_without_end():
+def test_a_redirect_with_an_endless_body():
     def redirecting(handler):
         if handler.path == "/b":
             reply(handler, 200, b"")
@@ -242,7 +242,7 @@ def test_a_redirect_with_a_body_without_end():
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_redirect_whose_body_cannot_be_unpacked_is_not_read_on(stream):
-    """Requests reads the rest of it at once: 99 GB by its length."""
+    """Requests would read the rest of the body, 99 GB according to its length."""
     sent = []
 
     def answer(handler):
@@ -260,7 +260,7 @@ def test_a_redirect_whose_body_cannot_be_unpacked_is_not_read_on(stream):
     assert sum(sent) < 2**27
 
 
-def test_what_is_streamed_is_its_readers_to_bound():
+def test_a_streamed_answer_has_no_limit():
     body = bytes(3 << 20)
     with (
         host(lambda handler: reply(handler, 200, body)) as (address, _),

@@ -1,4 +1,4 @@
-"""Test servers that send a byte now and then, or no answer without end: they are given up after a while."""
+"""Servers that send single bytes at intervals or endless answers: the connection is ended after a time limit."""
 
 import contextlib
 import socket
@@ -31,7 +31,7 @@ Talk = Callable[[socket.socket], None]
 
 
 @contextlib.contextmanager
-def saying(talk: Talk) -> Iterator[str]:
+def serving(talk: Talk) -> Iterator[str]:
     """Answer each connection with `talk`; yield the address."""
     listening = socket.create_server(("127.0.0.1", 0))
 
@@ -54,7 +54,7 @@ def saying(talk: Talk) -> Iterator[str]:
 
 
 def dripping(beginning: bytes, piece: bytes, seconds: float = 0.05) -> Talk:
-    """Send a beginning, and then the same piece for ever."""
+    """Return a function that sends a beginning, and then the same piece again and again."""
 
     def talk(connection: socket.socket) -> None:
         connection.sendall(beginning)
@@ -65,7 +65,7 @@ def dripping(beginning: bytes, piece: bytes, seconds: float = 0.05) -> Talk:
     return talk
 
 
-# None of them ever lets a wait for the next bytes pass.
+# With none of these a wait for the next bytes reaches its time-out.
 ENDLESS = {
     "status": dripping(b"HTTP/1.1 2", b"0"),
     "headers": dripping(OK, b"X-A: b\r\n"),
@@ -90,9 +90,9 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("kind", ENDLESS)
-def test_an_answer_has_a_deadline_wherever_it_drips(kind: str) -> None:
+def test_each_part_of_an_answer_has_a_deadline(kind: str) -> None:
     with (
-        saying(ENDLESS[kind]) as address,
+        serving(ENDLESS[kind]) as address,
         Session(address, seconds=(5, 5)) as session,
         pytest.raises((AnswerTooLarge, requests.RequestException), match=r"for 0 s|chunk size line|Connection aborted"),
     ):
@@ -101,8 +101,8 @@ def test_an_answer_has_a_deadline_wherever_it_drips(kind: str) -> None:
 
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("kind", ["status", "headers", "interim answers"])
-def test_so_has_an_answer_by_a_proxy(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with saying(ENDLESS[kind]) as address, Session("https://192.0.2.7", seconds=(5, 5)) as session:
+def test_an_answer_through_a_proxy_has_a_deadline(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(ENDLESS[kind]) as address, Session("https://192.0.2.7", seconds=(5, 5)) as session:
         monkeypatch.setenv("http_proxy", address)
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
@@ -110,9 +110,9 @@ def test_so_has_an_answer_by_a_proxy(kind: str, monkeypatch: pytest.MonkeyPatch)
             session.get("http://store.example.org/")
 
 
-def test_what_stands_before_an_answer_is_bounded() -> None:
+def test_the_size_of_headers_is_limited() -> None:
     with (
-        saying(dripping(b"", INTERIM * 1000, 0)) as address,
+        serving(dripping(b"", INTERIM * 1000, 0)) as address,
         Session(address) as session,
         pytest.raises(AnswerTooLarge, match=f"more than {timed_responses.LARGEST_HEAD} bytes before its answer"),
     ):
@@ -123,7 +123,7 @@ def test_what_stands_before_an_answer_is_bounded() -> None:
 @pytest.mark.parametrize("kind", ["trailers", "many trailers", "size of a chunk"])
 def test_a_piece_has_a_deadline(kind: str) -> None:
     with (
-        saying(ENDLESS[kind]) as address,
+        serving(ENDLESS[kind]) as address,
         Session(address, seconds=(5, 5)) as session,
         session.get(address, stream=True) as answer,
         pytest.raises(AnswerTooLarge, match="went on sending for 0 s"),
@@ -132,7 +132,7 @@ def test_a_piece_has_a_deadline(kind: str) -> None:
 
 
 @pytest.mark.usefixtures("hurried")
-def test_pieces_that_come_have_all_the_time_they_need() -> None:
+def test_each_piece_has_a_new_deadline() -> None:
     def talk(connection: socket.socket) -> None:
         connection.sendall(OK + b"Content-Length: 20\r\n\r\n")
         for _ in range(20):
@@ -140,7 +140,7 @@ def test_pieces_that_come_have_all_the_time_they_need() -> None:
             time.sleep(0.05)
 
     with (
-        saying(talk) as address,
+        serving(talk) as address,
         Session(address) as session,
         session.get(address, stream=True) as answer,
     ):
@@ -158,19 +158,19 @@ def rated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cutting(connection: socket.socket) -> None:
-    """Send a byte and hang up."""
+    """Send a byte and close the connection."""
     time.sleep(0.05)
     connection.sendall(OK + LENGTH + b"a")
 
 
 @pytest.mark.usefixtures("rated", "impatient_media")
 @pytest.mark.parametrize("talk", [ENDLESS["body"], cutting], ids=["drips", "cuts"])
-def test_a_store_that_sends_a_byte_now_and_then_costs_that_media(talk: Talk, tmp_path) -> None:
+def test_a_slow_store_is_a_fault_of_that_media(talk: Talk, tmp_path) -> None:
     wanted = ready_media(size=1_000_000, path="a")
-    with saying(talk) as address, Session(address, seconds=(5, 5)) as store, (tmp_path / "f").open("w+b") as stream:
+    with serving(talk) as address, Session(address, seconds=(5, 5)) as store, (tmp_path / "f").open("w+b") as stream:
         connection = SimpleNamespace(store=store, address=lambda _: f"{address}?Signature=secret7")
         with pytest.raises(MediaServerError, match=r"media 7: 127\.0\.0\.1:\d+ sent \d+ bytes in 0 s") as caught:
-            transfer.download(connection, wanted, stream, lasts=False)
+            transfer.download(connection, wanted, stream, resumable=False)
     assert "secret7" not in str(caught.value)
 
 
@@ -180,9 +180,9 @@ def impatient_media(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("rated")
-def test_a_registry_that_sends_a_byte_now_and_then() -> None:
+def test_a_slow_registry() -> None:
     digest = "sha256:" + "0" * 64
-    with saying(ENDLESS["body"]) as address:
+    with serving(ENDLESS["body"]) as address:
         reference = Reference.parse(f"{address[7:-1]}/x@{digest}")
         with Registry(reference) as registry, pytest.raises(TooSlow, match="expected at least 1000000"):
             list(registry.blob(Descriptor(digest, 1_000_000, "")))
@@ -208,9 +208,9 @@ def test_pauses_between_tries_are_not_counted(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("where", ["http://169.254.169.254/latest", "http://[::ffff:127.0.0.1]:9/x"])
-def test_a_reference_to_a_forbidden_address_costs_that_media_alone(where: str, tmp_path) -> None:
+def test_a_reference_to_a_forbidden_address_is_a_fault_of_that_media(where: str, tmp_path) -> None:
     wanted = ready_media(size=9, path="reference:0")
     with Session("https://192.0.2.7") as store, (tmp_path / "f").open("w+b") as stream:
         connection = SimpleNamespace(store=store, address=lambda _: where)
         with pytest.raises(MediaServerError, match=r"media 7: 192\.0\.2\.7 sends this machine to"):
-            transfer.download(connection, wanted, stream, lasts=False)
+            transfer.download(connection, wanted, stream, resumable=False)

@@ -1,4 +1,4 @@
-"""Records of Tator that are odd: whatever a value is, the outcome is a media or a sentence."""
+"""Records of media in Tator with any values: reading them gives a media or a fault."""
 
 import math
 
@@ -23,7 +23,7 @@ anything = st.recursive(
 
 
 @given(field=st.sampled_from([*SOUND, *FILE]), value=anything, gone=st.booleans())
-def test_a_value_of_any_kind_is_a_media_or_a_sentence(field: str, value: object, gone: bool) -> None:
+def test_any_value_gives_a_media_or_a_fault(field: str, value: object, gone: bool) -> None:
     file = {**FILE, **({field: value} if field in FILE else {})}
     media = {**SOUND, "media_files": {"archival": [file]}, **({field: value} if field in SOUND else {})}
     if gone:
@@ -50,6 +50,6 @@ def outcome(media: object) -> TatorMedia | str:
 
 
 @given(anything)
-def test_a_record_of_any_kind_is_a_media_or_a_sentence(value: object) -> None:
+def test_any_record_that_is_no_object_gives_a_fault(value: object) -> None:
     with pytest.raises(MediaFault):
         tator_media(value)

@@ -1,4 +1,4 @@
-"""Calls at once: never more than the bound, which halves once a wave and comes back slowly."""
+"""The limit on concurrent calls: it is halved once for concurrent refusals, and rises slowly."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,81 +10,81 @@ from hypothesis import strategies as st
 from scripts.lib.server.pace import ANSWERS_A_STEP, Pace
 
 
-class Less(Exception):
+class Refusal(Exception):
     pass
 
 
 def refused():
-    raise Less
+    raise Refusal
 
 
 def refuse(pace, times=1):
     for _ in range(times):
-        with pytest.raises(Less):
-            pace.call(refused, less=Less)
+        with pytest.raises(Refusal):
+            pace.call(refused, throttled=Refusal)
 
 
-def test_the_answer_comes_through():
-    assert Pace(1).call(lambda: 5, less=Less) == 5
+def test_the_answer_is_returned():
+    assert Pace(1).call(lambda: 5, throttled=Refusal) == 5
 
 
-def test_each_refusal_after_the_other_halves_and_one_is_always_left():
+def test_successive_refusals_halve_the_limit_to_one():
     pace = Pace(8)
     bounds = [(refuse(pace), pace.bound)[1] for _ in range(5)]
     assert bounds == [4, 2, 1, 1, 1]
 
 
-def test_a_wave_that_is_refused_halves_once():
+def test_concurrent_refusals_halve_the_limit_once():
     pace, together = Pace(8), threading.Barrier(8)
 
-    def wave():
+    def refused_together():
         together.wait(10)
-        raise Less
+        raise Refusal
 
     with ThreadPoolExecutor(8) as pool:
-        refusals = [pool.submit(pace.call, wave, Less) for _ in range(8)]
-    assert all(isinstance(refusal.exception(), Less) for refusal in refusals)
+        refusals = [pool.submit(pace.call, refused_together, Refusal) for _ in range(8)]
+    assert all(isinstance(refusal.exception(), Refusal) for refusal in refusals)
     assert pace.bound == 4
 
 
-def test_it_comes_back_slowly_and_no_further_than_it_began():
+def test_the_limit_rises_slowly_to_its_initial_value():
     pace = Pace(4)
     refuse(pace)
     bounds = []
     for _ in range(4):
         bounds.append(pace.bound)
         for _ in range(ANSWERS_A_STEP + 1):
-            pace.call(int, less=Less)
+            pace.call(int, throttled=Refusal)
     assert bounds == [2, 3, 4, 4]
 
 
-def test_other_faults_change_nothing_and_keep_no_room():
+def test_other_faults_do_not_change_the_limit():
     pace = Pace(2)
     for _ in range(5):
         with pytest.raises(ZeroDivisionError):
-            pace.call(lambda: 1 / 0, less=Less)
+            pace.call(lambda: 1 / 0, throttled=Refusal)
     assert pace.bound == 2
 
 
 @given(st.integers(1, 6), st.lists(st.booleans(), max_size=60))
-def test_never_more_at_once_than_the_bound(most, refusals):
+def test_concurrent_calls_never_exceed_the_limit(most, refusals):
     pace, lock = Pace(most), threading.Lock()
-    under_way, seen = 0, 0
+    running, largest = 0, 0
 
     def call(refusal):
-        nonlocal under_way, seen
+        nonlocal running, largest
         with lock:
-            under_way += 1
-            seen = max(seen, under_way)
+            running += 1
+            largest = max(largest, running)
         with lock:
-            under_way -= 1
+            running -= 1
         if refusal:
-            raise Less
+            raise Refusal
 
     with ThreadPoolExecutor(8) as pool:
-        calls = [pool.submit(pace.call, lambda refusal=refusal: call(refusal), Less) for refusal in refusals]
+        calls = [pool.submit(pace.call, lambda refusal=refusal: call(refusal), Refusal) for refusal in refusals]
     assert [call.exception() is not None for call in calls] == refusals
-    assert seen <= most
+    assert largest <= most
 
 
 def test_less_than_one_is_refused():

@@ -1,4 +1,4 @@
-"""Test that a job parses the server's schema only if no earlier job has, and trusts no other user's copy."""
+"""The cache of the server's schema: it is parsed once for all jobs, and another user's file is not trusted."""
 
 import json
 
@@ -15,19 +15,19 @@ from tests.tator_server import interface
 
 @pytest.fixture
 def parsed(tmp_path, monkeypatch):
-    """Stand in a run's folder, with the token; return the texts that this process has parsed as YAML since then."""
+    """Change to a run's folder, with a token; return the texts that are parsed as YAML from then on."""
     (tmp_path / "resources").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TATOR_AUTH_TOKEN", "0" * 40)
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "0")
-    texts, loader = [], getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # that in C takes a tenth of the time
+    texts, loader = [], getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the loader in C takes a tenth of the time
     monkeypatch.setattr(yaml, "safe_load", lambda text: texts.append(text) or yaml.load(text, loader))
     return texts
 
 
 @pytest.fixture
 def new_job(monkeypatch):
-    """Return a function that connects as a new process would: without this one's cache."""
+    """Return a function that connects like a new process, without this process's cache."""
 
     def connect(address):
         monkeypatch.setattr(client, "_schema_cache", {})
@@ -37,7 +37,7 @@ def new_job(monkeypatch):
 
 
 def serving(schema):
-    """Answer as Tator does: 301 to the address with a slash, 304 to who has the schema's ETag, `schema["ETag"]`."""
+    """Answer like Tator: 301 to the address with a slash, 304 to requests with the ETag `schema["ETag"]`."""
 
     def answer(handler):
         if handler.path == "/schema":
@@ -52,13 +52,12 @@ def serving(schema):
     return answer
 
 
-def test_the_second_job_is_told_that_nothing_changed(tator_server, parsed, new_job, monkeypatch):
+def test_the_second_job_gets_304_and_parses_nothing(tator_server, parsed, new_job, monkeypatch):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", tator_server.token)
     first = new_job(tator_server.host).versions()
     assert new_job(tator_server.host).versions() == first
     assert len(parsed) == 1
-    asked = [request["status"] for request in tator_server.requests("GetSchema")]
-    assert asked == [200, 304]
+    assert [request["status"] for request in tator_server.requests("GetSchema")] == [200, 304]
     text = schema.KEPT.read_text()
     assert tator_server.token not in text
     assert json.loads(text)["schema"] == interface.DOCUMENT
@@ -74,7 +73,7 @@ def test_changed_schema_is_loaded_again(parsed, new_job):
     assert len(parsed) == 2
 
 
-def test_server_without_an_etag_is_asked_as_ever(parsed, new_job):
+def test_schema_of_a_server_without_an_etag_is_not_cached(parsed, new_job):
     with host(serving({"text": interface.TEXT})) as (address, _):
         new_job(address)
         assert new_job(address).versions() == []
@@ -82,7 +81,7 @@ def test_server_without_an_etag_is_asked_as_ever(parsed, new_job):
     assert not schema.KEPT.exists()
 
 
-def test_dates_in_the_schema_keep_nothing_from_being_kept(parsed, new_job):
+def test_a_schema_with_dates_is_cached(parsed, new_job):
     text = interface.TEXT.replace("info: {", "info: {x-date: 2025-06-06, ")
     with host(serving({"ETag": '"1"', "text": text})) as (address, _):
         new_job(address)
@@ -98,13 +97,13 @@ def older_client(kept):
     return kept | {"client": "1.8.0"}
 
 
-def to_a_thief(kept):
+def to_another_host(kept):
     path = {"path": "@thief.example.org/rest/Versions/{project}"}
     return kept | {"endpoints": {name: endpoint | path for name, endpoint in kept["endpoints"].items()}}
 
 
-@pytest.mark.parametrize("change", [elsewhere, older_client, to_a_thief, lambda kept: {}, lambda kept: [kept]])
-def test_what_is_not_this_servers_is_not_used_but_replaced(parsed, new_job, change):
+@pytest.mark.parametrize("change", [elsewhere, older_client, to_another_host, lambda kept: {}, lambda kept: [kept]])
+def test_cache_of_another_server_or_client_is_replaced(parsed, new_job, change):
     with host(serving({"ETag": '"1"', "text": interface.TEXT})) as (address, _):
         new_job(address)
         schema.KEPT.write_text(json.dumps(change(json.loads(schema.KEPT.read_text()))))
@@ -127,7 +126,7 @@ def linked(kept):
 
 
 @pytest.mark.parametrize("harm", [cut, writable_by_all, linked])
-def test_damaged_file_and_one_that_others_can_write_are_replaced(parsed, new_job, harm):
+def test_untrusted_and_damaged_caches_are_replaced(parsed, new_job, harm):
     with host(serving({"ETag": '"1"', "text": interface.TEXT})) as (address, _):
         new_job(address)
         harm(schema.KEPT)
@@ -138,7 +137,7 @@ def test_damaged_file_and_one_that_others_can_write_are_replaced(parsed, new_job
 
 
 @pytest.mark.parametrize("obstacle", ["no folder", "a folder of its name"])
-def test_run_goes_on_where_nothing_can_be_kept(parsed, new_job, obstacle):
+def test_a_run_continues_if_the_cache_cannot_be_written(parsed, new_job, obstacle):
     if obstacle == "no folder":
         schema.KEPT.parent.rmdir()
     else:
@@ -150,7 +149,7 @@ def test_run_goes_on_where_nothing_can_be_kept(parsed, new_job, obstacle):
 
 
 @pytest.mark.usefixtures("parsed")
-def test_server_that_says_nothing_is_not_waited_for_for_ever(tator_server, new_job, monkeypatch):
+def test_a_request_for_the_schema_has_a_time_limit(tator_server, new_job, monkeypatch):
     monkeypatch.setattr(sessions, "READ_SECONDS", 0.2)
     tator_server.fault("slow", operation="GetSchema", seconds=1, times=None)
     with pytest.raises(ServerError, match=r"connect.*Read timed out"):

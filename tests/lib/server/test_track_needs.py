@@ -1,4 +1,4 @@
-"""A type that tracks cannot go into is refused in one sentence, which names those that would do."""
+"""A type that is not for tracks is refused; the message names the suitable types."""
 
 import pytest
 
@@ -12,15 +12,15 @@ TYPES = [
 
 
 @pytest.mark.parametrize(
-    ("types", "type_id", "words"),
+    ("types", "type_id", "message"),
     [
         (TYPES, 9, r"upload.track_type_id: the project has no 9; .*7 \(Track\)$"),
         (TYPES, 8, r"'Weather' \(8\) has the association Frame; expected Localization, .*7 \(Track\)$"),
         ([], 7, r"the project has no 7; .*none$"),
     ],
 )
-def test_unfit_type(types, type_id, words):
-    with pytest.raises(ServerError, match=words):
+def test_unsuitable_type(types, type_id, message):
+    with pytest.raises(ServerError, match=message):
         project_needs.track_type(types, type_id)
 
 

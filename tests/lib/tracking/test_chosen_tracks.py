@@ -1,4 +1,4 @@
-"""Which tracks of a run are shown in pictures."""
+"""The choice of the tracks that are shown in pictures."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def records(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_the_longest_the_surest_and_the_least_sure(records: list[Path]) -> None:
+def test_choice_of_each_kind(records: list[Path]) -> None:
     found = [(one.kind, one.media_id, one.track.track) for one in choose(records, 2)]
     assert found == [
         *(("longest", 1, 3), ("longest", 2, 1)),
@@ -34,7 +34,7 @@ def test_the_longest_the_surest_and_the_least_sure(records: list[Path]) -> None:
     ]
 
 
-def test_few_tracks_are_there_once(records: list[Path]) -> None:
+def test_few_tracks_are_chosen_once(records: list[Path]) -> None:
     found = choose(records, 5)
     assert {one.kind for one in found} == {"longest"}
     assert [(one.media_id, one.track.track) for one in found] == [(1, 3), (2, 1), (1, 1), (1, 2), (2, 2)]

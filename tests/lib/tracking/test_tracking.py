@@ -1,4 +1,4 @@
-"""Tracks on scenes with known identities: as good as the library's own, better than overlap alone, and cheap."""
+"""Tracks in scenes with known identities: compared with the library's tracks and with joining by IoU; their cost."""
 
 import io
 import random
@@ -69,25 +69,25 @@ def written(rows: list[Detection], assigned: Assignment, max_gap: int, frames: r
 
 
 def by_the_library(rows: list[Detection], frames: int) -> list[int]:
-    """Return the tracks that the library gives, from 1, with its own filter; 0 where it gives none."""
+    """Return the tracks of the library with its own filter, from 1; 0 for boxes without a track."""
     tracker = ByteTrackTracker(30, 30.0, 0.4, 1, 0.1, 0.4)
     numbers, at = [0] * len(rows), 0
     for frame in range(frames):
         own = [row for row in rows[at:] if row.frame == frame]
         order = sorted(range(len(own)), key=lambda n: (-own[n].score, own[n].x))
         boxes = np.array([(own[n].x, own[n].y, own[n].x + own[n].w, own[n].y + own[n].h) for n in order], float)
-        given = sv.Detections(
+        detections = sv.Detections(
             xyxy=boxes.reshape(-1, 4), confidence=np.array([own[n].score for n in order]), data={"n": np.array(order)}
         )
-        answer = tracker.update(given)
-        for n, track in zip(answer.data.get("n", ()), answer.tracker_id, strict=True):
+        found = tracker.update(detections)
+        for n, track in zip(found.data.get("n", ()), found.tracker_id, strict=True):
             numbers[at + int(n)] = int(track) + 1
         at += len(own)
     return numbers
 
 
 def by_overlap(rows: list[Detection], frames: int) -> list[int]:
-    """Return tracks as OpenEM's IoU strategy joins them: a box goes on the last frame's track that it overlaps most."""
+    """Return tracks as OpenEM's IoU strategy joins them: a box continues the last frame's track of largest IoU."""
     numbers, before, free, at = [0] * len(rows), [], 1, 0  # type: ignore[var-annotated]
     for frame in range(frames):
         now = [(at + n, row) for n, row in enumerate(r for r in rows[at:] if r.frame == frame)]
@@ -116,7 +116,7 @@ def scene(name: str) -> tuple[list[Detection], list[TrackedBox], int]:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_tracks_are_those_of_the_library_with_their_first_boxes(name: str) -> None:
+def test_tracks_equal_the_librarys_plus_first_boxes(name: str) -> None:
     rows, truth, frames = scene(name)
     ours, theirs = (
         tracked(rows, range(frames), OPTIONS.__class__(**{**vars(OPTIONS), "min_length": 2})),
@@ -146,17 +146,17 @@ def test_the_tracker_improves_on_overlap_alone() -> None:
 
 @pytest.mark.parametrize("method", TRACKERS)
 @pytest.mark.parametrize("name", ["calm", "crossing"])
-def test_each_tracker_knows_most_animals(method: str, name: str) -> None:
+def test_each_tracker_identifies_most_animals(method: str, name: str) -> None:
     rows, truth, frames = scene(name)
     options = TrackOptions(**{**vars(OPTIONS), "method": method})
     found = compare_tracks(truth, placed(rows, list(tracked(rows, range(frames), options).numbers)), range(frames))
     assert found.idf1 > 0.9
 
 
-def test_the_filter_is_the_librarys() -> None:
+def test_the_filter_equals_the_librarys() -> None:
     rng = np.random.default_rng(1)
-    begun = rng.uniform(0, 100, 4)
-    own, theirs = CornersEstimator(begun), XYXYStateEstimator(begun)
+    first = rng.uniform(0, 100, 4)
+    own, theirs = CornersEstimator(first), XYXYStateEstimator(first)
     for estimator in (own, theirs):
         noise = estimator.kf
         estimator.set_kf_covariances(
@@ -224,12 +224,12 @@ def test_media_with_nothing_and_with_one_box(method: str) -> None:
         assert written(rows, found, 30, frames) == []
 
 
-def test_boxes_of_frames_that_were_not_looked_at_have_no_track() -> None:
+def test_boxes_of_frames_that_were_not_analysed_have_no_track() -> None:
     rows = [box(frame) for frame in range(12)]
     assert list(tracked(rows, range(3, 9)).numbers) == [0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0]
 
 
-def test_gaps_are_filled_on_straight_lines_and_say_so() -> None:
+def test_gaps_are_filled_linearly_and_marked() -> None:
     frames = range(0, 40, 2)
     rows = [box(0, x=10), box(2, x=12), box(10, x=20, score=0.5), box(12, x=22)]
     found = written(rows, tracked(rows, frames), 30, frames)
@@ -242,7 +242,7 @@ def test_gaps_are_filled_on_straight_lines_and_say_so() -> None:
 
 
 @pytest.mark.parametrize("name", ["crossing", "fast"])
-def test_the_file_is_by_frame_and_track_and_holds_each_box_once(name: str) -> None:
+def test_the_file_is_sorted_and_has_each_box_once(name: str) -> None:
     rows, _, frames = scene(name)
     assigned = tracked(rows, range(frames))
     found = written(rows, assigned, OPTIONS.max_gap, range(frames))
@@ -266,7 +266,7 @@ def test_500_frames_a_second_with_20_boxes() -> None:
     assert max(rates) > 500
 
 
-def test_memory_is_flat() -> None:
+def test_memory_grows_by_eight_bytes_for_each_box() -> None:
     def peak(frames: int) -> int:
         def read() -> Iterator[Detection]:
             for frame in range(frames):
@@ -283,7 +283,7 @@ def test_memory_is_flat() -> None:
 
     peak(50)
     short, long = peak(200), peak(1200)
-    assert long - short < 1000 * 5 * 8 * 4  # eight bytes a box, while the array grows and is copied
+    assert long - short < 1000 * 5 * 8 * 4  # eight bytes for each box, several times while the array grows
 
 
 def test_the_same_tracks_with_each_estimator(monkeypatch: pytest.MonkeyPatch) -> None:
