@@ -18,6 +18,7 @@ from scripts.lib.workflow import (
     code_hash,
     dates,
     failures,
+    garbage,
     import_path,
     interrupts,
     local_files,
