@@ -15,6 +15,7 @@ include: "rules/common_files.smk"
 include: "rules/common_shared_jobs.smk"
 
 
+garbage.collect_rarely()
 with plan_errors.errors_as_messages(logger.error):
     config = read_settings()
 

@@ -130,7 +130,7 @@ QUICK = Extent(
     boxes=30,
     rounds=1,
     files={"1000": 9},
-    again=9,
+    again=2,
     records=(4, 4),
 )
 

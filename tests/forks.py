@@ -23,7 +23,9 @@ SLOW_TO_IMPORT = (
     "snakemake.cli",
     "snakemake.persistence",
     # What it imports only once it runs.
-    "snakemake.report",
+    "snakemake.report.html_reporter",
+    "snakemake_logger_plugin_rich",
+    "nbformat",
     "smart_open",
     "yte",
     "rich.progress",

@@ -11,16 +11,20 @@ from tests.needs import lacking
 from tests.slurm.cluster import PATH, PROGRAMS, Cluster
 from tests.workflow import CLUSTERS
 
-# SLURM's own, asked until a job has ended: the executor looks every so many seconds, 10 more each time.
+# SLURM's own, asked until a job of the run (the last word) is done, or none is left: the executor looks every so many
+# seconds, 10 more each time that none is done.
 SQUEUE = """#!/bin/sh
-touch "$0.ended"
+for run; do :; done
+seen="$0.$run"
+touch "$seen"
 for _ in $(seq 250); do
     answer=$({squeue} "$@") || exit
-    ended=$(echo "$answer" | grep -vE "PENDING|CONFIGURING|RUNNING|COMPLETING")
-    [ "$ended" = "$(cat "$0.ended")" ] || break
+    completed=$(echo "$answer" | grep COMPLETED | sort)
+    [ "$completed" = "$(cat "$seen")" ] || break
+    echo "$answer" | grep -qE "PENDING|CONFIGURING|RUNNING|COMPLETING" || break
     sleep 0.2
 done
-echo "$ended" > "$0.ended"
+echo "$completed" > "$seen"
 echo "$answer"
 """
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 # Import statements are found without parsing: each start of Snakemake reads all modules, and parsing takes ten times as
@@ -50,17 +50,25 @@ class Sources:
 
     def _find_imports(self, path: Path) -> set[Path]:
         text = path.read_text(encoding="utf-8")
+        imports = _FROM.findall(text)
         # `from scripts.lib import files` names a module, `from scripts.lib.files import sha256` a function.
-        found = {f"{module}.{name}" for module, names in _FROM.findall(text) for name in _NAME.findall(names)}
-        found |= {module for module, _ in _FROM.findall(text)}
+        found = {f"{module}.{name}" for module, names in imports for name in _NAME.findall(names)}
+        found |= {module for module, _ in imports}
         found |= {module for names in _IMPORT.findall(text) for module in _MODULE.findall(names)}
         return {file for name in found for file in self._modules(name)}
 
     def _find_modules(self, name: str) -> list[Path]:
         """Return the module of this name, and its parent packages, since importing it runs them too."""
         parts = name.split(".")
-        bases = [self._root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
-        return [file for base in bases for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
+        bases = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        files = [f"{base}{end}" for base in bases for end in (".py", "/__init__.py")]
+        return [self._files[file] for file in files if file in self._files]
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        """All Python files by their path from the root: one look for each imported name takes longer than this."""
+        found = (self._root / "scripts").rglob("*.py")
+        return {path.relative_to(self._root).as_posix(): path for path in found}
 
 
 def _digest(path: Path) -> bytes:
