@@ -108,7 +108,7 @@ def test_nothing_to_mark_asks_nothing(ready):
         *((kind, after) for kind in ("status", "outage") for after in (False, True)),
     ],
 )
-def test_passing_faults(ready, kind, after):
+def test_temporary_faults(ready, kind, after):
     ready.server.fault(kind, after=after, operation="UpdateMediaList")
     assert ready.mark(1)["media_ids"] == [1]
 
