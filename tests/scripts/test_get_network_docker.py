@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from scripts.lib.data_images import docker_images
 from scripts.lib.data_images.members import Members
 from scripts.lib.errors import GraphError, ServerError
 from tests.docker_engine import forget, make_image, make_reference_image, push, running_registry
+from tests.scripts.data_image_steps import containers_left, engine
 from tests.scripts.test_get_network import (
     FILES,
     GOOD,
@@ -26,20 +26,7 @@ from tests.scripts.test_get_network import (
     sha256,
 )
 
-__all__ = ["get"]
-
-
-@pytest.fixture
-def engine(docker_engine, monkeypatch):
-    """An engine for the code under test that has no container left in the end."""
-    monkeypatch.setenv("DOCKER_HOST", docker_engine.host)
-    yield docker_engine.client
-    assert left(docker_engine.client) == []
-
-
-def left(client):
-    # An engine does not inspect a container whose archive is being read: the list itself says enough.
-    return client.containers.list(all=True, sparse=True, filters={"label": docker_images.LABEL})
+__all__ = ["engine", "get"]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +68,7 @@ class TestDocker:
             get(data_image=name, digest=UNKNOWN, fetch="docker")
         assert nothing_written(get)
 
-    def test_a_moved_tag_is_noticed_and_a_pin_stays(self, engine, get, registry):
+    def test_a_tag_that_moved_gives_the_new_image_and_a_digest_the_old_one(self, engine, get, registry):
         name = f"{registry.address}/moving:1"
         make_image(engine, name, GOOD)
         first = push(engine, name)
@@ -143,7 +130,7 @@ class TestDocker:
             ({"network": b"a file"}, "graph.pb is behind /network, which is a file"),
         ],
     )
-    def test_what_an_image_lacks_is_named(self, engine, get, files, words):
+    def test_a_missing_file_of_an_image_is_named(self, engine, get, files, words):
         make_image(engine, "lacking:1", files)
         with pytest.raises(GraphError, match=words):
             get(data_image="lacking:1")
@@ -163,7 +150,7 @@ class TestDocker:
         monkeypatch.setattr(Members, "add", lambda self, pieces, source: add(self, [next(pieces)[:5000]], source))
         with pytest.raises(GraphError, match=r"ends after 5000 bytes"):
             get(data_image="hostile:1")
-        assert left(engine) == []
+        assert containers_left(engine) == []
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
     def test_no_container_is_left_after_any_exception(self, engine, get, monkeypatch, error):
@@ -171,7 +158,7 @@ class TestDocker:
         seen = []
 
         def fail(self, pieces, source):
-            seen.extend(left(engine))
+            seen.extend(containers_left(engine))
             raise error
 
         monkeypatch.setattr(Members, "add", fail)
@@ -200,11 +187,11 @@ get_network(graph=out / "graph.pb", train_ini=out / "train.ini", provenance=out 
         command = [sys.executable, "-c", code]
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as job:
             assert job.stdout.readline() == "reading\n"
-            assert len(left(engine)) == 1
+            assert len(containers_left(engine)) == 1
             time.sleep(0.3)
             job.send_signal(signal.SIGTERM)
             assert job.wait(30) == 128 + signal.SIGTERM
-        assert left(engine) == []
+        assert containers_left(engine) == []
         assert list(tmp_path.iterdir()) == []
 
     def test_nothing_is_ever_started(self, engine, get):
