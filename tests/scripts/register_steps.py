@@ -1,4 +1,4 @@
-"""Shared by the tests of register_algorithm: the program against the stand-in, and what it leaves there."""
+"""Shared by the tests of register_algorithm: the program against the stand-in, and the algorithms that it registers."""
 
 from pathlib import Path
 

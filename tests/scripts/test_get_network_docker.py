@@ -1,4 +1,4 @@
-"""Weights out of data images, with a real Docker engine and a real registry."""
+"""Networks from data images, with a real Docker engine and a real registry."""
 
 import json
 import os
@@ -31,7 +31,7 @@ __all__ = ["engine", "get"]
 
 @pytest.fixture(scope="module")
 def published(docker_engine, registry):
-    """A data image as the reference workflow makes it, in the registry and not in the engine: name and digest."""
+    """Return name and digest of an image made as the reference workflow does, in the registry but not in the engine."""
     name = f"{registry.address}/reference:1"
     make_reference_image(docker_engine.client, name, GOOD)
     digest = push(docker_engine.client, name)
@@ -55,14 +55,14 @@ class TestDocker:
         assert (get.out / "graph.pb").read_bytes() == GRAPH
 
     @pytest.mark.parametrize("local", [True, False])
-    def test_a_pin_in_the_name_or_beside_it(self, engine, get, published, local):
+    def test_a_digest_in_the_name_or_in_its_own_setting(self, engine, get, published, local):
         name, digest = published
         for settings in ({"data_image": f"{name}@{digest}"}, {"data_image": name, "digest": digest}):
             if not local:
                 forget(engine, *(image.id for image in engine.images.list(name.rpartition(":")[0])))
             assert get(**settings, fetch="docker")["digest"] == digest
 
-    def test_a_pin_that_is_not_there_is_named(self, engine, get, published):
+    def test_a_digest_that_does_not_exist_is_named(self, engine, get, published):
         name, digest = published
         with pytest.raises(ServerError, match=f"cannot pull it .*no longer has the digest pinned, tag 1 is {digest}"):
             get(data_image=name, digest=UNKNOWN, fetch="docker")
@@ -83,7 +83,7 @@ class TestDocker:
         assert record["files"]["train.ini"]["sha256"] == sha256(new["network/train.ini"])
         assert get(data_image=name, digest=first, fetch="docker")["files"] == FILES
 
-    def test_an_image_made_here_needs_no_registry(self, engine, get):
+    def test_an_image_made_on_this_machine_needs_no_registry(self, engine, get):
         image_id = make_image(engine, "made-here:1", GOOD)
         record = get(data_image="made-here:1")
         assert (record["digest"], record["image_id"], record["files"]) == (None, image_id, FILES)
@@ -94,7 +94,7 @@ class TestDocker:
         with pytest.raises(ServerError, match=f"{name}: the Docker engine cannot pull it .*check the name"):
             get(data_image=f"{registry.address}/{name}", fetch="docker")
 
-    def test_a_registry_out_of_reach_is_named_with_a_way_on(self, engine, get, docker_engine):
+    def test_an_unreachable_registry_is_named_with_a_remedy(self, engine, get, docker_engine):
         with running_registry() as gone:
             name = f"{gone.address}/gone:1"
             make_image(engine, name, GOOD)
@@ -121,7 +121,7 @@ class TestDocker:
                     assert auth not in str(caught.value)
 
     @pytest.mark.parametrize(
-        ("files", "words"),
+        ("files", "message"),
         [
             ({"etc/x": b"1"}, "has no folder /network"),
             ({"network/graph.pb": GRAPH}, "/network has no train.ini, but 'graph.pb'"),
@@ -130,9 +130,9 @@ class TestDocker:
             ({"network": b"a file"}, "graph.pb is behind /network, which is a file"),
         ],
     )
-    def test_a_missing_file_of_an_image_is_named(self, engine, get, files, words):
+    def test_a_missing_file_of_an_image_is_named(self, engine, get, files, message):
         make_image(engine, "lacking:1", files)
-        with pytest.raises(GraphError, match=words):
+        with pytest.raises(GraphError, match=message):
             get(data_image="lacking:1")
         assert nothing_written(get)
 
@@ -144,7 +144,7 @@ class TestDocker:
             get(data_image="linking:1")
 
     def test_a_hostile_archive_leaves_no_container(self, engine, get, monkeypatch):
-        """An engine is not trusted either: what it sends is limited here."""
+        """The engine is not trusted either: the size of what it sends is limited."""
         make_image(engine, "hostile:1", GOOD)
         add = Members.add
         monkeypatch.setattr(Members, "add", lambda self, pieces, source: add(self, [next(pieces)[:5000]], source))
@@ -194,8 +194,8 @@ get_network(graph=out / "graph.pb", train_ini=out / "train.ini", provenance=out 
         assert containers_left(engine) == []
         assert list(tmp_path.iterdir()) == []
 
-    def test_nothing_is_ever_started(self, engine, get):
-        """An image whose command would leave a trace: no event of the engine says that it ran."""
+    def test_no_container_is_ever_started(self, engine, get):
+        """The engine reports no event of a container that ran."""
         since = int(time.time())
         make_image(engine, "idle:1", GOOD)
         get(data_image="idle:1")

@@ -1,4 +1,4 @@
-"""A video that was done in parts has the record and the boxes of one that was done in one piece, whatever is wrong."""
+"""A video processed in parts has the same record and boxes as in one piece, also if it is damaged."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.networks
 
 ODD = Path(__file__).parents[1] / "data" / "odd"
 PARTS = 3
-OWN = {"seconds", "stages", "parts"}  # of a record: what may differ
+MAY_DIFFER = {"seconds", "stages", "parts"}  # keys of a record
 TS: dict[str, Any] = {"container": "mpegts"}
 OPEN = {"preset": "ultrafast", "bf": "2", "g": "17", "x264-params": "scenecut=0:open-gop=1:b-adapt=0"}
 
@@ -34,10 +34,10 @@ def files_in(folder: Path, name: str) -> DetectionOutputs:
 
 def record_in(found: DetectionOutputs) -> dict[str, Any]:
     record = json.loads(found.outcome.read_text())
-    return {key: value for key, value in record.items() if key not in OWN}
+    return {key: value for key, value in record.items() if key not in MAY_DIFFER}
 
 
-def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], int]:
+def both_ways(folder: Path, media: Path, **changes: Any) -> tuple[dict[str, Any], int]:
     """Detect in one piece and in parts; check that the results are equal, and return the record and number of parts."""
     ready = {"media_id": 5, "state": "ready", "reason": None, "name": media.name}
     record, download, plan = (folder / f"{name}.json" for name in ("record", "download", "plan"))
@@ -55,8 +55,8 @@ def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], 
         "threads": 2, "img_max_side": 160, "img_min_side": 90, "keep_threshold": 0.1, "batch_size": 8,
         "engine": "openvino", "precision": "f32", "engines": folder / "engines", "frame_stride": 1,
         "frame_range": None, "max_frames": None, "nms": None, "pixels": None, "first_label": None,
-    } | asked)  # fmt: skip
-    given = {"network_files": network, "options": options}
+    } | changes)  # fmt: skip
+    shared = {"network_files": network, "options": options}
 
     def run(found: DetectionOutputs, part: int | None = None) -> None:
         detect(
@@ -67,30 +67,30 @@ def both_ways(folder: Path, media: Path, **asked: Any) -> tuple[dict[str, Any], 
             outcomes=[found.outcome],
             previews=[found.previews],
             planned=None if part is None else PlannedPart(plan, part),
-            **given,
+            **shared,
         )
 
     whole, joined = files_in(folder, "whole"), files_in(folder, "joined")
     run(whole)
     split_media(media=media, record=record, download=download, plan=plan, split_seconds=60 / 25 / PARTS)
     parts = [files_in(folder, f"part{part}") for part in range(PARTS)]
-    for part, its in enumerate(parts):
-        run(its, part)
+    for part, files in enumerate(parts):
+        run(files, part)
     join_parts(
         plan=[plan],
-        part_detections=[its.detections for its in parts],
-        part_outcomes=[its.outcome for its in parts],
-        part_previews=[its.previews for its in parts],
+        part_detections=[files.detections for files in parts],
+        part_outcomes=[files.outcome for files in parts],
+        part_previews=[files.previews for files in parts],
         media_files=MediaFiles(record, media, download),
         outputs=joined,
-        **given,
+        **shared,
     )
     assert record_in(joined) == record_in(whole)
     assert joined.detections.read_bytes() == whole.detections.read_bytes()
     return record_in(joined), json.loads(joined.outcome.read_text())["parts"]
 
 
-def transport_packets(path: Path) -> None:
+def zero_transport_packets(path: Path) -> None:
     content = path.read_bytes()
     at = len(content) * 2 // 3 // 188 * 188
     path.write_bytes(content[:at] + bytes(188 * 3) + content[at + 188 * 3 :])
@@ -105,10 +105,10 @@ def transport_packets(path: Path) -> None:
         ("late.mp4", {"mux": FAST}, lambda path: damage(path, 0.93, 600), "damaged"),
         ("cut.mp4", {"mux": FAST}, lambda path: cut(path, 0.93), "damaged"),
         ("key.mp4", {}, lambda path: leave_out(path, {30}), "damaged"),
-        ("hole.ts", TS, transport_packets, "damaged"),
+        ("hole.ts", TS, zero_transport_packets, "damaged"),
     ],
 )
-def test_a_made_video(
+def test_a_written_video(
     tmp_path: Path, name: str, options: dict[str, Any], harm: Callable[[Path], None] | None, state: str
 ) -> None:
     media = write_video(tmp_path / name, range(60), **options)
@@ -130,7 +130,7 @@ def test_odd_sides_in_each_subsampling(tmp_path: Path, pixels: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "asked"),
+    ("name", "changes"),
     [
         ("v02_midgop.ts", {}),
         ("v02_midgop.ts", {"frame_range": [0, 9]}),
@@ -139,6 +139,6 @@ def test_odd_sides_in_each_subsampling(tmp_path: Path, pixels: str) -> None:
         ("w02_oddwidth.avi", {}),
     ],
 )
-def test_a_file_as_people_have_them(tmp_path: Path, name: str, asked: dict[str, Any]) -> None:
-    record, _ = both_ways(tmp_path, ODD / name, **asked)
+def test_a_damaged_file_from_practice(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:
+    record, _ = both_ways(tmp_path, ODD / name, **changes)
     assert record["state"] == "done"

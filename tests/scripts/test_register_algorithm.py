@@ -67,12 +67,12 @@ def test_registered_then_unchanged_then_updated(register, server):
     assert version["description"].endswith("made by the detection workflow; people's edits are kept")
 
     original = (ROOT / SINGLE).read_text()
-    given = manifest.parameters(yaml.safe_load(text))
-    assert given | {"image": "", "pipeline_args": ""} == {
+    values = manifest.parameters(yaml.safe_load(text))
+    assert values | {"image": "", "pipeline_args": ""} == {
         **manifest.parameters(yaml.safe_load(original)), "storage_class": "fast", "image": "", "pipeline_args": ""
     }  # fmt: skip
-    assert given["image"] == IMAGE
-    assert json.loads(given["pipeline_args"]) == {**SETTINGS, "tator": {"ca_file": "/certs/site.pem"}}
+    assert values["image"] == IMAGE
+    assert json.loads(values["pipeline_args"]) == {**SETTINGS, "tator": {"ca_file": "/certs/site.pem"}}
     assert [line for line in text.splitlines() if "#" in line] == [
         line for line in original.splitlines() if "#" in line
     ], "comments are kept"
@@ -188,8 +188,8 @@ def test_the_program_takes_the_address_from_the_configuration(server, monkeypatc
     for name in ("TATOR_API_SERVICE", "TATOR_PROJECT_ID"):
         monkeypatch.delenv(name)
     command = [sys.executable, "-m", "scripts.commands.register_algorithm", FAN_OUT, "--name", "Fan", "--apply"]
-    given = ["--config", tmp_path / "my.yaml", "--set", f"image={IMAGE}", "--output", tmp_path / "out.yaml"]
-    done = subprocess.run([*command, *given], cwd=ROOT, capture_output=True, text=True, check=False)
+    options = ["--config", tmp_path / "my.yaml", "--set", f"image={IMAGE}", "--output", tmp_path / "out.yaml"]
+    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert server.token not in done.stdout
     [(made, text)] = algorithms(server)

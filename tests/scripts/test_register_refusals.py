@@ -22,7 +22,7 @@ def test_everything_that_is_missing_is_listed_at_once(register, server):
     assert (code, writes(server)) == (1, [])
     first, *problems = complaint.splitlines()
     assert first == "nothing is changed, because this is missing:"
-    for start, words in (
+    for start, rest in (
         (
             "mark.attribute: media type 'Video' has no string attribute",
             f"it has {MARK} (bool); add it in the project's",
@@ -34,15 +34,15 @@ def test_everything_that_is_missing_is_listed_at_once(register, server):
         ("admin, whose token it is, has the permission Can Edit", "Full Control) to: register the algorithm"),
     ):
         [problem] = [line for line in problems if line.startswith(f"  - {start}")]
-        assert words in problem
+        assert rest in problem
     assert len(problems) == 6
 
 
 def test_wrong_box_types_are_refused(register):
-    for type_id, words in ((99, "no 99; it has 31 (Box), 32 (Dot)"), (32, "of the kind dot")):
+    for type_id, message in ((99, "no 99; it has 31 (Box), 32 (Dot)"), (32, "of the kind dot")):
         write({**SETTINGS, "upload": {"localization_type_id": type_id}})
         code, _, complaint = register()
-        assert (code, words in complaint) == (1, True), complaint
+        assert (code, message in complaint) == (1, True), complaint
 
 
 def test_missing_rights_are_listed_before_anything_is_changed(register, server, monkeypatch):
@@ -128,14 +128,14 @@ def test_faults_of_the_manifest_are_listed_with_the_others(register, server):
     write({**SETTINGS, "keep_threshold": 2})
     code, _, complaint = register("--apply", "--cluster", "7", path="bad.yaml")
     assert (code, writes(server)) == (1, [])
-    for words in (
+    for message in (
         "metadata.name is set",
         "spec.onExit is 'nothing'",
         "parameter rest_token is declared",
         "no job cluster 7",
         "detect.keep_threshold: 2 is invalid",
     ):
-        assert words in complaint
+        assert message in complaint
     code, _, complaint = register("--set", "storage_clas=fast")
     assert (code, "did you mean 'storage_class'?" in complaint) == (1, True)
 

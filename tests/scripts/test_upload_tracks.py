@@ -121,7 +121,7 @@ def test_faults_leave_each_track_once(ready, kind, operation):
 
 
 @pytest.mark.parametrize("kind", ["drop_answer", "reset"])
-def test_faults_while_removing(ready, kind):
+def test_temporary_faults_while_boxes_are_removed(ready, kind):
     run(ready)
     ready.tracked(1, COD)
     ready.server.fault(kind, operation="DeleteStateList")

@@ -1,4 +1,4 @@
-"""How a run stands, from its files."""
+"""The progress of a run, read from its files."""
 
 import io
 import os
