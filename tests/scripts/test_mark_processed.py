@@ -138,7 +138,7 @@ def eight(ready):
     [
         (0, {"kind": "status", "status": 403}),
         (5, {"kind": "status", "status": 404}),
-        (7, {"kind": "outage", "words": "unknown"}),
+        (7, {"kind": "outage", "message": "unknown"}),
     ],
 )
 def test_one_refused_media_does_not_stop_the_others(ready, eight, position, fault):

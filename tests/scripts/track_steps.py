@@ -73,8 +73,8 @@ def writes(steps):
 
 def boxes_of(steps, state):
     """Return the frames of the current boxes of a state."""
-    standing = {box["id"]: box["frame"] for box in steps.boxes()}
-    return sorted(standing[row] for row in state["localizations"] if row in standing)
+    frames = {box["id"]: box["frame"] for box in steps.boxes()}
+    return sorted(frames[row] for row in state["localizations"] if row in frames)
 
 
 def check_as_found(steps):

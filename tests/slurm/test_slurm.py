@@ -85,7 +85,7 @@ def test_failed_ended_cancelled_and_resumed_it_leaves_what_a_run_on_one_machine_
         lines.update(command_lines())
         time.sleep(0.3)
     assert run.wait() == 0, run.text
-    last = dataclasses.replace(site, profile="default").goes_well()
+    last = dataclasses.replace(site, profile="default").run_ok()
     assert "rule detect:" not in last
     assert site.state() == undisturbed
 
