@@ -66,7 +66,7 @@ def test_counts_become_attributes_of_the_media(site, per_job):
     assert "counts: MaxN cod" in (site.folder / "results" / "summary.txt").read_text()
 
 
-def test_attributes_for_counts_are_looked_for_before_anything_is_detected(site):
+def test_attributes_for_counts_are_checked_before_detection(site):
     site.settings["counts"] = {"attributes": {"cod": "MaxN cod"}}
     done = site.run()
     assert done.returncode != 0

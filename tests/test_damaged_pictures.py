@@ -26,7 +26,7 @@ def site(tmp_path):
         yield Site(server, tmp_path / "run")
 
 
-def test_accepted_and_not(site):
+def test_damaged_pictures_are_refused_or_accepted(site):
     done = site.run()
     assert done.returncode == 1, done.stdout
     assert list(site.states().values()) == ["done", "damaged", "damaged"]

@@ -31,7 +31,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("name", TRACKED)
-def test_links_lead_somewhere(name: str) -> None:
+def test_links_have_targets(name: str) -> None:
     page = ROOT / name
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -81,7 +81,7 @@ def test_each_command_in_a_code_block_is_run_by_a_test() -> None:
 
 
 @pytest.mark.parametrize("page", documents.PAGES)
-def test_commands_stand_in_blocks_that_say_so(page: str) -> None:
+def test_commands_are_in_code_blocks_of_sh(page: str) -> None:
     """Only code blocks of `sh` are looked through."""
     assert documents.unmarked_commands(page) == []
 
@@ -97,7 +97,7 @@ def test_a_command_that_no_test_runs_is_found(tmp_path: Path, monkeypatch: pytes
     assert documents.unmarked_commands(page) == ["kubectl get pods"]
 
 
-def test_commands_in_sentences_name_what_there_is() -> None:
+def test_commands_in_sentences_name_existing_targets_modules_and_options() -> None:
     """Make's targets, the modules, and each of the options."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     modules: dict[str, set[str]] = {}

@@ -117,7 +117,7 @@ def test_readme_s_settings_and_commands(run_of_readme: tuple[Clone, str]) -> Non
 
 
 @pytest.mark.service
-def test_comparing_and_watching(run_of_readme: tuple[Clone, str], tmp_path: Path) -> None:
+def test_commands_for_comparing_and_watching(run_of_readme: tuple[Clone, str], tmp_path: Path) -> None:
     """Two runs' folders, two versions, and how a run stands."""
     done, _ = run_of_readme
     server, clone = done.server, Clone(tmp_path, done.server)
@@ -140,7 +140,7 @@ def test_comparing_and_watching(run_of_readme: tuple[Clone, str], tmp_path: Path
 
 
 @pytest.mark.service
-def test_running_again(run_of_readme: tuple[Clone, str], tmp_path: Path) -> None:
+def test_commands_for_running_again(run_of_readme: tuple[Clone, str], tmp_path: Path) -> None:
     """With media that are selected; in the same project, and into the same version, as README's run."""
     page, server = (ROOT / "docs" / "running.md").read_text(), run_of_readme[0].server
     clone = Clone(tmp_path, server)
@@ -174,7 +174,7 @@ def clone(run_of_readme: tuple[Clone, str], tmp_path: Path) -> Clone:
     return Clone(tmp_path, done.server)
 
 
-def test_detecting_in_a_folder(tmp_path: Path) -> None:
+def test_commands_for_detecting_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "survey").mkdir()
     video = cv2.VideoCapture(str(ROOT / "examples" / "aquarium" / "aquarium.mp4"))
     cv2.imwrite(str(tmp_path / "survey" / "fish.jpg"), video.read()[1])
@@ -192,7 +192,7 @@ def test_detecting_in_a_folder(tmp_path: Path) -> None:
     assert "survey: 1 media" in told
 
 
-def test_looking_at_a_network(tmp_path: Path) -> None:
+def test_commands_for_inspecting_a_network(tmp_path: Path) -> None:
     clone = Clone(tmp_path, None)
     sample = "examples/aquarium/graph.pb"
     told = clone.run(replaced(inline("README.md", "python -m scripts.commands.inspect_network"), {"FILE": sample}))

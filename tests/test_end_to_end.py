@@ -13,7 +13,7 @@ import tator
 import yaml
 from pycocotools.coco import COCO
 
-from tests.browser import look_at
+from tests.browser import open_page
 from tests.conftest import SYNTHETIC
 from tests.docker_engine import make_reference_image
 from tests.scripts.tator_steps import Steps
@@ -71,7 +71,7 @@ def odd_media(media_folder):
     cv2.imwrite(str(media_folder / "black.png"), np.zeros((180, 320, 3), np.uint8))
 
 
-def test_twice_with_results_deleted_and_with_boxes_that_people_changed(site):
+def test_run_again_with_deleted_results_and_edited_boxes(site):
     first = site.run()
     assert first.returncode == 0, first.stdout
     boxes, marks = site.boxes(), site.marks()
@@ -171,7 +171,7 @@ def test_only_what_changed_runs_again(site, tmp_path):
 
 @pytest.mark.browser
 @pytest.mark.usefixtures("odd_media")
-def test_faulty_media_are_reported_and_their_neighbours_finished(site, media_folder):
+def test_faulty_media_are_reported_and_the_others_finished(site, media_folder):
     server = site.server
     names = {name: media_id for media_id, name in server.media.items()}
     multi = server.add_media("multi", dtype="multi")
@@ -199,9 +199,9 @@ def test_faulty_media_are_reported_and_their_neighbours_finished(site, media_fol
         alone = rf"media {media_id}( \(.*?\))? is {states[media_id]}: "
         together = rf"\d media are {states[media_id]}: .*[ (]{media_id} \("
         assert re.search(f"{alone}|{together}", sentence), (media_id, sentence)
-    looked = look_at(site.folder / "results" / "overview.html")
-    assert looked.sound, looked
-    assert f"{len(states) - len(well)} of {len(states)} media have no boxes in Tator from this run" in looked.text
+    view = open_page(site.folder / "results" / "overview.html")
+    assert view.without_errors, view
+    assert f"{len(states) - len(well)} of {len(states)} media have no boxes in Tator from this run" in view.text
     assert check_records(site.folder) == {"record", "download", "provenance", "destination", "detection", "upload",
                                           "attributes", "marks", "summary"}  # fmt: skip
     again = site.run()
@@ -285,7 +285,7 @@ def check_tracks(site):
     assert "No" not in site.marks().values()
 
 
-def test_the_reference_workflows_environment_runs_as_it_is(site, docker_engine, tmp_path):
+def test_the_environment_of_the_reference_workflow_runs_unchanged(site, docker_engine, tmp_path):
     """A drop-in: only what Argo gave the reference workflow, and a data image as its users have them."""
     network = {f"network/{name}": (SYNTHETIC / name).read_bytes() for name in ("graph.pb", "train.ini")}
     make_reference_image(docker_engine.client, "site/weights:1", network)

@@ -68,7 +68,7 @@ def count(survey, name):
     return len(survey.boxes(name))
 
 
-def test_detected_without_tator_and_uploaded_by_name_where_the_files_are_not(survey):
+def test_boxes_detected_without_tator_are_uploaded_by_name_without_the_files(survey):
     """What matches none or several is listed, keeps the run from ending well, and is looked for again."""
     (survey.media / "dive").mkdir()
     shutil.copy(SYNTHETIC / VIDEO, survey.media / "dive" / VIDEO)
@@ -145,7 +145,7 @@ def look_again(survey, one, both):
 
 
 @pytest.mark.parametrize("per_job", [1, 8])
-def test_by_md5_twice_edited_and_as_a_later_run_with_tator_finds_it(survey, tmp_path, per_job):
+def test_boxes_matched_by_md5_are_found_by_a_run_with_tator(survey, tmp_path, per_job):
     shutil.copy(SYNTHETIC / VIDEO, survey.media / "GOPR0001.mp4")
     shutil.copy(SYNTHETIC / OTHER, survey.media / "GOPR0002.mp4")
     survey.settings["media"] |= {"per_job": per_job, "md5": True}
@@ -197,7 +197,7 @@ def test_by_md5_twice_edited_and_as_a_later_run_with_tator_finds_it(survey, tmp_
     assert len(changed) == len(boxes[0]) + 1
 
 
-def test_a_media_in_tator_that_is_shown_otherwise_gets_no_boxes(survey):
+def test_a_media_with_other_frames_in_tator_gets_no_boxes(survey):
     for name in (VIDEO, OTHER):
         shutil.copy(SYNTHETIC / name, survey.media / name)
     survey.pictures("wide.jpg")
@@ -218,7 +218,7 @@ def test_a_media_in_tator_that_is_shown_otherwise_gets_no_boxes(survey):
     assert len(survey.there(wide)) == count(survey, "wide.jpg")
 
 
-def test_an_unforeseen_error_with_a_file_is_a_fault_of_its_media(survey, tmp_path, monkeypatch):
+def test_an_unexpected_error_with_a_file_fails_its_media(survey, tmp_path, monkeypatch):
     survey.pictures("a.jpg", "b.jpg")
     monkeypatch.setenv("TATOR_AUTH_TOKEN", survey.server.token)
     found = list_folder(survey.media)
@@ -251,7 +251,7 @@ def test_an_unforeseen_error_with_a_file_is_a_fault_of_its_media(survey, tmp_pat
     assert "its md5 is not known: an unforeseen error, RuntimeError: the wrong moment" in (found[0].reason or "")
 
 
-def test_what_was_not_detected_in_needs_the_folder(survey):
+def test_media_without_results_need_the_folder(survey):
     survey.pictures("a.jpg", "b.jpg")
     assert survey.run().returncode == 0
     (survey.folder / "results" / "detections" / f"{media_id_of('a.jpg')}.json").unlink()
@@ -274,7 +274,7 @@ def test_what_was_not_detected_in_needs_the_folder(survey):
         ({"media": {}}, "upload.match: name, without media.folder; expected both or neither"),
     ],
 )
-def test_what_a_match_needs(survey, changes, words):
+def test_wrong_settings_for_matching_are_refused(survey, changes, words):
     survey.pictures("a.jpg")
     survey.settings |= survey.upload | changes
     if changes.get("media") == {}:

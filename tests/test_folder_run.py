@@ -129,7 +129,7 @@ def check_table(survey, names):
     assert int(table["clip"]["bytes"]) == (SYNTHETIC / "clip_910001.mp4").stat().st_size
 
 
-def test_media_that_share_jobs_and_videos_in_parts(survey):
+def test_a_folder_with_shared_jobs_and_videos_in_parts(survey):
     """The same boxes in each way; and a file that comes back with its date finds its boxes again."""
     survey.pictures("cam1/a.jpg", "cam1/b.jpg", "cam2/a.jpg")
     shutil.copy(SYNTHETIC / "clip_910001.mp4", survey.media / "clip.mp4")

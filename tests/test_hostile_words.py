@@ -43,7 +43,7 @@ def assert_clean(site, *runs):
     return texts
 
 
-def test_names_of_species_and_media_through_the_whole_run(site):
+def test_names_of_species_and_media_are_clean_in_the_whole_run(site):
     network = site.folder.parent / "network"
     shutil.copy(SYNTHETIC / "graph.pb", network)
     site.settings["evaluate"] = {"truth_file": str(network / "truth.csv")}
@@ -59,7 +59,7 @@ def test_names_of_species_and_media_through_the_whole_run(site):
 
 
 @pytest.mark.parametrize("place", ["operator", "node"])
-def test_names_in_a_graph(site, place):
+def test_names_in_a_graph_are_clean_in_messages(site, place):
     """A refused operator, and a node at which the library fails, in its own words."""
     path = site.folder.parent / "network" / "graph.onnx"
     write_onnx(path)

@@ -22,7 +22,7 @@ def record(site, media_id):
 
 
 @pytest.mark.convert
-def test_int8_stays_the_same_network_while_media_are_added(site, tmp_path):
+def test_the_int8_network_is_kept_when_media_are_added(site, tmp_path):
     network = tmp_path / "network"
     shutil.copytree(SYNTHETIC, network)
     site.settings["network"]["directory"] = str(network)

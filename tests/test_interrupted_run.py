@@ -65,7 +65,7 @@ def check(said: str, run: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", [PLANNING, DETECTING, SUMMARIZING])
-def test_snakemake(survey: Path, tmp_path: Path, moment: str) -> None:
+def test_an_interrupted_run_of_snakemake_is_continued(survey: Path, tmp_path: Path, moment: str) -> None:
     command = command_line(tmp_path / "run", settings=settings(survey))
     check(interrupted(command, moment), tmp_path / "run")
     if moment == DETECTING:
@@ -75,7 +75,7 @@ def test_snakemake(survey: Path, tmp_path: Path, moment: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["settings: ", DETECTING])
-def test_detect_folder(survey: Path, tmp_path: Path, moment: str) -> None:
+def test_an_interrupted_detect_folder_is_continued(survey: Path, tmp_path: Path, moment: str) -> None:
     command = [sys.executable, "-m", "scripts.commands.detect_folder", str(survey), "--network", str(SYNTHETIC)]
     command += ["--size", "320x180", "--out", str(tmp_path / "run")]
     check(interrupted(command, moment), tmp_path / "run")

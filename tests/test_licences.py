@@ -33,11 +33,11 @@ def _names(sbom: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_each_component_has_a_licence_that_is_allowed(sboms: dict[str, dict[str, Any]], name: str) -> None:
+def test_each_component_has_an_allowed_licence(sboms: dict[str, dict[str, Any]], name: str) -> None:
     assert refused(sboms[name]) == []
 
 
-def test_the_sboms_hold_what_the_image_ships(sboms: dict[str, dict[str, Any]]) -> None:
+def test_the_sboms_have_the_packages_of_the_image(sboms: dict[str, dict[str, Any]]) -> None:
     """But for packages of other systems and other versions of Python."""
     here = _names(sboms[".venv"])
     assert len(IMAGE & here) > 90
@@ -46,7 +46,7 @@ def test_the_sboms_hold_what_the_image_ships(sboms: dict[str, dict[str, Any]]) -
     assert {"tensorflow-cpu", "nncf"} <= _names(sboms[".venv-convert"])
 
 
-def test_the_page_names_no_package_in_vain(sboms: dict[str, dict[str, Any]]) -> None:
+def test_the_page_names_only_packages_of_the_image(sboms: dict[str, dict[str, Any]]) -> None:
     here = set().union(*map(_names, sboms.values()))
     assert read_by_hand()
     assert set(read_by_hand().values()) <= ALLOWED
@@ -54,7 +54,7 @@ def test_the_page_names_no_package_in_vain(sboms: dict[str, dict[str, Any]]) -> 
     assert not not_shipped() & IMAGE
 
 
-def test_the_page_names_what_the_image_for_a_gpu_ships_besides() -> None:
+def test_the_page_names_additional_packages_of_the_gpu_image() -> None:
     locks = "".join(path.read_text() for path in (ROOT / "tests" / "gpu").glob("*.lock"))
     besides = set(re.findall(r"^([a-z0-9-]+)==", locks, re.MULTILINE)) - IMAGE
     assert {"pycuda", "tensorrt-cu12", "nvidia-cuda-runtime-cu12"} <= besides
@@ -93,14 +93,14 @@ def _bundled() -> Iterator[tuple[str, str]]:
             yield folder.name, re.sub(r"(-[0-9a-f]{8})*(\.[0-9.]+)?\.so.*", "", path.name)
 
 
-def test_the_page_names_each_library_that_a_wheel_brings_along() -> None:
+def test_the_page_names_each_library_in_wheels() -> None:
     found = list(_bundled())
     assert {"av.libs", "opencv_python_headless.libs"} <= {folder for folder, _ in found}
     assert sorted({f"{folder}: {name}" for folder, name in found if f"`{name}`" not in PAGE}) == []
 
 
 @pytest.mark.parametrize(("library", "said"), [("libx264", "GPL"), ("libx265", "GPL"), ("libssl", "1.1.1k")])
-def test_the_page_says_what_matters_of_them(library: str, said: str) -> None:
+def test_the_page_names_the_licences_of_libraries_in_wheels(library: str, said: str) -> None:
     assert library in {name for _, name in _bundled()}
     (row,) = [line for line in PAGE.splitlines() if f"`{library}`" in line and line.startswith("|")]
     assert said in row

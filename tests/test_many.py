@@ -64,7 +64,7 @@ def tracks_in_tator(site):
     return found
 
 
-def test_one_bad_media_among_twenty_and_all_as_with_a_job_for_each(twenty, tmp_path):
+def test_shared_jobs_give_the_same_results_as_a_job_for_each_media(twenty, tmp_path):
     """Boxes and tracks, here and in Tator."""
     site, each = Site(twenty, tmp_path / "many"), Site(twenty, tmp_path / "each")
     track_type = Steps(site.folder, twenty).add_track_type()
@@ -109,7 +109,7 @@ def test_crops_of_media_that_share_jobs(twenty, tmp_path, keep_files):
     assert "Nothing to be done" in site.run().stdout
 
 
-def test_only_what_changed_is_done_again(twenty, tmp_path):
+def test_only_changed_media_are_processed_again(twenty, tmp_path):
     site = Site(twenty, tmp_path / "many")
     site.settings["media"] = {"per_job": 8}
     good = [media_id for media_id, name in twenty.media.items() if name.endswith(".png")]
@@ -147,7 +147,7 @@ def test_only_what_changed_is_done_again(twenty, tmp_path):
     assert list(site.states()) == good[:0:-1]
 
 
-def test_a_job_that_failed_does_not_do_again_what_it_finished(twenty, tmp_path):
+def test_a_failed_shared_job_keeps_its_finished_media(twenty, tmp_path):
     site = Site(twenty, tmp_path / "many")
     site.settings["media"] = {"per_job": 100}
     good = [media_id for media_id, name in twenty.media.items() if name.endswith(".png")]
@@ -205,7 +205,7 @@ def planned(folder, *options):
 
 
 @pytest.mark.parametrize("profile", sorted(name for name, one in PROFILES.items() if "set-resources" in one))
-def test_a_profile_asks_for_many_media_what_it_asks_for_one(profile, tmp_path):
+def test_profiles_set_the_same_resources_for_shared_jobs(profile, tmp_path):
     store = ["--default-storage-provider", "fs", "--default-storage-prefix", str(tmp_path / "store")]
     storage = store if "default-storage-provider" in PROFILES[profile] else []
     jobs = planned(tmp_path, "--workflow-profile", str(ROOT / "profiles" / profile), *storage)
@@ -215,7 +215,7 @@ def test_a_profile_asks_for_many_media_what_it_asks_for_one(profile, tmp_path):
         assert all(f"{name}={value}" in given.split(", ") for given in shared), (name, shared)
 
 
-def test_a_shared_job_can_be_given_its_own(tmp_path):
+def test_a_shared_job_can_have_its_own_resources(tmp_path):
     options = ["--set-threads", "detect=2", "detect_many_3=1"]
     options += ["--set-resources", "resolve_media:a=1", "upload_detections:b=2", "detect:c=3", "detect_many_3:c=4"]
     jobs = planned(tmp_path, *options)

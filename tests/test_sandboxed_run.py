@@ -66,7 +66,7 @@ def sandboxed(folder: Path, *command: str, allow: tuple[str, ...] = (), read: tu
     return [*words, "--", *command]
 
 
-def test_a_run_with_a_strangers_network(tator_server, tmp_path):
+def test_a_run_in_the_sandbox(tator_server, tmp_path):
     site = Site(tator_server, tmp_path / "run")
     network = tmp_path / "network"
     network.mkdir()
@@ -89,7 +89,7 @@ def test_a_run_with_a_strangers_network(tator_server, tmp_path):
     assert (site.folder / "results" / "overview.html").exists()
 
 
-def test_what_is_out_of_reach(tmp_path):
+def test_the_sandbox_limits_files_hosts_and_processes(tmp_path):
     run, home = tmp_path / "run", tmp_path / "home"
     run.mkdir()
     home.mkdir()
@@ -128,7 +128,7 @@ def test_a_named_host_keeps_its_name_and_port(tmp_path):
     assert done.stdout.startswith("('127.0.1.")
 
 
-def test_a_signal_has_the_command_told_to_stop(tmp_path):
+def test_a_signal_is_passed_to_the_command(tmp_path):
     words = "trap 'echo told > told; exit 7' TERM; touch ready; sleep 60 & wait"
     with subprocess.Popen(sandboxed(tmp_path, "sh", "-c", words), cwd=tmp_path) as started:
         deadline = time.monotonic() + 30
@@ -140,7 +140,7 @@ def test_a_signal_has_the_command_told_to_stop(tmp_path):
 
 
 @pytest.mark.parametrize("host", ["tator.example.org", "tator.example.org:https", "10.1.2.3:443", ":80"])
-def test_an_odd_host_is_a_sentence(tmp_path, host):
+def test_an_invalid_host_is_one_clear_message(tmp_path, host):
     done = subprocess.run(sandboxed(tmp_path, "true", allow=(host,)), capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"--allow {host}: expected" in done.stderr

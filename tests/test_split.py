@@ -77,7 +77,7 @@ def tracks(site):
 
 
 @pytest.mark.parametrize("asked", [{}, {"frame_range": [20, 99], "frame_stride": 3}])
-def test_the_boxes_are_those_of_one_piece(server, tmp_path, asked):
+def test_parts_give_the_same_boxes_as_one_piece(server, tmp_path, asked):
     whole = site_in(tmp_path / "whole", server, **asked)
     parted = site_in(tmp_path / "parted", server, split_seconds=2, **asked)
     whole.settings["track"] = parted.settings["track"] = {"enabled": True}
@@ -124,7 +124,7 @@ def test_the_boxes_are_those_of_one_piece(server, tmp_path, asked):
     assert albums[1].video().startswith("data:video/mp4;base64,")
 
 
-def test_a_part_that_failed_is_done_again_alone(server, tmp_path):
+def test_only_a_failed_part_is_processed_again(server, tmp_path):
     site = site_in(tmp_path, server, split_seconds=2)
     site.settings["tator"]["media_ids"] = [media_id] = [named(server)[LONG]]
     part = tmp_path / f"resources/parts/{media_id}/1.csv"
@@ -137,7 +137,7 @@ def test_a_part_that_failed_is_done_again_alone(server, tmp_path):
     assert json.loads((tmp_path / f"results/detections/{media_id}.json").read_text())["parts"] == 3
 
 
-def test_parts_need_files_that_all_jobs_see(server, tmp_path):
+def test_parts_need_a_shared_file_system(server, tmp_path):
     site = site_in(tmp_path, server, split_seconds=2)
     store = ["--default-storage-provider", "s3", "--default-storage-prefix", "s3://bucket"]
     done = site.run("--dry-run", *store, PYTHONPATH=str(CLUSTERS))
@@ -145,7 +145,7 @@ def test_parts_need_files_that_all_jobs_see(server, tmp_path):
     assert "detect.split_seconds: files go through a store (s3); expected a file system" in done.stdout
 
 
-def test_media_cannot_share_jobs_and_have_several(server, tmp_path):
+def test_shared_jobs_and_parts_exclude_each_other(server, tmp_path):
     site = site_in(tmp_path, server, split_seconds=2)
     site.settings["media"] = {"per_job": "auto"}
     done = site.run("--dry-run")
@@ -153,7 +153,7 @@ def test_media_cannot_share_jobs_and_have_several(server, tmp_path):
     assert "detect.split_seconds, media.per_job: 2 and 'auto'; expected media.per_job 1" in done.stdout
 
 
-def test_an_original_under_its_copy_s_numbers_gives_the_same_boxes_in_one_piece_in_parts_and_with_others(
+def test_an_original_numbered_as_its_copy_has_the_same_boxes_in_parts_and_shared_jobs(
     folder, tmp_path_factory, tmp_path
 ):
     original = tmp_path / "original.mp4"

@@ -12,7 +12,7 @@ from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.files import read_json, write_json
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.media_files import move
-from tests.browser import look_at
+from tests.browser import open_page
 from tests.report_run import FakeRun
 
 pytestmark = pytest.mark.pages
@@ -57,15 +57,15 @@ def test_two_runs(tmp_path, capsys):
     assert content["species"][0] == {"name": "cod", "before": 50, "after": 49, "became": {"crab": 1}}
     changed = next(change for change in content["changes"] if change["kind"] == "changed species")
     assert (changed["frame"], changed["before"]["species"], changed["after"]["species"]) == (0, "cod", "crab")
-    looked = look_at(out / "compare.html")
-    assert looked.sound, looked
+    view = open_page(out / "compare.html")
+    assert view.without_errors, view
     for text in (
         "<b>reef</b>.mp4",
         "1 media only before: 2",
         "1 changed species, 1 appeared",
         "Where they differ most",
     ):
-        assert text in looked.text, text
+        assert text in view.text, text
 
 
 def test_a_run_and_a_version_that_people_edited(steps, tmp_path, capsys):

@@ -14,7 +14,7 @@ from scripts.lib.evaluation.truth import LabeledBox, read_truth, write_truth
 from scripts.lib.files import read_json, write_json
 from scripts.lib.record_files import write_record
 from scripts.picture_errors import picture_errors
-from tests.browser import look_at
+from tests.browser import open_page
 from tests.made_records import evaluation_record, mistake
 from tests.report_run import FakeRun
 
@@ -80,11 +80,11 @@ def test_the_page_shows_the_worst_mistakes(run):
     with zipfile.ZipFile(pictures, "w") as archive:
         for frame in (0, 25):
             archive.writestr(f"1/{frame:08d}.jpg", picture)
-    looked = look_at(run.page(evaluation=[run.folder / "results/evaluation.json", pictures]))
-    assert looked.sound, looked
+    view = open_page(run.page(evaluation=[run.folder / "results/evaluation.json", pictures]))
+    assert view.without_errors, view
     for text in ("Against 50 true boxes in 50 frames of 1 media", "Missed: crab", "a.mp4, frame 25",
                   "Pictures that could not be had any more: 2."):  # fmt: skip
-        assert text in looked.text, text
+        assert text in view.text, text
 
 
 def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):

@@ -11,7 +11,7 @@ from scripts.lib.files import read_json, write_json
 from scripts.lib.previews import Album
 from scripts.lib.records.tracks import Track
 from scripts.lib.tracking.chosen_tracks import ChosenTrack, TrackPicture, write_pictures
-from tests.browser import look_at
+from tests.browser import open_page
 from tests.made_records import track_upload_record
 from tests.report_run import FakeRun
 
@@ -37,29 +37,29 @@ def test_a_good_run(run):
     run.add("reef.mp4", boxes=lambda frame: [(0, 0.9)] * (1 + frame % 3) + [(1, 0.35)] * (frame > 40))
     run.add("still.png", frames=1, kind="image")
     run.add("empty.mp4", state="no detections", boxes=lambda frame: [])
-    looked = look_at(run.page())
-    assert looked.sound, looked
+    view = open_page(run.page())
+    assert view.without_errors, view
     for text in ("3 media are done", "2 done, 1 no detections", "cod", "What to check first", "reef.mp4, frame",
                   "Its first frame: no box was found", "16.8 frames a second", "openvino 1 CPU f32"):  # fmt: skip
-        assert text in looked.text, text
-    assert looked.videos == [True]
-    assert "https://tator.example.org/11/annotation/1?version=43" in looked.links
+        assert text in view.text, text
+    assert view.videos == [True]
+    assert "https://tator.example.org/11/annotation/1?version=43" in view.links
     assert any(re.fullmatch(r"https://tator.example.org/11/annotation/1\?frame=4[1-9]&version=43", link)
-               for link in looked.links)  # fmt: skip
-    assert looked.pdf.startswith(b"%PDF")
+               for link in view.links)  # fmt: skip
+    assert view.pdf.startswith(b"%PDF")
 
 
 @pytest.mark.browser
 def test_counts_link_to_their_frames(run):
     run.add("reef.mp4", boxes=lambda frame: [(0, 0.9)] * (1 + (frame == 30)) + [(1, 0.8)] * (frame > 40))
     run.add("still.png", frames=1, kind="image")
-    looked = look_at(run.page())
-    assert looked.sound, looked
+    view = open_page(run.page())
+    assert view.without_errors, view
     for text in ("How many there are", "MaxN by interval", "Boxes that score 0.3 or more count"):
-        assert text in looked.text, text
+        assert text in view.text, text
     most, first = (f"https://tator.example.org/11/annotation/1?frame={frame}&version=43" for frame in (30, 41))
-    assert {most, first} <= set(looked.links)
-    assert "https://tator.example.org/11/annotation/2?frame=0&version=43" in looked.links
+    assert {most, first} <= set(view.links)
+    assert "https://tator.example.org/11/annotation/2?frame=0&version=43" in view.links
 
 
 @pytest.mark.browser
@@ -79,8 +79,8 @@ def test_tracks_are_bars_that_link_to_their_boxes_of_highest_score(run):
         track_2 = ChosenTrack(kind="longest", media_id=1, track=Track(**run.tracks[1][1]))
         shown = TrackPicture(chosen=track_2, file="a.jpg", width=80, height=60, box=(0.2, 0.2, 0.5, 0.5))
         write_pictures(archive, [(shown, jpeg)])
-    looked = look_at(run.page(track_pictures=[pictures]))
-    assert looked.sound, looked
+    view = open_page(run.page(track_pictures=[pictures]))
+    assert view.without_errors, view
     for text in (
         "The longest",
         "; 11 boxes in 31 frames",
@@ -88,9 +88,9 @@ def test_tracks_are_bars_that_link_to_their_boxes_of_highest_score(run):
         "longest: track 2, cod 0.70, 11 boxes",
         "surest: track 1, cod 0.80",
     ):
-        assert text in looked.text, text
+        assert text in view.text, text
     links = {f"https://tator.example.org/11/annotation/1?frame={frame}&version=43" for frame in (2, 4)}
-    assert links <= set(looked.links)
+    assert links <= set(view.links)
 
 
 @pytest.mark.browser
@@ -99,22 +99,22 @@ def test_failed_media_are_first_with_their_reasons(run):
         run.add(f"good_{at}.mp4", frames=2)
     run.add("bad.mp4", state="damaged", reason="7 decoding errors, the first at frame 3", frames=20)
     run.add(None, state="missing", reason="project 11 has no media 5; it was deleted or never existed", frames=0)
-    looked = look_at(run.page())
-    assert looked.sound, looked
-    assert "2 of 5 media have no boxes in Tator from this run" in looked.text
-    assert looked.text.index("7 decoding errors") < looked.text.index("frames decoded")
-    names = re.findall(r"^(\w+)\.mp4\n+Media \d", looked.text, re.MULTILINE)
+    view = open_page(run.page())
+    assert view.without_errors, view
+    assert "2 of 5 media have no boxes in Tator from this run" in view.text
+    assert view.text.index("7 decoding errors") < view.text.index("frames decoded")
+    names = re.findall(r"^(\w+)\.mp4\n+Media \d", view.text, re.MULTILINE)
     assert names == ["bad", "good_0", "good_1", "good_2"]
-    assert "project 11 has no media 5" in looked.text
+    assert "project 11 has no media 5" in view.text
 
 
 @pytest.mark.browser
 def test_a_run_without_any_readable_media(run):
     run.add(None, state="missing", reason="it is gone", frames=0)
-    looked = look_at(run.page())
-    assert looked.sound, looked
-    assert "1 of 1 media has no boxes" in looked.text
-    assert "No frame went through the network." in looked.text
+    view = open_page(run.page())
+    assert view.without_errors, view
+    assert "1 of 1 media has no boxes" in view.text
+    assert "No frame went through the network." in view.text
 
 
 @pytest.mark.browser
@@ -124,22 +124,22 @@ def test_names_cannot_break_the_page(run):
     for at, name in enumerate(HOSTILE):
         run.add(name, frames=3, boxes=lambda frame, at=at: [(at, 0.5), ((at + 1) % 6, 0.6)], reason=name)
     page = run.page(settings={"name": HOSTILE[0]})
-    looked = look_at(page)
-    assert looked.sound, looked
+    view = open_page(page)
+    assert view.without_errors, view
     html = page.read_text()
     assert "<script" not in html
     assert "<img" not in html
-    assert "{{ 7 * 7 }}" in looked.text
-    assert not re.search(r'\b49\b.*"quotes"', looked.text)
+    assert "{{ 7 * 7 }}" in view.text
+    assert not re.search(r'\b49\b.*"quotes"', view.text)
 
 
 @pytest.mark.browser
 def test_many_media_do_not_make_a_huge_page(run):
     for at in range(30):
         run.add(f"clip_{at}.mp4", frames=2, boxes=lambda frame, at=at: [(0, 0.31 + at / 50)])
-    looked = look_at(run.page(media_in_detail=3))
-    assert "3 of 30 media with pictures, those to check first" in looked.text
-    assert re.findall(r"^(clip_\d+)\.mp4\n+Media \d", looked.text, re.MULTILINE) == ["clip_0", "clip_1", "clip_2"]
+    view = open_page(run.page(media_in_detail=3))
+    assert "3 of 30 media with pictures, those to check first" in view.text
+    assert re.findall(r"^(clip_\d+)\.mp4\n+Media \d", view.text, re.MULTILINE) == ["clip_0", "clip_1", "clip_2"]
     assert len((run.folder / "results/overview.html").read_bytes()) < 1_000_000
 
 
