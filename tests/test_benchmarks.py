@@ -1,4 +1,4 @@
-"""The benchmarks do what they say; not how fast anything is."""
+"""Whether the benchmarks run and give their figures; nothing here checks how fast anything is."""
 
 import json
 import re
@@ -37,11 +37,11 @@ def test_every_section_prints_its_figures(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
     openvino.save_model(openvino.Core().read_model(write_onnx(made / "graph.onnx", classes=7)), made / "graph.xml")
-    # A program of the user's own, here one that notes what it was given.
+    # A program of the user's own, here one that notes its arguments.
     peer = tmp_path / "peer.py"
     peer.write_text(
         "import sys\nfrom pathlib import Path\nfrom benchmarks.plain_loop import main\n"
-        f"Path({str(tmp_path / 'given')!r}).open('a').write(' '.join(sys.argv[1:]) + '\\n')\nmain()\n"
+        f"Path({str(tmp_path / 'arguments')!r}).open('a').write(' '.join(sys.argv[1:]) + '\\n')\nmain()\n"
     )
     command = [sys.executable, "-m", "benchmarks", "--quick", "--made", str(made)]
     command += ["--results", str(tmp_path / "results.json"), "--peer", f"env PYTHONPATH={ROOT} {sys.executable} {peer}"]
@@ -55,20 +55,20 @@ def test_every_section_prints_its_figures(tmp_path: Path) -> None:
             spreads = {key: value for key, value in figures.items() if isinstance(value, dict)}
             assert spreads
             assert all(one["min"] <= one["median"] <= one["max"] for one in spreads.values())
-            # Of two runs the longer one may be over sooner where others use the machine.
+            # On a busy machine, the longer of two runs may end first.
             differences = {"second_media_seconds", "cpu_ms_beside_decoding"}
             assert all(one["min"] >= 0 for key, one in spreads.items() if key not in differences)
             assert f"{section:11} {network:13}" in done.stdout
-    given = [shlex.split(line) for line in (tmp_path / "given").read_text().splitlines()]
-    assert ["--pb" in words for words in given] == [True, False, False]
+    started = [shlex.split(line) for line in (tmp_path / "arguments").read_text().splitlines()]
+    assert ["--pb" in arguments for arguments in started] == [True, False, False]
     assert results["plain_loop"]["resnet50"]["boxes"] == results["plain_loop"]["resnet50"]["boxes_of_the_other"]
 
 
 PICKED = "candidates picked on the GPU against all scores"
 
 
-def evidence_of_a_gpu(*words: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "benchmarks.gpu_evidence", "--quick", *words]
+def evidence_of_a_gpu(*options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "benchmarks.gpu_evidence", "--quick", *options]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -110,11 +110,11 @@ def test_the_evidence_of_a_gpu_lists_skipped_measurements(tmp_path: Path) -> Non
 def test_failures_on_a_gpu_are_reported_and_the_rest_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(*words: object) -> str:
+    def fails(*_: object) -> str:
         raise RuntimeError("CUDNN_STATUS_EXECUTION_FAILED |\n again")
 
     monkeypatch.setattr(gpu_evidence, "compared_in_full", fails)
-    monkeypatch.setattr(gpu_evidence.Evidence, "_speed", lambda *words: "measured")
+    monkeypatch.setattr(gpu_evidence.Evidence, "_speed", lambda *_: "measured")
     page = tmp_path / "page.md"
     with pytest.raises(SystemExit, match="3 of these failed"):
         gpu_evidence.main(["--quick", "--device", "cpu", "--page", str(page)])
@@ -144,7 +144,7 @@ def test_every_section_of_many_media_prints_its_figures(tmp_path: Path) -> None:
     for section, name, figure in scale.TARGETS:
         if section not in ("folder_plans", "file_plans") or name in scale.QUICK.files:
             assert figure in results[section][name]
-    assert results["idle"]["auto"]["requests"] == 2  # whether the version and its boxes still stand
+    assert results["idle"]["auto"]["requests"] == 2  # whether the version and its boxes still exist
     assert results["uploads"]["boxes"]["media_written"] == results["uploads"]["boxes"]["media_listed"] == 1
 
 

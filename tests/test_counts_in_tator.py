@@ -1,4 +1,4 @@
-"""MaxN as attributes of the media in Tator, by the unmodified workflow."""
+"""Whole runs that write MaxN to attributes of the media in Tator."""
 
 import json
 
@@ -28,7 +28,7 @@ def test_counts_become_attributes_of_the_media(site, per_job):
     first = site.run()
     assert first.returncode == 0, first.stdout
 
-    def standing():
+    def values_in_tator():
         found = site.api.get_media_list(site.server.project_id)
         return {media["id"]: {name: media["attributes"].get(name) for name in names.values()} for media in found}
 
@@ -37,11 +37,11 @@ def test_counts_become_attributes_of_the_media(site, per_job):
         found = {media_id: dict.fromkeys(names.values(), 0) for media_id in site.server.media}
         for row in table.itertuples():
             found[row.media_id][names[row.species]] = row.max_n
-        assert "MaxN cod" not in table.columns, "what a run writes is no fact about the media"
+        assert "MaxN cod" not in table.columns, "the run's own attributes are not copied into counts.csv"
         return found
 
     before = counted()
-    assert standing() == before
+    assert values_in_tator() == before
     assert any(sum(each.values()) for each in before.values())
     assert all(mark != "No" for mark in site.marks().values())
     record = json.loads((site.folder / "results" / "counts_in_tator.json").read_text())
@@ -58,7 +58,7 @@ def test_counts_become_attributes_of_the_media(site, per_job):
     after = counted()
     assert after != before
     after[person]["MaxN cod"] = 77
-    assert standing() == after
+    assert values_in_tator() == after
     summary = json.loads((site.folder / "results" / "summary.json").read_text())
     assert {media["media_id"]: media["people_counts"] for media in summary["media"]} == {
         media_id: ["MaxN cod"] if media_id == person else [] for media_id in site.server.media

@@ -1,4 +1,4 @@
-"""`make demo` as a newcomer and as a program sees it, and its accuracy against the bare network's."""
+"""`make demo`: its output, its page, its folder, and its accuracy compared with that of the network alone."""
 
 import contextlib
 import json
@@ -127,7 +127,7 @@ def test_settings_and_links_of_the_demo_can_be_used_afterwards(demo):
 
 
 def answered(address):
-    """Return the status of an address, as soon as something listens there."""
+    """Return the HTTP status of an address, as soon as something listens there."""
     for _ in range(300):
         with contextlib.suppress(requests.ConnectionError):
             return requests.get(address, timeout=10).status_code

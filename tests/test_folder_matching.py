@@ -1,4 +1,4 @@
-"""The boxes of a folder's run put onto the media in Tator that are the same, by name or by md5."""
+"""Upload of a folder run's boxes to the media in Tator that have the same name or md5."""
 
 import csv
 import json
@@ -69,7 +69,7 @@ def count(survey, name):
 
 
 def test_boxes_detected_without_tator_are_uploaded_by_name_without_the_files(survey):
-    """What matches none or several is listed, keeps the run from ending well, and is looked for again."""
+    """Files that match no media or several are listed, make the run fail, and are looked up again by the next run."""
     (survey.media / "dive").mkdir()
     shutil.copy(SYNTHETIC / VIDEO, survey.media / "dive" / VIDEO)
     shutil.copy(SYNTHETIC / OTHER, survey.media / OTHER)
@@ -86,7 +86,7 @@ def test_boxes_detected_without_tator_are_uploaded_by_name_without_the_files(sur
     assert survey.server.requests() == []
     before = {path: path.read_bytes() for path in (survey.folder / "results" / "detections").iterdir()}
 
-    # At home: the results at another place, and neither the files nor the network.
+    # On another machine: the results in another folder, without the files and the network.
     home = survey.folder.with_name("home")
     shutil.move(survey.folder, home)
     shutil.move(survey.media, survey.media.with_name("away"))
@@ -122,7 +122,7 @@ def test_boxes_detected_without_tator_are_uploaded_by_name_without_the_files(sur
 
 
 def look_again(survey, one, both):
-    """Run again with the media in Tator named: it repeats nothing that is in Tator."""
+    """Run again after the media in Tator got matching names; what is in Tator is not uploaded again."""
     new = survey.server.add_media(
         "new.jpg", dtype="image", files={"image": [survey.media.with_name("away") / "new.jpg"]}
     )
@@ -263,7 +263,7 @@ def test_media_without_results_need_the_folder(survey):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"tator": {}}, "tator.host: missing"),
         ({"upload": {"match": "name"}}, "upload.localization_type_id: missing"),
@@ -274,11 +274,11 @@ def test_media_without_results_need_the_folder(survey):
         ({"media": {}}, "upload.match: name, without media.folder; expected both or neither"),
     ],
 )
-def test_wrong_settings_for_matching_are_refused(survey, changes, words):
+def test_wrong_settings_for_matching_are_refused(survey, changes, message):
     survey.pictures("a.jpg")
     survey.settings |= survey.upload | changes
     if changes.get("media") == {}:
         survey.settings["tator"] = {**survey.upload["tator"], "media_ids": [1]}
     done = survey.run("-n")
     assert done.returncode != 0
-    assert words in done.stdout, done.stdout
+    assert message in done.stdout, done.stdout

@@ -1,4 +1,4 @@
-"""Test the rules with TensorRT, each job a separate process, on the stand-in GPU."""
+"""Runs of the rules with TensorRT on the stand-in GPU; each job is a process of its own."""
 
 import json
 
@@ -60,7 +60,7 @@ def test_without_a_gpu_one_clear_message_names_what_is_missing(run):
 
 
 def test_the_engine_is_chosen_once_and_the_reason_is_recorded(run):
-    # CUDA_VISIBLE_DEVICES is the planning process's own: its jobs do not look again.
+    # CUDA_VISIBLE_DEVICES is only set for the planning process: its jobs do not decide again.
     record, done, _ = run({"CUDA_VISIBLE_DEVICES": ""}, engine="auto")
     assert done.returncode == 0, done.stdout
     assert record["engine"]["name"] == "openvino"
@@ -69,7 +69,7 @@ def test_the_engine_is_chosen_once_and_the_reason_is_recorded(run):
 
 @pytest.fixture
 def taken(tmp_path):
-    """Return a function that puts a described network where get_network puts it."""
+    """Return a function that puts a described network into the folder that get_network uses."""
     network = tmp_path / "work/resources/network"
 
     def take(write):

@@ -1,4 +1,4 @@
-"""Ctrl-C in a run, as at a terminal: no traceback, one sentence, an unlocked folder, and the same command continues."""
+"""Ctrl-C in a run: one sentence, no traceback, the folder is unlocked, and the same command continues."""
 
 import os
 import shutil
@@ -46,21 +46,21 @@ def interrupted(command: list[str], moment: str) -> str:
         start_new_session=True,
     )
     assert process.stdout is not None
-    said = ""
+    output = ""
     for line in process.stdout:
-        said += line
+        output += line
         if moment in line:
             break
-    assert moment in said, said
+    assert moment in output, output
     os.killpg(process.pid, signal.SIGINT)
-    said += process.communicate(timeout=120)[0]
-    assert process.returncode != 0, said
-    return said
+    output += process.communicate(timeout=120)[0]
+    assert process.returncode != 0, output
+    return output
 
 
-def check(said: str, run: Path) -> None:
-    assert "Traceback" not in said
-    assert sum(said.count(sentence) for sentence in SENTENCES) == 1, said
+def check(output: str, run: Path) -> None:
+    assert "Traceback" not in output
+    assert sum(output.count(sentence) for sentence in SENTENCES) == 1, output
     assert not list((run / ".snakemake" / "locks").glob("*"))
 
 

@@ -1,4 +1,4 @@
-"""What the image ships has licences that allow it, and docs/licences.md names the libraries inside of wheels."""
+"""The licences of all that the image contains, and the libraries inside of wheels that docs/licences.md names."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def test_each_component_has_an_allowed_licence(sboms: dict[str, dict[str, Any]],
 
 
 def test_the_sboms_have_the_packages_of_the_image(sboms: dict[str, dict[str, Any]]) -> None:
-    """But for packages of other systems and other versions of Python."""
+    """Except packages for other systems and other versions of Python."""
     here = _names(sboms[".venv"])
     assert len(IMAGE & here) > 90
     assert len(IMAGE - here) < 10, IMAGE - here
@@ -58,14 +58,14 @@ def test_the_page_names_additional_packages_of_the_gpu_image() -> None:
     locks = "".join(path.read_text() for path in (ROOT / "tests" / "gpu").glob("*.lock"))
     besides = set(re.findall(r"^([a-z0-9-]+)==", locks, re.MULTILINE)) - IMAGE
     assert {"pycuda", "tensorrt-cu12", "nvidia-cuda-runtime-cu12"} <= besides
-    (words,) = re.findall(r"^With `ENGINE=tensorrt`.*?^$", PAGE + "\n", re.MULTILINE | re.DOTALL)
+    (section,) = re.findall(r"^With `ENGINE=tensorrt`.*?^$", PAGE + "\n", re.MULTILINE | re.DOTALL)
     of_nvidia = {name for name in besides if name.startswith(("nvidia-", "tensorrt-"))}
-    assert sorted(name for name in besides - of_nvidia if f"{name} (" not in words) == []
-    assert "NVIDIA's own licences (proprietary" in words
+    assert sorted(name for name in besides - of_nvidia if f"{name} (" not in section) == []
+    assert "NVIDIA's own licences (proprietary" in section
 
 
 @pytest.mark.parametrize(
-    ("licences", "said"),
+    ("licences", "message"),
     [
         (None, "no licence"),
         ([], "no licence"),
@@ -76,18 +76,18 @@ def test_the_page_names_additional_packages_of_the_gpu_image() -> None:
         ([{"license": {"text": {"content": "You may not."}}}], "'one without a name'"),
     ],
 )
-def test_another_licence_is_refused_with_the_remedy(licences: list[dict[str, Any]] | None, said: str) -> None:
+def test_another_licence_is_refused_with_the_remedy(licences: list[dict[str, Any]] | None, message: str) -> None:
     component = {"name": "Some_Package", "version": "1.2"} | ({} if licences is None else {"licenses": licences})
     (sentence,) = refused(
         {"components": [{"name": "fine", "licenses": [{"expression": "MIT OR Apache-2.0"}]}, component]}
     )
     assert sentence.startswith("Some_Package 1.2: names ")
-    assert said in sentence
+    assert message in sentence
     assert "docs/licences.md" in sentence
 
 
 def _bundled() -> Iterator[tuple[str, str]]:
-    """Yield the wheels' own folders of foreign libraries, and the name of each library in them."""
+    """Yield the folder of bundled libraries of each wheel, and the name of each library in it."""
     for folder in (ROOT / ".venv").glob("lib/python3.*/site-packages/*.libs"):
         for path in sorted(folder.iterdir()):
             yield folder.name, re.sub(r"(-[0-9a-f]{8})*(\.[0-9.]+)?\.so.*", "", path.name)
@@ -99,8 +99,8 @@ def test_the_page_names_each_library_in_wheels() -> None:
     assert sorted({f"{folder}: {name}" for folder, name in found if f"`{name}`" not in PAGE}) == []
 
 
-@pytest.mark.parametrize(("library", "said"), [("libx264", "GPL"), ("libx265", "GPL"), ("libssl", "1.1.1k")])
-def test_the_page_names_the_licences_of_libraries_in_wheels(library: str, said: str) -> None:
+@pytest.mark.parametrize(("library", "named"), [("libx264", "GPL"), ("libx265", "GPL"), ("libssl", "1.1.1k")])
+def test_the_page_names_the_licences_of_libraries_in_wheels(library: str, named: str) -> None:
     assert library in {name for _, name in _bundled()}
     (row,) = [line for line in PAGE.splitlines() if f"`{library}`" in line and line.startswith("|")]
-    assert said in row
+    assert named in row

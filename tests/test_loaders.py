@@ -1,4 +1,4 @@
-"""Test that no loader of the workflow makes objects or runs code from what it reads."""
+"""No loader of the workflow creates arbitrary objects or runs code from the files that it reads."""
 
 import ast
 import re

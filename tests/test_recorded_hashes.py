@@ -1,4 +1,4 @@
-"""Test that files of TensorRT's packages from NVIDIA's index are compared with hashes that were recorded before."""
+"""Files of TensorRT's packages from NVIDIA's index are compared with hashes that were recorded before."""
 
 import re
 import subprocess
@@ -40,10 +40,10 @@ def test_recorded_files_are_accepted_and_others_refused(tmp_path: Path, site: Pa
     (site / "tensorrt_cu12_libs-11.4.0.dist-info" / "INSTALLER").write_text("uv\n")
     assert main([str(lock)], [str(site)]) is None
     (site / LIBRARY).write_bytes(b"\x7fELG")
-    said = main([str(lock)], [str(site)])
-    assert said is not None
-    assert "is not what was recorded" in said
-    assert "expected sha256:" in said
+    message = main([str(lock)], [str(site)])
+    assert message is not None
+    assert "is not what was recorded" in message
+    assert "expected sha256:" in message
 
 
 @pytest.mark.parametrize("name", ["tensorrt_libs/hook.pyc", "tensorrt_libs/__pycache__/b.pyc", "tensorrt_libs/RECORD"])
@@ -75,10 +75,10 @@ def test_without_recorded_hashes_the_installed_ones_are_reported(
     if content:
         lock.write_text(content)
     assert main([str(lock)], [str(site)]) is None
-    said = capsys.readouterr().err
-    assert "NOT HELD AGAINST ANY HASH" in said
+    errors = capsys.readouterr().err
+    assert "NOT HELD AGAINST ANY HASH" in errors
     (digest,) = installed([str(site)]).values()
-    assert digest in said
+    assert digest in errors
 
 
 def test_nothing_installed_is_an_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A long video in parts: the same boxes as in one piece, whatever is asked for, and whatever is wrong with the file."""
+"""A long video in parts gives the same boxes as in one piece, with any settings and with a damaged file."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def named(server):
 
 
 def results(site):
-    """Return each media's CSV, and its record without what differs between parts."""
+    """Return each media's CSV, and its record without the entries that depend on the parts."""
     found = {}
     for path in sorted((site.folder / "results" / "detections").iterdir()):
         found[path.name] = path.read_bytes()
@@ -72,14 +72,14 @@ def results(site):
 
 
 def tracks(site):
-    """Return what was written of each media's tracks."""
+    """Return the files of tracks of each media."""
     return {path.name: path.read_bytes() for path in sorted((site.folder / "results" / "tracks").iterdir())}
 
 
-@pytest.mark.parametrize("asked", [{}, {"frame_range": [20, 99], "frame_stride": 3}])
-def test_parts_give_the_same_boxes_as_one_piece(server, tmp_path, asked):
-    whole = site_in(tmp_path / "whole", server, **asked)
-    parted = site_in(tmp_path / "parted", server, split_seconds=2, **asked)
+@pytest.mark.parametrize("settings", [{}, {"frame_range": [20, 99], "frame_stride": 3}])
+def test_parts_give_the_same_boxes_as_one_piece(server, tmp_path, settings):
+    whole = site_in(tmp_path / "whole", server, **settings)
+    parted = site_in(tmp_path / "parted", server, split_seconds=2, **settings)
     whole.settings["track"] = parted.settings["track"] = {"enabled": True}
     ids = named(server)
     one = whole.run("--notemp", "--until", "merge_detections", "track")
@@ -112,7 +112,7 @@ def test_parts_give_the_same_boxes_as_one_piece(server, tmp_path, asked):
     assert "Nothing to be done" in parted.run("--until", "merge_detections", "track").stdout
 
     albums = [Album.open(site.folder / f"results/previews/{ids[LONG]}.zip") for site in (whole, parted)]
-    # Of equally good frames other ones may be chosen, near the edge of a part.
+    # Near the edge of a part, another of equally good frames may be chosen.
     assert {kind for entry in albums[0].pictures for kind in entry.kinds} == {
         kind for entry in albums[1].pictures for kind in entry.kinds
     }
@@ -128,7 +128,7 @@ def test_only_a_failed_part_is_processed_again(server, tmp_path):
     site = site_in(tmp_path, server, split_seconds=2)
     site.settings["tator"]["media_ids"] = [media_id] = [named(server)[LONG]]
     part = tmp_path / f"resources/parts/{media_id}/1.csv"
-    part.mkdir(parents=True)  # what Snakemake does not expect where it wants a file
+    part.mkdir(parents=True)  # a folder where Snakemake expects a file
     (part / "in the way").touch()
     assert site.run("--until", "merge_detections").returncode == 1
     shutil.rmtree(part)

@@ -1,4 +1,4 @@
-"""Test the plan, and the messages for bad input before any job starts."""
+"""Plans of runs, messages for bad input before any job starts, and files that have to agree with one another."""
 
 import re
 import subprocess
@@ -106,7 +106,7 @@ def test_missing_token(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         (
             {"detect": {"img_max_side": 640, "img_min_side": 480, "keep_treshold": 0.5}},
@@ -116,10 +116,10 @@ def test_missing_token(tmp_path):
         ({"upload": {}}, "upload.localization_type_id: missing"),
     ],
 )
-def test_bad_settings_end_before_any_job(tmp_path, changes, words):
+def test_bad_settings_end_before_any_job(tmp_path, changes, message):
     done = snakemake(tmp_path, settings=SETTINGS | changes, environ={"TATOR_AUTH_TOKEN": "0" * 40})
     assert done.returncode != 0
-    assert words in done.stdout
+    assert message in done.stdout
     assert "Traceback" not in done.stdout
     assert not (tmp_path / "logs").exists()
 
@@ -167,7 +167,7 @@ def test_the_network_is_converted_and_quantized_only_if_necessary(tmp_path, netw
 
 def test_environments_agree_with_the_locks():
     lock = defaultdict(set)  # a package may have a version for each range of Python's
-    # What only a GPU's machine can use is in no lock; the last file has it.
+    # Packages for machines with a GPU are in no lock but in the last file.
     for pins in (
         "requirements.lock",
         "requirements-dev.lock",
@@ -199,9 +199,9 @@ def test_each_package_that_is_installed_has_a_hash_and_the_base_a_digest():
     for path in locks:
         for package in re.split(r"^(?=[a-z0-9])", path.read_text(), flags=re.MULTILINE):
             assert not package.strip() or "--hash=sha256:" in package, f"{path.name}: {package}"
-    asked = {line for line in (ROOT / "tests/gpu/requirements.txt").read_text().splitlines() if line[:1] != "#"}
+    required = {line for line in (ROOT / "tests/gpu/requirements.txt").read_text().splitlines() if line[:1] != "#"}
     locked = "".join(path.read_text() for path in (ROOT / "tests/gpu").glob("*.lock"))
-    assert {line for line in asked if f"{line} " not in locked} == set()
+    assert {line for line in required if f"{line} " not in locked} == set()
     for path in (ROOT / "deploy/Dockerfile", ROOT / "Makefile"):
         for install in re.findall(r"-m pip install.*", path.read_text()):
             assert "--require-hashes" in install, f"{path.name}: {install}"
@@ -234,8 +234,8 @@ def test_the_image_for_tensorrt_has_the_packages_that_auto_needs():
 
 def test_the_gpu_tests_are_collected_only_if_named():
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    asked = subprocess.run([*command, "tests/gpu"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "test_boxes_equal_those_of_openvino[f16]" in asked.stdout
+    collected = subprocess.run([*command, "tests/gpu"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "test_boxes_equal_those_of_openvino[f16]" in collected.stdout
     assert (
         "tests/gpu"
         in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["norecursedirs"]
@@ -273,7 +273,7 @@ def test_errors_of_planning_are_messages_without_lines_of_code(tmp_path, setting
         "token": "the environment variable TATOR_AUTH_TOKEN is not set; expected the API token",
         "folder": f"network.directory: 'nowhere' does not exist (looked for at {tmp_path}/nowhere)",
     }[setting]
-    for _ in range(2):  # the first one leaves no lock
+    for _ in range(2):  # the first run must not leave a lock
         done = snakemake(tmp_path, settings=settings)
         assert done.returncode == 1
         assert done.stdout.count(expected) == 1, done.stdout
