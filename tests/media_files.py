@@ -110,7 +110,7 @@ def write_video(
 
 
 def write_sound(path: Path, *, cover: bytes | None = None) -> Path:
-    """Write a sound file, with a JPEG as its attached picture if one is given."""
+    """Write an intact sound file, with a JPEG as its attached picture if one is given."""
     with av.open(str(path), "w") as out:
         picture = None if cover is None else _add_picture(out)
         _add_silence(out, 25)

@@ -19,7 +19,7 @@ def site(tator_server, tmp_path):
 
 @pytest.mark.parametrize("per_job", [1, 2])
 def test_counts_become_attributes_of_the_media(site, per_job):
-    """They follow the threshold, nothing is detected for it, and a person's value stays."""
+    """A new threshold changes the counts without detecting again, and a value that a person set is kept."""
     names = {"cod": "MaxN cod", "crab": "MaxN crab", "flatfish": "MaxN flatfish"}
     kinds = [attribute(MARK, "string", default="No"), *(attribute(name, "int") for name in names.values())]
     site.server.change("media_type", site.server.video_type_id, attribute_types=kinds)

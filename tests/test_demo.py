@@ -136,7 +136,7 @@ def answered(address):
 
 
 def test_the_accuracy_in_tator_equals_that_of_the_network(demo):
-    """The video's boxes, as the whole graph gives them on frames that OpenCV reads, without any code of ours."""
+    """Return the video's boxes from the whole graph, on frames that OpenCV reads, without code of this repository."""
     names = species(SAMPLE / "train.ini")
     ov = load_openvino()
     core = ov.Core()

@@ -147,7 +147,7 @@ def test_only_what_changed_runs_again(site, tmp_path):
     (network / "graph.pb").touch()
     assert ran(site.run()) == sorted([*ENDING, "get_network"])
 
-    # Another look at Tator: media 1 has a new file there, media 2 has not.
+    # In Tator, media 1 has a new file now, media 2 has not.
     site.server.change(
         "media", 1, media_files=site.api.get_media(2).to_dict()["media_files"], md5=site.api.get_media(2).md5
     )

@@ -178,7 +178,7 @@ def test_boxes_matched_by_md5_are_found_by_a_run_with_tator(survey, tmp_path, pe
     assert survey.server.requests("CreateLocalizationList") == []
     assert (survey.there(video), survey.there(other)) == boxes
 
-    # A person edits one and adds another; the folder's run leaves both.
+    # A person edits one box and adds another; the folder run changes neither.
     [edited, *_] = survey.api.get_localization_list(survey.server.project_id, media_id=[video])
     person = tator.get_api(survey.server.host, survey.server.tokens["person"])
     person.update_localization(edited.id, {"x": 0.01})

@@ -13,7 +13,7 @@ from tests.workflow import ROOT
 
 PAGE = (ROOT / "docs" / "licences.md").read_text()
 IMAGE = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements-kubernetes.lock").read_text(), re.MULTILINE))
-# What the image ships is in the first one, and whatever tests need.
+# The first one has the packages of the image; the tests need the others.
 ENVIRONMENTS = {".venv": [ROOT / ".venv-clusters"], ".venv-convert": []}
 
 

@@ -15,9 +15,9 @@ from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from tests.workflow import ROOT
 
-# Modules that make objects, or run code, out of bytes.
+# Modules that create objects, or run code, from bytes.
 FORBIDDEN = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "jsonpickle"}
-# Methods that load a library which a graph's operators may come from.
+# Methods that load a library with operators for graphs.
 EXTENSIONS = {
     "add_extension", "register_custom_ops_library", "load_op_library", "load_library", "load_plugin_library",
 }  # fmt: skip
@@ -44,7 +44,7 @@ def _problems(code: str) -> Iterator[str]:
 
 def _problems_of_call(node: ast.Call) -> Iterator[str]:
     called = ast.unparse(node.func)
-    # `compose` and `parse` make nodes and events of text and no objects of them; `dump` reads nothing.
+    # `compose` and `parse` make nodes and events of YAML, no objects; `dump` reads nothing.
     if re.fullmatch(r"yaml\.\w+", called) and called not in SAFE:
         yield f"{node.lineno}: {called}"
     if called in ("eval", "exec", "compile", "__import__") or called.rpartition(".")[2] in EXTENSIONS:

@@ -199,7 +199,7 @@ def test_pods_are_valid_and_restricted(workflow):
 
 def test_only_a_lost_pod_is_retried(workflow):
     strategy = workflow["spec"]["templates"][0]["retryStrategy"]
-    assert strategy["retryPolicy"] == "Always"  # otherwise Argo would not evaluate the expression for all kinds of end
+    assert strategy["retryPolicy"] == "Always"  # otherwise Argo evaluates the expression only for some kinds of end
     codes = re.search(r"not in \[([0-9, ]+)\]$", strategy["expression"])
     assert codes
     assert {int(code) for code in codes[1].split(",")} == argo.ENDED_BY_ITSELF
@@ -267,13 +267,13 @@ def test_profiles_change_where_and_how_jobs_run_and_not_their_results():
         }
     differ = {key for key in shared.keys() | s3.keys() if shared.get(key) != s3.get(key)}
     assert differ == {"shared-fs-usage", "default-storage-provider", "latency-wait", "set-resources"}
-    # SLURM is asked for the same resources as a pod with a shared claim, as far as it knows them.
+    # SLURM jobs request the same resources as a pod with a shared claim, except those that SLURM does not have.
     assert {key: slurm[key] for key in ("jobs", "cores", "latency-wait")}.items() <= shared.items()
-    words = ("mem_mb", "runtime", "gpu")
-    asked = {"default": shared["default-resources"], **shared["set-resources"]}
+    known = ("mem_mb", "runtime", "gpu")
+    requested = {"default": shared["default-resources"], **shared["set-resources"]}
     # The image lacks the packages of these two rules.
     assert slurm["set-resources"].pop("convert_network") == {"mem_mb": 8000}
     assert slurm["set-resources"].pop("quantize_network") == {"mem_mb": 8000, "runtime": 720}
     assert {"default": slurm["default-resources"], **slurm["set-resources"]} == {
-        rule: {word: resources[word] for word in words if word in resources} for rule, resources in asked.items()
+        rule: {name: resources[name] for name in known if name in resources} for rule, resources in requested.items()
     }

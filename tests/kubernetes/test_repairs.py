@@ -21,7 +21,7 @@ class TestFailedJob:
         driver = toy(f"{OFFICIAL} --retries 1", self.script)
         assert toy.lab.ended(driver) == "Failed"
         assert "previous terminated container" in toy.cluster.pod_log(driver)
-        assert len(toy.cluster.created["jobs"]) == 1, "it was not tried again"
+        assert len(toy.cluster.created["jobs"]) == 1, "the official executor retries nothing"
 
     def test_ours(self, toy):
         driver = toy(f"{STEADY} --retries 1", self.script)
@@ -90,7 +90,7 @@ class TestPodThatCannotBeStarted:
         assert not toy.cluster.find("jobs")
 
 
-class TestPodThatItsNodeLost:
+class TestPodOfALostNode:
     """With the official executor the job counts as failed, and its Job remains."""
 
     script = f"if test -e /work/second; then {WORKS}; else touch /work/second; sleep 60; fi"
@@ -113,7 +113,7 @@ class TestPodThatItsNodeLost:
         assert not toy.cluster.find("jobs")
 
 
-class TestDriverThatIsTakenAway:
+class TestRemovedDriver:
     """With the official executor, its jobs continue and the Secret with the token remains, also after SIGTERM."""
 
     def test_official(self, toy):
