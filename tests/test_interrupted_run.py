@@ -1,4 +1,4 @@
-"""Ctrl-C in a run: one sentence, no traceback, the folder is unlocked, and the same command continues."""
+"""Ctrl-C in a run: it prints one sentence and no traceback, leaves no lock, and can be continued."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def settings(survey: Path) -> dict[str, object]:
 
 
 def interrupted(command: list[str], moment: str) -> str:
-    """Start a command in a new process group, send the group SIGINT at an output; return its whole output."""
+    """Start a command in a new process group, send the group SIGINT when a text is printed; return the whole output."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -65,7 +65,7 @@ def check(output: str, run: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", [PLANNING, DETECTING, SUMMARIZING])
-def test_an_interrupted_run_of_snakemake_is_continued(survey: Path, tmp_path: Path, moment: str) -> None:
+def test_interrupted_snakemake_can_be_continued(survey: Path, tmp_path: Path, moment: str) -> None:
     command = command_line(tmp_path / "run", settings=settings(survey))
     check(interrupted(command, moment), tmp_path / "run")
     if moment == DETECTING:
@@ -75,7 +75,7 @@ def test_an_interrupted_run_of_snakemake_is_continued(survey: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("moment", ["settings: ", DETECTING])
-def test_an_interrupted_detect_folder_is_continued(survey: Path, tmp_path: Path, moment: str) -> None:
+def test_interrupted_detect_folder_leaves_no_lock(survey: Path, tmp_path: Path, moment: str) -> None:
     command = [sys.executable, "-m", "scripts.commands.detect_folder", str(survey), "--network", str(SYNTHETIC)]
     command += ["--size", "320x180", "--out", str(tmp_path / "run")]
     check(interrupted(command, moment), tmp_path / "run")

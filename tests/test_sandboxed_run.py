@@ -85,7 +85,8 @@ def test_a_run_in_the_sandbox(tator_server, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert set(site.states().values()) <= {"done", "no detections"}
+    [state] = site.states().values()
+    assert state in {"done", "no detections"}
     assert (site.folder / "results" / "overview.html").exists()
 
 

@@ -129,8 +129,8 @@ def test_every_script_is_a_rule_and_every_rule_a_script():
     rules = set(re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.MULTILINE))
     shared = set(re.findall(r'f"(\w+)_\{media_ids\[0\]\}"$', text, re.MULTILINE))
     assert shared == {"resolve_many", "list_many", "detect_many", "upload_many", "track_many", "upload_tracks_many"}
-    # A step has one script, whatever the number of media: those run resolve_media, list_media, ...
-    rules -= {"detect_part"}  # which is detect, in one part of a video
+    # Rules of shared jobs run the scripts of the rules for one media: resolve_media, list_media, ...
+    rules -= {"detect_part"}  # runs detect.py in one part of a video
     named = set(re.findall(r"scripts/(\w+)\.py", text))
     programs = {path.stem for path in (ROOT / "scripts" / "commands").glob("[!_]*.py")}
     assert rules == named
