@@ -1,4 +1,4 @@
-"""Debian's Chromium, to look at pages as people do."""
+"""Opening pages in Debian's Chromium."""
 
 import shutil
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# What sticks out to the right and is neither cut nor scrolled by what it stands in.
+# Elements that extend beyond the right edge, and are neither clipped nor scrolled by their container.
 _STICKING_OUT = """() => [...document.body.querySelectorAll("*")].filter(element => {
     if (element.closest(".scroll, svg") && !element.matches(".scroll, svg")) return false;
     return element.getBoundingClientRect().right > document.documentElement.clientWidth + 1;
@@ -28,17 +28,17 @@ _STICKING_OUT = """() => [...document.body.querySelectorAll("*")].filter(element
 
 
 @dataclass
-class Looked:
-    """What a page did while it was open.
+class PageView:
+    """A page as it was displayed.
 
     Attributes:
-        complaints: what the console said, and errors of scripts.
-        requests: addresses asked for, but for the page itself and `data:` ones.
+        complaints: messages of the console, and errors of scripts.
+        requests: requested addresses, without the page itself and `data:` ones.
         sticking_out: elements wider than the window, by its width.
-        text: what a reader sees, without what is folded away.
-        videos: for each, whether it can be played.
-        links: all addresses that links lead to.
-        pdf: the page in print.
+        text: visible text, without collapsed parts.
+        videos: for each video, whether it can be played.
+        links: addresses of all links.
+        pdf: the printed page.
     """
 
     complaints: list[str] = field(default_factory=list)
@@ -50,39 +50,39 @@ class Looked:
     pdf: bytes = b""
 
     @property
-    def sound(self) -> bool:
-        """Whether nothing is wrong with it."""
+    def without_errors(self) -> bool:
+        """Whether the page has no errors, no requests, and no elements that are too wide."""
         return not (self.complaints or self.requests or any(self.sticking_out.values()))
 
 
-def look_at(path: Path, shots: Path | None = None) -> Looked:
-    """Open a page on a phone and on a desk, print it, and tell what happened.
+def open_page(path: Path, shots: Path | None = None) -> PageView:
+    """Open a page at the width of a phone and of a desktop, and print it.
 
     Args:
         path: the HTML file.
-        shots: a folder for screenshots.
+        shots: folder for screenshots.
     """
-    looked = Looked()
+    view = PageView()
     with _page() as page:
-        page.on("console", lambda message: looked.complaints.append(message.text))
-        page.on("pageerror", lambda error: looked.complaints.append(str(error)))
-        page.on("request", lambda request: looked.requests.append(request.url))
+        page.on("console", lambda message: view.complaints.append(message.text))
+        page.on("pageerror", lambda error: view.complaints.append(str(error)))
+        page.on("request", lambda request: view.requests.append(request.url))
         address = path.resolve().as_uri()
         for width in (PHONE, DESK):
             page.set_viewport_size({"width": width, "height": 900})
             page.goto(address)
-            looked.sticking_out[width] = page.evaluate(_STICKING_OUT)
+            view.sticking_out[width] = page.evaluate(_STICKING_OUT)
             if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-                looked.sticking_out[width].append("the page scrolls sideways")
+                view.sticking_out[width].append("the page scrolls sideways")
             if shots is not None:
                 page.screenshot(path=shots / f"{path.stem}_{width}.png", full_page=True)
-        looked.text = page.inner_text("body")
-        looked.links = page.evaluate('[...document.querySelectorAll("a[href]")].map(link => link.getAttribute("href"))')
+        view.text = page.inner_text("body")
+        view.links = page.evaluate('[...document.querySelectorAll("a[href]")].map(link => link.getAttribute("href"))')
         page.wait_for_function("[...document.querySelectorAll('video')].every(v => v.readyState > 0 || v.error)")
-        looked.videos = page.evaluate("[...document.querySelectorAll('video')].map(v => !v.error && v.duration > 0)")
-        looked.pdf = page.pdf(format="A4")
-    looked.requests = [asked for asked in looked.requests if asked != address and not asked.startswith("data:")]
-    return looked
+        view.videos = page.evaluate("[...document.querySelectorAll('video')].map(v => !v.error && v.duration > 0)")
+        view.pdf = page.pdf(format="A4")
+    view.requests = [one for one in view.requests if one != address and not one.startswith("data:")]
+    return view
 
 
 @contextmanager

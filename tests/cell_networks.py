@@ -13,19 +13,19 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 SIDE, STRIDES, CLASSES = 64, (8, 16, 32), 2
-# Frames to quantize with, and the largest drift: what such small networks of random weights stay below.
+# Frames to quantize with, and the largest drift of such small networks of random weights.
 FRAMES, MOST_DRIFT, THRESHOLD = 30, 0.3, 0.3
 
 
 class Cells:
-    """The nodes and constants of a graph: numbers of each cell, and what a layout makes of them."""
+    """The nodes and constants of a graph: numbers of each cell, and their conversion to a layout."""
 
     def __init__(self, scores: int, per_cell: int = 1) -> None:
-        """Begin with a picture, (1, 3, 64, 64); `sides` (1, A, 2) are from 0 to 1, `numbers` (1, A, scores) any.
+        """Add the nodes that compute `sides` (1, A, 2), from 0 to 1, and `numbers` (1, A, scores) of a 64 x 64 picture.
 
         Args:
-            scores: numbers of each box, which convolutions give.
-            per_cell: boxes of a cell.
+            scores: number of values of each box that convolutions compute.
+            per_cell: number of boxes of a cell.
         """
         self._rng = np.random.default_rng(0)
         self.nodes: list[onnx.NodeProto] = []
@@ -65,7 +65,7 @@ class Cells:
         return self.node("Slice", tensor, np.array([first]), np.array([end]), np.array([2]))
 
     def boxes(self, unit: float = 1.0) -> str:
-        """Return centres and sides of up to 32 pixels, (1, A, 4), in parts of so many pixels."""
+        """Return centres and sides of up to 32 pixels, (1, A, 4), in units of `unit` pixels."""
         sides = self.node("Mul", self.sides, np.float32(32 / unit).reshape(1))
         return self.node("Concat", np.float32(self.centres / unit), sides, axis=2)
 
@@ -76,7 +76,7 @@ class Cells:
         return self.node("Concat", first, last, axis=2)
 
     def write(self, path: Path, outputs: Sequence[tuple[str, str]], metadata: dict[str, str] | None = None) -> None:
-        """Write the graph; the outputs are pairs of a tensor and the name that the file gives it."""
+        """Write the graph; the outputs are pairs of a tensor and its name in the file."""
         nodes = [*self.nodes, *(helper.make_node("Identity", [tensor], [name]) for tensor, name in outputs)]
         graph = helper.make_graph(
             nodes,
@@ -116,7 +116,7 @@ def yolox(path: Path) -> None:
 
 
 def yolox_decoded(path: Path) -> None:
-    """Write the same, decoded inside."""
+    """Write a YOLOX with decoding inside the graph."""
     cells = Cells(1 + CLASSES)
     sides = cells.node("Mul", cells.node("Exp", cells.sides), cells.strides)
     _table(path, cells, cells.node("Concat", cells.centres, sides, axis=2), "output")
@@ -153,7 +153,7 @@ def _configured(path: Path, model_type: str) -> None:
     (path.parent / "config.json").write_text(json.dumps({"model_type": model_type, "id2label": names}))
 
 
-# What has no metadata has to be named.
+# Families that have to be named, since their files have no metadata.
 NETWORKS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "yolov5": ("yolov5", yolov5),
     "yolov6": ("yolov6", yolov6),

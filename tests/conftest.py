@@ -27,33 +27,33 @@ from tests.tator_server.launch import Server, running
 if TYPE_CHECKING:
     from tests.faults.site import State
 
-# On a machine that others use too, time says nothing of an example.
+# On a shared machine, the time of an example varies.
 hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
 
 set_forkserver_preload(list(SLOW_TO_IMPORT))
 
-# Each job of a run is a process that imports scripts/: compiled once, they save each a sixth of its start. And pytest
-# takes a second and a half to compile the tests.
+# Each job of a run is a process that imports scripts/: compiled files save a sixth of its start. And pytest takes 1.5 s
+# to compile the tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# No request of the stand-in takes longer, unless a test orders it; a job waits so long after a lost answer.
+# Time for which a job waits after a lost answer. No request of the stand-in takes longer, unless a test orders it.
 os.environ["TATOR_ANSWER_SECONDS"] = "1"
 
 __all__ = ["docker_engine", "registry"]
 
-# Fixtures that take long to make: with several workers, what needs one of them goes to one worker.
+# Fixtures that take long to make: with several workers, all tests that need one of them run in one worker.
 LONG_MADE = ("built_image", "docker_engine", "oracle")
 
-# Of a value, in the name of a test.
+# Length of a value in the name of a test.
 _LONGEST_IN_NAME = 60
 
 SYNTHETIC = Path(__file__).parent / "data" / "synthetic"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out modules of which `make test-unit` runs nothing: their imports take as long as hundreds of its tests."""
+    """Ignore modules without tests of `make test-unit`, since their imports take as long as hundreds of its tests."""
     if config.option.markexpr != "unit" or collection_path.suffix != ".py":
         return None
     lines = re.findall(r"^pytestmark = .*", collection_path.read_text(encoding="utf-8"), re.MULTILINE)
@@ -63,7 +63,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell several workers (`make test`) what to keep together, and mark tests by what they need."""
+    """Set the groups of tests that one worker runs (`make test`), and mark tests by their needs."""
     for item in items:
         needed = item.fixturenames if isinstance(item, pytest.Function) else []
         folder = item.path.parent.relative_to(item.config.rootpath).as_posix()
@@ -80,7 +80,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """Shorten what a long value gives to a test's name: one of a megabyte is sent and printed with each outcome."""
+    """Shorten long values in names of tests, since names are sent and printed with each result."""
     if isinstance(val, str | bytes) and len(val) > _LONGEST_IN_NAME:
         start = val[:_LONGEST_IN_NAME]
         text = start if isinstance(start, str) else start.decode("latin-1")
@@ -96,16 +96,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Stop where pytest-xdist did not take the groups: it would run, and take twice the time."""
+    """Stop if pytest-xdist did not use the groups: the tests would run, but take twice the time."""
     grouped = getattr(session.config.option, "loadgroup", False)
-    gc.freeze()  # what the modules hold lives as long as the tests, and is not looked through again and again
+    gc.freeze()  # objects of modules live as long as the tests: do not traverse them at each collection
     if grouped and any("@" not in item.nodeid for item in session.items):
         raise pytest.UsageError("pytest-xdist took no groups; expected test ids that end with @group")
 
 
 @pytest.fixture(autouse=True)
 def _ordinary_scheduling() -> Iterator[None]:
-    """Let no test leave the real-time priority of an encoder behind: what a later one starts would stop the machine."""
+    """Undo the real-time priority that an encoder sets: processes of later tests would block the machine."""
     with ordinary_scheduling():
         yield
 
@@ -129,7 +129,7 @@ def tator_server(media_folder: Path, tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
-    """Return 80 real frames and what TensorFlow makes of them, with the converted sample network next to them."""
+    """Return 80 real frames with TensorFlow's boxes and scores, and the folder of the converted sample network."""
     folder, frames = tmp_path_factory.mktemp("oracle") / "converted", real_frames()
     folder.mkdir()
     return Oracle(folder, frames, *ask(SAMPLE / "graph.pb", frames, folder))
@@ -149,7 +149,7 @@ def sample_onnx(oracle: Oracle) -> Path:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> "State":
-    """Return what a run on one machine leaves that nothing happened to."""
+    """Return the state after an undisturbed run on one machine."""
     from tests.faults.site import undisturbed_state
 
     return made_once(tmp_path_factory, "undisturbed", undisturbed_state)

@@ -1,4 +1,4 @@
-"""Holes in made videos of many formats: what they change, and what the reader notices."""
+"""Holes in written videos of many formats: their effect on frames, and whether the reader notices them."""
 
 import zlib
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def _texture() -> np.ndarray:
 
 
 def textured(number: int, size: Size) -> np.ndarray:
-    """Return a picture that moves over a texture, with `number` painted as `painted` does."""
+    """Return a picture that moves over a texture, with `number` painted as by `painted`."""
     width, height = size
     picture = _texture()[number // 2 :, 2 * number :][:height, :width].copy()
     picture[:10] = painted(number, size)[:10]
@@ -97,7 +97,7 @@ def textured(number: int, size: Size) -> np.ndarray:
 
 @dataclass
 class Counts:
-    """How many holes of one format there were, changed a picture or a number, were missed, and were noticed idly."""
+    """Numbers of holes of one format: all, those that changed a picture or number, missed ones, and false alarms."""
 
     holes: int = 0
     changed: int = 0
@@ -118,12 +118,12 @@ def sweep(folder: Path, name: str, holes: int, seed: int, *, zeros: bool, ones: 
     """Make a video, damage it in `holes` places one after another, and count what is noticed.
 
     Args:
-        folder: where to write.
-        name: of FORMATS.
-        holes: how many.
-        seed: of their places.
-        zeros: fill them with zeros, as lost sectors are; else with random bytes.
-        ones: fill them with ones in place of those, as erased flash memory is.
+        folder: folder to write the video to.
+        name: a key of FORMATS.
+        holes: number of holes.
+        seed: seed of their places.
+        zeros: whether to fill holes with zeros, like lost sectors, instead of random bytes.
+        ones: whether to fill holes with ones instead, like erased flash memory.
     """
     path = write_video(folder / name, range(60), size=SIZE, paint=textured, **FORMATS[name])
     whole, content = read(path)[0], path.read_bytes()

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 SIDE = 64
-# What Ultralytics writes into an ONNX file, for two classes.
+# Metadata of an ONNX file by Ultralytics, for two classes.
 ULTRALYTICS = {
     "description": "Ultralytics YOLO11n model", "author": "Ultralytics", "stride": "32", "task": "detect",
     "head": "Detect", "batch": "1", "imgsz": "[64, 64]", "names": "{0: 'cod', 1: 'crab'}", "end2end": "False",
@@ -27,17 +27,17 @@ def write_detector(
     shapes: Mapping[str, Sequence[int | str]] | None = None,
     inside: Sequence[str] = (),
 ) -> Path:
-    """Write a graph that gives the same outputs for every picture.
+    """Write a graph with the same outputs for every picture.
 
     Args:
         path: the file.
-        outputs: in order.
-        shape: of the input.
-        kind: of the input.
-        metadata: what the file says of itself.
-        name: of the input.
-        shapes: of outputs, where the file is to say others than the arrays have.
-        inside: operators that it is to have, each of the input's mean.
+        outputs: arrays of the outputs by name, in order.
+        shape: shape of the input.
+        kind: type of the input.
+        metadata: metadata of the file.
+        name: name of the input.
+        shapes: shapes that the file declares for outputs, if they differ from those of the arrays.
+        inside: further operators, each applied to the input's mean.
     """
     nodes = [
         helper.make_node("Cast", [name], ["numbers"], to=TensorProto.FLOAT),
@@ -53,8 +53,8 @@ def write_detector(
         constants.append(numpy_helper.from_array(values, f"all_{output}"))
         nodes.append(helper.make_node("Cast", ["nothing"], [f"nothing_{output}"], to=element))
         nodes.append(helper.make_node("Add", [f"all_{output}", f"nothing_{output}"], [output]))
-        said = (shapes or {}).get(output, values.shape)
-        described.append(helper.make_tensor_value_info(output, element, said))
+        declared = (shapes or {}).get(output, values.shape)
+        described.append(helper.make_tensor_value_info(output, element, declared))
     graph = helper.make_graph(
         nodes, "detector", [helper.make_tensor_value_info(name, _KINDS[kind], shape)], described, constants
     )
@@ -65,9 +65,9 @@ def write_detector(
 
 
 def write_yolo(path: Path, batch: int = 1, side: int = SIDE) -> Path:
-    """Write a network with the layout of YOLO11 for two classes: it scores each cell by convolutions, at random.
+    """Write a network with the layout of YOLO11 for two classes: convolutions of random weights score each cell.
 
-    The sides of its boxes are sums over a softmax, as YOLO has them, of constants.
+    The sides of its boxes are sums over a softmax, as in YOLO, of constants.
     """
     rng = np.random.default_rng(0)
     nodes, constants, parts, cells = [], [], [], []
@@ -120,7 +120,7 @@ def write_yolo(path: Path, batch: int = 1, side: int = SIDE) -> Path:
 
 
 def write_detr(path: Path, queries: int = 5) -> Path:
-    """Write a network that samples features where its queries look, with a mask of the largest numbers there are."""
+    """Write a network that samples features at the places of its queries, with a mask of the largest numbers."""
     rng = np.random.default_rng(1)
     constants = {
         "weights": rng.normal(0, 0.05, (8, 3, 8, 8)).astype(np.float32),

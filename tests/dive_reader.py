@@ -14,10 +14,10 @@ from typing import Any
 
 
 def read(path: Path) -> str:
-    """Read a file of results/viame; return what DIVE makes of it.
+    """Read a file of results/viame; return a line about the tracks that DIVE reads.
 
     Raises:
-        ValueError: DIVE finds other tracks, boxes or marks of filled gaps than the file has.
+        ValueError: when DIVE finds other tracks, boxes or marks of filled gaps than the file has.
     """
     from dive_utils.serializers.viame import load_csv_as_tracks_and_attributes
 
@@ -36,7 +36,7 @@ def read(path: Path) -> str:
 
 
 def main(run: Path) -> None:
-    """Read the tracks of each video, and print what DIVE makes of them."""
+    """Read the tracks of each video with DIVE, and print a line for each."""
     rest: Any = ModuleType("girder.api.rest")  # DIVE's server, which its parser does not need
     rest.setResponseHeader = None
     sys.modules |= {"girder": ModuleType("girder"), "girder.api": ModuleType("girder.api"), "girder.api.rest": rest}

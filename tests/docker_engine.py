@@ -1,8 +1,8 @@
 """A real Docker engine and a real registry on loopback, and images made with them. Nothing is pulled from outside.
 
-An engine that runs already is used; else `dockerd` is started on a socket and a folder of its own, and ended
-afterwards. Debian's packages docker.io and docker-registry have both programs. Where there are none, a test skips,
-but fails in CI.
+An engine that runs already is used; otherwise `dockerd` is started with a separate socket and folder, and ended
+afterwards. Debian's packages docker.io and docker-registry have the programs. Without them, a test is skipped, but
+fails in CI.
 
     from tests.docker_engine import docker_engine, registry  # the fixtures, in a conftest.py
 """
@@ -28,7 +28,7 @@ from tests.needs import lacking, require
 
 START_SECONDS = 60
 
-# dockerd in a sandbox: no overlay file system, no rights over the machine's network.
+# Options of dockerd in a sandbox: no overlay file system, no rights over the machine's network.
 DOCKERD = (
     "--storage-driver=vfs",
     "--bridge=none",
@@ -41,7 +41,7 @@ DOCKERD = (
 
 
 class Unavailable(Exception):
-    """Why there is no engine or registry on this machine."""
+    """There is no engine or registry on this machine, for this reason."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry; images are called `{address}/NAME:TAG`."""
+    """A registry; names of its images are `{address}/NAME:TAG`."""
 
     address: str
     url: str
@@ -64,7 +64,7 @@ class Registry:
 
 @contextmanager
 def running_engine() -> Iterator[Engine]:
-    """Give the engine that is reachable, or start one."""
+    """Yield a running engine, or start one."""
     with ExitStack() as stack:
         host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
         if not _answers(host):
@@ -99,13 +99,13 @@ def _dockerd() -> Iterator[str]:
             _wait(process, folder / "log", lambda: _answers(host))
             yield host
     finally:
-        # It leaves its folder mounted when it had to be killed.
+        # dockerd leaves its folder mounted if it had to be killed.
         subprocess.run(["umount", "--recursive", f"{folder}/data"], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _answers(host: str) -> bool:
-    """Tell whether an engine listens; the docker package would leave its socket open where none does."""
+    """Return whether an engine answers; the docker package would leave its socket open if none does."""
     if not host.startswith("unix://"):
         return True
     try:
@@ -129,9 +129,9 @@ def running_registry(
     """Start a registry on a free port.
 
     Args:
-        basic: ask for user `user`, password `secret`.
-        tls: serve HTTPS, with this certificate and key, or with its own for 127.0.0.1.
-        token: ask for bearer tokens: `realm`, `service`, `issuer`, `rootcertbundle`.
+        basic: whether to require the user `user` with the password `secret`.
+        tls: certificate and key for HTTPS; True for new ones for 127.0.0.1.
+        token: settings of required bearer tokens: `realm`, `service`, `issuer`, `rootcertbundle`.
     """
     program = shutil.which("docker-registry") or shutil.which("registry")
     if not program:
@@ -210,7 +210,7 @@ def _wait(process: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]
 
 
 def tar(files: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
-    """Make a tar archive of contents and of ready-made members (links, devices), by name."""
+    """Return a tar archive of contents and of given members (links, devices), by name."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, content in files.items():
@@ -224,14 +224,14 @@ def tar(files: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
 
 
 def make_image(client: docker.DockerClient, name: str, files: Mapping[str, bytes]) -> str:
-    """Make an image of one layer from nothing, as `docker import` does; return its id."""
+    """Make an image of one layer, as `docker import` does; return its id."""
     repository, _, label = name.rpartition(":")
     answer = client.api.import_image_from_data(tar(files), repository=repository, tag=label)
     return str(json.loads(answer)["status"])
 
 
 def make_reference_image(client: docker.DockerClient, name: str, files: Mapping[str, bytes]) -> str:
-    """Make an image as the reference workflow does: a base with other files, and a COPY layer a file."""
+    """Make an image as the reference workflow does: a base with other files, and a COPY layer for each file."""
     make_image(client, "reference-base:1", {"etc/os-release": b"ID=base\n", "bin/sh": b"#!\n"})
     lines = ["FROM reference-base:1", *(f"COPY {Path(path).name} /{path}" for path in files)]
     context = {"Dockerfile": "\n".join(lines).encode(), **{Path(path).name: content for path, content in files.items()}}
@@ -252,7 +252,7 @@ def push(client: docker.DockerClient, name: str) -> str:
 
 
 def forget(client: docker.DockerClient, *names: str) -> None:
-    """Take images off the engine, so that they have to be pulled."""
+    """Remove images from the engine, so that they have to be pulled."""
     for name in names:
         client.images.remove(name, force=True)
 
@@ -268,7 +268,7 @@ def _or_skip() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[Engine]:
-    """A real Docker engine; DOCKER_HOST has to be set to its `host` for the code under test."""
+    """Yield a real Docker engine; DOCKER_HOST has to be set to its `host` for the code under test."""
     with ExitStack() as stack:
         with _or_skip():
             engine = stack.enter_context(running_engine())
@@ -288,6 +288,6 @@ def registry_or_skip(
 
 @pytest.fixture(scope="session")
 def registry() -> Iterator[Registry]:
-    """A real registry without TLS and without authentication."""
+    """Yield a real registry without TLS and without authentication."""
     with registry_or_skip() as one:
         yield one

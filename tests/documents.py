@@ -1,7 +1,7 @@
-"""The commands in the documents, for tests that run them as they are written.
+"""The commands in the documents, for tests that run them as written.
 
-A test takes what it runs from here, by page and first words; `test_documents.py` reads the tests' calls, and fails on
-a command that none of them takes.
+Tests get commands by page and first words; `test_documents.py` reads the tests' calls, and fails if a command is in
+none of them.
 """
 
 import re
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tests.workflow import ROOT
 
-_WRITTEN = {"build", "demo", "dist", "logs", "resources", "results"}  # by runs and by make
+_WRITTEN = {"build", "demo", "dist", "logs", "resources", "results"}  # written by runs and by make
 _FOLDERS = [path for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "." and path.name not in _WRITTEN]
-# Every page of the repository, with and without git; the changelog tells of commands as they were.
+# Every page of the repository, with and without git; the changelog has commands of earlier versions.
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (*ROOT.glob("*.md"), *(page for folder in _FOLDERS for page in folder.rglob("*.md")))
@@ -37,7 +37,7 @@ def lines(block: str) -> list[str]:
 
 
 def unmarked_commands(page: str) -> list[str]:
-    """Return what looks like a command in a code block that does not say that it is one."""
+    """Return lines that look like commands in code blocks that are not marked as shell."""
     text = (ROOT / page).read_text(encoding="utf-8")
     blocks = [block for block in _OTHER.findall(text) if not _SHELL.match(block)] + _INDENTED.findall(
         _OTHER.sub("", text)
@@ -46,25 +46,25 @@ def unmarked_commands(page: str) -> list[str]:
 
 
 def block(page: str, beginning: str) -> str:
-    """Return the one block of a page that has a command which begins so."""
+    """Return the one block of a page with a command that begins with `beginning`."""
     [found] = [text for text in shell_blocks(page) if any(line.startswith(beginning) for line in lines(text))]
     return found
 
 
 def command(page: str, beginning: str) -> str:
-    """Return the one command line of a page's blocks that begins so."""
+    """Return the one command line of a page's blocks that begins with `beginning`."""
     [found] = [line for text in shell_blocks(page) for line in lines(text) if line.startswith(beginning)]
     return found
 
 
 def inline(page: str, beginning: str) -> str:
-    """Return the one command within a page's sentences that begins so."""
+    """Return the one command within a page's sentences that begins with `beginning`."""
     [found] = {text for text in inline_commands(page) if text.startswith(beginning)}
     return found
 
 
 def inline_commands(page: str) -> list[str]:
-    """Return the commands that stand within a page's sentences."""
+    """Return the commands within a page's sentences."""
     text = _OTHER.sub("", (ROOT / page).read_text(encoding="utf-8"))
     return [found for found in _INLINE.findall(text) if "\n" not in found]
 

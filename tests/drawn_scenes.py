@@ -1,8 +1,8 @@
-"""Scenes of animals with identities: where each truly is, what a detector would say, and how the frames look.
+"""Scenes of animals with identities: their true boxes, simulated detections, and the frames.
 
-Animals swim on smooth ways, cross and hide one another, leave and come back, over a camera that stands or moves. The
-same seed gives the same scene. A detector misses some of them, is a little wrong, less sure of what is half hidden, and
-sees what is not there.
+Animals swim on smooth paths, cross and hide one another, leave and return, before a camera that is fixed or moves. The
+same seed gives the same scene. Simulated detections miss some animals, have small errors, lower scores for half hidden
+animals, and false alarms.
 """
 
 import csv
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 WIDTH, HEIGHT = 640, 360
 SPECIES = ("cod", "flatfish", "crab")
-# An animal that is away for longer than this comes back as another one, as nobody could tell.
+# An animal that is out of sight for more frames returns with another identity.
 SAME_AFTER = 20
 
 Floats = npt.NDArray[np.float64]
@@ -24,14 +24,14 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Seen:
-    """One animal in one frame, or what a detector takes for one.
+    """One animal in one frame, or one detection.
 
     Attributes:
-        frame: its number.
-        identity: which animal, from 1; 0 for a false alarm.
-        species: its number, from 0.
-        xywh: in pixels.
-        score: 1 where it is the truth.
+        frame: number of the frame.
+        identity: number of the animal, from 1; 0 for a false alarm.
+        species: number of the species, from 0.
+        xywh: box in pixels.
+        score: score of a detection; 1 for a true box.
     """
 
     frame: int
@@ -43,15 +43,15 @@ class Seen:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is drawn.
+    """The parameters of a scene.
 
     Attributes:
-        seed: the same gives the same scene.
-        animals: how many at once.
-        frames: how many.
-        speed: pixels a frame, at most.
-        camera: pixels a frame by which the camera swings at most; 0: it stands.
-        bends: how often an animal turns, in radians a frame at most.
+        seed: seed of the random numbers.
+        animals: number of animals at once.
+        frames: number of frames.
+        speed: largest speed, in pixels per frame.
+        camera: largest movement of the camera, in pixels per frame; 0 for a fixed one.
+        bends: largest turn of an animal, in radians per frame.
     """
 
     seed: int
@@ -62,7 +62,7 @@ class Scene:
     bends: float = 0.05
 
     def truth(self) -> list[Seen]:
-        """Return where each animal is, of those that are seen by half at least, by frame."""
+        """Return the true boxes of the animals of which at least half is visible, by frame."""
         rng = np.random.default_rng(self.seed)
         sizes = rng.uniform(28, 80, self.animals)[:, None] * np.column_stack(
             [np.ones(self.animals), rng.uniform(0.4, 0.8, self.animals)]
@@ -77,7 +77,7 @@ class Scene:
             shift += self.camera * np.sin(swing * frame * np.array([1, 1.7]))
             heading += rng.uniform(-1, 1, self.animals) * self.bends
             at += pace[:, None] * np.column_stack([np.cos(heading), np.sin(heading)])
-            at %= np.array([WIDTH * 1.4, HEIGHT * 1.4])  # past the edges and back from the other side
+            at %= np.array([WIDTH * 1.4, HEIGHT * 1.4])  # beyond an edge, and back from the other side
             seen_at = (at + shift) % np.array([WIDTH * 1.4, HEIGHT * 1.4]) - 0.2 * np.array([WIDTH, HEIGHT])
             for animal in range(self.animals):
                 low, high = seen_at[animal] - sizes[animal] / 2, seen_at[animal] + sizes[animal] / 2
@@ -93,7 +93,7 @@ class Scene:
         return found
 
     def detections(self) -> list[Seen]:
-        """Return what a detector would find; `identity` says of which animal it is."""
+        """Return simulated detections; `identity` is the animal."""
         rng = np.random.default_rng(self.seed + 1_000_003)
         found, by_frame = [], _by_frame(self.truth(), self.frames)
         dull = dict.fromkeys(range(10_000), 0)  # frames for which an animal is hard to see
@@ -123,7 +123,7 @@ class Scene:
         rng = np.random.default_rng(self.seed)
         floor = cv2.resize(rng.integers(40, 140, (45, 80, 3)).astype(np.uint8), (WIDTH * 2, HEIGHT * 2))
         swing = np.random.default_rng(self.seed)
-        for _ in range(5):  # as `truth` draws them
+        for _ in range(5):  # the same random numbers as in `truth`
             swing.random()
         for animals in _by_frame(self.truth(), self.frames):
             picture = floor[:HEIGHT, :WIDTH].copy()
@@ -149,14 +149,14 @@ def _covered(one: tuple[float, ...], other: tuple[float, ...]) -> float:
 
 
 def _inside(x: float, y: float, w: float, h: float) -> tuple[float, float, float, float]:
-    """Return a box in whole thousandths within the picture, of a pixel's size at least."""
+    """Return a box in whole thousandths within the picture, at least one pixel large."""
     x, y = min(max(x, 0), WIDTH - 2), min(max(y, 0), HEIGHT - 2)
     w, h = min(max(w, 1), WIDTH - x), min(max(h, 1), HEIGHT - y)
     return round(float(x), 3), round(float(y), 3), round(float(w) - 0.001, 3), round(float(h) - 0.001, 3)
 
 
 def as_csv(found: list[Seen], video_id: str = "1_scene") -> str:
-    """Return detections in the form of results/detections/{media_id}.csv."""
+    """Return detections in the format of results/detections/{media_id}.csv."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["video_id", "frame", "x", "y", "w", "h", "det_conf", "det_species"])
@@ -176,7 +176,7 @@ def as_mot(found: list[Seen]) -> str:
     return "".join(rows)
 
 
-# Each tries something else; see docs/tracks.md.
+# Each has another difficulty; see docs/tracks.md.
 SCENES = {
     "calm": Scene(1, animals=4, speed=2.0),
     "crossing": Scene(2, animals=9, speed=4.0),

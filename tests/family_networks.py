@@ -42,7 +42,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class Network:
-    """A network that get_network wrote."""
+    """A network written by get_network."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
         graph = next(path for path in folder.iterdir() if path.stem == "graph" and path.suffix != ".bin")
@@ -78,5 +78,5 @@ def found(network: Network, engine: str, threshold: float = 0.25, **more: object
     ]
 
 
-def names(folder: Path, *said: str) -> None:
-    (folder / "names.txt").write_text("".join(f"{name}\n" for name in said or ("cod", "crab")))
+def names(folder: Path, *species: str) -> None:
+    (folder / "names.txt").write_text("".join(f"{name}\n" for name in species or ("cod", "crab")))

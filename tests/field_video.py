@@ -1,4 +1,4 @@
-"""Interlaced H.264 with a packet for each field, which no encoder at hand writes: all samples are stored as they are.
+"""Interlaced H.264 with a packet for each field, which no installed encoder writes: samples are stored uncompressed.
 
 Written by ITU-T H.264: I_PCM macroblocks in field pictures, each first field an IDR picture.
 """
@@ -63,13 +63,13 @@ def _field(level: int, number: int, *, bottom: bool) -> bytes:
 
 
 def field_packets(count: int) -> list[bytes]:
-    """Return the packets of a video of so many pictures, two each; picture n has grey level 40 + 4 n."""
+    """Return the packets of a video of `count` pictures, two for each; picture n has grey level 40 + 4 n."""
     fields = [_field(40 + 4 * number, number, bottom=bottom) for number in range(count) for bottom in (False, True)]
     return [_parameter_sets() + field if at % 2 == 0 else field for at, field in enumerate(fields)]
 
 
 def write_field_video(path: Path, packets: list[bytes]) -> None:
-    """Write packets of fields at 25 pictures a second, raw or in a container, as the name's ending says."""
+    """Write packets of fields at 25 pictures a second, raw or in a container, by the file's extension."""
     if path.suffix == ".h264":
         path.write_bytes(b"".join(packets))
         return
@@ -87,5 +87,5 @@ def write_field_video(path: Path, packets: list[bytes]) -> None:
 
 
 def level_of(picture: np.ndarray) -> int:
-    """Return which picture this is, by its grey level after conversion from limited range."""
+    """Return the number of a picture, from its grey level after conversion from limited range."""
     return round((float(picture.mean()) * 219 / 255 + 16 - 40) / 4)

@@ -1,4 +1,4 @@
-"""Start processes as forks of one that has imported what takes long to import: Snakemake, and the Tator stand-in.
+"""Start processes as forks of one that has imported Snakemake and the Tator stand-in, which take long to import.
 
 Each start of Snakemake spends two seconds of processor time on imports, and the tests start it some hundred times.
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 SLOW_TO_IMPORT = (
     "snakemake.cli",
     "snakemake.persistence",
-    # What it imports only once it runs.
+    # Modules that Snakemake imports only when it runs.
     "snakemake.report.html_reporter",
     "snakemake_logger_plugin_rich",
     "nbformat",
@@ -36,7 +36,7 @@ SLOW_TO_IMPORT = (
     "PIL.Image",
     "tests.tator_server.launch",
 )
-# Of the checkout that runs, not of this one.
+# Modules of the checkout that runs, not of this one.
 _NOT_SHARED = ("tests", "scripts")
 _START_SECONDS = 30.0
 _ROOT = Path(__file__).resolve().parents[1]
@@ -44,9 +44,9 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 @cache
 def context() -> ForkServerContext:
-    """Return what makes such processes; they begin in the folder of this checkout."""
+    """Return the context that starts such processes, in the folder of this checkout."""
     found = multiprocessing.get_context("forkserver")
-    with chdir(_ROOT):  # where the process to fork finds this checkout's modules
+    with chdir(_ROOT):  # so that the forked process finds this checkout's modules
         ensure_running()
     return found
 
@@ -55,13 +55,13 @@ class Snakemake:
     """A running `python -m snakemake`, in a new session, with methods of `subprocess.Popen`."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, environ: Mapping[str, str], output: Path) -> None:
-        """Start it.
+        """Start Snakemake.
 
         Args:
-            arguments: behind `python -m snakemake`.
-            folder: its current folder.
-            environ: all of its variables.
-            output: the file that takes its standard output and error.
+            arguments: arguments after `python -m snakemake`.
+            folder: current folder.
+            environ: all environment variables.
+            output: file for standard output and error.
         """
         umask = os.umask(0)
         os.umask(umask)
@@ -78,11 +78,11 @@ class Snakemake:
 
     @property
     def pid(self) -> int:
-        """Return its process id, which is that of its process group too."""
+        """Return its process id, which is also that of its process group."""
         return self._process.pid or 0
 
     def poll(self) -> int | None:
-        """Return the exit status, that of a signal below 0; None while it runs."""
+        """Return the exit status, negative for a signal; None while it runs."""
         return self._process.exitcode
 
     def wait(self, seconds: float | None = None) -> int:
@@ -93,12 +93,12 @@ class Snakemake:
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        """Send it, and not its jobs, a signal."""
+        """Send a signal to Snakemake, but not to its jobs."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it, and not its jobs, at once."""
+        """Kill Snakemake, but not its jobs."""
         self.send_signal(signal.SIGKILL)
 
 
@@ -113,10 +113,10 @@ def _run(arguments: list[str], folder: Path, environ: dict[str, str], umask: int
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for standard in (1, 2):
         os.dup2(descriptor, standard)
-    if not same_modules:  # what was imported knows of no plugin there
-        # As the command `snakemake` does, it leaves out the current folder.
+    if not same_modules:  # the imported modules do not know the plugins there
+        # Like the command `snakemake`, do not import from the current folder.
         os.execv(sys.executable, [sys.executable, "-P", "-m", "snakemake", *arguments])
-    tempfile.tempdir = None  # what was found for other variables
+    tempfile.tempdir = None  # computed from other variables
     for name in [name for name in sys.modules if name.partition(".")[0] in _NOT_SHARED]:
         del sys.modules[name]
     sys.argv[1:] = arguments

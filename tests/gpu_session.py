@@ -20,20 +20,20 @@ onnxruntime_session = onnxruntime.InferenceSession
 
 
 class GpuSession:
-    """Stands in for onnxruntime-gpu's session: takes its providers, refuses unknown options, computes on the CPU."""
+    """A session of onnxruntime-gpu: accepts its providers, refuses unknown options, and computes on the CPU."""
 
-    asked: ClassVar[list[list[Provider]]] = []
+    requested: ClassVar[list[list[Provider]]] = []
     looked_in: ClassVar[list[str | None]] = []
     has_libraries = False
     loads_tensorrt = True
-    # What the documents of onnxruntime 1.31 list for TensorRT, of those that could be asked for here.
+    # Options of TensorRT in the documents of onnxruntime 1.31 that the workflow could use.
     known: ClassVar[set[str]] = {
         "device_id", "trt_fp16_enable", "trt_bf16_enable", "trt_int8_enable", "trt_engine_cache_enable",
         "trt_engine_cache_path", "trt_engine_cache_prefix", "trt_timing_cache_enable", "trt_timing_cache_path",
         "trt_force_timing_cache", "trt_builder_optimization_level", "trt_max_workspace_size",
     }  # fmt: skip
 
-    # What the library of onnxruntime-gpu 1.31.1 names.
+    # Options that the library of onnxruntime-gpu 1.31.1 names.
     known_of_cuda: ClassVar[set[str]] = {
         "arena_extend_strategy", "cudnn_conv_algo_search", "cudnn_conv_use_max_workspace", "device_id",
         "do_copy_in_default_stream", "enable_cuda_graph", "enable_skip_layer_norm_strict_mode", "fuse_conv_bias",
@@ -41,16 +41,16 @@ class GpuSession:
     }  # fmt: skip
 
     def __init__(self, model: str | bytes, options: Any, providers: list[Provider]) -> None:
-        self.asked.append(providers)
+        self.requested.append(providers)
         for provider in providers:
             if provider[0] == CUDA_PROVIDER:
                 assert set(provider[1]) <= self.known_of_cuda
         self._names = [one if isinstance(one, str) else one[0] for one in providers]
         if self._names[0] == TENSORRT_PROVIDER:
-            given = providers[0][1]
-            assert isinstance(given, dict)
-            assert set(given) <= self.known
-            for name, value in given.items():
+            provider_options = providers[0][1]
+            assert isinstance(provider_options, dict)
+            assert set(provider_options) <= self.known
+            for name, value in provider_options.items():
                 assert value in ("0", "1") if name.endswith("_enable") else Path(value).is_dir()
             if not self.loads_tensorrt:
                 self._names = self._names[1:]
@@ -60,7 +60,7 @@ class GpuSession:
 
     @classmethod
     def preload(cls, directory: str | None = None) -> None:
-        """Find CUDA's libraries, but for one, as onnxruntime.preload_dlls does."""
+        """Find all CUDA libraries except one, like onnxruntime.preload_dlls."""
         cls.looked_in.append(directory)
         cls.has_libraries = True
         print("Failed to load libcufft.so.12: it is not there")  # noqa: T201, as it does
@@ -79,11 +79,11 @@ class GpuSession:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, folder: Path) -> type[GpuSession]:
-    """Put a GPU, onnxruntime-gpu and TensorRT in place.
+    """Install stand-ins of a GPU, onnxruntime-gpu and TensorRT.
 
     Args:
-        monkeypatch: to put them there.
-        folder: of the GPU's device file.
+        monkeypatch: installs and removes them.
+        folder: folder of the GPU's device file.
     """
     (folder / "nvidia0").touch()
     every = [TENSORRT_PROVIDER, CUDA_PROVIDER, CPU_PROVIDER]
@@ -93,10 +93,10 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path) -> type[GpuSession]:
         table, "choose_device", lambda asked, available, environ: choose_device(asked, available, {}, folder)
     )
     monkeypatch.setattr(devices, "has_tensorrt", lambda: True)
-    monkeypatch.setattr(GpuSession, "asked", [])
+    monkeypatch.setattr(GpuSession, "requested", [])
     monkeypatch.setattr(GpuSession, "has_libraries", False)
     monkeypatch.setattr(GpuSession, "looked_in", [])
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")  # as what is tested leaves it; set here, it is undone
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")  # the tested code sets it; set here, it is restored
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
     monkeypatch.setattr(onnxruntime, "preload_dlls", GpuSession.preload)
     monkeypatch.setattr(GpuSession, "loads_tensorrt", True)

@@ -1,9 +1,9 @@
-"""Frozen graphs that do harm when TensorFlow runs them, made of the synthetic network in the environment that has it.
+"""Frozen graphs that do harm when TensorFlow runs them, made from the synthetic network in TensorFlow's environment.
 
 .venv-convert/bin/python -m tests.hostile_graphs FOLDER
 
-Writes FOLDER/NAME.pb for each payload, and into FOLDER/payloads.json what each one did when TensorFlow ran it here: so
-that a test knows that a refused graph is one that would have done it.
+Writes FOLDER/NAME.pb for each payload, and whether it did harm when TensorFlow ran it into FOLDER/payloads.json, so
+that a test knows that a refused graph would have done harm.
 """
 
 import json
@@ -18,8 +18,8 @@ SCORES = "classification/concat"
 
 
 def make(folder: Path) -> dict[str, bool]:
-    """Make the graphs, and say by name whether each one was seen to do harm."""
-    from tests.needs import convert_python  # not where this module runs by itself: there is no pytest
+    """Make the graphs, and return by name whether each was observed to do harm."""
+    from tests.needs import convert_python  # not at the top: the environment of conversion has no pytest
 
     command = [convert_python(), "-m", "tests.hostile_graphs", folder]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -28,7 +28,7 @@ def make(folder: Path) -> dict[str, bool]:
 
 
 def stateful_operators(names):
-    """Return those of these operators that TensorFlow calls stateful, and those that it does not know."""
+    """Return the operators that TensorFlow calls stateful, and those that it does not know."""
     import tensorflow as tf  # noqa: F401 - registers the operators
     from tensorflow.python.framework import op_def_registry
 
@@ -38,7 +38,7 @@ def stateful_operators(names):
 
 
 def _payloads(tf, mark):  # noqa: C901 - many small ones
-    """Return by name what adds a payload to the current graph and returns an operator that runs it."""
+    """Return functions by name, each of which adds a payload to the current graph and returns its operator."""
     raw = tf.raw_ops
 
     def write(*_):
@@ -145,15 +145,15 @@ def main(folder: Path) -> None:
                 try:
                     session.run(operator)
                 except tf.errors.OpError:
-                    # Some need a file that is not there; their operators alone are what is looked for.
+                    # Some need a file that does not exist; only their operators matter.
                     done[name] = False
         done[name] = any(mark.parent.iterdir())
         whole = graph_pb2.GraphDef()
         whole.ParseFromString(SOUND.read_bytes())
         for node in made.node:
             node.name = f"payload/{node.name}"
-            for at, given in enumerate(node.input):
-                node.input[at] = f"^payload/{given[1:]}" if given.startswith("^") else f"payload/{given}"
+            for at, tensor in enumerate(node.input):
+                node.input[at] = f"^payload/{tensor[1:]}" if tensor.startswith("^") else f"payload/{tensor}"
         scores = next(node for node in whole.node if node.name == SCORES)
         scores.name = f"{SCORES}_sound"
         whole.node.extend(made.node)

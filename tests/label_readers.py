@@ -1,4 +1,4 @@
-"""Read a run's exports with the programs that they are for; by hand, as these are heavy.
+"""Read a run's exports with the programs that they are for; by hand, since these packages are large.
 
     python -m venv readers && readers/bin/pip install megadetector-utils labelformat label-studio-sdk python-dwca-reader
     readers/bin/python tests/label_readers.py RUN_FOLDER MEDIA_FOLDER
@@ -25,7 +25,7 @@ VIDEOS = (
 
 
 def read_megadetector(path: Path, media: Path) -> str:
-    """Validate the file, the pictures' places too, and load it."""
+    """Validate the file, also the paths of pictures, and load it."""
     from megadetector.postprocessing.load_api_results import load_api_results
     from megadetector.postprocessing.validate_batch_results import ValidateBatchResultsOptions, validate_batch_results
 
@@ -39,7 +39,7 @@ def read_megadetector(path: Path, media: Path) -> str:
 
 
 def read_cvat(folder: Path) -> str:
-    """Read every file; return how many boxes they have."""
+    """Read every file; return the number of boxes."""
     from labelformat.formats.cvat import CVATObjectDetectionInput
 
     files = [CVATObjectDetectionInput(path) for path in sorted(folder.glob("*.xml"))]
@@ -47,7 +47,7 @@ def read_cvat(folder: Path) -> str:
 
 
 def read_label_studio(path: Path, names: list[str]) -> str:
-    """Validate each prediction by the interface that docs/folder.md names."""
+    """Validate each prediction with the labelling interface in docs/folder.md."""
     from label_studio_sdk.label_interface import LabelInterface
 
     labels = "".join(f"<Label value={quoteattr(name)}/>" for name in names)
@@ -62,7 +62,7 @@ def read_label_studio(path: Path, names: list[str]) -> str:
 
 
 def read_darwin_core(path: Path) -> str:
-    """Read the occurrences as an archive of one file; return how many there are."""
+    """Read the occurrences as an archive of one file; return their number."""
     from dwca.read import DwCAReader
 
     with path.open(encoding="utf-8", newline="") as stream:
@@ -79,7 +79,7 @@ def read_darwin_core(path: Path) -> str:
 
 
 def main(run: Path, media: Path) -> None:
-    """Read all exports, and print what they hold."""
+    """Read all exports, and print their contents."""
     results = run / "results"
     megadetector = results / "detections.megadetector.json"
     names = list(json.loads(megadetector.read_text(encoding="utf-8"))["detection_categories"].values())

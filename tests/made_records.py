@@ -1,4 +1,4 @@
-"""Records for tests, of which only what matters is named."""
+"""Records for tests, with default values for all fields that a test does not set."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def download_record(**known: Any) -> DownloadRecord:
 
 
 def stored_file(path: str, role: str = "archival", **known: Any) -> dict[str, Any]:
-    """Return a file of a record, as JSON holds it."""
+    """Return a file of a media record, as in JSON."""
     return {"role": role, "path": path, "size": None, "codec": None, "width": 640, "height": 360, **known}
 
 
@@ -42,7 +42,7 @@ def stored(path: str) -> StoredFile:
 
 
 def detection_record(*, decoded: int = 0, **known: Any) -> DetectionRecord:
-    """Return a record of detect, of a media of so many frames; what is named otherwise is in its place."""
+    """Return a record of detect for a media with `decoded` frames; other fields can be replaced."""
     found: dict[str, Any] = {
         "media_id": 1, "name": None, "kind": "video", "state": "done", "reason": None,
         "frames": {"decoded": decoded, "declared": None, "missing": 0, "skipped": 0, "used": decoded,
@@ -55,20 +55,20 @@ def detection_record(*, decoded: int = 0, **known: Any) -> DetectionRecord:
 
 
 def provenance(reference: str = "weights", **known: Any) -> ProvenanceRecord:
-    """Return where a network came from."""
+    """Return the record of a network's source."""
     files = {name: NetworkFile(sha256="a" * 64, size=1) for name in ("train.ini", "graph.pb")}
     return ProvenanceRecord(**{"source": "directory", "reference": reference, "digest": None, "files": files, **known})
 
 
 def conversion_check(**known: Any) -> ConversionCheck:
-    """Return how far a converted network is from the given one: not at all."""
+    """Return the record of a conversion without differences."""
     compared = {"pictures": 4, "width": 640, "height": 480, "boxes": 100, "highest_score": 0.9}
     equal = {"box_difference": 0.0, "score_difference": 0.0, "box_tolerance": 0.05, "score_tolerance": 0.001}
     return ConversionCheck(**{**compared, **equal, **known})
 
 
 def destination(**known: Any) -> DestinationRecord:
-    """Return where boxes go."""
+    """Return the record of the version and type of boxes."""
     named = {"species_attribute": "Species", "confidence_attribute": "Confidence", "defaults": {}}
     return DestinationRecord(**{"version_id": 43, "version": "v", "type_id": 31, **named, **known})
 
@@ -88,7 +88,7 @@ def tracks_record(*species: int, media_id: int = 1, **known: Any) -> TracksRecor
 
 
 def track_upload_record(tracks: int, *, media_id: int = 1, **left: list[str]) -> TrackUploadRecord:
-    """Return a record of upload_tracks, of tracks that were verified; `left` names what was left to people."""
+    """Return a record of upload_tracks, of tracks that were verified; `left` has the tracks left to people."""
     people = People(**{"edited": [], "added": [], "deleted": [], "withheld": [], **left})
     moment = "2026-11-28T11:31:41+00:00"
     return TrackUploadRecord(

@@ -16,11 +16,11 @@ _BLOCK = 10
 
 Size = tuple[int, int]  # width, height
 
-# For write_video: options of the container, and of codecs.
+# Options of containers and codecs, for write_video.
 FAST = {"movflags": "faststart"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
 HEVC = {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none"}}
-# With B-frames, x265 takes times of decoding from memory that it sets at the third frame only.
+# With B-frames, x265 reads decoding times from memory that it sets only at the third frame.
 HEVC_OF_ONE = {"codec": "libx265", "encode": {"preset": "ultrafast", "x265-params": "log-level=none:bframes=0"}}
 VP9 = {"codec": "libvpx-vp9", "encode": {"cpu-used": "8", "deadline": "realtime"}}
 AV1 = {"codec": "libsvtav1", "encode": {"preset": "12"}}
@@ -39,14 +39,14 @@ def painted(number: int, size: Size = (160, 90)) -> np.ndarray:
 
 
 def number_in(picture: np.ndarray) -> int:
-    """Read the number back."""
+    """Return the number painted into a picture."""
     blocks = picture[2 : _BLOCK - 2, : _BITS * _BLOCK].reshape(_BLOCK - 4, _BITS, _BLOCK, 3)[:, :, 2:-2]
     return sum(int(mean > 128) << bit for bit, mean in enumerate(blocks.mean(axis=(0, 2, 3))))
 
 
 @contextmanager
 def ordinary_scheduling() -> Iterator[None]:
-    """Undo what SVT-AV1 does to the calling thread of root: real-time priority, which every later child inherits."""
+    """Restore the scheduling of the thread, to which SVT-AV1 gives real-time priority if it runs as root."""
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         yield
@@ -74,18 +74,18 @@ def write_video(
 
     Args:
         path: the file.
-        numbers: what to paint into its frames.
+        numbers: numbers to paint into the frames.
         size: width and height.
-        codec: of FFmpeg.
+        codec: FFmpeg's name of the codec.
         pixels: the pixel format.
         container: FFmpeg's name of the format; by the path's extension when None.
         mux: options of the container.
         encode: options of the codec.
         times: presentation time of each frame, in units of 1 / rate.
-        rate: frames a second.
-        sound: add a track of silence.
+        rate: frames per second.
+        sound: whether to add a track of silence.
         cover: a JPEG of 160 x 90 pixels to attach as its picture.
-        paint: makes a frame of its number and size.
+        paint: returns the frame of a number and size.
     """
     with ordinary_scheduling(), av.open(str(path), "w", format=container, options=mux or {}) as out:
         stream: Any = out.add_stream(codec, rate=rate)
@@ -110,7 +110,7 @@ def write_video(
 
 
 def write_sound(path: Path, *, cover: bytes | None = None) -> Path:
-    """Write a sound file, with a JPEG as its attached picture if one is given."""
+    """Write an intact sound file, with a JPEG as its attached picture if one is given."""
     with av.open(str(path), "w") as out:
         picture = None if cover is None else _add_picture(out)
         _add_silence(out, 25)
@@ -166,12 +166,12 @@ def set_edit(path: Path, *, skip: int | None = None, milliseconds: int | None = 
 
 
 def set_edits(path: Path, edits: Sequence[tuple[int, int, float]]) -> None:
-    """Give an MP4 whose index stands at its end another edit list for its first track.
+    """Replace the edit list of the first track of an MP4 whose index is at its end.
 
     Args:
         path: the file.
-        edits: for each segment how many milliseconds it is shown; where it begins, in units of the track's clock, or -1
-            for nothing; and its rate.
+        edits: duration in milliseconds, start in units of the track's clock (-1 for an empty segment), and rate of each
+            segment.
     """
     content = bytearray(path.read_bytes())
     at = content.index(b"elst") - 4
@@ -185,7 +185,7 @@ def set_edits(path: Path, edits: Sequence[tuple[int, int, float]]) -> None:
 
 
 def damage(path: Path, at: float, length: int = 300) -> None:
-    """Overwrite bytes with zeros, from the given share of the file."""
+    """Overwrite `length` bytes with zeros, from the share `at` of the file."""
     content = bytearray(path.read_bytes())
     start = int(len(content) * at)
     content[start : start + length] = bytes(len(content[start : start + length]))
@@ -193,7 +193,7 @@ def damage(path: Path, at: float, length: int = 300) -> None:
 
 
 def cut(path: Path, at: float) -> None:
-    """Cut a file off at the given share of it."""
+    """Truncate a file to the share `at` of its size."""
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * at)])
 
@@ -203,13 +203,13 @@ def remux(path: Path, order: Callable[[list[int]], list[int]], container: str | 
 
     Args:
         path: the file, which is replaced.
-        order: gets the packets' numbers and returns those to write.
+        order: called with the packets' numbers; returns those to write.
         container: FFmpeg's name of the format; by the path's extension when None.
     """
     target = path.with_name(f"rewritten_{path.name}")
     with av.open(str(path)) as source, av.open(str(target), "w", format=container) as out:
         read: Any = source.streams.video[0]
-        # Without an encoder of the decoder's name (libdav1d has none), only what describes the packets is taken over.
+        # If there is no encoder of the decoder's name (as for libdav1d), copy only the description of the packets.
         stream: Any = out.add_stream_from_template(read, opaque=read.codec_context.name == "libdav1d")
         packets = [packet for packet in source.demux(video=0) if packet.size]
         for number in order(list(range(len(packets)))):

@@ -1,4 +1,4 @@
-"""What a test does where the machine lacks something that it needs, and the markers that say what each test needs."""
+"""Markers of what tests need, and skipping tests on machines that lack it."""
 
 import os
 from pathlib import Path
@@ -20,33 +20,33 @@ OF_FIXTURES = {
     "sboms": ("convert",),
     "disk": ("root",),
 }
-# Folders, all tests of which need the same.
+# Folders whose tests all need the same.
 OF_FOLDERS = {
     "tests/kubernetes": ("service", "clusters", "sandbox"),
     "tests/slurm": ("service", "clusters", "slurm"),
 }
-# A test that has one of these is none of `make test-unit`.
+# `make test-unit` does not run tests with one of these markers.
 NOT_UNIT = {"service", "docker", "browser", "slurm", "clusters", "convert", "root", "sandbox"}
 NOT_UNIT |= {"jobs", "networks", "videos", "tracks", "pages", "sweep"}
 
 
 class Current:
-    """The test that runs now, of which `require` reads the markers."""
+    """The running test, whose markers `require` reads."""
 
     item: pytest.Item | None = None
 
 
 def require(marker: str) -> None:
-    """Fail if the running test has no marker for what it is about to use."""
+    """Fail if the running test does not have the marker."""
     item = Current.item
     if item is not None and item.get_closest_marker(marker) is None:
         pytest.fail(f"{item.nodeid} has no marker {marker!r}, which it needs: add @pytest.mark.{marker}")
 
 
 def lacking(reason: str) -> NoReturn:
-    """Fail in CI, which has to have all that the tests need; elsewhere skip the test, and pytest's last lines say why.
+    """Fail in CI, where all needs must be met; elsewhere skip the test with the reason.
 
-    A newcomer's `make test` asks for Python, make and git alone, and installs no Docker, browser or cluster.
+    A newcomer's `make test` needs only Python, make and git, without Docker, a browser or a cluster.
     """
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI has to have what this test needs: {reason}")
@@ -54,7 +54,7 @@ def lacking(reason: str) -> NoReturn:
 
 
 def look_for_environments(item: pytest.Item) -> None:
-    """Skip a test, or fail in CI, whose markers name an environment that is not here."""
+    """Skip a test, or fail in CI, if an environment of its markers does not exist."""
     if item.get_closest_marker("convert") and not _CONVERT.exists():
         lacking("no .venv-convert: make setup-convert")
     if item.get_closest_marker("clusters") and not _CLUSTERS.exists():

@@ -19,16 +19,16 @@ def digest_of(content: bytes) -> str:
 
 
 class Contents:
-    """What a registry serves, and the faults it has.
+    """The contents and faults of a registry.
 
     Attributes:
-        manifests: by tag and by digest.
-        blobs: by digest.
-        cut_after: break a blob's answer off after so many bytes, as often as `cuts` says.
-        busy: answer so many requests with 503.
-        ranges: honour Range.
-        redirected: send who asks for a blob to a signed address first, as registries with a store do.
-        requests: what was asked for.
+        manifests: manifests by tag and by digest.
+        blobs: blobs by digest.
+        cut_after: number of bytes after which the answer of a blob ends, for the next `cuts` requests.
+        busy: number of requests to answer with 503.
+        ranges: whether to support Range.
+        redirected: whether to redirect requests for blobs to a signed address, as registries with a store do.
+        requests: the requests so far.
     """
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ def _serving(handler: type[BaseHTTPRequestHandler], certificate: tuple[Path, Pat
 
 @contextmanager
 def misbehaving_registry() -> Iterator[tuple[str, Contents]]:
-    """Serve what a test puts into the contents; yield the address too."""
+    """Serve contents that a test sets; yield the address and the contents."""
     contents = Contents()
     with _serving(type("Handler", (_Handler,), {"contents": contents})) as address:
         yield address, contents
@@ -126,7 +126,7 @@ def misbehaving_registry() -> Iterator[tuple[str, Contents]]:
 
 @contextmanager
 def token_server(certificate: tuple[Path, Path]) -> Iterator[str]:
-    """Give bearer tokens, signed with an RSA key, to `user` with the password `secret`; yield the realm."""
+    """Serve bearer tokens, signed with an RSA key, for `user` with the password `secret`; yield the realm."""
 
     class Handler(_Handler):
         def do_GET(self) -> None:

@@ -24,12 +24,12 @@ def write_onnx(
 
     Args:
         path: the file.
-        classes: how many classes it scores.
-        outputs: the names of boxes and scores.
-        batch: its batch size, or the name of an open one.
-        bytes_in: take uint8 pixels instead of floats.
-        box_columns: numbers a box.
-        metadata: what else the file says.
+        classes: number of classes.
+        outputs: names of the outputs for boxes and scores.
+        batch: batch size, or the name of a variable one.
+        bytes_in: whether the input has uint8 pixels instead of floats.
+        box_columns: number of values of a box.
+        metadata: metadata of the file.
     """
     rng = np.random.default_rng(0)
 
@@ -78,17 +78,17 @@ def write_rows(
     batched: bool = False,
     box_columns: int = 4,
 ) -> Path:
-    """Write a graph that gives the same boxes, scores and labels for every picture, but for its brightness.
+    """Write a graph with the same boxes and labels for every picture, and scores that depend on its brightness.
 
-    Each score is multiplied by the mean of the picture's first channel, as the graph gets it.
+    Each score is multiplied by the mean of the first channel of the graph's input.
 
     Args:
         path: the file.
-        rows: box, score and label of each.
-        shape: of its input.
-        bytes_in: take uint8 pixels instead of floats.
-        batched: give the outputs with a 1 before.
-        box_columns: numbers a box.
+        rows: box, score and label of each row.
+        shape: shape of the input.
+        bytes_in: whether the input has uint8 pixels instead of floats.
+        batched: whether the outputs have a first axis of 1.
+        box_columns: number of values of a box.
     """
     lead = [1] if batched else []
     boxes = np.array([box for box, _, _ in rows], np.float32).reshape(*lead, -1, box_columns)

@@ -1,4 +1,4 @@
-"""TensorFlow's own boxes and scores, in the environment that has it, and the graph that the workflow converts.
+"""TensorFlow's boxes and scores, computed in its environment, and the graph that the workflow converts.
 
 .venv-convert/bin/python -m tests.oracle GRAPH.pb FRAMES.npy FOLDER
 """
@@ -14,18 +14,18 @@ from scripts.lib.boxes import Size
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "examples" / "aquarium"
-# Half of the video's, to keep TensorFlow's share of the tests small.
+# Every second frame of the video, to keep TensorFlow's share of the tests small.
 SIZE = Size(320, 240)
 
 
 class Oracle(NamedTuple):
-    """What TensorFlow makes of frames.
+    """TensorFlow's results for frames.
 
     Attributes:
-        folder: where graph.onnx and record.json are.
-        frames: (N, height, width, 3) BGR bytes.
-        boxes: (N, A, 4).
-        scores: (N, A, C).
+        folder: folder of graph.onnx and record.json.
+        frames: frames, (N, height, width, 3) BGR bytes.
+        boxes: boxes, (N, A, 4).
+        scores: scores, (N, A, C).
     """
 
     folder: Path
@@ -53,11 +53,11 @@ def ask(graph: Path, frames: np.ndarray, folder: Path) -> tuple[np.ndarray, np.n
 
     Args:
         graph: the frozen graph.
-        frames: (N, height, width, 3) BGR bytes, as the network takes them.
-        folder: where graph.onnx and record.json are written.
+        frames: frames in the network's size, (N, height, width, 3) BGR bytes.
+        folder: folder for graph.onnx and record.json.
     """
     np.save(folder / "frames.npy", frames)
-    from tests.needs import convert_python  # not where this module runs by itself: there is no pytest
+    from tests.needs import convert_python  # not at the top: the environment of conversion has no pytest
 
     command = [convert_python(), "-m", "tests.oracle", graph, folder / "frames.npy", folder]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -67,7 +67,7 @@ def ask(graph: Path, frames: np.ndarray, folder: Path) -> tuple[np.ndarray, np.n
 
 
 def main(graph: Path, frames: Path, folder: Path) -> None:
-    """Convert a graph, and write what TensorFlow makes of frames."""
+    """Convert a graph, and write TensorFlow's results for frames."""
     import tensorflow as tf
 
     from scripts.convert_network import convert_network, run_tensorflow

@@ -1,9 +1,9 @@
-"""Holes in pictures of each format: which of them change the picture, and which are noticed.
+"""Holes in pictures of each format: their effect on the picture, and whether they are noticed.
 
     python -m tests.picture_damage [HOLES]
 
-prints a table: of each format how many holes were made, how many changed the picture visibly, how many of these were
-noticed, and how many undamaged files were taken for damaged ones.
+prints a table with the numbers of holes of each format, of those that changed the picture visibly, of those of them
+that were noticed, and of undamaged files reported as damaged.
 """
 
 import io
@@ -25,7 +25,7 @@ from scripts.lib.frames.reader import open_frames
 
 VIDEO = Path(__file__).parent / "data" / "synthetic" / "clip_910001.mp4"
 SIZES = (64, 500, 3000)
-# A change is seen where more pixels than a block of 8 x 8 differ by more than this.
+# A change is visible if more than 64 pixels, a block of 8 x 8, differ by more than this.
 _VISIBLE, _PIXELS = 8, 64
 
 
@@ -39,19 +39,19 @@ def scene(width: int = 640, height: int = 360) -> np.ndarray:
 
 
 def with_pillow(kind: str, picture: np.ndarray, **options: Any) -> bytes:
-    """Return a file that Pillow writes."""
+    """Return a file written by Pillow."""
     stream = io.BytesIO()
     Image.fromarray(picture[..., ::-1]).save(stream, kind, **options)
     return stream.getvalue()
 
 
 def with_opencv(extension: str, picture: np.ndarray, *options: int) -> bytes:
-    """Return a file that OpenCV writes."""
+    """Return a file written by OpenCV."""
     return cv2.imencode(extension, picture, list(options))[1].tobytes()
 
 
 def cmyk(picture: np.ndarray) -> bytes:
-    """Return a JPEG as printers have it."""
+    """Return a CMYK JPEG, as used for print."""
     stream = io.BytesIO()
     Image.fromarray(picture[..., ::-1]).convert("CMYK").save(stream, "JPEG", quality=85)
     return stream.getvalue()
@@ -82,7 +82,7 @@ def tiles_of_jpeg(picture: np.ndarray, side: int = 64) -> bytes:
 
 
 def files() -> dict[str, bytes]:
-    """Return a sound file of each format."""
+    """Return an undamaged file of each format."""
     picture = scene()
     return {
         "JPEG": with_opencv(".jpg", picture, cv2.IMWRITE_JPEG_QUALITY, 90),
@@ -109,7 +109,7 @@ def files() -> dict[str, bytes]:
 
 @dataclass
 class Row:
-    """What came of one format."""
+    """The numbers of one format."""
 
     holes: int = 0
     changed: int = 0
@@ -128,12 +128,12 @@ def read(content: bytes) -> tuple[np.ndarray | None, bool]:
 
 
 def sweep(content: bytes, holes: int, seed: int, fill: str = "zeros") -> Row:
-    """Make holes of each size in a file, and look what is noticed.
+    """Make holes of each size in a file, and count those that are noticed.
 
     Args:
-        content: a sound file.
-        holes: how many of each size.
-        seed: says where.
+        content: an undamaged file.
+        holes: number of holes of each size.
+        seed: seed of their places.
         fill: zeros or noise.
     """
     sound, alarm = read(content)

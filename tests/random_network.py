@@ -1,4 +1,4 @@
-"""A network of random weights in keras-retinanet's later layout, of which the repository holds the graph alone."""
+"""A network of random weights in keras-retinanet's later layout, of which the repository has the graph only."""
 
 import gzip
 from pathlib import Path
@@ -15,7 +15,7 @@ _TENSOR_CONTENT = 4  # field of TensorProto
 def write_random_network(path: Path) -> Path:
     """Write the network as a frozen graph, the same at each call, and return its path.
 
-    In the file of the repository each weight of a kernel is the standard deviation that it is to be drawn with.
+    In the repository's file, each weight of a kernel is the standard deviation of its random values.
     """
     graph = gzip.decompress(_GRAPH.read_bytes())
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""A run's folder as the steps leave it, without having run them: for tests of what people look at."""
+"""A run's folder with the files of all steps, without running them, for tests of pages and exports."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,7 @@ class FakeRun:
         self, name: str | None = "a.mp4", *, state: str = "done", frames: int = 50, kind: str = "video",
         boxes: Any = lambda frame: [(0, 0.9)], reason: str | None = None,
     ) -> int:  # fmt: skip
-        """Add a media; `boxes` gives (class from 0, score) of each box of a frame."""
+        """Add a media; `boxes` returns the class, from 0, and the score of each box of a frame."""
         media_id = len(self.media_ids) + 1
         self.media_ids.append(media_id)
         rows, album = [], Previews(25.0)
@@ -82,7 +82,7 @@ class FakeRun:
         return media_id
 
     def finish(self) -> None:
-        """Write what comes after the media."""
+        """Write the files that follow those of the media."""
         for path, content in (
             (
                 "results/marks.json",
@@ -110,13 +110,13 @@ class FakeRun:
 
     @property
     def every(self) -> dict[str, Any]:
-        """The files of each media."""
+        """Return the files of all media, by kind."""
         kinds = {"records": "resources/records/{}.json", "outcomes": "results/detections/{}.json",
                  "uploads": "results/uploads/{}.json"}  # fmt: skip
         return {key: [self.folder / where.format(number) for number in self.media_ids] for key, where in kinds.items()}
 
     def page(self, *, threshold: float = 0.3, **changes: Any) -> Path:
-        """Make the page, with tracks if asked for, and return it; boxes count that score the threshold or more."""
+        """Make the page, with tracks if there are any, and return it; boxes below the threshold do not count."""
         self.finish()
         tracks = []
         for number, found in self.tracks.items():

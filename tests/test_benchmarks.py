@@ -1,4 +1,4 @@
-"""The benchmarks do what they say; not how fast anything is."""
+"""Whether the benchmarks run and give their figures; nothing here checks how fast anything is."""
 
 import json
 import re
@@ -30,18 +30,18 @@ TINY = Shape((1, 1, 1, 1), 8, 16)
 
 
 @pytest.mark.timeout(300)
-def test_every_section_gives_its_figures(tmp_path: Path) -> None:
+def test_every_section_prints_its_figures(tmp_path: Path) -> None:
     # The sample network's input suits any graph of the same classes.
     import openvino
 
     made = tmp_path / "made"
     made.mkdir()
     openvino.save_model(openvino.Core().read_model(write_onnx(made / "graph.onnx", classes=7)), made / "graph.xml")
-    # A program of the user's own, here one that notes what it was given.
+    # A program of the user's own, here one that notes its arguments.
     peer = tmp_path / "peer.py"
     peer.write_text(
         "import sys\nfrom pathlib import Path\nfrom benchmarks.plain_loop import main\n"
-        f"Path({str(tmp_path / 'given')!r}).open('a').write(' '.join(sys.argv[1:]) + '\\n')\nmain()\n"
+        f"Path({str(tmp_path / 'arguments')!r}).open('a').write(' '.join(sys.argv[1:]) + '\\n')\nmain()\n"
     )
     command = [sys.executable, "-m", "benchmarks", "--quick", "--made", str(made)]
     command += ["--results", str(tmp_path / "results.json"), "--peer", f"env PYTHONPATH={ROOT} {sys.executable} {peer}"]
@@ -55,20 +55,20 @@ def test_every_section_gives_its_figures(tmp_path: Path) -> None:
             spreads = {key: value for key, value in figures.items() if isinstance(value, dict)}
             assert spreads
             assert all(one["min"] <= one["median"] <= one["max"] for one in spreads.values())
-            # Of two runs the longer one may be over sooner where others use the machine.
+            # On a busy machine, the longer of two runs may end first.
             differences = {"second_media_seconds", "cpu_ms_beside_decoding"}
             assert all(one["min"] >= 0 for key, one in spreads.items() if key not in differences)
             assert f"{section:11} {network:13}" in done.stdout
-    given = [shlex.split(line) for line in (tmp_path / "given").read_text().splitlines()]
-    assert ["--pb" in words for words in given] == [True, False, False]
+    started = [shlex.split(line) for line in (tmp_path / "arguments").read_text().splitlines()]
+    assert ["--pb" in arguments for arguments in started] == [True, False, False]
     assert results["plain_loop"]["resnet50"]["boxes"] == results["plain_loop"]["resnet50"]["boxes_of_the_other"]
 
 
 PICKED = "candidates picked on the GPU against all scores"
 
 
-def evidence_of_a_gpu(*words: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "benchmarks.gpu_evidence", "--quick", *words]
+def evidence_of_a_gpu(*options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "benchmarks.gpu_evidence", "--quick", *options]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -99,7 +99,7 @@ def test_the_evidence_of_a_gpu_is_measured_with_the_provider_forced_off(tmp_path
     assert "It took " in text
 
 
-def test_the_evidence_of_a_gpu_says_what_there_was_no_time_for(tmp_path: Path) -> None:
+def test_the_evidence_of_a_gpu_lists_skipped_measurements(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     done = evidence_of_a_gpu("--device", "cpu", "--page", str(page), "--seconds", "0")
     assert done.returncode == 0, done.stderr
@@ -107,14 +107,14 @@ def test_the_evidence_of_a_gpu_says_what_there_was_no_time_for(tmp_path: Path) -
     assert len(rows) >= 3
 
 
-def test_what_fails_on_a_gpu_is_said_and_the_rest_is_measured(
+def test_failures_on_a_gpu_are_reported_and_the_rest_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(*words: object) -> str:
+    def fails(*_: object) -> str:
         raise RuntimeError("CUDNN_STATUS_EXECUTION_FAILED |\n again")
 
     monkeypatch.setattr(gpu_evidence, "compared_in_full", fails)
-    monkeypatch.setattr(gpu_evidence.Evidence, "_speed", lambda *words: "measured")
+    monkeypatch.setattr(gpu_evidence.Evidence, "_speed", lambda *_: "measured")
     page = tmp_path / "page.md"
     with pytest.raises(SystemExit, match="3 of these failed"):
         gpu_evidence.main(["--quick", "--device", "cpu", "--page", str(page)])
@@ -125,7 +125,7 @@ def test_what_fails_on_a_gpu_is_said_and_the_rest_is_measured(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_without_a_gpu_there_is_no_evidence_of_one(tmp_path: Path) -> None:
+def test_evidence_of_a_gpu_needs_a_gpu(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     done = evidence_of_a_gpu("--page", str(page))
     assert done.returncode != 0
@@ -133,7 +133,7 @@ def test_without_a_gpu_there_is_no_evidence_of_one(tmp_path: Path) -> None:
     assert "px" not in (page.read_text() if page.exists() else "")
 
 
-def test_every_section_of_many_media_gives_its_figures(tmp_path: Path) -> None:
+def test_every_section_of_many_media_prints_its_figures(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.scale", "--quick", "--results", str(tmp_path / "scale.json")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -144,11 +144,11 @@ def test_every_section_of_many_media_gives_its_figures(tmp_path: Path) -> None:
     for section, name, figure in scale.TARGETS:
         if section not in ("folder_plans", "file_plans") or name in scale.QUICK.files:
             assert figure in results[section][name]
-    assert results["idle"]["auto"]["requests"] == 2  # whether the version and its boxes still stand
+    assert results["idle"]["auto"]["requests"] == 2  # whether the version and its boxes still exist
     assert results["uploads"]["boxes"]["media_written"] == results["uploads"]["boxes"]["media_listed"] == 1
 
 
-def test_the_plain_loop_finds_what_the_workflow_finds(tmp_path: Path) -> None:
+def test_the_plain_loop_finds_the_same_boxes_as_the_workflow(tmp_path: Path) -> None:
     size = Size(256, 128)
     graph = write_network(tmp_path / "graph.onnx", size, replace(TINY, score_bias=-1.5))
     clip = write_clip(tmp_path / "a.mp4", Size(320, 180), 5)
@@ -158,7 +158,7 @@ def test_the_plain_loop_finds_what_the_workflow_finds(tmp_path: Path) -> None:
     assert found["boxes"] == found["boxes_of_the_other"]
 
 
-def test_the_network_is_one_that_the_workflow_reads(tmp_path: Path) -> None:
+def test_the_workflow_reads_the_network_of_the_benchmark(tmp_path: Path) -> None:
     size = Size(256, 128)
     with open_engine(
         write_network(tmp_path / "a.onnx", size, TINY), engine="openvino", size=size, batch_size=2, threads=1
@@ -172,7 +172,7 @@ def test_the_network_is_one_that_the_workflow_reads(tmp_path: Path) -> None:
     assert write_network(tmp_path / "b.onnx", size, TINY).read_bytes() == (tmp_path / "a.onnx").read_bytes()
 
 
-def test_a_repeated_clip_is_a_sound_video(tmp_path: Path) -> None:
+def test_a_repeated_clip_is_an_undamaged_video(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", Size(160, 90), 30)
     with VideoFrames(repeat_clip(clip, tmp_path / "b.mp4", 3)) as frames:
         pictures = [picture for _, picture in frames]
@@ -207,7 +207,7 @@ def test_disturbed_rounds_are_measured_again() -> None:
     assert all(map(measure.quiet, found))
 
 
-def test_a_round_that_stays_disturbed_is_still_given() -> None:
+def test_a_round_that_remains_disturbed_is_reported() -> None:
     found = measure.in_turns([lambda: Usage(1, 1, 0.9)], rounds=2, patience=2)
     assert len(found) == 2
     assert not any(map(measure.quiet, found))

@@ -1,4 +1,4 @@
-"""MaxN as attributes of the media in Tator, by the unmodified workflow."""
+"""Whole runs that write MaxN to attributes of the media in Tator."""
 
 import json
 
@@ -19,7 +19,7 @@ def site(tator_server, tmp_path):
 
 @pytest.mark.parametrize("per_job", [1, 2])
 def test_counts_become_attributes_of_the_media(site, per_job):
-    """They follow the threshold, nothing is detected for it, and a person's value stays."""
+    """A new threshold changes the counts without detecting again, and a value that a person set is kept."""
     names = {"cod": "MaxN cod", "crab": "MaxN crab", "flatfish": "MaxN flatfish"}
     kinds = [attribute(MARK, "string", default="No"), *(attribute(name, "int") for name in names.values())]
     site.server.change("media_type", site.server.video_type_id, attribute_types=kinds)
@@ -28,7 +28,7 @@ def test_counts_become_attributes_of_the_media(site, per_job):
     first = site.run()
     assert first.returncode == 0, first.stdout
 
-    def standing():
+    def values_in_tator():
         found = site.api.get_media_list(site.server.project_id)
         return {media["id"]: {name: media["attributes"].get(name) for name in names.values()} for media in found}
 
@@ -37,11 +37,11 @@ def test_counts_become_attributes_of_the_media(site, per_job):
         found = {media_id: dict.fromkeys(names.values(), 0) for media_id in site.server.media}
         for row in table.itertuples():
             found[row.media_id][names[row.species]] = row.max_n
-        assert "MaxN cod" not in table.columns, "what a run writes is no fact about the media"
+        assert "MaxN cod" not in table.columns, "the run's own attributes are not copied into counts.csv"
         return found
 
     before = counted()
-    assert standing() == before
+    assert values_in_tator() == before
     assert any(sum(each.values()) for each in before.values())
     assert all(mark != "No" for mark in site.marks().values())
     record = json.loads((site.folder / "results" / "counts_in_tator.json").read_text())
@@ -58,7 +58,7 @@ def test_counts_become_attributes_of_the_media(site, per_job):
     after = counted()
     assert after != before
     after[person]["MaxN cod"] = 77
-    assert standing() == after
+    assert values_in_tator() == after
     summary = json.loads((site.folder / "results" / "summary.json").read_text())
     assert {media["media_id"]: media["people_counts"] for media in summary["media"]} == {
         media_id: ["MaxN cod"] if media_id == person else [] for media_id in site.server.media
@@ -66,7 +66,7 @@ def test_counts_become_attributes_of_the_media(site, per_job):
     assert "counts: MaxN cod" in (site.folder / "results" / "summary.txt").read_text()
 
 
-def test_attributes_for_counts_are_looked_for_before_anything_is_detected(site):
+def test_attributes_for_counts_are_checked_before_detection(site):
     site.settings["counts"] = {"attributes": {"cod": "MaxN cod"}}
     done = site.run()
     assert done.returncode != 0

@@ -1,4 +1,4 @@
-"""Damaged pictures on their way through the whole workflow."""
+"""Whole runs with damaged pictures."""
 
 import cv2
 import pytest
@@ -10,7 +10,7 @@ from tests.test_end_to_end import Site
 
 @pytest.fixture
 def site(tmp_path):
-    """Yield a site of a sound picture, one without its end marker, and one with a hole; each shows animals."""
+    """Yield a site of an intact picture, one without its end marker, and one with a hole; each shows animals."""
     folder = tmp_path / "media"
     folder.mkdir()
     video = cv2.VideoCapture(str(SYNTHETIC / "clip_910001.mp4"))
@@ -26,7 +26,7 @@ def site(tmp_path):
         yield Site(server, tmp_path / "run")
 
 
-def test_accepted_and_not(site):
+def test_damaged_pictures_are_refused_or_accepted(site):
     done = site.run()
     assert done.returncode == 1, done.stdout
     assert list(site.states().values()) == ["done", "damaged", "damaged"]

@@ -1,4 +1,4 @@
-"""`make demo` as a newcomer and as a program sees it, and its accuracy against the bare network's."""
+"""`make demo`: its output, its page, its folder, and its accuracy compared with that of the network alone."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ from scripts.lib.engines.openvino.graph import load_openvino
 from scripts.lib.graphs import found_network
 from scripts.lib.train_ini import species
 from tests import documents
-from tests.browser import look_at
+from tests.browser import open_page
 from tests.workflow import ROOT
 
 THRESHOLD = 0.3
@@ -37,7 +37,7 @@ def demo(tmp_path_factory):
     return folder / "demo", done.stdout
 
 
-def test_last_line_is_one_object(demo):
+def test_the_last_line_is_a_json_object(demo):
     folder, output = demo
     last = json.loads(output.splitlines()[-1])
     assert list(last) == ["media", "boxes", "ap50", "results", "exit_code"]
@@ -78,7 +78,7 @@ def answer(command):
 
 
 def test_the_second_network_is_small_and_its_own_size_is_known():
-    found = found_network.inspect_graph(SAMPLE / "fcos" / "graph.onnx", found_network.NetworkSettings(), "fcos")
+    found = found_network.open_page(SAMPLE / "fcos" / "graph.onnx", found_network.NetworkSettings(), "fcos")
     assert (found.description.family, found.names.source.endswith("names.txt")) == ("torchvision", True)
     assert list(found.names.names) == list(species(SAMPLE / "train.ini"))
     assert (SAMPLE / "fcos" / "graph.onnx").stat().st_size < 3_000_000
@@ -96,19 +96,19 @@ def test_each_media_is_compared_with_its_true_boxes(demo):
 
 
 @pytest.mark.browser
-def test_the_page_says_how_accurate_it_is(demo):
+def test_the_page_shows_the_accuracy(demo):
     folder, output = demo
     evaluation = json.loads((folder / "results" / "evaluation.json").read_text())
     line = next(line for line in output.splitlines() if line.strip().startswith("aquarium.mp4"))
     assert f"{evaluation['ap50']:.3f}" == line.split()[-1]
-    looked = look_at(folder / "results" / "overview.html")
-    assert looked.sound, looked
-    assert looked.videos == [True]
-    assert "How accurate it is" in looked.text
-    assert f"{evaluation['ap50']:.3f}" in looked.text
+    view = open_page(folder / "results" / "overview.html")
+    assert view.without_errors, view
+    assert view.videos == [True]
+    assert "How accurate it is" in view.text
+    assert f"{evaluation['ap50']:.3f}" in view.text
 
 
-def test_its_settings_and_its_links_can_be_used_afterwards(demo):
+def test_settings_and_links_of_the_demo_can_be_used_afterwards(demo):
     folder, output = demo
     assert f"The settings of this run, to copy for your own: {folder / 'settings.yaml'}" in output
     settings = yaml.safe_load((folder / "settings.yaml").read_text())
@@ -127,7 +127,7 @@ def test_its_settings_and_its_links_can_be_used_afterwards(demo):
 
 
 def answered(address):
-    """Return the status of an address, as soon as something listens there."""
+    """Return the HTTP status of an address, as soon as something listens there."""
     for _ in range(300):
         with contextlib.suppress(requests.ConnectionError):
             return requests.get(address, timeout=10).status_code
@@ -135,8 +135,8 @@ def answered(address):
     return None
 
 
-def test_accuracy_in_tator_is_the_networks_own(demo):
-    """The video's boxes, as the whole graph gives them on frames that OpenCV reads, without any code of ours."""
+def test_the_accuracy_in_tator_equals_that_of_the_network(demo):
+    """Return the video's boxes from the whole graph, on frames that OpenCV reads, without code of this repository."""
     names = species(SAMPLE / "train.ini")
     ov = load_openvino()
     core = ov.Core()

@@ -1,4 +1,4 @@
-"""README and docs: links that lead somewhere, commands that a test runs, and what stands in two places."""
+"""README and docs: links have targets, each command is run by a test, and what is written twice is the same."""
 
 import re
 import subprocess
@@ -31,7 +31,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("name", TRACKED)
-def test_links_lead_somewhere(name: str) -> None:
+def test_links_have_targets(name: str) -> None:
     page = ROOT / name
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -55,7 +55,7 @@ def test_one_version() -> None:
 
 
 def taken(functions: tuple[str, ...]) -> set[tuple[str, str]]:
-    """Return page and command of what tests take by these functions of `tests/documents.py`."""
+    """Return page and command of what tests read with these functions of `tests/documents.py`."""
     found = set()
     for name, page, beginning in documents.calls(ROOT / "tests"):
         if name in functions:
@@ -81,8 +81,8 @@ def test_each_command_in_a_code_block_is_run_by_a_test() -> None:
 
 
 @pytest.mark.parametrize("page", documents.PAGES)
-def test_commands_stand_in_blocks_that_say_so(page: str) -> None:
-    """Only code blocks of `sh` are looked through."""
+def test_commands_are_in_code_blocks_of_sh(page: str) -> None:
+    """Only code blocks of `sh` are searched for commands."""
     assert documents.unmarked_commands(page) == []
 
 
@@ -97,17 +97,17 @@ def test_a_command_that_no_test_runs_is_found(tmp_path: Path, monkeypatch: pytes
     assert documents.unmarked_commands(page) == ["kubectl get pods"]
 
 
-def test_commands_in_sentences_name_what_there_is() -> None:
+def test_commands_in_sentences_name_existing_targets_modules_and_options() -> None:
     """Make's targets, the modules, and each of the options."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     modules: dict[str, set[str]] = {}
     for page in documents.PAGES:
         for text in documents.inline_commands(page):
-            words = text.split()
-            if words[0] == "make":
-                assert words[1] in targets, f"{page}: {text}"
-            if words[:2] == ["python", "-m"] and words[2] != "snakemake":
-                modules.setdefault(words[2], set()).update(word for word in words[3:] if word.startswith("--"))
+            parts = text.split()
+            if parts[0] == "make":
+                assert parts[1] in targets, f"{page}: {text}"
+            if parts[:2] == ["python", "-m"] and parts[2] != "snakemake":
+                modules.setdefault(parts[2], set()).update(word for word in parts[3:] if word.startswith("--"))
     assert {"scripts.commands.inspect_network", "scripts.commands.watch_run", "benchmarks.damage"} <= modules.keys()
     for module, options in modules.items():
         source = ROOT.joinpath(*module.split("."))
@@ -118,7 +118,7 @@ def test_commands_in_sentences_name_what_there_is() -> None:
 
 @pytest.mark.parametrize(("page", "first"), [("CONTRIBUTING.md", "make setup"), ("README.md", "make demo")])
 def test_make_knows_its_targets(page: str, first: str) -> None:
-    """What they do is what CI does (`.ci/run`) and what `tests/test_demo.py` looks at; here make only shows it."""
+    """Make only prints what it would run; `.ci/run` and `tests/test_demo.py` run the same."""
     texts = {"CONTRIBUTING.md": block("CONTRIBUTING.md", "make setup"), "README.md": block("README.md", "make demo")}
     commands = documents.lines(texts[page])
     assert commands[0] == first

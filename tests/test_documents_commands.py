@@ -1,4 +1,4 @@
-"""README and docs: commands that work as written."""
+"""The commands of README and docs work as written."""
 
 import os
 import re
@@ -76,7 +76,7 @@ class Clone:
 
 @pytest.fixture(scope="module")
 def run_of_readme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clone, str]]:
-    """Do what README says, with settings as it has them; yield the clone and the output."""
+    """Run README's commands with its settings; yield the clone and the output."""
     base = tmp_path_factory.mktemp("readme")
     (base / "media").mkdir()
     for name in ("clip_910001.mp4", "clip_910002.mp4"):
@@ -101,7 +101,7 @@ def run_of_readme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cl
 
 
 def replaced(text: str, own: dict[str, str]) -> str:
-    """Put what is the site's own in the place of a document's examples, each of which has to be there."""
+    """Replace a document's examples, each of which has to be in the text, by the site's values."""
     for example, value in own.items():
         assert example in text, example
         text = text.replace(example, value)
@@ -110,15 +110,15 @@ def replaced(text: str, own: dict[str, str]) -> str:
 
 @pytest.mark.service
 def test_readme_s_settings_and_commands(run_of_readme: tuple[Clone, str]) -> None:
-    clone, told = run_of_readme
-    assert "This was a dry-run" in told
+    clone, output = run_of_readme
+    assert "This was a dry-run" in output
     assert clone.boxes()
     assert (clone.folder / "results" / "overview.html").exists()
 
 
 @pytest.mark.service
-def test_comparing_and_watching(run_of_readme: tuple[Clone, str], tmp_path: Path) -> None:
-    """Two runs' folders, two versions, and how a run stands."""
+def test_commands_for_comparing_and_watching(run_of_readme: tuple[Clone, str], tmp_path: Path) -> None:
+    """Two runs' folders, two versions, and the progress of a run."""
     done, _ = run_of_readme
     server, clone = done.server, Clone(tmp_path, done.server)
     (tmp_path / "runs").mkdir()
@@ -140,8 +140,8 @@ def test_comparing_and_watching(run_of_readme: tuple[Clone, str], tmp_path: Path
 
 
 @pytest.mark.service
-def test_running_again(run_of_readme: tuple[Clone, str], tmp_path: Path) -> None:
-    """With media that are selected; in the same project, and into the same version, as README's run."""
+def test_commands_for_running_again(run_of_readme: tuple[Clone, str], tmp_path: Path) -> None:
+    """With selected media, in the project and the version of README's run."""
     page, server = (ROOT / "docs" / "running.md").read_text(), run_of_readme[0].server
     clone = Clone(tmp_path, server)
     own = {"https://tator.example.org": server.host, "--project 4": f"--project {server.project_id}"}
@@ -174,40 +174,40 @@ def clone(run_of_readme: tuple[Clone, str], tmp_path: Path) -> Clone:
     return Clone(tmp_path, done.server)
 
 
-def test_detecting_in_a_folder(tmp_path: Path) -> None:
+def test_commands_for_detecting_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "survey").mkdir()
     video = cv2.VideoCapture(str(ROOT / "examples" / "aquarium" / "aquarium.mp4"))
     cv2.imwrite(str(tmp_path / "survey" / "fish.jpg"), video.read()[1])
     clone = Clone(tmp_path, None)
     commands = block("README.md", "python -m scripts.commands.detect_folder")
-    told = clone.run(replaced(commands, {SET_UP: "", "FOLDER": "survey"}))
-    assert f"page: {tmp_path}/survey_detections/results/overview.html" in told
+    output = clone.run(replaced(commands, {SET_UP: "", "FOLDER": "survey"}))
+    assert f"page: {tmp_path}/survey_detections/results/overview.html" in output
     assert "fish" in (tmp_path / "survey_detections" / "results" / "detections.csv").read_text()
     write_onnx(tmp_path / "graph.onnx")
     (tmp_path / "names.txt").write_text("cod\nflatfish\ncrab\n")
     commands = block("docs/folder.md", "python -m scripts.commands.detect_folder").rstrip()
-    told = clone.run(
+    output = clone.run(
         replaced(commands, {"FILE_OR_FOLDER": "graph.onnx", "FOLDER": "survey"}) + " --out other --dry-run"
     )
-    assert "survey: 1 media" in told
+    assert "survey: 1 media" in output
 
 
-def test_looking_at_a_network(tmp_path: Path) -> None:
+def test_commands_for_inspecting_a_network(tmp_path: Path) -> None:
     clone = Clone(tmp_path, None)
     sample = "examples/aquarium/graph.pb"
-    told = clone.run(replaced(inline("README.md", "python -m scripts.commands.inspect_network"), {"FILE": sample}))
-    assert "fish, jellyfish, penguin" in told
+    output = clone.run(replaced(inline("README.md", "python -m scripts.commands.inspect_network"), {"FILE": sample}))
+    assert "fish, jellyfish, penguin" in output
     video = cv2.VideoCapture(str(ROOT / "examples" / "aquarium" / "aquarium.mp4"))
     cv2.imwrite(str(tmp_path / "in.png"), video.read()[1])
     shown = inline("docs/networks.md", "python -m scripts.commands.inspect_network FILE --picture")
-    told = clone.run(replaced(shown, {"FILE": sample, "IN": "in.png", "OUT": "out"}) + " --size 640 480")
-    assert "fish 0." in told
+    output = clone.run(replaced(shown, {"FILE": sample, "IN": "in.png", "OUT": "out"}) + " --size 640 480")
+    assert "fish 0." in output
     assert (tmp_path / "out.png").exists()
 
 
 @pytest.mark.service
 def test_an_image_with_a_converted_network(clone: Clone) -> None:
-    """The conversion's plan; what it does is shown in `scripts/test_convert_network.py`."""
+    """Only the plan of the conversion; `scripts/test_convert_network.py` runs it."""
     commands = block("docs/data-images.md", "make setup-convert")
     shutil.copy(NETWORK / "graph.pb", clone.folder / "trained.pb")
     shutil.copy(NETWORK / "train.ini", clone.folder / "train.ini")
@@ -218,8 +218,8 @@ def test_an_image_with_a_converted_network(clone: Clone) -> None:
         "--graph-onnx resources/network/converted/graph.onnx": "--graph-onnx converted.onnx",
         " ...": " --no-daemon --output net.tar fish:1",
     }
-    told = clone.run(EXPORT + replaced(commands, own))
-    assert "convert_network" in told
+    output = clone.run(EXPORT + replaced(commands, own))
+    assert "convert_network" in output
     assert (clone.folder / "net.tar").exists()
 
 
@@ -236,8 +236,8 @@ def test_the_plan_on_slurm(clone: Clone, tmp_path: Path) -> None:
         "/scratch/me/run": str(tmp_path / "run"),
     }
     commands = replaced(block("docs/slurm.md", "snakemake --workflow-profile profiles/slurm"), own)
-    told = clone.run(commands, PYTHONPATH=str(CLUSTERS))
-    assert "This was a dry-run" in told
+    output = clone.run(commands, PYTHONPATH=str(CLUSTERS))
+    assert "This was a dry-run" in output
 
 
 @pytest.mark.service
@@ -258,8 +258,8 @@ def test_the_plan_in_a_sandbox(clone: Clone, tmp_path: Path) -> None:
     run.mkdir()
     shutil.copy(clone.folder / "my.yaml", run / "settings.yaml")
     command = block("docs/security.md", "python deploy/run_sandboxed.py").rstrip()
-    told = shell(replaced(command, {"RUN": str(run), "NETWORK": str(NETWORK)}) + " -n", ROOT)
-    assert "This was a dry-run" in told
+    output = shell(replaced(command, {"RUN": str(run), "NETWORK": str(NETWORK)}) + " -n", ROOT)
+    assert "This was a dry-run" in output
 
 
 def test_the_secret_with_the_keys_of_a_store(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""From selected media in Tator to verified boxes in Tator, by the unmodified workflow, on real videos."""
+"""Whole runs on real videos, from selected media in Tator to boxes in Tator that are checked."""
 
 import json
 import re
@@ -13,7 +13,7 @@ import tator
 import yaml
 from pycocotools.coco import COCO
 
-from tests.browser import look_at
+from tests.browser import open_page
 from tests.conftest import SYNTHETIC
 from tests.docker_engine import make_reference_image
 from tests.scripts.tator_steps import Steps
@@ -62,7 +62,7 @@ def site(tator_server, tmp_path):
 
 @pytest.fixture
 def odd_media(media_folder):
-    """Add to the folder what people upload besides good videos, before the server starts."""
+    """Add media other than good videos to the folder, before the server starts."""
     shutil.copy(media_folder / "clip_910001.mp4", media_folder / NASTY)
     whole = (media_folder / "clip_910002.mp4").read_bytes()
     (media_folder / "junk.mp4").write_text("this is not a video\n" * 100)
@@ -71,7 +71,7 @@ def odd_media(media_folder):
     cv2.imwrite(str(media_folder / "black.png"), np.zeros((180, 320, 3), np.uint8))
 
 
-def test_twice_with_results_deleted_and_with_boxes_that_people_changed(site):
+def test_run_again_with_deleted_results_and_edited_boxes(site):
     first = site.run()
     assert first.returncode == 0, first.stdout
     boxes, marks = site.boxes(), site.marks()
@@ -98,7 +98,7 @@ def test_twice_with_results_deleted_and_with_boxes_that_people_changed(site):
 
 
 def people_s_boxes_survive_a_rerun(site):
-    """Edit one box and delete another, and run again in a folder that remembers nothing."""
+    """Edit one box and delete another as people do, and run again in a new folder."""
     api, server = site.api, site.server
     found = api.get_localization_list(server.project_id, type=server.localization_type_id, media_id=[1])
     api.update_localization(found[0]["id"], {"attributes": {"Species": "eel"}})
@@ -147,7 +147,7 @@ def test_only_what_changed_runs_again(site, tmp_path):
     (network / "graph.pb").touch()
     assert ran(site.run()) == sorted([*ENDING, "get_network"])
 
-    # Another look at Tator: media 1 has a new file there, media 2 has not.
+    # In Tator, media 1 has a new file now, media 2 has not.
     site.server.change(
         "media", 1, media_files=site.api.get_media(2).to_dict()["media_files"], md5=site.api.get_media(2).md5
     )
@@ -171,7 +171,7 @@ def test_only_what_changed_runs_again(site, tmp_path):
 
 @pytest.mark.browser
 @pytest.mark.usefixtures("odd_media")
-def test_faulty_media_are_reported_and_their_neighbours_finished(site, media_folder):
+def test_faulty_media_are_reported_and_the_others_finished(site, media_folder):
     server = site.server
     names = {name: media_id for media_id, name in server.media.items()}
     multi = server.add_media("multi", dtype="multi")
@@ -195,13 +195,13 @@ def test_faulty_media_are_reported_and_their_neighbours_finished(site, media_fol
     assert {box["media"] for box in site.boxes()} == well - {names["black.png"]}
     sentence = next(line for line in done.stdout.splitlines() if "media have no boxes in Tator from this run" in line)
     for media_id in set(states) - well:
-        # By itself, or with others of the same reason; a media that is not there has no name.
+        # A reason is given for one media or for several; a media that does not exist has no name.
         alone = rf"media {media_id}( \(.*?\))? is {states[media_id]}: "
         together = rf"\d media are {states[media_id]}: .*[ (]{media_id} \("
         assert re.search(f"{alone}|{together}", sentence), (media_id, sentence)
-    looked = look_at(site.folder / "results" / "overview.html")
-    assert looked.sound, looked
-    assert f"{len(states) - len(well)} of {len(states)} media have no boxes in Tator from this run" in looked.text
+    view = open_page(site.folder / "results" / "overview.html")
+    assert view.without_errors, view
+    assert f"{len(states) - len(well)} of {len(states)} media have no boxes in Tator from this run" in view.text
     assert check_records(site.folder) == {"record", "download", "provenance", "destination", "detection", "upload",
                                           "attributes", "marks", "summary"}  # fmt: skip
     again = site.run()
@@ -211,7 +211,7 @@ def test_faulty_media_are_reported_and_their_neighbours_finished(site, media_fol
 
 
 def check_records(folder):
-    """Hold a run's records against their schema; return the kinds that there were."""
+    """Check a run's records by their schema; return the kinds of records."""
     schema = yaml.safe_load((ROOT / "docs" / "records.schema.yaml").read_text())
     kinds = set()
     for kind, where in schema["x-files"].items():
@@ -232,7 +232,7 @@ def test_a_wrong_token_is_one_clear_message(site):
 
 
 def test_the_report_shows_the_results_and_exports_can_be_read(site):
-    """With tracks, true boxes, exports, and a metrics file; asked for again, nothing is made again."""
+    """With tracks, true boxes, exports, and a metrics file; a second run makes nothing again."""
     truth = site.folder / "truth.csv"
     site.folder.mkdir()
     truth.write_text("video_id,frame,x,y,width,height,label\n1_clip_910001,0,446,293,50,22,cod\n")
@@ -259,17 +259,17 @@ def test_the_report_shows_the_results_and_exports_can_be_read(site):
     done = site.run("--report", str(site.folder / "report.html"))
     assert done.returncode == 0, done.stdout
     page = (site.folder / "report.html").read_text()
-    for words in (
+    for text in (
         "The run on one page",
         "State of each media",
         "Boxes of all media",
         "What became of each media",
     ):
-        assert words in page
+        assert text in page
 
 
 def check_tracks(site):
-    """Check that Tator holds the tracks that were found, at the boxes that stand, and that the media are marked."""
+    """Check that Tator has the tracks that were found, with the boxes that remain, and that the media are marked."""
     boxes = {box["id"]: box["media"] for box in site.api.get_localization_list(site.server.project_id)}
     states = site.api.get_state_list(site.server.project_id)
     for media_id in site.server.media:
@@ -285,8 +285,8 @@ def check_tracks(site):
     assert "No" not in site.marks().values()
 
 
-def test_the_reference_workflows_environment_runs_as_it_is(site, docker_engine, tmp_path):
-    """A drop-in: only what Argo gave the reference workflow, and a data image as its users have them."""
+def test_the_environment_of_the_reference_workflow_runs_unchanged(site, docker_engine, tmp_path):
+    """With only the environment that Argo gives the reference workflow, and a data image made for it."""
     network = {f"network/{name}": (SYNTHETIC / name).read_bytes() for name in ("graph.pb", "train.ini")}
     make_reference_image(docker_engine.client, "site/weights:1", network)
     work = tmp_path / "work"
@@ -325,14 +325,14 @@ def test_the_reference_workflows_environment_runs_as_it_is(site, docker_engine, 
         return done.stdout
 
     assert "Nothing to be done" in again()
-    # The tag moves: to a network that calls its species otherwise.
+    # The tag now names another image, whose network has other names of species.
     first = provenance["image_id"]
     network["network/train.ini"] = network["network/train.ini"].replace(b"cod", b"gadus")
     make_reference_image(docker_engine.client, "site/weights:1", network)
     dry = snakemake(tmp_path / "here", "-n", environ=environ, directory=False)
-    assert "Nothing to be done" in dry.stdout  # a plan asks nobody
-    said = again()
-    assert f"site/weights:1 was {first} and is now sha256:" in said
+    assert "Nothing to be done" in dry.stdout  # a dry run does not contact the registry
+    output = again()
+    assert f"site/weights:1 was {first} and is now sha256:" in output
     assert {box["attributes"]["Species"] for box in site.boxes()} >= {"gadus"}
     assert "cod" not in {box["attributes"]["Species"] for box in site.boxes()}
     assert "Nothing to be done" in again()

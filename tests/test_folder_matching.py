@@ -1,4 +1,4 @@
-"""The boxes of a folder's run put onto the media in Tator that are the same, by name or by md5."""
+"""Upload of a folder run's boxes to the media in Tator that have the same name or md5."""
 
 import csv
 import json
@@ -68,8 +68,8 @@ def count(survey, name):
     return len(survey.boxes(name))
 
 
-def test_detected_without_tator_and_uploaded_by_name_where_the_files_are_not(survey):
-    """What matches none or several is listed, keeps the run from ending well, and is looked for again."""
+def test_boxes_detected_without_tator_are_uploaded_by_name_without_the_files(survey):
+    """Files that match no media or several are listed, make the run fail, and are looked up again by the next run."""
     (survey.media / "dive").mkdir()
     shutil.copy(SYNTHETIC / VIDEO, survey.media / "dive" / VIDEO)
     shutil.copy(SYNTHETIC / OTHER, survey.media / OTHER)
@@ -86,7 +86,7 @@ def test_detected_without_tator_and_uploaded_by_name_where_the_files_are_not(sur
     assert survey.server.requests() == []
     before = {path: path.read_bytes() for path in (survey.folder / "results" / "detections").iterdir()}
 
-    # At home: the results at another place, and neither the files nor the network.
+    # On another machine: the results in another folder, without the files and the network.
     home = survey.folder.with_name("home")
     shutil.move(survey.folder, home)
     shutil.move(survey.media, survey.media.with_name("away"))
@@ -122,7 +122,7 @@ def test_detected_without_tator_and_uploaded_by_name_where_the_files_are_not(sur
 
 
 def look_again(survey, one, both):
-    """Run again with the media in Tator named: it repeats nothing that is in Tator."""
+    """Run again after the media in Tator got matching names; what is in Tator is not uploaded again."""
     new = survey.server.add_media(
         "new.jpg", dtype="image", files={"image": [survey.media.with_name("away") / "new.jpg"]}
     )
@@ -145,7 +145,7 @@ def look_again(survey, one, both):
 
 
 @pytest.mark.parametrize("per_job", [1, 8])
-def test_by_md5_twice_edited_and_as_a_later_run_with_tator_finds_it(survey, tmp_path, per_job):
+def test_boxes_matched_by_md5_are_found_by_a_run_with_tator(survey, tmp_path, per_job):
     shutil.copy(SYNTHETIC / VIDEO, survey.media / "GOPR0001.mp4")
     shutil.copy(SYNTHETIC / OTHER, survey.media / "GOPR0002.mp4")
     survey.settings["media"] |= {"per_job": per_job, "md5": True}
@@ -178,7 +178,7 @@ def test_by_md5_twice_edited_and_as_a_later_run_with_tator_finds_it(survey, tmp_
     assert survey.server.requests("CreateLocalizationList") == []
     assert (survey.there(video), survey.there(other)) == boxes
 
-    # A person edits one and adds another; the folder's run leaves both.
+    # A person edits one box and adds another; the folder run changes neither.
     [edited, *_] = survey.api.get_localization_list(survey.server.project_id, media_id=[video])
     person = tator.get_api(survey.server.host, survey.server.tokens["person"])
     person.update_localization(edited.id, {"x": 0.01})
@@ -197,7 +197,7 @@ def test_by_md5_twice_edited_and_as_a_later_run_with_tator_finds_it(survey, tmp_
     assert len(changed) == len(boxes[0]) + 1
 
 
-def test_a_media_in_tator_that_is_shown_otherwise_gets_no_boxes(survey):
+def test_a_media_with_other_frames_in_tator_gets_no_boxes(survey):
     for name in (VIDEO, OTHER):
         shutil.copy(SYNTHETIC / name, survey.media / name)
     survey.pictures("wide.jpg")
@@ -218,7 +218,7 @@ def test_a_media_in_tator_that_is_shown_otherwise_gets_no_boxes(survey):
     assert len(survey.there(wide)) == count(survey, "wide.jpg")
 
 
-def test_an_unforeseen_error_with_a_file_is_a_fault_of_its_media(survey, tmp_path, monkeypatch):
+def test_an_unexpected_error_with_a_file_fails_its_media(survey, tmp_path, monkeypatch):
     survey.pictures("a.jpg", "b.jpg")
     monkeypatch.setenv("TATOR_AUTH_TOKEN", survey.server.token)
     found = list_folder(survey.media)
@@ -251,7 +251,7 @@ def test_an_unforeseen_error_with_a_file_is_a_fault_of_its_media(survey, tmp_pat
     assert "its md5 is not known: an unforeseen error, RuntimeError: the wrong moment" in (found[0].reason or "")
 
 
-def test_what_was_not_detected_in_needs_the_folder(survey):
+def test_media_without_results_need_the_folder(survey):
     survey.pictures("a.jpg", "b.jpg")
     assert survey.run().returncode == 0
     (survey.folder / "results" / "detections" / f"{media_id_of('a.jpg')}.json").unlink()
@@ -263,7 +263,7 @@ def test_what_was_not_detected_in_needs_the_folder(survey):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"tator": {}}, "tator.host: missing"),
         ({"upload": {"match": "name"}}, "upload.localization_type_id: missing"),
@@ -274,11 +274,11 @@ def test_what_was_not_detected_in_needs_the_folder(survey):
         ({"media": {}}, "upload.match: name, without media.folder; expected both or neither"),
     ],
 )
-def test_what_a_match_needs(survey, changes, words):
+def test_wrong_settings_for_matching_are_refused(survey, changes, message):
     survey.pictures("a.jpg")
     survey.settings |= survey.upload | changes
     if changes.get("media") == {}:
         survey.settings["tator"] = {**survey.upload["tator"], "media_ids": [1]}
     done = survey.run("-n")
     assert done.returncode != 0
-    assert words in done.stdout, done.stdout
+    assert message in done.stdout, done.stdout

@@ -1,4 +1,4 @@
-"""Runs on a folder of the user's own files, without Tator: the same results, and nothing is done to the files."""
+"""Whole runs on a folder of files without Tator: they give the same results and do not change the files."""
 
 import csv
 import json
@@ -86,8 +86,8 @@ def test_from_files_to_the_page(survey):
     done = survey.run()
     assert done.returncode == 1, done.stdout
     assert not jobs(done).keys() & OF_TATOR
-    said = f"1 of 5 media have no result from this run: media {media_id_of('junk.png')} (junk.png) is unreadable: "
-    assert said in done.stdout, done.stdout
+    message = f"1 of 5 media have no result from this run: media {media_id_of('junk.png')} (junk.png) is unreadable: "
+    assert message in done.stdout, done.stdout
     found = survey.states()
     assert found.pop("junk.png") == "unreadable"
     assert found.keys() == {"cam1/a.jpg", "cam2/a.jpg", ODD_SHOWN, "clip"}
@@ -95,7 +95,7 @@ def test_from_files_to_the_page(survey):
     assert found["clip"] == "done"
     assert survey.files() == before
 
-    # What is new or changes is done, and only that; what is gone leaves the results.
+    # Only new and changed files are processed; the results of deleted files are removed.
     (survey.media / "junk.png").unlink()
     survey.pictures("cam2/a.jpg", first=30)
     survey.pictures("cam3/new.jpg", first=10)
@@ -129,8 +129,8 @@ def check_table(survey, names):
     assert int(table["clip"]["bytes"]) == (SYNTHETIC / "clip_910001.mp4").stat().st_size
 
 
-def test_media_that_share_jobs_and_videos_in_parts(survey):
-    """The same boxes in each way; and a file that comes back with its date finds its boxes again."""
+def test_a_folder_with_shared_jobs_and_videos_in_parts(survey):
+    """Both give the same boxes; the boxes of a file that is put back with its date are used again."""
     survey.pictures("cam1/a.jpg", "cam1/b.jpg", "cam2/a.jpg")
     shutil.copy(SYNTHETIC / "clip_910001.mp4", survey.media / "clip.mp4")
     survey.settings["media"]["per_job"] = 100
@@ -160,7 +160,7 @@ def test_media_that_share_jobs_and_videos_in_parts(survey):
 
 
 def test_modules_in_the_run_s_folder_are_not_imported(survey):
-    """They may be anybody's: of who sent the media, say, where the folder of these is the current one."""
+    """Whoever sent the media could have put modules there, if the media's folder is the current one."""
     survey.pictures("a.jpg")
     survey.folder.mkdir()
     names = ["numpy", "yaml", "cv2", "scripts", "snakemake", "sitecustomize", "usercustomize", "openvino", "tqdm"]

@@ -1,4 +1,4 @@
-"""Test the rules with TensorRT, each job a separate process, on the stand-in GPU."""
+"""Runs of the rules with TensorRT on the stand-in GPU; each job is a process of its own."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_the_engine_is_built_once_and_used(run):
     assert record["boxes"] > 0
 
 
-def test_without_a_gpu_one_sentence_says_what_is_missing(run):
+def test_without_a_gpu_one_clear_message_names_what_is_missing(run):
     record, done, work = run({}, engine="tensorrt")
     assert done.returncode != 0
     assert record is None
@@ -59,8 +59,8 @@ def test_without_a_gpu_one_sentence_says_what_is_missing(run):
     assert "set detect.engine: openvino" in line
 
 
-def test_the_choice_is_made_once_and_its_reason_reaches_the_record(run):
-    # CUDA_VISIBLE_DEVICES is the planning process's own: its jobs do not look again.
+def test_the_engine_is_chosen_once_and_the_reason_is_recorded(run):
+    # CUDA_VISIBLE_DEVICES is only set for the planning process: its jobs do not decide again.
     record, done, _ = run({"CUDA_VISIBLE_DEVICES": ""}, engine="auto")
     assert done.returncode == 0, done.stdout
     assert record["engine"]["name"] == "openvino"
@@ -69,7 +69,7 @@ def test_the_choice_is_made_once_and_its_reason_reaches_the_record(run):
 
 @pytest.fixture
 def taken(tmp_path):
-    """Return a function that puts a described network where get_network puts it."""
+    """Return a function that puts a described network into the folder that get_network uses."""
     network = tmp_path / "work/resources/network"
 
     def take(write):
@@ -95,7 +95,7 @@ CHOSEN = {ENGINE_VARIABLE: "tensorrt", REASON_VARIABLE: "auto: an NVIDIA GPU and
 OF_ITS_FILE = {"img_max_side": None, "img_min_side": None}
 
 
-def test_a_yolo_runs_on_tensorrt_at_the_size_that_its_file_says(run, taken):
+def test_a_yolo_runs_on_tensorrt_at_the_size_of_its_file(run, taken):
     taken(write_yolo)
     record, done, work = run(gpu_driver.ENVIRON | CHOSEN, engine="auto", keep_threshold=0.1, **OF_ITS_FILE)
     assert done.returncode == 0, done.stdout
@@ -108,7 +108,7 @@ def test_a_yolo_runs_on_tensorrt_at_the_size_that_its_file_says(run, taken):
     assert record["boxes"] > 0
 
 
-def test_auto_leaves_tensorrt_for_a_network_that_suppresses_inside(run, taken):
+def test_auto_does_not_choose_tensorrt_for_a_network_with_suppression(run, taken):
     taken(suppressing)
     record, done, work = run(gpu_driver.ENVIRON | CHOSEN, engine="auto", **OF_ITS_FILE)
     assert done.returncode == 0, done.stdout
@@ -119,7 +119,7 @@ def test_auto_leaves_tensorrt_for_a_network_that_suppresses_inside(run, taken):
     assert record["boxes"] > 0
 
 
-def test_tensorrt_asked_for_by_name_refuses_such_a_network_before_detection(run, taken):
+def test_tensorrt_refuses_a_network_with_suppression_before_detection(run, taken):
     taken(suppressing)
     record, done, work = run(gpu_driver.ENVIRON, engine="tensorrt", **OF_ITS_FILE)
     assert done.returncode != 0

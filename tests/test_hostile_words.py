@@ -1,4 +1,4 @@
-"""What networks, media and the site call things reaches no terminal, log, record or page as a command."""
+"""Hostile names in networks, media and the site: no terminal, log, record or page takes them as commands."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def site(tator_server, tmp_path):
 
 
 def assert_clean(site, *runs):
-    """Look at all that people read; CSV files are data, and hold the species' names as they are."""
+    """Check everything that people read except CSV files, which are data and keep the names as they are."""
     texts = {f"run {number}": done.stdout for number, done in enumerate(runs)}
     for path in site.folder.rglob("*"):
         if path.is_file() and path.suffix in (".log", ".txt", ".json", ".html"):
@@ -43,7 +43,7 @@ def assert_clean(site, *runs):
     return texts
 
 
-def test_names_of_species_and_media_through_the_whole_run(site):
+def test_names_of_species_and_media_are_clean_in_the_whole_run(site):
     network = site.folder.parent / "network"
     shutil.copy(SYNTHETIC / "graph.pb", network)
     site.settings["evaluate"] = {"truth_file": str(network / "truth.csv")}
@@ -59,15 +59,15 @@ def test_names_of_species_and_media_through_the_whole_run(site):
 
 
 @pytest.mark.parametrize("place", ["operator", "node"])
-def test_names_in_a_graph(site, place):
-    """A refused operator, and a node at which the library fails, in its own words."""
+def test_names_in_a_graph_are_clean_in_messages(site, place):
+    """An operator that is refused, and a node for which the library gives its own error message."""
     path = site.folder.parent / "network" / "graph.onnx"
     write_onnx(path)
     graph = onnx.load(path)
     if place == "operator":
         graph.graph.node[0].op_type = "\x1b[2JCast\u202e"
     else:
-        # Tensors that do not fit together: onnxruntime names the node.
+        # The shapes of the tensors do not match: onnxruntime names the node.
         graph.graph.initializer.append(numpy_helper.from_array(np.zeros((7, 5), np.float32), "five"))
         boxes = graph.graph.node[4]
         sum_of = helper.make_node("Add", ["raw", "five"], [boxes.output[0]], name="\x1b[2Jadd\u202e\x9b2J")

@@ -1,4 +1,4 @@
-"""Test int8 in the whole workflow: what it is made from, and which changes make it again."""
+"""Whole runs with int8: what the int8 network is made from, and which changes make it again."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ def record(site, media_id):
 
 
 @pytest.mark.convert
-def test_int8_stays_the_same_network_while_media_are_added(site, tmp_path):
+def test_the_int8_network_is_kept_when_media_are_added(site, tmp_path):
     network = tmp_path / "network"
     shutil.copytree(SYNTHETIC, network)
     site.settings["network"]["directory"] = str(network)
@@ -38,7 +38,7 @@ def test_int8_stays_the_same_network_while_media_are_added(site, tmp_path):
     assert 0 <= drift["drift"] <= 0.2
     assert "Nothing to be done" in site.run().stdout
 
-    # One media more, and the same network once more.
+    # With one media more, the same network is made again.
     site.settings["tator"]["media_ids"] = [1, 2]
     (network / "graph.pb").touch()
     again = ran(site.run())
@@ -48,7 +48,7 @@ def test_int8_stays_the_same_network_while_media_are_added(site, tmp_path):
     )  # fmt: skip
     assert record(site, 1)["network"] == before["network"]
 
-    # Too few boxes to tell whether it is good: it fails, and nothing of it is written or uploaded.
+    # Too few boxes to check its accuracy: the run fails and nothing is written or uploaded.
     site.settings["detect"]["keep_threshold"] = 0.999
     boxes = site.boxes()
     refused = site.run()
@@ -62,7 +62,7 @@ def test_int8_stays_the_same_network_while_media_are_added(site, tmp_path):
 @pytest.mark.convert
 @pytest.mark.parametrize("batch", [1, 2])
 def test_int8_of_a_yolo(tmp_path, batch):
-    """Its size is the file's; bytes go in, and what makes boxes of its numbers stays as exact as before."""
+    """The input size remains that of the file, and the boxes change little."""
     survey = FolderRun(tmp_path)
     shutil.copy(SYNTHETIC / "clip_910002.mp4", survey.media)
     network = tmp_path / "yolo"

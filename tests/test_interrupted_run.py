@@ -1,4 +1,4 @@
-"""Ctrl-C in a run, as at a terminal: no traceback, one sentence, an unlocked folder, and the same command continues."""
+"""Ctrl-C in a run: it prints one sentence and no traceback, leaves no lock, and can be continued."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def settings(survey: Path) -> dict[str, object]:
 
 
 def interrupted(command: list[str], moment: str) -> str:
-    """Start a command in a new process group, send the group SIGINT at an output; return its whole output."""
+    """Start a command in a new process group, send the group SIGINT when a text is printed; return the whole output."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -46,26 +46,26 @@ def interrupted(command: list[str], moment: str) -> str:
         start_new_session=True,
     )
     assert process.stdout is not None
-    said = ""
+    output = ""
     for line in process.stdout:
-        said += line
+        output += line
         if moment in line:
             break
-    assert moment in said, said
+    assert moment in output, output
     os.killpg(process.pid, signal.SIGINT)
-    said += process.communicate(timeout=120)[0]
-    assert process.returncode != 0, said
-    return said
+    output += process.communicate(timeout=120)[0]
+    assert process.returncode != 0, output
+    return output
 
 
-def check(said: str, run: Path) -> None:
-    assert "Traceback" not in said
-    assert sum(said.count(sentence) for sentence in SENTENCES) == 1, said
+def check(output: str, run: Path) -> None:
+    assert "Traceback" not in output
+    assert sum(output.count(sentence) for sentence in SENTENCES) == 1, output
     assert not list((run / ".snakemake" / "locks").glob("*"))
 
 
 @pytest.mark.parametrize("moment", [PLANNING, DETECTING, SUMMARIZING])
-def test_snakemake(survey: Path, tmp_path: Path, moment: str) -> None:
+def test_interrupted_snakemake_can_be_continued(survey: Path, tmp_path: Path, moment: str) -> None:
     command = command_line(tmp_path / "run", settings=settings(survey))
     check(interrupted(command, moment), tmp_path / "run")
     if moment == DETECTING:
@@ -75,7 +75,7 @@ def test_snakemake(survey: Path, tmp_path: Path, moment: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["settings: ", DETECTING])
-def test_detect_folder(survey: Path, tmp_path: Path, moment: str) -> None:
+def test_interrupted_detect_folder_leaves_no_lock(survey: Path, tmp_path: Path, moment: str) -> None:
     command = [sys.executable, "-m", "scripts.commands.detect_folder", str(survey), "--network", str(SYNTHETIC)]
     command += ["--size", "320x180", "--out", str(tmp_path / "run")]
     check(interrupted(command, moment), tmp_path / "run")

@@ -1,4 +1,4 @@
-"""What the image ships has licences that allow it, and docs/licences.md names the libraries inside of wheels."""
+"""The licences of all that the image contains, and the libraries inside of wheels that docs/licences.md names."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.workflow import ROOT
 
 PAGE = (ROOT / "docs" / "licences.md").read_text()
 IMAGE = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements-kubernetes.lock").read_text(), re.MULTILINE))
-# What the image ships is in the first one, and whatever tests need.
+# The first one has the packages of the image; the tests need the others.
 ENVIRONMENTS = {".venv": [ROOT / ".venv-clusters"], ".venv-convert": []}
 
 
@@ -33,12 +33,12 @@ def _names(sbom: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_each_component_has_a_licence_that_is_allowed(sboms: dict[str, dict[str, Any]], name: str) -> None:
+def test_each_component_has_an_allowed_licence(sboms: dict[str, dict[str, Any]], name: str) -> None:
     assert refused(sboms[name]) == []
 
 
-def test_the_sboms_hold_what_the_image_ships(sboms: dict[str, dict[str, Any]]) -> None:
-    """But for packages of other systems and other versions of Python."""
+def test_the_sboms_have_the_packages_of_the_image(sboms: dict[str, dict[str, Any]]) -> None:
+    """Except packages for other systems and other versions of Python."""
     here = _names(sboms[".venv"])
     assert len(IMAGE & here) > 90
     assert len(IMAGE - here) < 10, IMAGE - here
@@ -46,7 +46,7 @@ def test_the_sboms_hold_what_the_image_ships(sboms: dict[str, dict[str, Any]]) -
     assert {"tensorflow-cpu", "nncf"} <= _names(sboms[".venv-convert"])
 
 
-def test_the_page_names_no_package_in_vain(sboms: dict[str, dict[str, Any]]) -> None:
+def test_the_page_names_only_packages_of_the_image(sboms: dict[str, dict[str, Any]]) -> None:
     here = set().union(*map(_names, sboms.values()))
     assert read_by_hand()
     assert set(read_by_hand().values()) <= ALLOWED
@@ -54,18 +54,18 @@ def test_the_page_names_no_package_in_vain(sboms: dict[str, dict[str, Any]]) -> 
     assert not not_shipped() & IMAGE
 
 
-def test_the_page_names_what_the_image_for_a_gpu_ships_besides() -> None:
+def test_the_page_names_additional_packages_of_the_gpu_image() -> None:
     locks = "".join(path.read_text() for path in (ROOT / "tests" / "gpu").glob("*.lock"))
     besides = set(re.findall(r"^([a-z0-9-]+)==", locks, re.MULTILINE)) - IMAGE
     assert {"pycuda", "tensorrt-cu12", "nvidia-cuda-runtime-cu12"} <= besides
-    (words,) = re.findall(r"^With `ENGINE=tensorrt`.*?^$", PAGE + "\n", re.MULTILINE | re.DOTALL)
+    (section,) = re.findall(r"^With `ENGINE=tensorrt`.*?^$", PAGE + "\n", re.MULTILINE | re.DOTALL)
     of_nvidia = {name for name in besides if name.startswith(("nvidia-", "tensorrt-"))}
-    assert sorted(name for name in besides - of_nvidia if f"{name} (" not in words) == []
-    assert "NVIDIA's own licences (proprietary" in words
+    assert sorted(name for name in besides - of_nvidia if f"{name} (" not in section) == []
+    assert "NVIDIA's own licences (proprietary" in section
 
 
 @pytest.mark.parametrize(
-    ("licences", "said"),
+    ("licences", "message"),
     [
         (None, "no licence"),
         ([], "no licence"),
@@ -76,31 +76,31 @@ def test_the_page_names_what_the_image_for_a_gpu_ships_besides() -> None:
         ([{"license": {"text": {"content": "You may not."}}}], "'one without a name'"),
     ],
 )
-def test_another_licence_is_refused_with_the_remedy(licences: list[dict[str, Any]] | None, said: str) -> None:
+def test_another_licence_is_refused_with_the_remedy(licences: list[dict[str, Any]] | None, message: str) -> None:
     component = {"name": "Some_Package", "version": "1.2"} | ({} if licences is None else {"licenses": licences})
     (sentence,) = refused(
         {"components": [{"name": "fine", "licenses": [{"expression": "MIT OR Apache-2.0"}]}, component]}
     )
     assert sentence.startswith("Some_Package 1.2: names ")
-    assert said in sentence
+    assert message in sentence
     assert "docs/licences.md" in sentence
 
 
 def _bundled() -> Iterator[tuple[str, str]]:
-    """Yield the wheels' own folders of foreign libraries, and the name of each library in them."""
+    """Yield the folder of bundled libraries of each wheel, and the name of each library in it."""
     for folder in (ROOT / ".venv").glob("lib/python3.*/site-packages/*.libs"):
         for path in sorted(folder.iterdir()):
             yield folder.name, re.sub(r"(-[0-9a-f]{8})*(\.[0-9.]+)?\.so.*", "", path.name)
 
 
-def test_the_page_names_each_library_that_a_wheel_brings_along() -> None:
+def test_the_page_names_each_library_in_wheels() -> None:
     found = list(_bundled())
     assert {"av.libs", "opencv_python_headless.libs"} <= {folder for folder, _ in found}
     assert sorted({f"{folder}: {name}" for folder, name in found if f"`{name}`" not in PAGE}) == []
 
 
-@pytest.mark.parametrize(("library", "said"), [("libx264", "GPL"), ("libx265", "GPL"), ("libssl", "1.1.1k")])
-def test_the_page_says_what_matters_of_them(library: str, said: str) -> None:
+@pytest.mark.parametrize(("library", "named"), [("libx264", "GPL"), ("libx265", "GPL"), ("libssl", "1.1.1k")])
+def test_the_page_names_the_licences_of_libraries_in_wheels(library: str, named: str) -> None:
     assert library in {name for _, name in _bundled()}
     (row,) = [line for line in PAGE.splitlines() if f"`{library}`" in line and line.startswith("|")]
-    assert said in row
+    assert named in row

@@ -1,4 +1,4 @@
-"""Test that no loader of the workflow makes objects or runs code from what it reads."""
+"""No loader of the workflow creates arbitrary objects or runs code from the files that it reads."""
 
 import ast
 import re
@@ -15,9 +15,9 @@ from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from tests.workflow import ROOT
 
-# Modules that make objects, or run code, out of bytes.
+# Modules that create objects, or run code, from bytes.
 FORBIDDEN = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "jsonpickle"}
-# Methods that load a library which a graph's operators may come from.
+# Methods that load a library with operators for graphs.
 EXTENSIONS = {
     "add_extension", "register_custom_ops_library", "load_op_library", "load_library", "load_plugin_library",
 }  # fmt: skip
@@ -44,7 +44,7 @@ def _problems(code: str) -> Iterator[str]:
 
 def _problems_of_call(node: ast.Call) -> Iterator[str]:
     called = ast.unparse(node.func)
-    # `compose` and `parse` make nodes and events of text and no objects of them; `dump` reads nothing.
+    # `compose` and `parse` make nodes and events of YAML, no objects; `dump` reads nothing.
     if re.fullmatch(r"yaml\.\w+", called) and called not in SAFE:
         yield f"{node.lineno}: {called}"
     if called in ("eval", "exec", "compile", "__import__") or called.rpartition(".")[2] in EXTENSIONS:
@@ -81,7 +81,7 @@ def test_the_rules_load_yaml_safely() -> None:
         "runtime.load_library(p)", "torch.load(p)",
     ],
 )  # fmt: skip
-def test_the_walk_finds_each_of_them(code: str) -> None:
+def test_unsafe_calls_are_found(code: str) -> None:
     assert list(_problems(code))
 
 
@@ -114,7 +114,7 @@ def model(tmp_path: Path) -> Path:
     ],
     ids=["another set of operators", "another operator", "weights beyond the file", "weights before the file"],
 )
-def test_openvinos_own_files_reach_neither_extensions_nor_other_bytes(model: Path, old: str, new: str) -> None:
+def test_openvino_files_cannot_use_extensions_or_other_bytes(model: Path, old: str, new: str) -> None:
     text = model.read_text()
     assert old in text
     model.write_text(text.replace(old, new))
@@ -122,7 +122,7 @@ def test_openvinos_own_files_reach_neither_extensions_nor_other_bytes(model: Pat
         load_openvino().Core().read_model(model)
 
 
-def test_openvinos_own_files_include_no_other_file(model: Path, tmp_path: Path) -> None:
+def test_openvino_files_cannot_include_other_files(model: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("1,4")
     text = model.read_text().replace('shape="1,4"', 'shape="&secret;"')
     entity = f'<!DOCTYPE net [<!ENTITY secret SYSTEM "{(tmp_path / "secret").as_uri()}">]>'
@@ -131,7 +131,7 @@ def test_openvinos_own_files_include_no_other_file(model: Path, tmp_path: Path) 
         load_openvino().Core().read_model(model)
 
 
-def test_weights_are_those_beside_the_file(model: Path, tmp_path: Path) -> None:
+def test_weights_are_read_from_the_file_next_to_the_graph(model: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside.bin"
     model.with_suffix(".bin").rename(outside)
     text = model.read_text().replace('size="16"', f'size="16" path="{outside}" location="{outside}"')
@@ -141,17 +141,17 @@ def test_weights_are_those_beside_the_file(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["graph.engine", "graph.plan", "graph.xml", "graph.ort"])
-def test_tensorrt_takes_no_engine_file_for_a_network(tmp_path: Path, name: str) -> None:
+def test_tensorrt_does_not_accept_an_engine_file_as_a_network(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"code")
     with pytest.raises((SettingsError, GraphError), match=re.escape(name)):
         open_engine(tmp_path / name, engine="tensorrt", size=Size(64, 64), batch_size=1, threads=1)
 
 
-def test_no_network_comes_in_as_tensorrts_file() -> None:
+def test_engine_files_are_not_accepted_as_networks() -> None:
     schema = yaml.safe_load((ROOT / "config" / "config.schema.yaml").read_text())
     assert schema["properties"]["network"]["properties"]["graph"]["enum"] == ["graph.pb", "graph.onnx", "graph.xml"]
 
 
-def test_engine_files_are_read_in_one_place_alone() -> None:
+def test_engine_files_are_read_in_one_place_only() -> None:
     reading = [path.name for path in _modules() if "deserialize_cuda_engine(" in path.read_text()]
     assert reading == ["engine_file.py"]

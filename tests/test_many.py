@@ -1,4 +1,4 @@
-"""Several media in a job: the files, boxes and states of a job for each; what was finished is not done again."""
+"""Several media in a job give the same files, boxes and tracks as a job for each; nothing finished is repeated."""
 
 import json
 import os
@@ -20,7 +20,7 @@ PROFILES = {path.parent.name: yaml.safe_load(path.read_text()) for path in (ROOT
 
 @pytest.fixture
 def twenty(tmp_path):
-    """A site of twenty media: two videos, a file that is not a media, and pictures of several sizes."""
+    """A site of twenty media: two videos, a file that is no video, and pictures of several sizes."""
     folder = tmp_path / "media"
     folder.mkdir()
     for name in ("clip_910001.mp4", "clip_910002.mp4"):
@@ -43,7 +43,7 @@ def jobs(done):
 
 
 def results(site):
-    """Return each media's CSV, and its record less the times."""
+    """Return each media's CSV, and its record without the times."""
     found = {}
     for path in sorted((site.folder / "results" / "detections").iterdir()):
         text = path.read_text()
@@ -52,20 +52,20 @@ def results(site):
 
 
 def tracks_in_tator(site):
-    """Return the states of each media, which are as many, and of as many boxes, as its record of tracks says."""
+    """Return the states of each media; check their number and their numbers of boxes by its record of tracks."""
     found = {}
     for media_id in site.server.media:
         states = site.api.get_state_list(site.server.project_id, media_id=[media_id])
         record = site.folder / f"results/tracks/{media_id}.json"
-        told = json.loads(record.read_text())["tracks"]
-        lengths = sorted(track["boxes"] + track["interpolated"] for track in told)
+        tracks = json.loads(record.read_text())["tracks"]
+        lengths = sorted(track["boxes"] + track["interpolated"] for track in tracks)
         assert sorted(len(state["localizations"]) for state in states) == lengths
         found[media_id] = sorted(state["id"] for state in states)
     return found
 
 
-def test_one_bad_media_among_twenty_and_all_as_with_a_job_for_each(twenty, tmp_path):
-    """Boxes and tracks, here and in Tator."""
+def test_shared_jobs_give_the_same_results_as_a_job_for_each_media(twenty, tmp_path):
+    """Compare boxes and tracks, in the files and in Tator."""
     site, each = Site(twenty, tmp_path / "many"), Site(twenty, tmp_path / "each")
     track_type = Steps(site.folder, twenty).add_track_type()
     for one in (site, each):
@@ -109,7 +109,7 @@ def test_crops_of_media_that_share_jobs(twenty, tmp_path, keep_files):
     assert "Nothing to be done" in site.run().stdout
 
 
-def test_only_what_changed_is_done_again(twenty, tmp_path):
+def test_only_changed_media_are_processed_again(twenty, tmp_path):
     site = Site(twenty, tmp_path / "many")
     site.settings["media"] = {"per_job": 8}
     good = [media_id for media_id, name in twenty.media.items() if name.endswith(".png")]
@@ -147,7 +147,7 @@ def test_only_what_changed_is_done_again(twenty, tmp_path):
     assert list(site.states()) == good[:0:-1]
 
 
-def test_a_job_that_failed_does_not_do_again_what_it_finished(twenty, tmp_path):
+def test_a_failed_shared_job_keeps_its_finished_media(twenty, tmp_path):
     site = Site(twenty, tmp_path / "many")
     site.settings["media"] = {"per_job": 100}
     good = [media_id for media_id, name in twenty.media.items() if name.endswith(".png")]
@@ -166,34 +166,34 @@ def test_a_job_that_failed_does_not_do_again_what_it_finished(twenty, tmp_path):
     assert len(twenty.requests("Download")) == 17 - kept
     assert set(site.states().values()) <= {"done", "no detections"}
 
-    # What is missing comes back from what is kept.
-    gone = [f"results/detections/{good[0]}.csv", f"results/previews/{good[1]}.zip"]
-    before = [(site.folder / path).read_bytes() for path in gone]
-    for path in gone:
+    # Missing results are made again from the files that are kept.
+    deleted = [f"results/detections/{good[0]}.csv", f"results/previews/{good[1]}.zip"]
+    before = [(site.folder / path).read_bytes() for path in deleted]
+    for path in deleted:
         (site.folder / path).unlink()
     twenty.clear_requests()
     shown = site.run("-n")
     assert jobs(shown).keys() >= {"detect_many"}, shown.stdout
-    assert not any((site.folder / path).exists() for path in gone)
+    assert not any((site.folder / path).exists() for path in deleted)
     assert "resolve_many" not in jobs(shown)
     assert site.run().returncode == 0
-    assert [(site.folder / path).read_bytes() for path in gone] == before
+    assert [(site.folder / path).read_bytes() for path in deleted] == before
     assert twenty.requests("Download") == []
 
-    # Whichever file of a media it is.
-    for path in (f"resources/records/{good[2]}.json", f"results/uploads/{good[3]}.json", gone[0]):
+    # The same for other files of a media.
+    for path in (f"resources/records/{good[2]}.json", f"results/uploads/{good[3]}.json", deleted[0]):
         (site.folder / path).unlink()
         assert site.run().returncode == 0
         assert (site.folder / path).exists(), path
-    (site.folder / gone[0]).unlink()
+    (site.folder / deleted[0]).unlink()
     assert site.run("results/detections.csv", "--force").returncode == 0
-    assert (site.folder / gone[0]).exists()
+    assert (site.folder / deleted[0]).exists()
     assert site.run().returncode == 0
     assert "Nothing to be done" in site.run().stdout
 
 
 def planned(folder, *options):
-    """Return what a plan of shared jobs says of each job: its threads and its resources, by its name."""
+    """Return threads and resources of each job in a dry run with shared jobs, by the job's name."""
     settings = yaml.safe_load((ROOT / "tests" / "data" / "settings.yaml").read_text())
     settings |= {"media": {"per_job": 100}, "network": {"data_image": "registry.example.org/network:1"}}
     executors = {"PYTHONPATH": os.pathsep.join([str(ROOT / "deploy" / "executor"), str(CLUSTERS)])}
@@ -205,25 +205,25 @@ def planned(folder, *options):
 
 
 @pytest.mark.parametrize("profile", sorted(name for name, one in PROFILES.items() if "set-resources" in one))
-def test_a_profile_asks_for_many_media_what_it_asks_for_one(profile, tmp_path):
+def test_profiles_set_the_same_resources_for_shared_jobs(profile, tmp_path):
     store = ["--default-storage-provider", "fs", "--default-storage-prefix", str(tmp_path / "store")]
     storage = store if "default-storage-provider" in PROFILES[profile] else []
     jobs = planned(tmp_path, "--workflow-profile", str(ROOT / "profiles" / profile), *storage)
     shared = [jobs[name]["resources"] for name in jobs if name.startswith("detect_many")]
     assert shared
     for name, value in PROFILES[profile]["set-resources"]["detect"].items():
-        assert all(f"{name}={value}" in given.split(", ") for given in shared), (name, shared)
+        assert all(f"{name}={value}" in each.split(", ") for each in shared), (name, shared)
 
 
-def test_a_shared_job_can_be_given_its_own(tmp_path):
+def test_a_shared_job_can_have_its_own_resources(tmp_path):
     options = ["--set-threads", "detect=2", "detect_many_3=1"]
     options += ["--set-resources", "resolve_media:a=1", "upload_detections:b=2", "detect:c=3", "detect_many_3:c=4"]
     jobs = planned(tmp_path, *options)
-    given = {name: (one.get("threads"), one["resources"].partition(", ")[2]) for name, one in jobs.items()}
+    reserved = {name: (one.get("threads"), one["resources"].partition(", ")[2]) for name, one in jobs.items()}
     wanted = {
         "resolve_many_1": (None, "a=1"),
         "detect_many_1": ("2", "c=3"),
         "detect_many_3": (None, "c=4"),
         "upload_many_1": (None, "b=2"),
     }
-    assert {name: given[name] for name in wanted} == wanted
+    assert {name: reserved[name] for name in wanted} == wanted

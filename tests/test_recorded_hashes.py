@@ -1,4 +1,4 @@
-"""Test that files of TensorRT's packages from NVIDIA's index are compared with hashes that were recorded before."""
+"""Files of TensorRT's packages from NVIDIA's index are compared with hashes that were recorded before."""
 
 import re
 import subprocess
@@ -32,7 +32,7 @@ def site(tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_was_recorded_is_taken_and_another_library_refused(tmp_path: Path, site: Path) -> None:
+def test_recorded_files_are_accepted_and_others_refused(tmp_path: Path, site: Path) -> None:
     lock = tmp_path / "nvidia.lock"
     assert main(["--write", str(lock)], [str(site)]) is None
     assert re.fullmatch(r"#.*\n#.*\ntensorrt-cu12-libs==11\.4\.0 cp3\d+ \S+ sha256:[0-9a-f]{64}\n", lock.read_text())
@@ -40,14 +40,14 @@ def test_what_was_recorded_is_taken_and_another_library_refused(tmp_path: Path, 
     (site / "tensorrt_cu12_libs-11.4.0.dist-info" / "INSTALLER").write_text("uv\n")
     assert main([str(lock)], [str(site)]) is None
     (site / LIBRARY).write_bytes(b"\x7fELG")
-    said = main([str(lock)], [str(site)])
-    assert said is not None
-    assert "is not what was recorded" in said
-    assert "expected sha256:" in said
+    message = main([str(lock)], [str(site)])
+    assert message is not None
+    assert "is not what was recorded" in message
+    assert "expected sha256:" in message
 
 
 @pytest.mark.parametrize("name", ["tensorrt_libs/hook.pyc", "tensorrt_libs/__pycache__/b.pyc", "tensorrt_libs/RECORD"])
-def test_a_file_that_looks_as_if_pip_had_made_it_counts(tmp_path: Path, site: Path, name: str) -> None:
+def test_compiled_files_without_a_source_are_checked(tmp_path: Path, site: Path, name: str) -> None:
     """Python runs a compiled file that has no source."""
     lock = tmp_path / "nvidia.lock"
     assert main(["--write", str(lock)], [str(site)]) is None
@@ -58,7 +58,7 @@ def test_a_file_that_looks_as_if_pip_had_made_it_counts(tmp_path: Path, site: Pa
     assert "is not what was recorded" in str(main([str(lock)], [str(site)]))
 
 
-def test_a_package_without_a_line_is_refused_where_there_is_a_lock(tmp_path: Path, site: Path) -> None:
+def test_a_package_that_is_not_in_the_lock_is_refused(tmp_path: Path, site: Path) -> None:
     lock = tmp_path / "nvidia.lock"
     lock.write_text("# of another version\ntensorrt-cu12-libs==10.1 cp311 linux-x86_64 sha256:" + "0" * 64 + "\n")
     assert "expected a line for it in the lock file" in str(main([str(lock)], [str(site)]))
@@ -68,24 +68,24 @@ def test_a_package_without_a_line_is_refused_where_there_is_a_lock(tmp_path: Pat
 
 
 @pytest.mark.parametrize("content", [None, "# nothing yet\n"])
-def test_where_nothing_is_recorded_it_is_said_what_was_installed(
+def test_without_recorded_hashes_the_installed_ones_are_reported(
     tmp_path: Path, site: Path, capsys: pytest.CaptureFixture[str], content: str | None
 ) -> None:
     lock = tmp_path / "nvidia.lock"
     if content:
         lock.write_text(content)
     assert main([str(lock)], [str(site)]) is None
-    said = capsys.readouterr().err
-    assert "NOT HELD AGAINST ANY HASH" in said
+    errors = capsys.readouterr().err
+    assert "NOT HELD AGAINST ANY HASH" in errors
     (digest,) = installed([str(site)]).values()
-    assert digest in said
+    assert digest in errors
 
 
 def test_nothing_installed_is_an_error(tmp_path: Path) -> None:
     assert "no package whose name begins with tensorrt" in str(main([str(tmp_path / "a")], [str(tmp_path)]))
 
 
-def test_it_runs_without_the_workflow_and_the_image_calls_it(tmp_path: Path, site: Path) -> None:
+def test_the_check_runs_without_the_workflow_and_in_the_image(tmp_path: Path, site: Path) -> None:
     script = ROOT / "deploy" / "recorded_hashes.py"
     run = f"import runpy, sys; sys.path.insert(0, {str(site)!r}); sys.argv = ['a', {str(tmp_path / 'no.lock')!r}]; "
     command = [sys.executable, "-I", "-S", "-c", run + f"runpy.run_path({str(script)!r}, run_name='__main__')"]

@@ -1,4 +1,4 @@
-"""The whole workflow in a sandbox: it does its work, writes into its folder alone, and reaches the named host alone."""
+"""Whole runs in a sandbox: they work, write only into their folder, and reach only the named host."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.workflow import ROOT, command_line, environment
 
 SCRIPT = ROOT / "deploy" / "run_sandboxed.py"
 
-# What a stranger's code would try from inside.
+# What hostile code would try from inside.
 TRIES = """
 import json, os, socket, sys
 found = {"written": [], "reached": [], "processes": 0}
@@ -60,13 +60,13 @@ def usable() -> None:
 
 
 def sandboxed(folder: Path, *command: str, allow: tuple[str, ...] = (), read: tuple[Path, ...] = ()) -> list[str]:
-    words = [sys.executable, str(SCRIPT), "--directory", str(folder)]
-    words += [word for host in allow for word in ("--allow", host)]
-    words += [word for path in read for word in ("--read", str(path))]
-    return [*words, "--", *command]
+    arguments = [sys.executable, str(SCRIPT), "--directory", str(folder)]
+    arguments += [word for host in allow for word in ("--allow", host)]
+    arguments += [word for path in read for word in ("--read", str(path))]
+    return [*arguments, "--", *command]
 
 
-def test_a_run_with_a_strangers_network(tator_server, tmp_path):
+def test_a_run_in_the_sandbox(tator_server, tmp_path):
     site = Site(tator_server, tmp_path / "run")
     network = tmp_path / "network"
     network.mkdir()
@@ -85,11 +85,12 @@ def test_a_run_with_a_strangers_network(tator_server, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert set(site.states().values()) <= {"done", "no detections"}
+    [state] = site.states().values()
+    assert state in {"done", "no detections"}
     assert (site.folder / "results" / "overview.html").exists()
 
 
-def test_what_is_out_of_reach(tmp_path):
+def test_the_sandbox_limits_files_hosts_and_processes(tmp_path):
     run, home = tmp_path / "run", tmp_path / "home"
     run.mkdir()
     home.mkdir()
@@ -109,38 +110,38 @@ def test_what_is_out_of_reach(tmp_path):
         client, _ = named.accept()
         with client:
             client.sendall(client.recv(1))
-            said, _ = started.communicate(timeout=60)
+            output, _ = started.communicate(timeout=60)
         process.kill()
-    # What it writes into its own /tmp is gone with it.
+    # The sandbox has its own /tmp, which is deleted with it.
     written = [str(run / "own"), str(tmp_path / "above")]
-    assert json.loads(said) == {"written": written, "reached": [places[0]], "processes": 0}
+    assert json.loads(output) == {"written": written, "reached": [places[0]], "processes": 0}
     assert started.returncode == 0
     assert not any(Path(path).exists() for path in paths[1:])
 
 
 def test_a_named_host_keeps_its_name_and_port(tmp_path):
-    """HTTPS' port, too, which is root's."""
-    look = "import socket; print(*{entry[4] for entry in socket.getaddrinfo('tator.invalid', 443, socket.AF_INET)})"
-    look += "; socket.create_connection(('tator.invalid', 443)).close()"
-    command = sandboxed(tmp_path, sys.executable, "-c", look, allow=("tator.invalid:443", "tator.invalid:80"))
+    """Also with the port of HTTPS, which only root may listen on."""
+    program = "import socket; print(*{entry[4] for entry in socket.getaddrinfo('tator.invalid', 443, socket.AF_INET)})"
+    program += "; socket.create_connection(('tator.invalid', 443)).close()"
+    command = sandboxed(tmp_path, sys.executable, "-c", program, allow=("tator.invalid:443", "tator.invalid:80"))
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("('127.0.1.")
 
 
-def test_a_signal_has_the_command_told_to_stop(tmp_path):
-    words = "trap 'echo told > told; exit 7' TERM; touch ready; sleep 60 & wait"
-    with subprocess.Popen(sandboxed(tmp_path, "sh", "-c", words), cwd=tmp_path) as started:
+def test_a_signal_is_passed_to_the_command(tmp_path):
+    script = "trap 'echo stopped > stopped; exit 7' TERM; touch ready; sleep 60 & wait"
+    with subprocess.Popen(sandboxed(tmp_path, "sh", "-c", script), cwd=tmp_path) as started:
         deadline = time.monotonic() + 30
         while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         started.send_signal(signal.SIGTERM)
         assert started.wait(30) == 7
-    assert (tmp_path / "told").exists()
+    assert (tmp_path / "stopped").exists()
 
 
 @pytest.mark.parametrize("host", ["tator.example.org", "tator.example.org:https", "10.1.2.3:443", ":80"])
-def test_an_odd_host_is_a_sentence(tmp_path, host):
+def test_an_invalid_host_is_one_clear_message(tmp_path, host):
     done = subprocess.run(sandboxed(tmp_path, "true", allow=(host,)), capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"--allow {host}: expected" in done.stderr

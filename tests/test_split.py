@@ -1,4 +1,4 @@
-"""A long video in parts: the same boxes as in one piece, whatever is asked for, and whatever is wrong with the file."""
+"""A long video in parts gives the same boxes as in one piece, with any settings and with a damaged file."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def named(server):
 
 
 def results(site):
-    """Return each media's CSV, and its record without what differs between parts."""
+    """Return each media's CSV, and its record without the entries that depend on the parts."""
     found = {}
     for path in sorted((site.folder / "results" / "detections").iterdir()):
         found[path.name] = path.read_bytes()
@@ -72,14 +72,14 @@ def results(site):
 
 
 def tracks(site):
-    """Return what was written of each media's tracks."""
+    """Return the files of tracks of each media."""
     return {path.name: path.read_bytes() for path in sorted((site.folder / "results" / "tracks").iterdir())}
 
 
-@pytest.mark.parametrize("asked", [{}, {"frame_range": [20, 99], "frame_stride": 3}])
-def test_the_boxes_are_those_of_one_piece(server, tmp_path, asked):
-    whole = site_in(tmp_path / "whole", server, **asked)
-    parted = site_in(tmp_path / "parted", server, split_seconds=2, **asked)
+@pytest.mark.parametrize("settings", [{}, {"frame_range": [20, 99], "frame_stride": 3}])
+def test_parts_give_the_same_boxes_as_one_piece(server, tmp_path, settings):
+    whole = site_in(tmp_path / "whole", server, **settings)
+    parted = site_in(tmp_path / "parted", server, split_seconds=2, **settings)
     whole.settings["track"] = parted.settings["track"] = {"enabled": True}
     ids = named(server)
     one = whole.run("--notemp", "--until", "merge_detections", "track")
@@ -112,7 +112,7 @@ def test_the_boxes_are_those_of_one_piece(server, tmp_path, asked):
     assert "Nothing to be done" in parted.run("--until", "merge_detections", "track").stdout
 
     albums = [Album.open(site.folder / f"results/previews/{ids[LONG]}.zip") for site in (whole, parted)]
-    # Of equally good frames other ones may be chosen, near the edge of a part.
+    # Near the edge of a part, another of equally good frames may be chosen.
     assert {kind for entry in albums[0].pictures for kind in entry.kinds} == {
         kind for entry in albums[1].pictures for kind in entry.kinds
     }
@@ -124,11 +124,11 @@ def test_the_boxes_are_those_of_one_piece(server, tmp_path, asked):
     assert albums[1].video().startswith("data:video/mp4;base64,")
 
 
-def test_a_part_that_failed_is_done_again_alone(server, tmp_path):
+def test_only_a_failed_part_is_processed_again(server, tmp_path):
     site = site_in(tmp_path, server, split_seconds=2)
     site.settings["tator"]["media_ids"] = [media_id] = [named(server)[LONG]]
     part = tmp_path / f"resources/parts/{media_id}/1.csv"
-    part.mkdir(parents=True)  # what Snakemake does not expect where it wants a file
+    part.mkdir(parents=True)  # a folder where Snakemake expects a file
     (part / "in the way").touch()
     assert site.run("--until", "merge_detections").returncode == 1
     shutil.rmtree(part)
@@ -137,7 +137,7 @@ def test_a_part_that_failed_is_done_again_alone(server, tmp_path):
     assert json.loads((tmp_path / f"results/detections/{media_id}.json").read_text())["parts"] == 3
 
 
-def test_parts_need_files_that_all_jobs_see(server, tmp_path):
+def test_parts_need_a_shared_file_system(server, tmp_path):
     site = site_in(tmp_path, server, split_seconds=2)
     store = ["--default-storage-provider", "s3", "--default-storage-prefix", "s3://bucket"]
     done = site.run("--dry-run", *store, PYTHONPATH=str(CLUSTERS))
@@ -145,7 +145,7 @@ def test_parts_need_files_that_all_jobs_see(server, tmp_path):
     assert "detect.split_seconds: files go through a store (s3); expected a file system" in done.stdout
 
 
-def test_media_cannot_share_jobs_and_have_several(server, tmp_path):
+def test_shared_jobs_and_parts_exclude_each_other(server, tmp_path):
     site = site_in(tmp_path, server, split_seconds=2)
     site.settings["media"] = {"per_job": "auto"}
     done = site.run("--dry-run")
@@ -153,7 +153,7 @@ def test_media_cannot_share_jobs_and_have_several(server, tmp_path):
     assert "detect.split_seconds, media.per_job: 2 and 'auto'; expected media.per_job 1" in done.stdout
 
 
-def test_an_original_under_its_copy_s_numbers_gives_the_same_boxes_in_one_piece_in_parts_and_with_others(
+def test_an_original_numbered_as_its_copy_has_the_same_boxes_in_parts_and_shared_jobs(
     folder, tmp_path_factory, tmp_path
 ):
     original = tmp_path / "original.mp4"

@@ -1,4 +1,4 @@
-"""Test the plan, and the messages for bad input before any job starts."""
+"""Plans of runs, messages for bad input before any job starts, and files that have to agree with one another."""
 
 import re
 import subprocess
@@ -72,7 +72,7 @@ def test_tensorrt_builds_its_engine_before_it_detects(tmp_path):
     assert re.search(r"input: resources/network/engine.json, .*resources/network/graph.onnx", done.stdout)
 
 
-def test_a_precision_that_the_engine_lacks_ends_in_one_sentence(tmp_path):
+def test_a_precision_that_the_engine_lacks_is_one_clear_message(tmp_path):
     settings = SETTINGS | {"detect": SETTINGS["detect"] | {"engine": "auto", "precision": "f16"}}
     done = snakemake(tmp_path, "-n", settings=settings, environ={"CUDA_VISIBLE_DEVICES": ""})
     assert done.returncode != 0
@@ -80,7 +80,7 @@ def test_a_precision_that_the_engine_lacks_ends_in_one_sentence(tmp_path):
     assert "Traceback" not in done.stdout
 
 
-def test_a_media_file_s_name_counts_from_the_run_s_folder(tmp_path, tator_server):
+def test_a_relative_media_file_is_in_the_run_s_folder(tmp_path, tator_server):
     here, work = tmp_path / "here", tmp_path / "work"
     here.mkdir()
     work.mkdir()
@@ -106,7 +106,7 @@ def test_missing_token(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         (
             {"detect": {"img_max_side": 640, "img_min_side": 480, "keep_treshold": 0.5}},
@@ -116,10 +116,10 @@ def test_missing_token(tmp_path):
         ({"upload": {}}, "upload.localization_type_id: missing"),
     ],
 )
-def test_bad_settings_end_before_any_job(tmp_path, changes, words):
+def test_bad_settings_end_before_any_job(tmp_path, changes, message):
     done = snakemake(tmp_path, settings=SETTINGS | changes, environ={"TATOR_AUTH_TOKEN": "0" * 40})
     assert done.returncode != 0
-    assert words in done.stdout
+    assert message in done.stdout
     assert "Traceback" not in done.stdout
     assert not (tmp_path / "logs").exists()
 
@@ -129,8 +129,8 @@ def test_every_script_is_a_rule_and_every_rule_a_script():
     rules = set(re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.MULTILINE))
     shared = set(re.findall(r'f"(\w+)_\{media_ids\[0\]\}"$', text, re.MULTILINE))
     assert shared == {"resolve_many", "list_many", "detect_many", "upload_many", "track_many", "upload_tracks_many"}
-    # A step has one script, whatever the number of media: those run resolve_media, list_media, ...
-    rules -= {"detect_part"}  # which is detect, in one part of a video
+    # Rules of shared jobs run the scripts of the rules for one media: resolve_media, list_media, ...
+    rules -= {"detect_part"}  # runs detect.py in one part of a video
     named = set(re.findall(r"scripts/(\w+)\.py", text))
     programs = {path.stem for path in (ROOT / "scripts" / "commands").glob("[!_]*.py")}
     assert rules == named
@@ -148,7 +148,7 @@ def test_every_script_is_a_rule_and_every_rule_a_script():
         ({"graph": "graph.onnx"}, {"precision": "int8"}, {"quantize_network"}, "int8/graph.xml"),
     ],
 )
-def test_the_network_is_converted_and_quantized_only_where_that_is_needed(tmp_path, network, detect, rules, graph):
+def test_the_network_is_converted_and_quantized_only_if_necessary(tmp_path, network, detect, rules, graph):
     settings = SETTINGS | {"network": SETTINGS["network"] | network, "detect": SETTINGS["detect"] | detect}
     folder = tmp_path / "network"
     folder.mkdir()
@@ -165,9 +165,9 @@ def test_the_network_is_converted_and_quantized_only_where_that_is_needed(tmp_pa
     assert inputs == f"resources/network/{graph}"
 
 
-def test_environments_are_in_step_with_the_locks():
+def test_environments_agree_with_the_locks():
     lock = defaultdict(set)  # a package may have a version for each range of Python's
-    # What only a GPU's machine can use is in no lock; the last file has it.
+    # Packages for machines with a GPU are in no lock but in the last file.
     for pins in (
         "requirements.lock",
         "requirements-dev.lock",
@@ -199,9 +199,9 @@ def test_each_package_that_is_installed_has_a_hash_and_the_base_a_digest():
     for path in locks:
         for package in re.split(r"^(?=[a-z0-9])", path.read_text(), flags=re.MULTILINE):
             assert not package.strip() or "--hash=sha256:" in package, f"{path.name}: {package}"
-    asked = {line for line in (ROOT / "tests/gpu/requirements.txt").read_text().splitlines() if line[:1] != "#"}
+    required = {line for line in (ROOT / "tests/gpu/requirements.txt").read_text().splitlines() if line[:1] != "#"}
     locked = "".join(path.read_text() for path in (ROOT / "tests/gpu").glob("*.lock"))
-    assert {line for line in asked if f"{line} " not in locked} == set()
+    assert {line for line in required if f"{line} " not in locked} == set()
     for path in (ROOT / "deploy/Dockerfile", ROOT / "Makefile"):
         for install in re.findall(r"-m pip install.*", path.read_text()):
             assert "--require-hashes" in install, f"{path.name}: {install}"
@@ -216,14 +216,14 @@ def test_the_image_imports_nothing_from_a_run_s_folder():
     assert "PYTHONSAFEPATH=1" in re.search(r"^ENV (.*)$", joined, re.MULTILINE)[1].split()
 
 
-def test_the_stand_ins_are_of_the_versions_that_are_installed():
+def test_the_stand_ins_have_the_installed_versions():
     pins = (ROOT / "tests/gpu/requirements.txt").read_text()
     assert re.search(r"^tensorrt-cu12==(.+)$", pins, re.MULTILINE)[1] == TENSORRT[-1]
     assert re.search(r"^pycuda==(.+)$", pins, re.MULTILINE)[1] == PYCUDA
     assert [version.split(".")[0] for version in TENSORRT] == ["10", "11"]
 
 
-def test_the_image_for_tensorrt_has_what_auto_looks_for():
+def test_the_image_for_tensorrt_has_the_packages_that_auto_needs():
     names = set()
     for pins in ("requirements-kubernetes.lock", "tests/gpu/requirements.txt"):
         names |= {
@@ -232,17 +232,17 @@ def test_the_image_for_tensorrt_has_what_auto_looks_for():
     assert names >= set(engine_choice._PACKAGES)
 
 
-def test_the_gpu_tests_are_collected_only_when_asked_for():
+def test_the_gpu_tests_are_collected_only_if_named():
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    asked = subprocess.run([*command, "tests/gpu"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "test_the_boxes_are_openvinos[f16]" in asked.stdout
+    collected = subprocess.run([*command, "tests/gpu"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "test_boxes_equal_those_of_openvino[f16]" in collected.stdout
     assert (
         "tests/gpu"
         in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["norecursedirs"]
     )
 
 
-def test_the_graph_in_the_documents_is_snakemakes(tmp_path):
+def test_the_graph_in_the_documents_is_that_of_snakemake(tmp_path):
     done = snakemake(tmp_path, "--rulegraph", "mermaid-js", "--quiet", settings=SETTINGS)
     assert done.returncode == 0, done.stdout
     made = edges(done.stdout)
@@ -257,7 +257,7 @@ def edges(mermaid):
 
 
 @pytest.mark.parametrize("setting", ["detect", "token", "folder"])
-def test_what_cannot_be_planned_is_a_message_without_lines_of_code(tmp_path, setting):
+def test_errors_of_planning_are_messages_without_lines_of_code(tmp_path, setting):
     settings = {
         "tator": {"host": "http://127.0.0.1:1", "project_id": 1, "media_ids": [1]},
         "network": {"directory": str(SYNTHETIC)},
@@ -273,7 +273,7 @@ def test_what_cannot_be_planned_is_a_message_without_lines_of_code(tmp_path, set
         "token": "the environment variable TATOR_AUTH_TOKEN is not set; expected the API token",
         "folder": f"network.directory: 'nowhere' does not exist (looked for at {tmp_path}/nowhere)",
     }[setting]
-    for _ in range(2):  # the first one leaves no lock
+    for _ in range(2):  # the first run must not leave a lock
         done = snakemake(tmp_path, settings=settings)
         assert done.returncode == 1
         assert done.stdout.count(expected) == 1, done.stdout

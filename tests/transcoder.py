@@ -1,4 +1,4 @@
-"""Tator's own transcoder, run on a file against the stand-in, and what can be read in the copies that it makes."""
+"""Tator's transcoder, run on a file against the stand-in."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ class Transcoded:
     """A media and its copies.
 
     Attributes:
-        media_id: of the media.
+        media_id: id of the media.
         fields: rate, frames, width and height, as the transcoder wrote them.
         copies: files, the largest last.
     """
@@ -30,7 +30,7 @@ class Transcoded:
 
 
 def transcode(server: Server, original: Path, folder: Path) -> Transcoded:
-    """Run the transcoder of the package `tator`, without its upload, which needs a program that is not at hand."""
+    """Run the transcoder of the package `tator`, without its upload, which needs another program."""
     media_id = server.add_media(original.name, media_files=None)
     source = shutil.copy(original, folder / f"x_{original.name}")
     command = [sys.executable, "-m", "tator.transcode", str(source), "--host", server.host, "--token", server.token]

@@ -12,7 +12,7 @@ import yaml
 from tests.forks import Snakemake
 
 ROOT = Path(__file__).resolve().parents[1]
-# The plugins for clusters, which Snakemake finds by way of PYTHONPATH.
+# Plugins for clusters, which Snakemake finds through PYTHONPATH.
 CLUSTERS = ROOT / ".venv-clusters"
 
 
@@ -27,10 +27,10 @@ def snakemake(
 
     Args:
         folder: the run's folder; `settings` are written into it.
-        arguments: what else stands on the command line.
-        settings: what a user's configuration file holds; None names no file.
+        arguments: further arguments of the command line.
+        settings: content of the user's configuration file; None for no file.
         environ: variables in place of all TATOR_... ones of this process.
-        directory: name the folder with --directory; else it is the current one, and TATOR_WORK_DIR counts.
+        directory: whether to name the folder with --directory; otherwise it is the current one, or TATOR_WORK_DIR.
     """
     command = command_line(folder, *arguments, settings=settings, directory=directory)
     with tempfile.NamedTemporaryFile() as output:
@@ -42,7 +42,7 @@ def snakemake(
 def command_line(
     folder: Path, *arguments: str, settings: dict[str, Any] | None = None, directory: bool = True
 ) -> list[str]:
-    """Return the words that run Snakemake, see there; make the folder and write the settings."""
+    """Return the command of `snakemake`; make the folder and write the settings."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder)] if directory else []
@@ -55,5 +55,5 @@ def command_line(
 
 
 def environment(environ: dict[str, str]) -> dict[str, str]:
-    """Return this process' variables with these in place of all TATOR_... ones."""
+    """Return this process's variables, with `environ` in place of all TATOR_... ones."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TATOR_")} | environ

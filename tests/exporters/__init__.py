@@ -1,1 +1,1 @@
-"""Networks as their own exporters write them, held against their own predictors: `make test-exporters`."""
+"""Networks written by their exporters, compared with the predictors of their packages: `make test-exporters`."""

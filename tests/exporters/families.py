@@ -20,12 +20,12 @@ class Exported:
         family: the family that the workflow has to recognize.
         settings: the settings of `network` and of the size that it needs.
         tolerance: the largest allowed difference of boxes (pixels) and scores.
-        crop: compare only on a square of the first picture, of this side in pixels.
+        crop: side in pixels of the square of the first picture to which the comparison is limited.
         batch_size: frames in a batch; 1 for networks that take seconds for a frame.
         refused: part of the message that refuses it, for networks that are not detectors or cannot be run.
-        is_half: do not suppress on either side, and with OpenVINO accept another class with the same score within the
-            tolerance, as the package rounds each number to half precision and OpenVINO does not.
-        fixed_frames: compare only on the first picture, as the package scales others to other sizes.
+        is_half: whether to compare without suppression, and with OpenVINO accept another class with the same score
+            within the tolerance, since the package rounds each number to half precision and OpenVINO does not.
+        fixed_frames: whether to compare only on the first picture, since the package scales others to other sizes.
     """
 
     exporter: str

@@ -13,6 +13,6 @@ __all__ = ["impatient", "steps"]
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """Yield a site of this test's own."""
+    """Yield a new site for the test."""
     with new_site(tmp_path / "site") as new:
         yield new

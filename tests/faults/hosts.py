@@ -1,4 +1,4 @@
-"""Small loopback servers that are up to no good, or that speak TLS."""
+"""Small loopback servers: hostile ones, and ones with TLS."""
 
 import socket
 import ssl
@@ -16,11 +16,11 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 @contextmanager
 def host(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """Serve every request with `answer`; yield the address and the headers of the requests so far."""
-    asked: list[dict[str, str]] = []
+    requests: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_any(self) -> None:
-            asked.append({key.lower(): value for key, value in self.headers.items()})
+            requests.append({key.lower(): value for key, value in self.headers.items()})
             answer(self)
 
         do_GET = do_PUT = do_POST = do_PATCH = do_any
@@ -35,7 +35,7 @@ def host(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[tuple
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", asked
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", requests
     finally:
         server.shutdown()
         thread.join(10)
@@ -43,7 +43,7 @@ def host(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[tuple
 
 
 def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
-    """Send a whole answer."""
+    """Send an answer with status, headers and body."""
     handler.send_response(status)
     for name, value in {"Content-Length": str(len(body)), **headers}.items():
         handler.send_header(name.replace("_", "-"), value)
@@ -52,7 +52,11 @@ def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: 
 
 
 def certified(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Make a certificate authority and a certificate for 127.0.0.1; return the authority's and a server's context."""
+    """Make a certificate authority and a certificate for 127.0.0.1.
+
+    Returns:
+        the file of the authority's certificate, and the context of a server.
+    """
     (folder / "san").write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
     key = ["-newkey", "rsa:2048", "-nodes", "-keyout"]
     ca = ["-x509", "-days", "2", "-subj", "/CN=A test's own authority", *key, "ca.key", "-out", "ca.pem"]
@@ -71,7 +75,7 @@ def openssl(folder: Path, *arguments: str) -> None:
 
 @contextmanager
 def tls_before(port: int, context: ssl.SSLContext) -> Iterator[str]:
-    """Take TLS connections and pass what they say to a plain port of this machine; yield the address."""
+    """Accept TLS connections and forward their data to a port of this machine without TLS; yield the address."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -93,7 +97,7 @@ def tls_before(port: int, context: ssl.SSLContext) -> Iterator[str]:
                 copy(near, far)
                 far.shutdown(socket.SHUT_WR)
                 back.join(30)
-        except OSError:  # the peer does not trust us, or went away
+        except OSError:  # the peer does not trust the certificate, or has closed
             connection.close()
 
     threading.Thread(target=serve, daemon=True).start()

@@ -1,4 +1,4 @@
-"""A small Tator site, one run's folder, and what an undisturbed run leaves in both."""
+"""A small Tator site with the folder of one run, and the state of both after an undisturbed run."""
 
 import os
 import re
@@ -25,7 +25,7 @@ from tests.tator_server.launch import Server, running
 from tests.workflow import ROOT
 
 MARK = "Object Detector Processed"
-# Nothing here takes longer on a busy machine; what does is a hang.
+# No run takes longer, even on a busy machine, unless it hangs.
 RUN_SECONDS = 300
 
 _TIMES = re.compile(
@@ -36,7 +36,7 @@ _TIMES = re.compile(
 
 @dataclass
 class State:
-    """What a run leaves: boxes with all their marks, which media are marked, and the results, times aside."""
+    """The state after a run: all rows of boxes, the marked media, and the results without their times."""
 
     boxes: list[dict[str, Any]]
     marked: list[int]
@@ -55,7 +55,7 @@ class Run:
         return self.process.wait(seconds)
 
     def ended_within(self, seconds: float) -> bool:
-        """Let it go on for so long; tell whether it ended before."""
+        """Wait at most `seconds`; return whether the run has ended."""
         try:
             self.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -71,7 +71,7 @@ class Run:
         try:
             children = psutil.Process(self.process.pid).children(recursive=True)
             return [child for child in children if any(".snakemake/scripts" in word for word in child.cmdline())]
-        except psutil.Error:  # one of them ended meanwhile
+        except psutil.Error:  # one of them ended in the meantime
             return []
 
     def kill(self) -> None:
@@ -133,7 +133,7 @@ class Site:
         return Run(process, Path(terminal))
 
     def run(self, *arguments: str, **environ: str) -> tuple[int, str]:
-        """Run to the end; return the exit status and what the terminal showed."""
+        """Run to the end; return the exit status and the terminal's output."""
         run = self.start(*arguments, **environ)
         try:
             return run.wait(), run.text
@@ -141,22 +141,22 @@ class Site:
             run.kill()
             raise
 
-    def goes_well(self, *arguments: str) -> str:
-        """Run to the end, which has to be a good one; return what the terminal showed."""
+    def run_ok(self, *arguments: str) -> str:
+        """Run to the end, which must succeed; return the terminal's output."""
         status, text = self.run(*arguments)
         assert status == 0, text
         return text
 
-    def fails_with(self, words: str, **environ: str) -> str:
-        """Run to the end, which has to be a message with these words (a pattern) and no traceback."""
+    def fails_with(self, message: str, **environ: str) -> str:
+        """Run to the end, which must be a message (a pattern) without a traceback; return the terminal's output."""
         status, text = self.run(**environ)
         assert status != 0, text
-        assert re.search(words, text), text
+        assert re.search(message, text), text
         assert "Traceback" not in text, text
         return text
 
     def half_written(self) -> list[Path]:
-        """Return the files that were begun and neither finished nor removed."""
+        """Return the partial files that were neither finished nor removed."""
         return [path for ending in ("part", "unfinished") for path in self.folder.rglob(f"*.{ending}")]
 
     def state(self) -> State:
@@ -177,38 +177,38 @@ class Site:
         folder = self.folder / "results"
         files = (path for path in sorted(folder.rglob("*")) if path.is_file())
         found = {str(path.relative_to(folder)): _TIMES.sub(b"<time>", path.read_bytes()) for path in files}
-        # Made of the others; it draws times.
+        # The page is made from the other files, and shows times.
         return found | {"overview.html": b"" if found.get("overview.html") else b"missing"}
 
     def written(self, *texts: str) -> dict[str, bytes]:
-        """Return all that the run wrote, by path, and these texts that a terminal showed."""
+        """Return the content of all files of the run, by path, and these outputs of a terminal."""
         found = {str(path): path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
         assert any(".snakemake" in path for path in found)
         return found | {f"terminal {number}": text.encode() for number, text in enumerate(texts)}
 
     def secrets_in(self, *texts: str) -> list[str]:
-        """Return where in these the token or a signed address stands."""
+        """Return the files and outputs that contain the token or a signed address."""
         secrets = (self.server.token.encode(), b"X-Amz-Signature")
         return [path for path, text in self.written(*texts).items() if any(word in text for word in secrets)]
 
 
 @contextmanager
 def new_site(folder: Path) -> Iterator[Site]:
-    """Yield an unused site; two of them give the same boxes and results, byte for byte."""
+    """Yield an unused site; runs on two of them give the same boxes and results, byte for byte."""
     media_of_a_site(folder / "media")
     with running(folder / "media", folder / "state") as server:
         yield Site(server, folder / "run")
 
 
 def undisturbed_state(folder: Path) -> State:
-    """Return what a run leaves that nothing happens to."""
+    """Return the state after a run without faults."""
     with new_site(folder) as site:
-        site.goes_well()
+        site.run_ok()
         return site.state()
 
 
 def media_of_a_site(folder: Path) -> None:
-    """Make the folder of media that each site has."""
+    """Write the media of a site."""
     folder.mkdir(parents=True)
     video = cv2.VideoCapture(str(SYNTHETIC / "clip_910001.mp4"))
     cv2.imwrite(str(folder / "picture.png"), video.read()[1])

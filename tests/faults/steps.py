@@ -1,12 +1,12 @@
-"""What several of these modules need."""
+"""Waiting for an event."""
 
 import time
 from collections.abc import Callable
 
 
-def until(happened: Callable[[], object], seconds: float = 60) -> None:
-    """Look again and again, until something has happened; fail if it does not."""
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until `condition` returns a true value; fail after `seconds`."""
     end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, f"it did not happen within {seconds} s"
+    while not condition():
+        assert time.monotonic() < end, f"the condition was not met within {seconds} s"
         time.sleep(0.02)

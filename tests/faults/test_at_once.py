@@ -1,4 +1,4 @@
-"""Test two runs at once: in one folder, on the same media from two folders, and next to what a killed run left."""
+"""Two runs at once: in one folder, on the same media from two folders, and with jobs that a killed run left."""
 
 import errno
 import fcntl
@@ -18,7 +18,7 @@ from tests.scripts.tator_steps import Steps
 ROW = "0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"
 
 
-def test_second_run_in_a_folder_is_refused_and_disturbs_nothing(site, undisturbed):
+def test_a_second_run_in_a_folder_is_refused_and_does_not_disturb_the_first(site, undisturbed):
     first = site.start()
     until(lambda: any((site.folder / ".snakemake" / "locks").glob("*.lock")) or first.process.poll() is not None)
     status, text = site.run()
@@ -33,25 +33,25 @@ def test_second_run_in_a_folder_is_refused_and_disturbs_nothing(site, undisturbe
 @pytest.mark.parametrize(
     "fault",
     [
-        # The first to write waits until the second has looked, and finds nothing there either: a second revision.
+        # The first write waits until the second run has listed the boxes and found none: a second revision.
         {"kind": "slow", "media": 1, "seconds": 4},
-        # Neither sees what the other has not committed: two rows of one revision.
+        # Neither run sees uncommitted boxes of the other: two rows of one revision.
         {"kind": "late_commit", "seconds": 3, "times": None},
     ],
     ids=lambda fault: fault["kind"],
 )
 def test_two_runs_on_the_same_media_from_two_folders(site, undisturbed, fault):
-    """Neither doubles a box; and the boxes still count as the machine's, so that a higher threshold removes them."""
+    """No box is doubled, and the boxes count as the workflow's: a higher threshold removes them."""
     other = site.at(site.folder.with_name("other"))
     site.server.fault(operation="CreateLocalizationList", **fault)
-    both_go_well(site, other)
+    run_both_ok(site, other)
     site.server.clear_faults()
     check_each_box_once(site, undisturbed, revisions=1 + (fault["kind"] == "slow"))
     assert site.marked() == undisturbed.marked
     assert site.results() == other.results() == undisturbed.results
 
     site.settings["upload"]["threshold"] = 0.8
-    both_go_well(site, other)
+    run_both_ok(site, other)
     left = site.boxes()
     assert {box["elemental_id"] for box in left} == {
         box["elemental_id"] for box in undisturbed.boxes if box["attributes"]["Confidence"] >= 0.8
@@ -61,7 +61,7 @@ def test_two_runs_on_the_same_media_from_two_folders(site, undisturbed, fault):
 
 
 def check_each_box_once(site, undisturbed, revisions=1):
-    """What Tator lists are the boxes of an undisturbed run, and their earlier revisions, if any, are equal to them."""
+    """Check that Tator lists the boxes of an undisturbed run, and that their earlier revisions are equal to them."""
 
     def content(box):
         return {key: value for key, value in box.items() if key != "mark"}
@@ -78,21 +78,21 @@ def check_each_box_once(site, undisturbed, revisions=1):
 
 
 def test_two_runs_of_which_one_makes_the_version_late(site, undisturbed):
-    """It has the lower id, so that all boxes end there; the other's page says so after its next run."""
+    """That version has the lower id, so it gets all boxes; the other run says so the next time."""
     other = site.at(site.folder.with_name("other"))
     site.environ["TATOR_ANSWER_SECONDS"] = other.environ["TATOR_ANSWER_SECONDS"] = "12"
     site.server.fault("late_commit", operation="CreateVersion", seconds=10)
-    both_go_well(site, other)
+    run_both_ok(site, other)
     check_each_box_once(site, undisturbed)
-    texts = [run.goes_well() for run in (site, other)]
+    texts = [run.run_ok() for run in (site, other)]
     assert sum("was made at the same moment as version" in text for text in texts) == 1
     check_each_box_once(site, undisturbed)
     assert site.marked() == undisturbed.marked
     assert site.results() == other.results() == undisturbed.results
-    assert all("Nothing to be done" in run.goes_well() for run in (site, other))
+    assert all("Nothing to be done" in run.run_ok() for run in (site, other))
 
 
-def both_go_well(one, other):
+def run_both_ok(one, other):
     runs = [one.start(), other.start()]
     for run in runs:
         assert run.wait() == 0, run.text
@@ -108,7 +108,7 @@ def ready(steps):
 
 @pytest.fixture
 def made_twice(ready):
-    """One box that two runs made at the same moment."""
+    """Return the steps of a run, with one box that two runs made at the same moment."""
     ready.server.fault("slow", operation="CreateLocalizationList", seconds=3)
     first = threading.Thread(target=ready.upload, args=(1,))
     first.start()
@@ -120,7 +120,7 @@ def made_twice(ready):
     return ready
 
 
-def test_box_made_twice_is_still_the_machines(made_twice):
+def test_a_box_made_twice_counts_as_the_workflow_s(made_twice):
     done = made_twice.upload(1)
     assert (done["boxes"], any(done["people"].values())) == (1, False)
     made_twice.detected(1, [])
@@ -128,7 +128,7 @@ def test_box_made_twice_is_still_the_machines(made_twice):
     assert made_twice.boxes(show_all_marks=1, show_deleted=1) == []
 
 
-def test_box_made_twice_and_then_edited_is_the_persons(made_twice):
+def test_a_box_made_twice_and_then_edited_counts_as_edited(made_twice):
     (box,) = made_twice.boxes()
     made_twice.api.update_localization(box["id"], {"x": 0.3})
     made_twice.detected(1, [])
@@ -136,8 +136,8 @@ def test_box_made_twice_and_then_edited_is_the_persons(made_twice):
     assert [box["x"] for box in made_twice.boxes()] == [0.3]
 
 
-def test_edited_box_that_looks_untouched_again_is_the_persons(ready):
-    """A person moved it and moved it back; or a late run made it again over the person's edit."""
+def test_a_box_edited_and_changed_back_counts_as_edited(ready):
+    """A person moved the box and moved it back, or a late run made it again after the edit."""
     ready.upload(1)
     (box,) = ready.boxes()
     ready.api.update_localization(box["id"], {"x": 0.3})
@@ -147,15 +147,15 @@ def test_edited_box_that_looks_untouched_again_is_the_persons(ready):
     assert len(ready.boxes()) == 1
 
 
-def test_one_look_is_enough_where_no_box_was_made_twice(ready):
+def test_boxes_are_listed_once_if_none_was_made_twice(ready):
     ready.upload(1)
     ready.server.clear_requests()
     ready.upload(1)
     assert len(ready.server.requests("GetLocalizationList")) == 1
 
 
-def test_stale_box_that_somebody_removed_or_edited_meanwhile(ready):
-    """Between the look and the removal; the server's own count tells."""
+def test_a_stale_box_that_a_person_removes_or_edits_during_the_upload(ready):
+    """Between the listing and the removal: it is noticed by the server's count."""
     rows = [ROW, ROW.replace("0,10", "1,10"), ROW.replace("0,10", "2,10")]
     ready.detected(1, rows)
     ready.upload(1)
@@ -173,7 +173,7 @@ def test_stale_box_that_somebody_removed_or_edited_meanwhile(ready):
     assert people["edited"] == [edited["elemental_id"]]
 
 
-def test_older_writer_of_a_file_gives_up_and_the_newer_s_stands(tmp_path):
+def test_of_two_writers_of_a_file_the_older_gives_up(tmp_path):
     path = tmp_path / "a.csv"
     with pytest.raises(PipelineError, match=r"another process writes it too"), replacing(path) as older:  # noqa: PT012
         older.write("older")
@@ -185,7 +185,7 @@ def test_older_writer_of_a_file_gives_up_and_the_newer_s_stands(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.csv"]
 
 
-def test_older_writer_that_fails_leaves_the_newer_s_part(tmp_path):
+def test_an_older_writer_that_fails_leaves_the_partial_file_of_the_newer(tmp_path):
     path = tmp_path / "a.csv"
     with replacing(path) as newer:
         pass
@@ -203,20 +203,20 @@ def part_of(steps):
     return steps.folder / f".media_1.{name}.unfinished"
 
 
-def test_download_waits_for_one_that_a_killed_run_left(ready, caplog):
-    with part_of(ready).open("w") as other, ThreadPoolExecutor() as beside:
+def test_a_download_waits_for_one_that_a_killed_run_left(ready, caplog):
+    with part_of(ready).open("w") as other, ThreadPoolExecutor() as pool:
         fcntl.flock(other, fcntl.LOCK_EX)
-        done = beside.submit(ready.download, 1)
+        done = pool.submit(ready.download, 1)
         until(lambda: "another process still downloads this media" in caplog.text)
         fcntl.flock(other, fcntl.LOCK_UN)
         assert done.result(60)["state"] == "ready"
 
 
-def test_download_that_waited_begins_again_when_the_other_has_finished(ready, caplog):
+def test_a_download_that_waited_starts_again_after_the_other_finished(ready, caplog):
     part = part_of(ready)
-    with part.open("w") as other, ThreadPoolExecutor() as beside:
+    with part.open("w") as other, ThreadPoolExecutor() as pool:
         fcntl.flock(other, fcntl.LOCK_EX)
-        done = beside.submit(ready.download, 1)
+        done = pool.submit(ready.download, 1)
         until(lambda: "another process still downloads this media" in caplog.text)
         other.write("the other's")
         other.flush()
@@ -228,8 +228,8 @@ def test_download_that_waited_begins_again_when_the_other_has_finished(ready, ca
 
 
 @pytest.mark.parametrize("locks", [True, False])
-def test_older_download_gives_up_and_the_newer_s_stands(ready, monkeypatch, locks):
-    """Where there are no locks; and where somebody removed what a killed run still downloads to."""
+def test_of_two_downloads_of_a_media_the_older_gives_up(ready, monkeypatch, locks):
+    """Without file locks, and after somebody removed the partial file of a download that still runs."""
 
     def refused(*_):
         raise OSError(errno.ENOLCK, "No locks available")
@@ -237,8 +237,8 @@ def test_older_download_gives_up_and_the_newer_s_stands(ready, monkeypatch, lock
     if not locks:
         monkeypatch.setattr(fcntl, "flock", refused)
     ready.server.fault("slow", operation="Download", seconds=2)
-    with ThreadPoolExecutor() as beside:
-        older = beside.submit(ready.download, 1)
+    with ThreadPoolExecutor() as pool:
+        older = pool.submit(ready.download, 1)
         until(lambda: ready.server.requests("Download"))
         if locks:
             part_of(ready).unlink()
@@ -250,7 +250,7 @@ def test_older_download_gives_up_and_the_newer_s_stands(ready, monkeypatch, lock
 
 
 @pytest.mark.usefixtures("impatient")
-def test_download_beside_one_that_does_not_end_is_refused(ready):
+def test_a_download_that_waits_too_long_for_another_is_refused(ready):
     with part_of(ready).open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(PipelineError, match=r"another process still downloads this media.*run again when it has"):

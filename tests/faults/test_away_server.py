@@ -1,4 +1,4 @@
-"""A server that is away for longer than the patience: a run waits for it once, not once for each media."""
+"""A server that does not answer for longer than a job's patience: a run waits once, not once for each media."""
 
 import re
 import socket
@@ -14,14 +14,14 @@ from scripts.lib.server.outages import Outage
 from tests.faults.site import Site
 from tests.scripts.tator_steps import Steps
 
-# Enough that three tries, with pauses of less than a second, are told from a whole patience.
+# Long enough to distinguish a whole patience from three tries with pauses of less than a second.
 PATIENCE_SECONDS = 5
 MEDIA = 10
 
 
 @pytest.fixture
 def ten(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return ten media that are resolved, in a run's folder."""
+    """Return the ids of ten resolved media in a run's folder."""
     (steps.folder / "resources").mkdir()
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", str(PATIENCE_SECONDS))
     file = next(one for one in steps.server.all("media") if one["id"] == 1)
@@ -33,12 +33,12 @@ def ten(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return numbers
 
 
-def seconds_of_failures(steps: Steps, media_ids: list[int], words: str) -> list[float]:
-    """Download each media, which has to fail with these words; return how long each took."""
+def seconds_of_failures(steps: Steps, media_ids: list[int], message: str) -> list[float]:
+    """Download each media, which must fail with this message (a pattern); return the seconds that each took."""
     found = []
     for media_id in media_ids:
         started = time.monotonic()
-        with pytest.raises(ServerError, match=words):
+        with pytest.raises(ServerError, match=message):
             steps.download(media_id)
         found.append(time.monotonic() - started)
     return found
@@ -49,17 +49,17 @@ def seconds_of_failures(steps: Steps, media_ids: list[int], words: str) -> list[
     [
         {"kind": "status", "status": 503},
         {"kind": "reset"},
-        {"kind": "outage", "words": "starting"},
+        {"kind": "outage", "message": "starting"},
     ],
     ids=lambda fault: " ".join(map(str, fault.values())),
 )
-def test_ten_media_cost_one_patience(
+def test_ten_media_wait_for_an_outage_once(
     steps: Steps, ten: list[int], fault: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps.server.fault(**fault, operation="GetDownloadInfo", times=None)
     seconds = seconds_of_failures(steps, ten, "run again later")
     assert sum(seconds) < MEDIA * PATIENCE_SECONDS / 2, seconds
-    # It answers again: the next job does its work, and the one after has its whole patience again.
+    # When the server answers again, the next job does its work, and the one after it has its whole patience.
     steps.server.clear_faults()
     assert steps.download(ten[0])["state"] == "ready"
     assert not list(outages.FOLDER.glob("*.away.json"))
@@ -76,50 +76,50 @@ ROWS = [f"{frame},10.000,20.000,64.000,36.000,0.900000:0.100000,1" for frame in 
     [
         ("CreateLocalizationList", {"kind": "status", "status": 503}),
         ("CreateLocalizationList", {"kind": "reset"}),
-        ("CreateLocalizationList", {"kind": "outage", "words": "refused"}),
+        ("CreateLocalizationList", {"kind": "outage", "message": "refused"}),
         ("DeleteLocalizationList", {"kind": "status", "status": 503}),
         ("CreateStateList", {"kind": "status", "status": 503}),
-        ("CreateStateList", {"kind": "outage", "words": "refused"}),
+        ("CreateStateList", {"kind": "outage", "message": "refused"}),
     ],
 )
-def test_media_cost_one_patience_where_writes_fail(
+def test_media_wait_once_if_writes_fail(
     steps: Steps, ten: list[int], operation: str, fault: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The time for a request that may still be under way is waited once, too."""
+    """The time for a request that may still be running is waited only once as well."""
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", str(PATIENCE_SECONDS))
-    some, upload = ten[:4], steps.upload
+    media_ids, upload = ten[:4], steps.upload
     steps.prepare(track_type_id=steps.add_track_type())
-    for media_id in some:
+    for media_id in media_ids:
         steps.detected(media_id, ROWS)
         if operation != "CreateLocalizationList":
             steps.upload(media_id)
     if operation == "CreateStateList":
-        for media_id in some:
+        for media_id in media_ids:
             steps.tracked(media_id, ROWS)
         upload = steps.upload_tracks
     if operation == "DeleteLocalizationList":
-        for media_id in some:
+        for media_id in media_ids:
             steps.detected(media_id, ROWS[:1])
     steps.server.fault(**fault, operation=operation, times=None)
     seconds = []
-    for media_id in some:
+    for media_id in media_ids:
         started = time.monotonic()
         with pytest.raises(ServerError, match="run again later") as error:
             upload(media_id)
         seconds.append(time.monotonic() - started)
     assert "as another job of this run has waited already" in str(error.value)
-    assert sum(seconds[1:]) < (len(some) - 1) * PATIENCE_SECONDS, seconds
+    assert sum(seconds[1:]) < (len(media_ids) - 1) * PATIENCE_SECONDS, seconds
     steps.server.clear_faults()
-    assert upload(some[0])
+    assert upload(media_ids[0])
     assert not list(outages.FOLDER.glob("*.away.json"))
-    # The next one has its whole patience again.
+    # The next media has its whole patience again.
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "30")
     steps.server.fault(**fault, operation=operation, times=4)
-    assert upload(some[1])
+    assert upload(media_ids[1])
 
 
-def test_ten_media_cost_one_patience_where_the_store_is_away(steps: Steps, ten: list[int]) -> None:
+def test_ten_media_wait_once_if_the_store_does_not_answer(steps: Steps, ten: list[int]) -> None:
     steps.server.fault("reset", operation="Download", times=None)
     seconds = seconds_of_failures(steps, ten, "media .*another media's|media .*tried for")
     assert sum(seconds) < MEDIA * PATIENCE_SECONDS / 2, seconds
@@ -131,21 +131,23 @@ def test_ten_media_cost_one_patience_where_the_store_is_away(steps: Steps, ten: 
 
 
 @pytest.mark.parametrize("status", [500, 404, 403])
-def test_a_fault_of_one_file_says_nothing_of_others(steps: Steps, ten: list[int], status: int, impatient: None) -> None:
+def test_a_fault_of_one_file_is_not_noted_as_an_outage(
+    steps: Steps, ten: list[int], status: int, impatient: None
+) -> None:
     steps.server.fault("status", operation="Download", media=1, status=status, times=None)
     with pytest.raises(MediaServerError):
         steps.download(1)
     assert not list(outages.FOLDER.glob("*.away.json"))
 
 
-def test_throttling_says_nothing_of_others(steps: Steps, ten: list[int], impatient: None) -> None:
+def test_throttling_is_no_outage(steps: Steps, ten: list[int], impatient: None) -> None:
     steps.server.fault("throttle", operation="GetDownloadInfo", times=None)
     with pytest.raises(ServerError):
         steps.download(1)
     assert not list(outages.FOLDER.glob("*.away.json"))
 
 
-def test_note_is_old_after_a_patience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_note_of_an_outage_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("resources").mkdir()
     outage = Outage("https://tator.example:8443/rest", "list media")
@@ -163,7 +165,7 @@ def test_note_is_old_after_a_patience(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not outage.is_noted()
 
 
-def test_next_run_of_the_folder_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_run_removes_the_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("resources").mkdir()
     Outage("https://a.example", "list media").clear()
@@ -174,7 +176,7 @@ def test_next_run_of_the_folder_forgets(tmp_path: Path, monkeypatch: pytest.Monk
     assert not Outage("https://a.example", "list media").never_answered()
 
 
-def test_nothing_is_written_outside_a_run_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_note_is_written_outside_a_run_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Outage("https://a.example", "list media").note("no answer")
     Outage("https://a.example", "list media").clear()
@@ -183,7 +185,7 @@ def test_nothing_is_written_outside_a_run_s_folder(tmp_path: Path, monkeypatch: 
 
 @pytest.fixture(params=["port", "name"])
 def unreachable(request: pytest.FixtureRequest) -> str:
-    """Return an address where nothing listens: a wrong port, and an unknown name."""
+    """Return an address at which nothing listens: a wrong port, or an unknown name."""
     if request.param == "name":
         return "https://tator.nowhere.invalid"
     with socket.socket() as bound:
@@ -191,7 +193,7 @@ def unreachable(request: pytest.FixtureRequest) -> str:
         return f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
-def test_address_where_nothing_ever_listened_is_given_up_soon(
+def test_an_address_that_never_answered_is_given_up_early(
     steps: Steps, unreachable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (steps.folder / "resources").mkdir()
@@ -203,7 +205,7 @@ def test_address_where_nothing_ever_listened_is_given_up_soon(
     assert time.monotonic() - started < 20
 
 
-def test_server_that_answered_once_is_waited_for(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_answered_before_is_not_given_up_early(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     (steps.folder / "resources").mkdir()
     monkeypatch.setattr("scripts.lib.server.api.NEVER_ANSWERED_SECONDS", 0.0)
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "2")
@@ -211,7 +213,7 @@ def test_server_that_answered_once_is_waited_for(steps: Steps, monkeypatch: pyte
     assert not Outage(steps.server.host, "list media").never_answered()
 
 
-def test_whole_run_waits_once(site: Site) -> None:
+def test_a_whole_run_waits_once(site: Site) -> None:
     """Each media has its own jobs, in separate processes; the next run waits its full time again."""
     for number in range(4):
         site.server.add_media(
@@ -227,4 +229,4 @@ def test_whole_run_waits_once(site: Site) -> None:
     assert (len(given_up) >= 6, len(given_up) - len(waited)) == (True, 1), given_up
     site.server.clear_faults()
     site.server.fault("status", operation="GetDownloadInfo", status=503, times=5)
-    site.goes_well()
+    site.run_ok()

@@ -1,46 +1,54 @@
-"""Attributes that are added, changed or renamed between runs, and boxes that people edited meanwhile."""
+"""Attributes that are added, changed or renamed between runs, and boxes that people edit between runs."""
 
 import time
 
 import pytest
 import tator
 
-from tests.faults.three_boxes import ROWS, add, change, check_stale_go, other_folder, ready, whole
+from tests.faults.three_boxes import (
+    ROWS,
+    add,
+    change,
+    check_each_box_once,
+    check_stale_boxes_removed,
+    other_folder,
+    ready,
+)
 
 __all__ = ["ready"]  # a fixture
 
 
-def test_time_that_tator_fills_in(ready):
+def test_an_attribute_with_the_current_time_is_not_an_edit(ready):
     add(ready, name="Seen", dtype="datetime", use_current=True)
     ready.prepare()
-    check_stale_go(ready)
+    check_stale_boxes_removed(ready)
 
 
-def test_default_added_later(ready):
+def test_a_default_added_later_is_not_an_edit(ready):
     ready.upload(1)
     add(ready, name="Later", default="d0")
-    check_stale_go(ready, renew=False)
+    check_stale_boxes_removed(ready, renew=False)
 
 
 @pytest.mark.parametrize("renew", [False, True])
-def test_default_changed(ready, renew):
+def test_a_changed_default_is_not_an_edit(ready, renew):
     add(ready, name="Reviewed", default="No")
     ready.prepare()
     ready.upload(1)
     change(ready, "Reviewed", default="Pending")
-    check_stale_go(ready, renew=renew)
+    check_stale_boxes_removed(ready, renew=renew)
 
 
-def test_default_changed_and_judged_from_another_folder(ready):
+def test_a_changed_default_is_not_an_edit_for_a_run_in_another_folder(ready):
     add(ready, name="Reviewed", default="No")
     ready.prepare()
     ready.upload(1)
     change(ready, "Reviewed", default="Pending")
-    check_stale_go(other_folder(ready), renew=False)
+    check_stale_boxes_removed(other_folder(ready), renew=False)
 
 
-def test_defaults_changed_twice_where_there_are_many_attributes(ready):
-    """More than a version's description can hold by their names: those with defaults are what counts."""
+def test_defaults_changed_twice_with_many_attributes_are_not_edits(ready):
+    """More attributes than fit into a version's description: those with defaults are stored."""
     for number in range(40):
         add(ready, name=f"Attribute number {number}")
     for number in range(4):
@@ -61,8 +69,8 @@ def test_defaults_changed_twice_where_there_are_many_attributes(ready):
     assert ready.boxes() == []
 
 
-def test_default_changed_where_the_version_is_chosen_by_its_number(ready):
-    """A version that the workflow made keeps its memory however it is chosen."""
+def test_a_changed_default_in_a_version_chosen_by_its_id_is_not_an_edit(ready):
+    """The values stored in the description of the workflow's version are used however the version is chosen."""
     chosen = {"version_id": ready.prepare()["version_id"]}
     add(ready, name="Reviewed", default="No")
     ready.prepare(**chosen)
@@ -70,11 +78,11 @@ def test_default_changed_where_the_version_is_chosen_by_its_number(ready):
     change(ready, "Reviewed", default="Pending")
     other = other_folder(ready)
     other.prepare(**chosen)
-    check_stale_go(other, renew=False)
+    check_stale_boxes_removed(other, renew=False)
 
 
-def test_default_changed_where_the_version_is_people_s(ready):
-    """Its description is not changed; a value that all boxes share is still known as one that Tator filled in."""
+def test_a_changed_default_in_a_version_that_people_made_is_not_an_edit(ready):
+    """Its description is not changed; a value that all boxes share is recognized as one that Tator filled in."""
     project = ready.server.project_id
     number = ready.api.create_version(project, {"name": "theirs", "description": "by hand"}).id
     add(ready, name="Reviewed", default="No")
@@ -88,15 +96,15 @@ def test_default_changed_where_the_version_is_people_s(ready):
     assert next(v for v in ready.api.get_version_list(project) if v["id"] == number)["description"] == "by hand"
 
 
-def test_default_added_changed_and_renamed_later(ready):
+def test_an_attribute_added_changed_and_renamed_later_is_not_an_edit(ready):
     ready.upload(1)
     add(ready, name="Later", default="d0")
     change(ready, "Later", default="d1")
     change(ready, "Later", name="Renamed")
-    check_stale_go(ready)
+    check_stale_boxes_removed(ready)
 
 
-def test_species_attribute_renamed(ready):
+def test_edits_are_recognized_after_the_species_attribute_is_renamed(ready):
     ready.upload(1)
     deleted, edited, _ = ready.boxes()
     ready.api.delete_localization(deleted["id"], {})
@@ -116,8 +124,8 @@ def test_species_attribute_renamed(ready):
 @pytest.mark.parametrize("user", ["admin", "person"])
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("renew", [False, True])
-def test_edit_of_many_boxes_in_place_is_a_persons(ready, user, count, renew):
-    """Also by the token's own user, of all boxes, to a value that is not a default, judged after a new preparation."""
+def test_an_edit_of_many_boxes_in_place_counts_as_an_edit(ready, user, count, renew):
+    """Also an edit by the token's user, of all boxes, to a value that is no default, after a new preparation."""
     add(ready, name="Reviewed", default="No")
     ready.prepare()
     ready.upload(1)
@@ -136,7 +144,7 @@ def test_edit_of_many_boxes_in_place_is_a_persons(ready, user, count, renew):
         assert ("another user changed them" if user == "person" else "'Reviewed'") in done["note"]
 
 
-def test_edit_of_one_box_in_place_is_a_persons(ready):
+def test_an_edit_of_one_box_in_place_counts_as_an_edit(ready):
     ready.upload(1)
     box = ready.boxes()[0]
     time.sleep(2.5)  # longer than Tator takes to save a new box
@@ -150,11 +158,11 @@ def test_box_that_a_person_pruned_is_made_again(ready):
     ready.upload(1)
     ready.api.delete_localization(ready.boxes()[0]["id"], {"prune": 1})
     assert ready.upload(1)["boxes"] == 3
-    whole(ready)
+    check_each_box_once(ready)
 
 
 def test_box_that_a_person_moved_to_another_version_is_made_again(ready):
-    """What stands in the other version is left alone, also when the box is not wanted any more."""
+    """The box in the other version is left alone, also if it is no longer detected."""
     ready.upload(1)
     project = ready.server.project_id
     theirs = ready.api.create_version(project, {"name": "reviewed"}).id
@@ -162,7 +170,7 @@ def test_box_that_a_person_moved_to_another_version_is_made_again(ready):
     ready.api.update_localization_list(project, {"ids": [moved["id"]], "new_version": theirs})
     assert [box["id"] for box in ready.api.get_localization_list(project, version=[theirs])] == [moved["id"]]
     assert ready.upload(1)["boxes"] == 3
-    whole(ready)
+    check_each_box_once(ready)
     ready.detected(1, [])
     assert ready.upload(1)["boxes"] == 0
     assert ready.boxes() == []

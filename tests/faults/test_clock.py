@@ -12,11 +12,11 @@ from tests.faults.site import Site
 from tests.test_end_to_end import jobs_in
 
 DAY = 86_400  # seconds
-SAID = "dated in the future"
+MESSAGE = "dated in the future"
 
 
 def date(path: Path, ahead: float) -> None:
-    """Date a file, or all files below a folder, so many seconds ahead of now, keeping their order."""
+    """Set the dates of a file, or of all files below a folder, to `ahead` seconds from now, in the same order."""
     newest = time.time() + ahead
     files = [path] if path.is_file() else sorted(path.rglob("*"), key=lambda file: file.stat().st_mtime)
     for at, file in enumerate(file for file in files if file.is_file()):
@@ -33,15 +33,15 @@ def network(site: Site, tmp_path: Path) -> Path:
 
 
 def test_files_dated_in_the_future_or_the_past(site: Site, network: Path) -> None:
-    """The network's are taken, whatever their date; the run's own are dated now, and nothing is done again for it."""
+    """A network's files are used whatever their date; those of the run get the current date."""
     date(network, DAY)
-    site.goes_well()
+    site.run_ok()
     boxes = site.boxes()
     for folder in ("resources", "results"):
         date(site.folder / folder, DAY)
     (site.folder / "results/detections/2.csv").unlink()
-    text = site.goes_well()
-    assert text.count(SAID) == 1
+    text = site.run_ok()
+    assert text.count(MESSAGE) == 1
     assert "the clock was ahead when they were made, or is behind now" in text
     jobs = set(jobs_in(text))
     assert {"detect 2", "upload_detections 2"} <= jobs
@@ -49,10 +49,10 @@ def test_files_dated_in_the_future_or_the_past(site: Site, network: Path) -> Non
     assert max(file.stat().st_mtime for file in site.folder.rglob("*") if file.is_file()) <= time.time()
     assert site.boxes() == boxes
 
-    # A network that is replaced by older files is noticed all the same.
+    # A network that is replaced by older files is noticed as well.
     (network / "train.ini").write_text("[Data]\nSpecies=cod,flatfish,king crab\n")
     date(network, -1000 * DAY)
-    text = site.goes_well()
+    text = site.run_ok()
     assert {"get_network", "detect 1", "detect 2"} <= set(jobs_in(text))
-    assert SAID not in text
-    assert "Nothing to be done" in site.goes_well()
+    assert MESSAGE not in text
+    assert "Nothing to be done" in site.run_ok()

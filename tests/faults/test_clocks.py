@@ -1,4 +1,4 @@
-"""The clocks of Tator and of the machine that asks it differ: whose a box is, is judged by Tator's."""
+"""The clocks of Tator and of this machine differ: edits of boxes are recognized by Tator's clock."""
 
 import time
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.three_boxes import ROWS, add, change, check_stale_go
+from tests.faults.three_boxes import ROWS, add, change, check_stale_boxes_removed
 from tests.scripts.tator_steps import Steps
 from tests.tator_server.launch import running
 
-# A server tells its time in whole seconds; jobs, which are processes, take longer to start.
+# The server's times are in whole seconds; real jobs take longer to start.
 BETWEEN_SECONDS = 1.5
 
 
@@ -31,16 +31,16 @@ def ready(
         yield steps
 
 
-def test_attribute_that_came_after_the_boxes_is_no_edit(ready: Steps) -> None:
+def test_an_attribute_added_after_the_boxes_is_not_an_edit(ready: Steps) -> None:
     ready.upload(1)
     time.sleep(BETWEEN_SECONDS)
     add(ready, name="Later", default="d0")
     change(ready, "Later", default="d1")
     change(ready, "Later", name="Renamed")
-    check_stale_go(ready)
+    check_stale_boxes_removed(ready)
 
 
-def test_attribute_that_a_person_set_in_all_boxes_is_an_edit(ready: Steps) -> None:
+def test_an_attribute_that_a_person_sets_in_all_boxes_is_an_edit(ready: Steps) -> None:
     add(ready, name="Seen", dtype="string")
     ready.prepare()
     time.sleep(BETWEEN_SECONDS)

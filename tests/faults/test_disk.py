@@ -1,4 +1,4 @@
-"""Test full disks and folders that are read-only: the message says where and what to do; the next run ends well."""
+"""Full disks and read-only folders: the message names the place and the remedy, and the next run completes."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ from tests.workflow import ROOT
 
 @pytest.fixture
 def disk(site):
-    """Put the run's folder on a separate small disk; return a function that mounts it with options."""
+    """Yield a function that mounts a separate small disk at the run's folder, with options."""
     folder = site.folder
     folder.mkdir()
 
@@ -33,30 +33,30 @@ def disk(site):
     subprocess.run(["umount", "--lazy", folder], capture_output=True, timeout=30, check=False)
 
 
-def test_no_room_for_a_download(site, disk, undisturbed):
-    """The graph fits, the media do not: seen before a byte of them is asked for."""
+def test_too_little_space_for_a_download(site, disk, undisturbed):
+    """There is space for the graph but not for the media: noticed before the download."""
     disk("size=20m")
-    site.goes_well("--until", "get_network", "get_attributes")
+    site.run_ok("--until", "get_network", "get_attributes")
     used = shutil.disk_usage(site.folder).used
     disk(f"remount,size={(used >> 10) + 110}k")
     site.fails_with(r"resources/media: 181569 bytes are to come and \d+ are free; make room, or choose another folder")
     assert site.server.requests("Download") == []
     disk("remount,size=20m")
-    site.goes_well()
+    site.run_ok()
     assert site.state() == undisturbed
 
 
-def test_disk_that_fills_up_meanwhile(site, disk, undisturbed):
+def test_a_disk_that_fills_up_between_two_runs(site, disk, undisturbed):
     """Another program fills the disk; Snakemake, which cannot write its log, adds its own message."""
     disk("size=20m")
-    site.goes_well("--until", "detect")
+    site.run_ok("--until", "detect")
     filler = site.folder / "filler"
     fill(filler)
     status, text = site.run()
     assert status != 0
     assert "run: 0 bytes are free on its disk, expected at least 65536; make room, or choose another folder" in text
     filler.unlink()
-    site.goes_well()
+    site.run_ok()
     assert site.state() == undisturbed
 
 
@@ -69,31 +69,31 @@ def fill(path: Path) -> None:
             return
 
 
-def test_files_that_may_not_grow(site, undisturbed):
-    """A limit on the size of files takes the disk's place where none can be mounted: at the download, CSV, and COCO."""
-    site.goes_well("--until", "get_network")
+def test_files_over_a_size_limit(site, undisturbed):
+    """A limit on the size of files, without a mounted disk: at the download, the CSV, and the COCO file."""
+    site.run_ok("--until", "get_network")
     for limit, rule in ((60_000, "download_media"), (90_000, "detect"), (190_000, "merge_detections")):
         site.file_bytes = limit
         text = site.fails_with(r"ERROR .*File too large; files of this size are not allowed here \(see ulimit -f\)")
         assert f"Error in rule {rule}:" in text
     site.file_bytes = -1
-    site.goes_well()
+    site.run_ok()
     assert site.state() == undisturbed
     assert not site.half_written()
 
 
-def test_folder_that_turns_read_only(site, disk, undisturbed):
+def test_a_folder_that_becomes_read_only(site, disk, undisturbed):
     disk("size=20m")
-    site.goes_well("--until", "detect")
+    site.run_ok("--until", "detect")
     disk("remount,ro")
     site.fails_with(f"{site.folder}: it cannot be written to; make it writable, or choose another with --directory")
     disk("remount,rw")
-    site.goes_well()
+    site.run_ok()
     assert site.state() == undisturbed
 
 
 def test_results_that_are_read_only(site, disk, undisturbed):
-    """Snakemake may write its own files here, the jobs may not."""
+    """Snakemake may write its own files, but the jobs may not write results."""
     results = site.folder / "results"
     results.mkdir(exist_ok=True)
     disk("size=20m")
@@ -105,12 +105,12 @@ def test_results_that_are_read_only(site, disk, undisturbed):
         site.fails_with(r"Failed to create output directory results/detections.\n.*Read-only file system")
     finally:
         subprocess.run(["umount", results], check=True, timeout=30)
-    site.goes_well()
+    site.run_ok()
     assert site.state() == undisturbed
 
 
-def test_last_words_of_a_job_whose_log_cannot_be_written():
-    """They go to the terminal."""
+def test_the_messages_of_a_job_whose_log_cannot_be_written():
+    """The messages are shown on the terminal."""
     script = SCRIPT.format(body="pass", log="/dev/full")
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False

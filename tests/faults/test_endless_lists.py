@@ -1,4 +1,4 @@
-"""Lists that never end: a real Tator's stream hangs where its last buffer is exactly full, the same each time."""
+"""Lists that never end: the stream of a real Tator hangs each time if its last buffer is exactly full."""
 
 import pytest
 import requests
@@ -12,35 +12,35 @@ ROWS = [f"{frame},10.000,20.000,64.000,36.000,0.900000:0.100000,1" for frame in 
 
 @pytest.fixture
 def project(steps, monkeypatch):
-    """The project of the steps, with a client that waits a second for an answer, and tries for five."""
+    """Return the project of the steps, with a client that waits one second for an answer, and tries for five."""
     monkeypatch.setattr(sessions, "READ_SECONDS", 1)
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "5")
     return Project(steps.server.host, steps.server.project_id)
 
 
 def never_ends(steps, operation, path, **query):
-    """Make a list never end that has the text which this query gives now."""
+    """Let the list that this query returns now never end."""
     address = f"{steps.server.host}/rest/{path}/{steps.server.project_id}"
     answer = requests.get(address, params=query, headers={"Authorization": f"Token {steps.server.token}"})
     steps.server.fault("endless_list", operation=operation, buffer=len(answer.content), times=None)
     steps.server.clear_requests()
 
 
-def asked(steps):
+def requests_of(steps):
     return [(request["operation"], request["fault"]) for request in steps.server.requests()]
 
 
-def where(steps, destination):
+def filters(destination):
     return {"version": destination["version_id"], "show_deleted": 1}
 
 
 @pytest.mark.usefixtures("project")
-def test_boxes_of_one_page(ready):  # noqa: F811
+def test_an_endless_list_of_boxes(ready):  # noqa: F811
     ready.detected(1, ROWS)
     ready.upload(1)
-    never_ends(ready, "GetLocalizationList", "Localizations", media_id=1, **where(ready, ready.prepare()))
+    never_ends(ready, "GetLocalizationList", "Localizations", media_id=1, **filters(ready.prepare()))
     assert ready.upload(1)["boxes"] == 200
-    lists = [one for one in asked(ready) if one[0].startswith("GetLocalizationList")]
+    lists = [one for one in requests_of(ready) if one[0].startswith("GetLocalizationList")]
     assert lists == [("GetLocalizationList", "endless_list"), ("GetLocalizationListById", None)]
     ready.detected(1, ROWS[:199])
     assert ready.upload(1)["boxes"] == 199
@@ -55,10 +55,10 @@ def test_tracks(ready):  # noqa: F811
     ready.upload(1)
     ready.tracked(1, *(ROWS[at : at + 2] for at in range(0, 200, 2)))
     ready.upload_tracks(1)
-    never_ends(ready, "GetStateList", "States", media_id=1, show_all_marks=1, **where(ready, destination))
+    never_ends(ready, "GetStateList", "States", media_id=1, show_all_marks=1, **filters(destination))
     (done,) = ready.upload_tracks(1)
     assert (done["state"], done["tracks"]) == ("verified", 100)
-    assert ("GetStateList", "endless_list") in asked(ready)
+    assert ("GetStateList", "endless_list") in requests_of(ready)
 
 
 def test_media_of_a_section_of_the_project(ready, project):  # noqa: F811
@@ -67,4 +67,4 @@ def test_media_of_a_section_of_the_project(ready, project):  # noqa: F811
     every = [one["id"] for one in project.select_media()]
     never_ends(ready, "GetMediaList", "Medias", sort_by="$id")
     assert [one["id"] for one in project.select_media()] == every
-    assert ("GetMediaList", "endless_list") in asked(ready)
+    assert ("GetMediaList", "endless_list") in requests_of(ready)

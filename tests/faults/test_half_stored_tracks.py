@@ -1,4 +1,4 @@
-"""The database ends while Tator links new tracks to their boxes; or the cache alone is away."""
+"""The database stops while Tator links new tracks to their boxes, or only the cache is down."""
 
 import pytest
 
@@ -19,18 +19,18 @@ def tracked(steps):
 
 
 @pytest.mark.parametrize("links", [0, 1, 3])
-def test_tracks_end_whole_whatever_links_were_stored(tracked, links):
-    """The answer is a 400, and the tracks stand with none, some or nearly all of their boxes."""
+def test_tracks_are_complete_however_many_links_were_stored(tracked, links):
+    """The answer is a 400, and the tracks have none, some or nearly all of their boxes."""
     tracked.server.fault("cut_links", operation="CreateStateList", links=links)
     [done] = tracked.upload_tracks(1)
     assert (done["state"], done["tracks"], any(done["people"].values())) == ("verified", 2, False)
-    standing = tracked.states(show_all_marks=1, show_deleted=1)
-    assert sorted(len(state["localizations"]) for state in standing) == [2, 2]
-    assert sorted(state["segments"] for state in standing) == [[[0, 1]], [[2, 3]]]
+    states = tracked.states(show_all_marks=1, show_deleted=1)
+    assert sorted(len(state["localizations"]) for state in states) == [2, 2]
+    assert sorted(state["segments"] for state in states) == [[[0, 1]], [[2, 3]]]
 
 
-def test_boxes_tracks_and_marks_need_no_cache(tracked, impatient):
-    """Without it Tator gives no addresses of files, and all else as ever."""
+def test_boxes_tracks_and_marks_are_written_without_the_cache(tracked, impatient):
+    """Without the cache, Tator gives no addresses of files, but all other answers."""
     tracked.server.fault("cache_down", times=None)
     tracked.resolve(1)
     assert tracked.upload(1)["boxes"] == 4

@@ -1,4 +1,4 @@
-"""Whatever the order of runs, races, edits, deletions and outages: what stands at the end is what the rules say."""
+"""Random histories of runs, races, edits, deletions and outages: at the end, Tator has the right boxes."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ ANSWERS = (
     *("heard", "lost before", "lost after", "refused before", "refused after", "goes on", "beside another run"),
     *("killed before", "killed after", "killed and goes on"),
 )
-DEEDS = (
+ACTIONS = (
     *("nothing", "edit", "edit and back", "edit in place", "edit many", "delete", "add", "prune", "new default"),
     *("move", "rename"),
 )
@@ -26,12 +26,12 @@ RUNS_USER, PERSON = 1, 2
 
 
 class Killed(BaseException):
-    """The run's process ends here."""
+    """The process of the run is killed."""
 
 
 @dataclass
 class Model:
-    """A Tator project with one media: rows, requests that are not committed yet, and what a person has touched."""
+    """A Tator project with one media: rows, uncommitted rows, and the rows that a person has changed."""
 
     answers: list[str] = field(default_factory=list)
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Model:
     default: int = 0
     clock: int = 0
     last_id: int = 0
-    touched: set[int] = field(default_factory=set)
+    edited_rows: set[int] = field(default_factory=set)
     buried: set[str] = field(default_factory=set)
     other: list[int] | None = None
     species: str = "Species"
@@ -75,7 +75,7 @@ class Model:
     def identities(self) -> list[str]:
         return sorted({row["elemental_id"] for row in self.rows.values()})
 
-    # What the workflow calls.
+    # Called by the workflow.
 
     def boxes(self, media_id, type_id, version_id, show_all_marks=0):
         rows = [row for _, row in sorted(self.rows.items())] if show_all_marks else self.latest()
@@ -113,7 +113,7 @@ class Model:
     def _prune(self, rows, count):
         if len(rows) != count:
             raise LostAnswer("somebody changed some of them in between")
-        assert not self.touched & {row["id"] for row in rows}
+        assert not self.edited_rows & {row["id"] for row in rows}
 
         def go():
             for row in rows:
@@ -142,54 +142,54 @@ class Model:
             self.rows.update({row["id"]: row for row in rows})
         self.uncommitted = []
 
-    # What a person does.
+    # Actions of a person.
 
-    def person(self, deed, at):  # noqa: C901, PLR0912 - a branch for each thing that a person may do
-        if deed == "new default":
+    def person(self, action, at):  # noqa: C901, PLR0912 - one branch for each action
+        if action == "new default":
             self.default += 1
-        if deed == "rename":
+        if action == "rename":
             before, self.species = self.species, f"Species {self.last_id}"
             for row in self.rows.values():
                 named = row["attributes"].items()
                 row["attributes"] = {self.species if name == before else name: value for name, value in named}
-        if deed == "add":
+        if action == "add":
             identity = f"0a0a0a0a-0000-4000-8000-{self.last_id:012d}"
             content = {"elemental_id": identity, "media": 2, "frame": at, "attributes": {}}
             row = self.new_row({**content, "x": 0.1, "y": 0.1, "width": 0.2, "height": 0.2}, RUNS_USER)
             self.rows[row["id"]] = row
-            self.touched.add(row["id"])
+            self.edited_rows.add(row["id"])
         live = [row for row in self.latest() if not row["variant_deleted"]]
-        if deed in ("nothing", "new default", "add", "rename") or not live:
+        if action in ("nothing", "new default", "add", "rename") or not live:
             return
         row = live[at % len(live)]
-        if deed in ("prune", "move"):  # nothing in this version tells of it
+        if action in ("prune", "move"):  # leaves no trace in this version
             for one in self.marks_of(row["elemental_id"]):
                 del self.rows[one["id"]]
-                self.touched.discard(one["id"])
-        elif deed == "edit in place":
+                self.edited_rows.discard(one["id"])
+        elif action == "edit in place":
             row["attributes"] = {**row["attributes"], "State": 99}
-            self.touched.add(row["id"])
-        elif deed == "edit many":
+            self.edited_rows.add(row["id"])
+        elif action == "edit many":
             for one in live[at:]:
                 one["modified_by"] = PERSON
-                self.touched.add(one["id"])
+                self.edited_rows.add(one["id"])
         else:
             for change in {
                 "edit": [{"x": 0.11}],
                 "delete": [{"variant_deleted": True}],
                 "edit and back": [{"x": 0.11}, {"x": row["x"]}],
-            }[deed]:
+            }[action]:
                 new = self.new_row({**row, **change}, RUNS_USER, created=row["created_datetime"])
-                if deed == "delete":
+                if action == "delete":
                     new["created_datetime"] = new["modified_datetime"]
                 self.rows[new["id"]] = new
-            if deed == "delete":
+            if action == "delete":
                 self.buried.add(row["elemental_id"])
-            self.touched |= {one["id"] for one in self.marks_of(row["elemental_id"])}
+            self.edited_rows |= {one["id"] for one in self.marks_of(row["elemental_id"])}
 
 
 def run(model, frames):
-    """Make one run; it may give up while answers are lost, as a run may that has no patience left."""
+    """Make one run; return its result, or None if it gave up after lost answers or was killed."""
     try:
         return Reconciliation(model, 2, [box(frame) for frame in frames], model.where(), 0.5).run()
     except (LostAnswer, Refused, ServerError, Killed):
@@ -197,8 +197,8 @@ def run(model, frames):
 
 
 @pytest.fixture(autouse=True)
-def in_no_time(monkeypatch):
-    """Wait for nothing: here time passes by events."""
+def no_waiting(monkeypatch):
+    """Wait for nothing: the model's time advances by events."""
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "100")
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
@@ -209,43 +209,43 @@ event = st.tuples(
     wanted,
     st.none() | wanted,
     st.lists(st.sampled_from(ANSWERS), max_size=4),
-    st.sampled_from(DEEDS),
+    st.sampled_from(ACTIONS),
     st.integers(0, 4),
 )
 
 
 @settings(deadline=None, max_examples=300, derandomize=True)
 @given(st.lists(event, min_size=1, max_size=6))
-def test_any_history_ends_as_the_rules_say(history):
+def test_any_history_ends_in_the_right_state(history):
     model = Model()
-    for frames, other, answers, deed, at in history:
-        before = {number: dict(model.rows[number]) for number in model.touched}
+    for frames, other, answers, action, at in history:
+        before = {number: dict(model.rows[number]) for number in model.edited_rows}
         model.answers, model.other = list(answers), other
         run(model, frames)
         model.answers, model.other = [], None
         model.commit()
-        settled = run(model, frames)  # an undisturbed one, when all that was under way has ended
+        settled = run(model, frames)  # an undisturbed run, after all requests have ended
         assert settled is not None
         assert settled.settled
         check(model, frames, before, settled)
-        model.person(deed, at)
+        model.person(action, at)
 
 
 def check(model, frames, before, settled):
-    """Nobody's work is touched, and what else stands is what was wanted, each box once."""
+    """Check that no edited row was changed, and that the other boxes are the wanted ones, each once."""
     assert {number: model.rows[number] for number in before} == before
-    people = [row for row in model.latest() if row["id"] in model.touched and not row["variant_deleted"]]
-    machines = [row for row in model.latest() if row["id"] not in model.touched]
-    identities = [row["elemental_id"] for row in machines]
+    people = [row for row in model.latest() if row["id"] in model.edited_rows and not row["variant_deleted"]]
+    workflow_rows = [row for row in model.latest() if row["id"] not in model.edited_rows]
+    identities = [row["elemental_id"] for row in workflow_rows]
     where = model.where()
     made = {box(frame).elemental_id(where): frame for frame in frames}
-    # Boxes keep their ids where the attribute of the species is renamed.
-    standing, buried = {content_part(one) for one in identities}, {content_part(one) for one in model.buried}
-    assert len(identities) == len(standing)
-    assert standing <= {content_part(one) for one in made}
-    theirs = {row["frame"] for row in people}
+    # Boxes keep their ids if the attribute of the species is renamed.
+    existing, buried = {content_part(one) for one in identities}, {content_part(one) for one in model.buried}
+    assert len(identities) == len(existing)
+    assert existing <= {content_part(one) for one in made}
+    frames_of_people = {row["frame"] for row in people}
     for identity, frame in made.items():
-        if content_part(identity) not in buried and frame not in theirs:
-            assert content_part(identity) in standing
+        if content_part(identity) not in buried and frame not in frames_of_people:
+            assert content_part(identity) in existing
     assert sorted(settled.present) == sorted(identities)
     assert plan([box(frame) for frame in frames], [], where, overlap_limit=0.5).create.keys() == made.keys()

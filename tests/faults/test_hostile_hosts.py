@@ -1,4 +1,4 @@
-"""Test servers that redirect, send without end, or have a certificate that is not trusted."""
+"""Servers that redirect, send without end, or have a certificate that is not trusted."""
 
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from tests.tator_server.launch import running
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_the_token_does_not_follow_a_redirect_of_tators(steps, status):
+def test_the_token_is_not_sent_to_the_target_of_a_redirect_of_tator(steps, status):
     def elsewhere(handler):
         if "/schema" in handler.path:
             reply(handler, 200, interface.TEXT.encode())
@@ -25,11 +25,11 @@ def test_the_token_does_not_follow_a_redirect_of_tators(steps, status):
 
     with (
         host(lambda handler: reply(handler, 200, b"[]", Content_Type="application/json")) as (thief, stolen),
-        host(elsewhere) as (address, asked),
+        host(elsewhere) as (address, requests),
     ):
         project = api.Project(address, 11)
         project.versions()
-    assert any("authorization" in headers for headers in asked)
+    assert any("authorization" in headers for headers in requests)
     assert stolen
     assert not any("authorization" in headers for headers in stolen)
     assert steps.server.token not in str(stolen)
@@ -37,7 +37,7 @@ def test_the_token_does_not_follow_a_redirect_of_tators(steps, status):
 
 @pytest.fixture
 def from_store(steps, monkeypatch):
-    """Let Tator name another store; return a function that downloads from it."""
+    """Return a function that downloads from another store, whose addresses Tator gives."""
     steps.resolve(1)
 
     def download(store):
@@ -50,21 +50,21 @@ def from_store(steps, monkeypatch):
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_store_that_redirects_gets_no_token_and_its_redirect_neither(steps, from_store, media_folder):
+def test_neither_a_store_nor_the_target_of_its_redirect_gets_the_token(steps, from_store, media_folder):
     video = (media_folder / "clip_910001.mp4").read_bytes()
     with (
-        host(lambda handler: reply(handler, 200, video)) as (second, there),
-        host(lambda handler: reply(handler, 307, b"", Location=f"{second}/x")) as (first, here),
+        host(lambda handler: reply(handler, 200, video)) as (second, requests_to_second),
+        host(lambda handler: reply(handler, 307, b"", Location=f"{second}/x")) as (first, requests_to_first),
     ):
         assert from_store(first)["md5_checked"]
-    assert len(here) == len(there) == 1
-    for headers in here + there:
+    assert len(requests_to_first) == len(requests_to_second) == 1
+    for headers in requests_to_first + requests_to_second:
         assert "authorization" not in headers
         assert steps.server.token not in str(headers)
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_store_that_sends_without_end_is_left_when_the_file_is_whole(steps, from_store):
+def test_a_download_ends_if_a_store_sends_more_than_the_file(steps, from_store):
     def endless(handler):
         handler.send_response(200)
         handler.send_header("Content-Length", str(10 << 30))
@@ -77,7 +77,7 @@ def test_a_store_that_sends_without_end_is_left_when_the_file_is_whole(steps, fr
     assert sum(path.stat().st_size for path in steps.folder.rglob("*")) < 1 << 20
 
 
-def test_a_size_that_no_disk_has_is_refused_before_a_byte_is_asked_for(steps):
+def test_a_size_larger_than_any_disk_is_refused_before_the_download(steps):
     steps.resolve(1)
     record = read_json(steps.folder / "record_1.json")
     record["file"]["size"] = 1 << 60
@@ -87,7 +87,7 @@ def test_a_size_that_no_disk_has_is_refused_before_a_byte_is_asked_for(steps):
     assert steps.server.requests("Download") == []
 
 
-def test_answer_with_terminal_commands_in_it(monkeypatch, caplog, capfd):
+def test_terminal_commands_in_an_answer_are_removed(monkeypatch, caplog, capfd):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", "0" * 40)
     body = b"\x1b]0;owned\x07\x1b[2J<html>" + b"0" * 40
     with host(lambda handler: reply(handler, 404, body)) as (address, _), pytest.raises(ServerError) as caught:
@@ -104,13 +104,13 @@ def authority(tmp_path_factory):
 
 @pytest.fixture
 def over_tls(steps, authority):
-    """The same server, behind a certificate that only a test's own authority vouches for."""
+    """Yield the steps against the same server, behind a certificate that only the test's authority signed."""
     _, context = authority
     with tls_before(urlsplit(steps.server.host).port, context) as address:
-        yield Steps(steps.folder, Behind(steps.server, address))
+        yield Steps(steps.folder, ServerAt(steps.server, address))
 
 
-class Behind:
+class ServerAt:
     """A server under another address."""
 
     def __init__(self, server, address):
@@ -120,45 +120,45 @@ class Behind:
         return getattr(self._server, name)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(over_tls):
+def test_a_certificate_of_an_unknown_authority_is_refused_at_once(over_tls):
     with pytest.raises(ServerError, match=r"CERTIFICATE_VERIFY_FAILED.*name its certificate in tator\.ca_file"):
         over_tls.resolve(1)
     assert over_tls.server.requests() == []
 
 
-def test_the_usual_variable_names_the_authority_too(over_tls, authority, monkeypatch):
+def test_the_variable_requests_ca_bundle_names_the_authority(over_tls, authority, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority[0]))
     assert [record["state"] for record in over_tls.resolve(1)] == ["ready"]
 
 
-def test_an_authority_without_a_file(over_tls, monkeypatch):
+def test_a_missing_file_of_certificates_is_refused(over_tls, monkeypatch):
     monkeypatch.setenv("TATOR_CA_FILE", "nowhere.pem")
     with pytest.raises(SettingsError, match=r"tator\.ca_file: nowhere\.pem is not a file; expected certificates"):
         over_tls.resolve(1)
 
 
-def test_the_stores_certificate_is_checked_too(from_store, authority):
-    words = r"store's certificate is not trusted.*tator\.ca_file"
+def test_the_certificate_of_the_store_is_checked(from_store, authority):
+    message = r"store's certificate is not trusted.*tator\.ca_file"
     with (
-        host(lambda handler: reply(handler, 200, b""), tls=authority[1]) as (store, asked),
-        pytest.raises(ServerError, match=words) as caught,
+        host(lambda handler: reply(handler, 200, b""), tls=authority[1]) as (store, requests),
+        pytest.raises(ServerError, match=message) as caught,
     ):
         from_store(store)
-    assert asked == []
+    assert requests == []
     assert "secret7" not in str(caught.value)
 
 
-def test_plain_http_where_tls_was_said(steps):
+def test_an_https_address_of_a_server_without_tls(steps):
     with pytest.raises(ServerError, match=r"WRONG_VERSION_NUMBER.*see tator\.host"):
         api.Project(steps.server.host.replace("http:", "https:"), 11)
 
 
-def test_a_whole_run_with_the_authoritys_certificate(tmp_path, authority, undisturbed):
+def test_a_whole_run_with_the_certificate_of_the_authority(tmp_path, authority, undisturbed):
     bundle, context = authority
     media_of_a_site(tmp_path / "media")
     with running(tmp_path / "media", tmp_path / "state") as server:
         with tls_before(urlsplit(server.host).port, context) as address:
             site = Site(server, tmp_path / "run")
             site.settings["tator"] |= {"host": address, "ca_file": str(bundle)}
-            site.goes_well()
+            site.run_ok()
         assert site.state() == undisturbed

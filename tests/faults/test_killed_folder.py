@@ -85,19 +85,19 @@ def names_in(folder: Path) -> list[str]:
 
 
 @dataclass
-class Life:
-    """A run from one start to its end, or to its kill."""
+class Attempt:
+    """A run from one start to its end or kill."""
 
     folder: Path
     settings: dict[str, Any]
     begun: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
-        words = command_line(self.folder, settings=self.settings)
+        command = command_line(self.folder, settings=self.settings)
         self.batches_before, self.done_before = self.batches, self.done
         terminal = self.folder / "terminal.txt"
-        terminal.write_bytes(b"")  # without the output of the life before
-        self.run = Run(Snakemake(words[3:], self.folder, environment({}), terminal), terminal)
+        terminal.write_bytes(b"")  # without the output of the previous attempt
+        self.run = Run(Snakemake(command[3:], self.folder, environment({}), terminal), terminal)
 
     @property
     def outcomes(self) -> list[str]:
@@ -109,12 +109,12 @@ class Life:
 
     @property
     def done(self) -> int:
-        """The number of media with a record of their detection."""
+        """Return the number of media with a record of their detection."""
         return sum(name.endswith(".json") and not name.startswith(".") for name in self.outcomes)
 
     @property
     def batches(self) -> int:
-        """The number of detection jobs that have written their output."""
+        """Return the number of detection jobs that have written their output."""
         return sum(name.startswith("detected_") for name in names_in(self.folder / "resources" / "batches"))
 
     def kill(self) -> None:
@@ -128,7 +128,7 @@ class Life:
         return sum(path.stat().st_mtime >= self.begun and int(path.stem) not in kept for path in found)
 
 
-Now = Callable[[Life], bool]
+Now = Callable[[Attempt], bool]
 
 
 @dataclass(frozen=True)
@@ -149,23 +149,23 @@ class Moment:
 
 
 def half_written(folder: str) -> Now:
-    return lambda life: any(name.endswith(".part") for name in names_in(life.folder / folder))
+    return lambda attempt: any(name.endswith(".part") for name in names_in(attempt.folder / folder))
 
 
-def there(name: str) -> Now:
-    return lambda life: (life.folder / name).exists()
+def exists(name: str) -> Now:
+    return lambda attempt: (attempt.folder / name).exists()
 
 
-def boxes_without_record(life: Life) -> bool:
-    names = [name for name in life.outcomes if not name.startswith(".")]
+def boxes_without_record(attempt: Attempt) -> bool:
+    names = [name for name in attempt.outcomes if not name.startswith(".")]
     return sum(name.endswith(".csv") for name in names) > sum(name.endswith(".json") for name in names)
 
 
-def new_batch(life: Life) -> bool:
-    return life.batches > life.batches_before
+def new_batch(attempt: Attempt) -> bool:
+    return attempt.batches > attempt.batches_before
 
 
-# In the order of a run; those of jobs after detection come in any order.
+# In the order of a run; jobs after detection run in any order.
 MOMENTS = (
     Moment("planning"),
     Moment("a write of list_media", "list_many", half_written("resources/records")),
@@ -176,37 +176,37 @@ MOMENTS = (
     Moment("output of detect renamed, not recorded", "detect_many", new_batch),
 )
 MOMENTS_AFTER = (
-    Moment("a write of merge_detections", "merge_detections", there("results/.detections.csv.part")),
-    Moment("an export", "export_yolo", there("results/yolo")),
-    Moment("a write of the page", "make_report", there("results/.overview.html.part")),
-    Moment("the end", "conclude", there("results/outcome.txt")),
+    Moment("a write of merge_detections", "merge_detections", exists("results/.detections.csv.part")),
+    Moment("an export", "export_yolo", exists("results/yolo")),
+    Moment("a write of the page", "make_report", exists("results/.overview.html.part")),
+    Moment("the end", "conclude", exists("results/outcome.txt")),
 )
 
 
-def over(moment: Moment, said: str) -> bool:
+def is_over(moment: Moment, output: str) -> bool:
     """Return whether Snakemake's output says that the job of a moment is done."""
-    return f"(Rule: {moment.job}" in said
+    return f"(Rule: {moment.job}" in output
 
 
 def drawn(chance: random.Random, most: int) -> list[Moment]:
-    """Return some of the moments, at most `most`, in an order in which they may come."""
+    """Return at most `most` of the moments, chosen at random, in an order in which they can occur."""
     some = chance.sample((*MOMENTS, *MOMENTS_AFTER), min(most, len(MOMENTS) + len(MOMENTS_AFTER)))
     return [each for each in MOMENTS if each in some] + [each for each in some if each in MOMENTS_AFTER]
 
 
-def came(life: Life, moment: Moment, chance: random.Random, planning: float) -> bool:
-    """Wait for a moment; return whether it came before the run's end."""
+def wait_for(attempt: Attempt, moment: Moment, chance: random.Random, planning: float) -> bool:
+    """Wait for a moment; return whether it occurred before the run's end."""
     if not moment.job:
-        return not life.run.ended_within(chance.uniform(0, planning))
-    due = chance.randint(life.done_before + 1, max(life.done_before + 1, MEDIA)) if moment.in_detection else 0
+        return not attempt.run.ended_within(chance.uniform(0, planning))
+    due = chance.randint(attempt.done_before + 1, max(attempt.done_before + 1, MEDIA)) if moment.in_detection else 0
     late = min(MEDIA, due + MEDIA // 20 + 1)  # some media are done before the first check
     has_begun = False
-    while not life.run.ended_within(0.005 if has_begun else 0.05):
-        text = life.run.text
+    while not attempt.run.ended_within(0.005 if has_begun else 0.05):
+        text = attempt.run.text
         has_begun = f"rule {moment.job}" in text
-        if has_begun and (done := life.done) >= due:
-            missed = done >= late if moment.in_detection else over(moment, text)
-            if missed or moment.is_now(life):
+        if has_begun and (done := attempt.done) >= due:
+            missed = done >= late if moment.in_detection else is_over(moment, text)
+            if missed or moment.is_now(attempt):
                 return True
     return False
 
@@ -230,23 +230,23 @@ def killed(
     folder: Path, settings: dict[str, Any], moments: Sequence[Moment], chance: random.Random, planning: float
 ) -> tuple[dict[int, int], int]:
     """Kill a run at each of these moments unless it ends before; return the kept media and the number of kills."""
-    kept, count, said = dict[int, int](), 0, ""
+    kept, count, output = dict[int, int](), 0, ""
     for moment in moments:
-        if moment in MOMENTS_AFTER and over(moment, said):
+        if moment in MOMENTS_AFTER and is_over(moment, output):
             continue
-        life = Life(folder, settings)
-        if not came(life, moment, chance, planning):
+        attempt = Attempt(folder, settings)
+        if not wait_for(attempt, moment, chance, planning):
             break
-        life.kill()
-        said += life.run.text
+        attempt.kill()
+        output += attempt.run.text
         kept, count = finished(folder) | kept, count + 1
-        lost = life.lost(kept)
+        lost = attempt.lost(kept)
         _log.info("killed at %s: %d media kept, %d lost", moment.name, len(kept), lost)
         assert lost <= MOST_LOST
     return kept, count
 
 
-def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
+def test_finished_media_are_not_processed_again(tmp_path: Path) -> None:
     survey = tmp_path / "survey"
     pictures(survey)
     settings = yaml.safe_load(
@@ -255,7 +255,7 @@ def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
         "detect: {img_max_side: 320, img_min_side: 180, keep_threshold: 0.3}\n"
         "export: {yolo: true}\n"
     )
-    first = Life(tmp_path / "undisturbed", settings)
+    first = Attempt(tmp_path / "undisturbed", settings)
     while not names_in(first.folder / "logs") and not first.run.ended_within(0.01):
         pass
     planning = time.time() - first.begun
@@ -265,13 +265,13 @@ def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
     assert len([name for name in expected if name.startswith("results/previews/")]) == MEDIA
     assert len((first.folder / "results" / "detections.csv").read_text().splitlines()) > MEDIA / 4
 
-    chance, had, runs, spared = random.Random(f"folder {SEED}"), 0, 0, 0
-    while had < KILLS:
+    chance, kills, runs, spared = random.Random(f"folder {SEED}"), 0, 0, 0
+    while kills < KILLS:
         runs += 1
         folder, begun = tmp_path / f"run{runs}", time.time()
-        kept, count = killed(folder, settings, drawn(chance, KILLS - had), chance, planning)
-        had += count
-        last = Life(folder, settings)
+        kept, count = killed(folder, settings, drawn(chance, KILLS - kills), chance, planning)
+        kills += count
+        last = Attempt(folder, settings)
         assert last.run.wait() == 0, last.run.text
         _log.info("run %d: %d kills, done after %.0f s", runs, count, time.time() - begun)
         assert dict(contents(folder)) == expected
@@ -280,4 +280,6 @@ def test_what_was_finished_is_not_done_again(tmp_path: Path) -> None:
         assert not again
         spared += len(kept)
     assert spared
-    _log.info("%d kills in %d runs of %d media: %d media kept, none of them done again", had, runs, MEDIA, spared)
+    _log.info(
+        "%d kills in %d runs of %d media: %d media kept, none of them processed again", kills, runs, MEDIA, spared
+    )

@@ -1,4 +1,4 @@
-"""Killed at each step of the upload of boxes and their tracks, and run again at once: as if nothing had happened."""
+"""An upload of boxes and tracks killed at each of its steps, and started again at once: the result is the same."""
 
 import os
 import signal
@@ -22,15 +22,15 @@ pytestmark = pytest.mark.service
 
 SECONDS = 1.0
 ANSWER_SECONDS = 10
-# The request at which the job is killed (the last of its kind), what happens to it, and whether it has tracks by then.
-# The server carries a late one out after the kill, unheard.
+# The request at which the job is killed (the last of its kind), the fault, and whether tracks were requested by then.
+# With "late_commit", the server carries out the request after the kill.
 MOMENTS = [
     ("CreateLocalizationList", "late_commit", False),
     ("DeleteStateList", "late_commit", False),
     ("CreateStateList", "late_commit", True),
-    ("GetStateListById", "slow", True),  # the look after all was written
+    ("GetStateListById", "slow", True),  # the check after everything was written
 ]
-# Starts a process for each folder that it is told, and answers with its number.
+# Forks a process for each folder on standard input, and prints its id.
 STARTER = """
 import os
 import signal
@@ -63,29 +63,29 @@ class Version(Steps):
 
     api: Any = None
 
-    def begin(self, api: Any, type_id: int) -> None:
-        """Upload two tracks; want then one of them, with a box less, and a third."""
+    def set_up(self, api: Any, type_id: int) -> None:
+        """Upload two tracks; then prepare to upload one of them without its last box, and a third track."""
         self.folder.mkdir()
         self.api = api
         made = api.create_version(self.server.project_id, {"name": self.folder.name, "description": ""})
         self.resolve(1)
         self.prepare(version_id=made.id, track_type_id=type_id, track_length_attribute="Length")
-        self.want(COD, CRAB)
-        self.do()
-        self.want(COD[:-1], OTHER)
+        self.prepare_tracks(COD, CRAB)
+        self.upload_all()
+        self.prepare_tracks(COD[:-1], OTHER)
 
-    def want(self, *tracks: list[str]) -> None:
+    def prepare_tracks(self, *tracks: list[str]) -> None:
         boxes = sorted((row for one in tracks for row in one), key=lambda row: int(row.split(",")[0]))
         self.detected(1, boxes)
         self.tracked(1, *tracks)
 
-    def do(self) -> None:
+    def upload_all(self) -> None:
         self.upload(1)
         (done,) = self.upload_tracks(1)
         assert done["state"] == "verified"
 
-    def stands(self) -> list[Any]:
-        """Return boxes and tracks with all their marks, but for times and numbers and what these go into."""
+    def content(self) -> list[Any]:
+        """Return all rows of boxes and tracks, without times, ids, and values computed from them."""
         boxes = self.boxes(show_all_marks=1, show_deleted=1)
         frames = {box["id"]: (box["frame"], box["x"]) for box in boxes}
         found = [[box[key] for key in ("frame", "x", "attributes", "mark", "variant_deleted")] for box in boxes]
@@ -98,9 +98,9 @@ class Version(Steps):
 
 
 @contextmanager
-def starter(*words: str) -> Iterator[Callable[[Path], int]]:
-    """Yield what starts a job in a folder and returns the number of its process."""
-    command = [sys.executable, "-c", STARTER, *words]
+def starter(*arguments: str) -> Iterator[Callable[[Path], int]]:
+    """Yield a function that starts a job in a folder and returns its process id."""
+    command = [sys.executable, "-c", STARTER, *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
         def start(folder: Path) -> int:
@@ -113,7 +113,7 @@ def starter(*words: str) -> Iterator[Callable[[Path], int]]:
         yield start
 
 
-def test_killed_at_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_killed_at_each_step_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "media").mkdir()
     with running(tmp_path / "media", tmp_path / "state") as server:
         monkeypatch.setenv("TATOR_AUTH_TOKEN", server.token)
@@ -121,25 +121,25 @@ def test_killed_at_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         server.add_media("1.mp4", media_files={"archival": [{"path": "x", "resolution": [9, 16]}]})
         api, type_id = tator.get_api(server.host, server.token), Steps(tmp_path, server).add_track_type()
         undisturbed = Version(tmp_path / "undisturbed", server)
-        undisturbed.begin(api, type_id)
+        undisturbed.set_up(api, type_id)
         server.clear_requests()
-        undisturbed.do()
-        asked = [request["operation"] for request in server.requests()]
-        expected = undisturbed.stands()
+        undisturbed.upload_all()
+        operations = [request["operation"] for request in server.requests()]
+        expected = undisturbed.content()
         assert [len(track[0]) for track in expected[1]] == [3, 3]
         with starter(server.host, str(server.project_id)) as start:
             for operation, fault, tracks_made in MOMENTS:
                 version = Version(tmp_path / f"killed at {operation}", server)
-                version.begin(api, type_id)
+                version.set_up(api, type_id)
                 server.clear_requests()
-                nth = asked.count(operation)
+                nth = operations.count(operation)
                 server.fault(fault, operation=operation, nth=nth, seconds=SECONDS)
                 job = start(version.folder)
-                until(lambda: len(server.requests(operation)) == nth)  # noqa: B023 - it is called here only
+                until(lambda: len(server.requests(operation)) == nth)  # noqa: B023
                 os.kill(job, signal.SIGKILL)
                 assert bool(server.requests("CreateStateList")) is tracks_made
                 server.clear_faults()
-                version.do()
-                time.sleep(SECONDS)  # what would come later yet
+                version.upload_all()
+                time.sleep(SECONDS)  # until late requests are carried out
                 assert not list((version.folder / "under_way").iterdir())
-                assert version.stands() == expected, operation
+                assert version.content() == expected, operation

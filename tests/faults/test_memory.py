@@ -1,6 +1,6 @@
-"""Many boxes need much time, not much memory.
+"""Memory of uploading and merging many boxes.
 
-BOXES says how many boxes of one media are uploaded (30,000; at 100,000 the upload takes about a minute here).
+The variable BOXES sets the number of boxes of one media (30,000; the upload of 100,000 takes about a minute).
 """
 
 import json
@@ -18,7 +18,7 @@ from tests.workflow import ROOT
 
 BOXES = int(os.environ.get("BOXES", "30000"))
 ROWS, MEDIA = 1_000_000, 20
-# What the steps may need on top of what Python, NumPy and Tator's client take by themselves.
+# Limits of what a step may need in addition to Python, NumPy and Tator's client.
 MEGABYTES, BYTES_A_BOX = 60, 1200
 
 MEASURED = """
@@ -28,7 +28,7 @@ from {module} import {function}
 from scripts.lib.workflow.jobs import job
 
 def peak():
-    # Not getrusage: what it says begins with the memory of the process that started this one.
+    # Not getrusage: its peak includes the memory of the process that started this one.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -40,11 +40,7 @@ print(peak() - before)
 
 
 def growth(function, **arguments):
-    """Run a step's function in a separate process, with the arguments that its rule would give it.
-
-    Returns:
-        by how many bytes its peak of memory grew.
-    """
+    """Run a step's function in a separate process; return the growth of its peak memory, in bytes."""
     script = MEASURED.format(module=f"scripts.{function}", function=function)
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -59,7 +55,7 @@ def growth(function, **arguments):
 
 
 @pytest.mark.timeout(600)
-def test_one_media_of_very_many_boxes(steps):
+def test_memory_of_a_media_with_very_many_boxes(steps):
     steps.resolve(1)
     steps.prepare()
     rows = [f"{at // 50},{at % 50 * 10}.000,1.000,9.000,9.000,0.5:0.{at % 9},1" for at in range(BOXES)]
@@ -74,8 +70,8 @@ def test_one_media_of_very_many_boxes(steps):
 
 
 @pytest.mark.timeout(600)
-def test_a_million_rows_are_merged_in_little_memory(tmp_path):
-    """Also when each is in a different frame, which is a separate image in COCO."""
+def test_memory_of_merging_a_million_rows(tmp_path):
+    """Also if each is in another frame, which is a separate image in COCO."""
     (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
     csvs, outcomes = [], []
     for media in range(MEDIA):
@@ -94,7 +90,7 @@ def test_a_million_rows_are_merged_in_little_memory(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
-def test_pages_lose_no_box_and_take_none_twice(steps, monkeypatch):
+def test_pages_of_boxes_are_read_completely_and_once(steps, monkeypatch):
     monkeypatch.setattr(api, "BOXES_PER_PAGE", 7)
     steps.resolve(1)
     steps.prepare()

@@ -1,8 +1,7 @@
-"""One media's job meets an exception that nobody foresaw, or is killed: the others are finished, and the next run tries
-it again.
+"""The job of one media raises an unexpected exception, or is killed: the others are finished, and the next run tries it
+again.
 
-That happens in the job's own process, by a copy of the workflow in which each script can be told to raise, or to send
-itself a signal.
+The tests run a copy of the workflow whose scripts raise an exception or send themselves a signal if INJECT says so.
 """
 
 import json
@@ -20,7 +19,7 @@ from tests.faults.steps import until
 from tests.scripts.tator_steps import Steps
 from tests.workflow import ROOT
 
-# Where it is raised: file, the line before which it is, the expression for the media's number.
+# Where a fault is injected: the file, the beginning of the line before which it is, the expression for the media's id.
 PLACES = {
     "resolve": ("scripts/resolve_media.py", "                record = _resolve(", "media_id"),
     "download": (
@@ -46,7 +45,7 @@ PLACES = {
     "split": ("scripts/split_media.py", "    path, fetched =", "read_record(MediaRecord, record).media_id"),
     "join": ("scripts/join_parts.py", "    if plan:\n", "read_record(MediaRecord, media_files.record).media_id"),
 }
-# Whose exceptions other tests inject: of list_media in tests/scripts/test_list_media.py.
+# Scripts for which other tests inject faults: see tests/scripts/test_list_media.py.
 ELSEWHERE = {"list_media"}
 HARM = """
 import os
@@ -64,12 +63,12 @@ def do():
         os.kill(os.getpid(), int(number))
     time.sleep(300)
 """
-WORDS = "an unforeseen error, RuntimeError: the wrong moment"
+MESSAGE = "an unforeseen error, RuntimeError: the wrong moment"
 
 
 @pytest.fixture
 def breakable(site: Site, monkeypatch, tmp_path):
-    """Return the site, run by a copy of the workflow whose scripts raise for media 1 where INJECT says."""
+    """Return the site, run by a copy of the workflow whose scripts fail for media 1 at the place in INJECT."""
     root = tmp_path / "workflow"
     for name in ("rules", "scripts", "config", "profiles", "envs", "reports"):
         if (ROOT / name).exists():
@@ -88,19 +87,19 @@ def breakable(site: Site, monkeypatch, tmp_path):
     return site
 
 
-def fails(site: Site, place: str, marked: list[int], number: int | None = None) -> str:
-    """Run with a fault in a place; check that the other media is done and media 1 named; return the output.
+def check_failure(site: Site, place: str, marked: list[int], number: int | None = None) -> str:
+    """Run with a fault at a place; check that the other media is done and media 1 failed; return the output.
 
     Args:
-        site: what runs.
-        place: of PLACES.
-        marked: the media that are marked then.
-        number: the signal that the job gets; an exception is raised in it where there is none.
+        site: the site of the run.
+        place: a key of PLACES.
+        marked: the media that must be marked after the run.
+        number: the signal that the job gets; None for an exception.
     """
     status, text = site.run(INJECT=place, INJECT_SIGNAL=str(number or ""))
-    words = f"its job was killed by signal {number} (" if number else WORDS
+    message = f"its job was killed by signal {number} (" if number else MESSAGE
     assert status == 1, text
-    assert re.search(rf"media 1 \([^)]*\).* failed: .*{re.escape(words)}", text), text
+    assert re.search(rf"media 1 \([^)]*\).* failed: .*{re.escape(message)}", text), text
     summary = json.loads((site.folder / "results/summary.json").read_text())
     assert {one["media_id"]: one["state"] for one in summary["media"]} == {1: "failed", 2: "done"}
     assert site.marked() == marked
@@ -113,8 +112,8 @@ def jobs(text: str) -> list[str]:
     return re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):(?:\n    .*)*?\n    wildcards: media_id=(\d+)", text, re.M)
 
 
-def test_each_script_of_a_media_s_own_job_is_broken_here() -> None:
-    """Which are those of rules whose outputs are named by a media, and of those that do the same for many."""
+def test_the_tests_inject_faults_into_each_script_that_processes_one_media() -> None:
+    """The scripts of rules whose outputs are named by a media, and of rules that do the same for many media."""
     found = set()
     for path in (ROOT / "rules").glob("*.smk"):
         for rule in re.split(r"^ *(?:rule|checkpoint)\b", path.read_text(), flags=re.M)[1:]:
@@ -130,26 +129,26 @@ def test_each_script_of_a_media_s_own_job_is_broken_here() -> None:
     assert {modules.get(name, f"scripts/{name}.py") for name in found - ELSEWHERE} <= broken
 
 
-def test_in_each_job_of_its_own(breakable, undisturbed):
+def test_an_exception_in_each_job_of_one_media(breakable, undisturbed):
     site = breakable
-    fails(site, "resolve", [2])
+    check_failure(site, "resolve", [2])
     for place in ("download", "detect", "take", "previews", "upload"):
-        text = fails(site, place, [2])
+        text = check_failure(site, place, [2])
         assert {media_id for _, media_id in jobs(text)} == {"1"}, text
     site.settings["export"] = {"crops": True}
-    # Crops have no record: their job itself fails, and nothing waits for it.
+    # Crops have no record: their job fails, and no other job needs it.
     status, text = site.run(INJECT="crop")
     assert status == 1
     assert "media 1: it failed" in text
     assert site.marked() == [1, 2]
-    text = site.goes_well()
+    text = site.run_ok()
     assert jobs(text) == [("crop_boxes", "1")]
     assert site.boxes() == undisturbed.boxes
-    assert "Nothing to be done" in site.goes_well()
+    assert "Nothing to be done" in site.run_ok()
 
 
-def test_mark_that_tator_refuses(site):
-    """The media's boxes stand; it is tried again, by itself, and then nothing is left to do."""
+def test_a_mark_that_tator_refuses(site):
+    """The media keeps its boxes; the next run tries only its mark again."""
     site.server.fault("status", status=403, operation="UpdateMediaList", media=2, times=None)
     status, text = site.run()
     assert status == 1, text
@@ -162,68 +161,68 @@ def test_mark_that_tator_refuses(site):
     assert site.marked() == [1]
     site.server.clear_faults()
     site.server.clear_requests()
-    site.goes_well()
+    site.run_ok()
     assert site.marked() == [1, 2]
     assert [entry["media"] for entry in site.server.requests("UpdateMediaList")] == [[2]]
 
 
-def test_in_each_job_of_a_video_in_parts(breakable, undisturbed):
+def test_an_exception_in_each_job_of_a_video_in_parts(breakable, undisturbed):
     site = breakable
     site.settings["detect"] = site.settings["detect"] | {"split_seconds": 1}
     assert site.server.media[1] == "clip.mp4"
-    fails(site, "split", [2])
-    fails(site, "take", [2], signal.SIGKILL)  # in the job of a part
-    fails(site, "join", [2])
-    site.goes_well()
+    check_failure(site, "split", [2])
+    check_failure(site, "take", [2], signal.SIGKILL)  # in the job of a part
+    check_failure(site, "join", [2])
+    site.run_ok()
     assert site.boxes() == undisturbed.boxes
 
 
-def test_in_jobs_that_media_share(breakable, undisturbed):
+def test_an_exception_in_jobs_that_media_share(breakable, undisturbed):
     site = breakable
     site.settings["media"] = {"per_job": 8}
     for place in ("detect", "take", "previews", "upload"):
-        fails(site, place, [2])
-    site.goes_well()
+        check_failure(site, place, [2])
+    site.run_ok()
     assert site.boxes() == undisturbed.boxes
 
 
 @pytest.mark.parametrize("per_job", [1, 8])
-def test_in_each_job_of_tracks(breakable, per_job):
+def test_an_exception_in_each_job_of_tracks(breakable, per_job):
     site = breakable
     site.settings["media"] = {"per_job": per_job}
     site.settings["track"] = {"enabled": True}
     kind = Steps(site.folder, site.server).add_track_type()
     site.settings["upload"] |= {"track_type_id": kind, "track_length_attribute": "Length"}
     for place in ("track", "upload_tracks"):
-        fails(site, place, [2])
-    site.goes_well()
+        check_failure(site, place, [2])
+    site.run_ok()
     assert site.marked() == [1, 2]
     tracks = json.loads((site.folder / "results/tracks/1.json").read_text())["tracks"]
     uploads = json.loads((site.folder / "results/track_uploads/1.json").read_text())
     assert (uploads["state"], len(tracks) > 0) == ("verified", True)
 
 
-def test_jobs_that_are_killed_or_crash(breakable, undisturbed):
+def test_jobs_that_are_killed_or_crash_fail_their_media(breakable, undisturbed):
     site = breakable
-    fails(site, "take", [2], signal.SIGSEGV)
+    check_failure(site, "take", [2], signal.SIGSEGV)
     log = (site.folder / "logs/detect/1.log").read_text()
     assert "it crashed, perhaps in a decoder" in log
-    fails(site, "upload", [2], signal.SIGKILL)
-    site.goes_well()
+    check_failure(site, "upload", [2], signal.SIGKILL)
+    site.run_ok()
     assert site.boxes() == undisturbed.boxes
     assert not site.half_written()
 
 
-def test_jobs_that_media_share_and_one_of_them_kills(breakable, undisturbed):
+def test_a_media_that_kills_a_shared_job(breakable, undisturbed):
     site = breakable
     site.settings["media"] = {"per_job": 8}
-    fails(site, "take", [2], signal.SIGKILL)
-    site.goes_well()
+    check_failure(site, "take", [2], signal.SIGKILL)
+    site.run_ok()
     assert site.boxes() == undisturbed.boxes
 
 
-def test_job_that_is_stopped_has_no_state(breakable):
-    """SIGTERM is somebody's wish, and says nothing of the media: the job fails."""
+def test_a_job_stopped_with_sigterm_records_no_state(breakable):
+    """SIGTERM is sent on purpose, and is no fault of the media: the job fails."""
     status, text = breakable.run(INJECT="detect", INJECT_SIGNAL=str(int(signal.SIGTERM)))
     assert status == 1
     assert "SIGTERM" in text
@@ -232,8 +231,8 @@ def test_job_that_is_stopped_has_no_state(breakable):
     assert not (breakable.folder / "results/summary.json").exists()
 
 
-def test_a_job_s_worker_ends_with_it(breakable):
-    """What Snakemake ends is the supervisor: nothing of the job is left."""
+def test_the_worker_of_a_job_ends_with_its_supervisor(breakable):
+    """Snakemake ends the supervisor; no other process of the job is left."""
     run = breakable.start(INJECT="take", INJECT_SIGNAL="wait")
     until((breakable.folder / "waits").exists)
     worker = psutil.Process(int((breakable.folder / "waits").read_text()))
@@ -243,10 +242,10 @@ def test_a_job_s_worker_ends_with_it(breakable):
     assert "SIGKILL" in run.text
 
 
-def test_after_a_run_that_was_killed_before_its_end(breakable, undisturbed):
-    """Without its last words, a run leaves the note, by which the next one tries the media again."""
+def test_failed_media_are_retried_after_a_killed_run(breakable, undisturbed):
+    """A run that is killed leaves its notes of failed media, by which the next run tries them again."""
     site = breakable
-    text = fails(site, "upload", [2])
+    text = check_failure(site, "upload", [2])
     assert not list((site.folder / "resources/failed").iterdir()), text
     record = site.folder / "results/uploads/1.json"
     assert not record.exists()
@@ -254,5 +253,5 @@ def test_after_a_run_that_was_killed_before_its_end(breakable, undisturbed):
     write_json(site.folder / "resources/failed/1.uploads.json", ["results/uploads/1.json"])
     assert site.run("--dry-run")[0] == 0
     assert record.exists()
-    site.goes_well()
+    site.run_ok()
     assert site.boxes() == undisturbed.boxes

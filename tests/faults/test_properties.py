@@ -1,4 +1,4 @@
-"""Test properties for any order of events and any text: no person's work is changed, and no secret gets out."""
+"""Properties for any order of events and any text: no person's work is changed, and no secret is shown."""
 
 import os
 import re
@@ -11,24 +11,24 @@ from scripts.lib.uploads.reconcile import plan
 from tests.lib.uploads.test_reconcile import TO, box, listed
 
 SECRET = "f3a9c1d2e4b5a6978877665544332211aabbccdd"
-DEEDS = ("nothing", "edit", "edit and back", "delete", "add")
+ACTIONS = ("nothing", "edit", "edit and back", "delete", "add")
 
 
 class Model:
-    """A server that keeps all marks of each box, and remembers whose boxes a person has touched."""
+    """A server that keeps all marks of each box, and the boxes that a person has edited."""
 
     def __init__(self):
         self.marks: dict[str, list[dict]] = {}
-        self.touched: dict[str, list[dict]] = {}
+        self.edited: dict[str, list[dict]] = {}
 
-    def look(self):
+    def latest(self):
         return [marks[-1] for marks in self.marks.values()]
 
     def decide(self, wanted):
-        todo = plan(wanted, self.look(), TO, overlap_limit=0.5)
+        todo = plan(wanted, self.latest(), TO, overlap_limit=0.5)
         if todo.unclear:
             every = [mark for marks in self.marks.values() for mark in marks]
-            todo = plan(wanted, self.look(), TO, overlap_limit=0.5, all_revisions=every)
+            todo = plan(wanted, self.latest(), TO, overlap_limit=0.5, all_revisions=every)
         assert not todo.unclear
         return todo
 
@@ -38,38 +38,38 @@ class Model:
 
     def carry_out(self, todo):
         for identity in todo.remove:
-            assert identity not in self.touched
-            if todo.revisions[identity] == len(self.marks.get(identity, ())):  # the server's own count
+            assert identity not in self.edited
+            if todo.revisions[identity] == len(self.marks.get(identity, ())):  # the server's count
                 del self.marks[identity]
         for made in todo.create.values():
             self.create(made)
 
-    def person(self, deed, at):
-        if deed == "add":
-            identity = f"0a0a0a0a-0000-4000-8000-{len(self.touched):012d}"
+    def person(self, action, at):
+        if action == "add":
+            identity = f"0a0a0a0a-0000-4000-8000-{len(self.edited):012d}"
             self.marks[identity] = [listed(box(at), elemental_id=identity)]
-        elif deed == "nothing" or not self.marks:
+        elif action == "nothing" or not self.marks:
             return
         else:
             identity = sorted(self.marks)[at % len(self.marks)]
             before = self.marks[identity][-1]
             for change in {"edit": [{"x": 0.11}], "delete": [{"variant_deleted": True}]}.get(
-                deed, [{"x": 0.11}, {"x": before["x"]}]
+                action, [{"x": 0.11}, {"x": before["x"]}]
             ):
                 last = self.marks[identity][-1]
                 self.marks[identity].append({**last, **change, "mark": last["mark"] + 1})
-        self.touched[identity] = list(self.marks[identity])
+        self.edited[identity] = list(self.marks[identity])
 
 
 frames = st.lists(st.integers(0, 4), max_size=5)
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.lists(st.tuples(frames, frames, st.booleans(), st.sampled_from(DEEDS), st.integers(0, 4)), max_size=6))
-def test_any_history_of_runs_at_once_and_people(history):
-    """Two runs read at the same moment and write one after the other; then one continues alone, as a last check."""
+@given(st.lists(st.tuples(frames, frames, st.booleans(), st.sampled_from(ACTIONS), st.integers(0, 4)), max_size=6))
+def test_any_history_of_simultaneous_runs_and_edits(history):
+    """Two runs list the boxes at the same moment and write one after the other; then one of them continues alone."""
     model = Model()
-    for one, other, at_once, deed, at in history:
+    for one, other, at_once, action, at in history:
         wanted = [box(frame) for frame in one]
         first = model.decide(wanted)
         second = model.decide(wanted if at_once else [box(frame) for frame in other])
@@ -79,15 +79,15 @@ def test_any_history_of_runs_at_once_and_people(history):
             model.carry_out(model.decide(wanted))
         settled = model.decide(wanted)
         assert settled.settled
-        assert all(model.marks[identity] == marks for identity, marks in model.touched.items())
-        # What only runs have made, once or twice, is nobody's but the machine's.
-        assert set(settled.edited) | set(settled.added) | set(settled.deleted) <= set(model.touched)
-        assert set(settled.present) == set(model.marks) - set(model.touched)
-        model.person(deed, at)
+        assert all(model.marks[identity] == marks for identity, marks in model.edited.items())
+        # Boxes that only runs have made, once or twice, count as the workflow's.
+        assert set(settled.edited) | set(settled.added) | set(settled.deleted) <= set(model.edited)
+        assert set(settled.present) == set(model.marks) - set(model.edited)
+        model.person(action, at)
 
 
 @given(st.text(), st.text(), st.sampled_from(["{}", "Token {}", "Authorization: Bearer {}", "http://s/b?Signature={}"]))
-def test_no_text_lets_the_secret_or_a_terminal_command_through(before, after, form):
+def test_redacted_text_has_neither_the_token_nor_terminal_commands(before, after, form):
     os.environ["TATOR_AUTH_TOKEN"] = SECRET
     try:
         text = redact(f"{before} {form.format(SECRET)} {after}")

@@ -1,4 +1,4 @@
-"""Where the token goes, in good runs and in failing ones; and names that would like to be more than names."""
+"""The processes and files that get the token, in successful and failing runs; and names with special characters."""
 
 import csv
 import json
@@ -33,14 +33,14 @@ CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")
 
 @dataclass
 class Watched:
-    """What was seen of a good run's processes while it ran.
+    """The processes of a successful run, observed while it ran.
 
     Attributes:
-        site: where it ran.
-        text: what the terminal showed.
-        lines: the command lines of the whole tree.
-        jobs: by the rule, which secrets each job of it had, whenever it was looked at.
-        children: the same of the jobs' own children, as they were seen last, by the rule and their number.
+        site: the site of the run.
+        text: the terminal's output.
+        lines: the command lines of all processes.
+        jobs: the secrets in the environment of jobs at each observation, by rule.
+        children: the secrets of children of jobs at the last observation, by rule and process id.
     """
 
     site: Site
@@ -49,8 +49,8 @@ class Watched:
     jobs: dict[str, list[set[str]]] = field(default_factory=dict)
     children: dict[tuple[str, int], set[str]] = field(default_factory=dict)
 
-    def look(self, tree: psutil.Process) -> None:
-        """Look at the processes of the run once."""
+    def observe(self, tree: psutil.Process) -> None:
+        """Record the processes of the run once."""
         for process in [tree, *tree.children(recursive=True)]:
             try:
                 line = " ".join(process.cmdline())
@@ -60,7 +60,7 @@ class Watched:
                     self.jobs.setdefault(rule, []).append(SECRETS & names)
                 for child in process.children(recursive=True) if rule else ():
                     self.children[rule, child.pid] = SECRETS & variables(child)
-            except (psutil.Error, OSError):  # it ended meanwhile
+            except (psutil.Error, OSError):  # it ended in the meantime
                 continue
 
 
@@ -69,7 +69,7 @@ SECRETS = {"TATOR_AUTH_TOKEN", "TATOR_REGISTRY_PASSWORD", "AWS_SECRET_ACCESS_KEY
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Yield all that a run exposed while it was watched; it succeeded after failed downloads."""
+    """Yield the observed processes of a run that succeeded after failed downloads."""
     with new_site(tmp_path_factory.mktemp("watched")) as site:
         site.environ |= dict.fromkeys(SECRETS - {"TATOR_AUTH_TOKEN"}, OTHER_SECRET)
         site.server.fault("cut_download", after_bytes=1000)
@@ -77,8 +77,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         run, seen = site.start("--verbose"), Watched(site)
         tree = psutil.Process(run.process.pid)
         while run.process.poll() is None:
-            with suppress(psutil.Error):  # it ended meanwhile
-                seen.look(tree)
+            with suppress(psutil.Error):  # it ended in the meantime
+                seen.observe(tree)
             time.sleep(0.002)
         assert run.wait() == 0, run.text
         seen.text = run.text
@@ -86,12 +86,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 def variables(process: psutil.Process) -> set[str]:
-    """Return the names of a process's variables; psutil takes one that was overwritten for the end of all."""
+    """Return the names of a process's variables; psutil would stop at a variable that was overwritten."""
     entries = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
     return {entry.partition(b"=")[0].decode(errors="replace") for entry in entries if entry}
 
 
-def test_no_command_line_of_the_whole_tree_holds_the_token(watched):
+def test_no_command_line_of_a_process_has_a_secret(watched):
     for rule in ("resolve_media", "download_media", "prepare_upload", "detect", "upload_detections", "mark_processed"):
         assert any(f"{rule}.py" in line for line in watched.lines), rule
     secrets = (watched.site.server.token, OTHER_SECRET)
@@ -99,10 +99,10 @@ def test_no_command_line_of_the_whole_tree_holds_the_token(watched):
 
 
 def test_each_job_of_a_run_has_only_the_secrets_of_its_rule(watched):
-    """What /proc shows of each, with their children, after it has removed its initial environment."""
+    """Also in /proc, and for children of jobs, after a job has cleared its initial environment."""
     rules = {"resolve_media", "detect", "upload_detections", "get_network", "make_report", "conclude"}
     assert rules <= watched.jobs.keys()
-    # Each starts with all and drops some in its first moments; after those nothing has more.
+    # Each job starts with all secrets and removes some at once; afterwards it has no others.
     least = {rule: set.intersection(*found) for rule, found in watched.jobs.items()}
     assert least == {rule: SECRETS & job_secrets.USED.get(rule, frozenset()) for rule in watched.jobs}
     for rule, found in watched.jobs.items():
@@ -111,14 +111,14 @@ def test_each_job_of_a_run_has_only_the_secrets_of_its_rule(watched):
     assert [(rule, found) for (rule, _), found in watched.children.items() if not found <= least[rule]] == []
 
 
-def test_the_token_and_addresses_are_nowhere(watched):
-    """Neither in what the run and its report wrote, nor on the terminal, though a download was cut."""
+def test_no_file_and_no_output_has_the_token_or_an_address(watched):
+    """Also not in the report, although a download was interrupted."""
     status, text = watched.site.run("--report", str(watched.site.folder / "report.html"))
     assert status == 0, text
     assert watched.site.secrets_in(watched.text, text) == []
 
 
-def test_nothing_written_is_open_to_others(watched):
+def test_no_file_is_writable_by_others(watched):
     written = [path for path in watched.site.folder.rglob("*") if not path.is_symlink()]
     assert watched.site.folder / "results" / "summary.json" in written
     assert [path for path in written if path.stat().st_mode & 0o002] == []
@@ -133,9 +133,9 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("what", FAILURES)
-def test_failing_runs_write_no_secret(site, what):
-    for kind, settings in FAILURES[what]:
+@pytest.mark.parametrize("failure", FAILURES)
+def test_failing_runs_write_no_secret(site, failure):
+    for kind, settings in FAILURES[failure]:
         site.server.fault(kind, **settings)
     site.environ["TATOR_PATIENCE_SECONDS"] = "1"
     status, text = site.run("--verbose")
@@ -143,18 +143,18 @@ def test_failing_runs_write_no_secret(site, what):
     assert site.secrets_in(text) == []
 
 
-def test_the_workers_umask_holds_for_all_that_they_write(site):
-    """Who wants to keep boxes and media private, says so as for any program."""
+def test_the_umask_applies_to_all_files_of_a_run(site):
+    """Users can keep boxes and media private with the umask, as for any program."""
     before = os.umask(0o077)
     try:
-        site.goes_well()
+        site.run_ok()
     finally:
         os.umask(before)
-    mine = [path for folder in ("results", "resources", "logs") for path in (site.folder / folder).rglob("*")]
-    assert [path for path in mine if path.stat().st_mode & 0o077] == []
+    written = [path for folder in ("results", "resources", "logs") for path in (site.folder / folder).rglob("*")]
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
 
 
-def test_names_stay_names_through_the_whole_chain(tmp_path):
+def test_special_characters_in_names_have_no_effect_in_any_step(tmp_path):
     media_of_a_site(tmp_path / "media")
     picture = tmp_path / "media" / "picture.png"
     with running(tmp_path / "media", tmp_path / "state") as server:
@@ -165,7 +165,7 @@ def test_names_stay_names_through_the_whole_chain(tmp_path):
         before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(site.folder)}
         status, text = site.run()
         report = site.run("--report", str(site.folder / "report.html"))
-    # The one without a file is named, the others are done.
+    # The media without a file is named, the others are done.
     assert status != 0
     assert re.search(rf"media {junk} \(.*\) is unsupported: ", text)
     assert "Traceback" not in text

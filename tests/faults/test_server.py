@@ -1,4 +1,4 @@
-"""Test failures of Tator or its store during a whole run: it waits, or says what to do, and then completes."""
+"""Failures of Tator or its store during a whole run: the run waits, or names the remedy, and then completes."""
 
 import os
 import re
@@ -17,18 +17,18 @@ READS = ("GetMediaListById", "GetMediaTypeList", "GetLocalizationTypeList", "Get
 WRITES = ("CreateVersion", "CreateLocalizationList", "UpdateMediaList")
 
 
-def when(site, operation, deed):
-    """Start a run; do a deed when it has asked for an operation, which has to wait for it; return the run."""
+def run_with_action(site, operation, action):
+    """Start a run, and call `action` while the run's first request of an operation waits; return the run."""
     site.server.fault("slow", operation=operation, media=1, seconds=2)
     run = site.start()
     until(lambda: site.server.requests(operation) or run.process.poll() is not None)
     assert run.process.poll() is None, run.text
-    deed()
+    action()
     return run
 
 
-def test_bad_weather_everywhere(site, undisturbed):
-    """Each call of the chain meets each kind of passing fault that it may have."""
+def test_temporary_faults_of_every_request(site, undisturbed):
+    """Each request of the run gets each kind of temporary fault that it can have."""
     site.environ["TATOR_PATIENCE_SECONDS"] = "60"
     for operation in (*READS, *WRITES, "GetLocalizationList"):
         kinds = ["reset", "throttle", "drop_answer"]
@@ -39,13 +39,13 @@ def test_bad_weather_everywhere(site, undisturbed):
     site.server.fault("html", operation="GetVersionList", nth=4)
     for kind in ("cut_download", "short_body", "wrong_bytes", "expire_addresses"):
         site.server.fault(kind, media=1)
-    site.goes_well()
+    site.run_ok()
     state = site.state()
     assert (state.boxes, state.marked, state.results) == (undisturbed.boxes, undisturbed.marked, undisturbed.results)
 
 
-def test_tator_goes_down_and_comes_back(tmp_path, undisturbed):
-    """Also with a part of the boxes made: the second request of the upload is the last thing that it hears."""
+def test_a_run_continues_after_tator_was_down(tmp_path, undisturbed):
+    """Also with some of the boxes made: Tator goes down during the second request of the upload."""
     with ExitStack() as stack:
         site, server = _site_at(stack, tmp_path, 0, 0)
         site.environ["TATOR_PATIENCE_SECONDS"] = "2"
@@ -58,7 +58,7 @@ def test_tator_goes_down_and_comes_back(tmp_path, undisturbed):
         assert "Traceback" not in run.text
         ports = [urlsplit(address).port or 0 for address in (server.host, server.store)]
         site, _ = _site_at(stack, tmp_path, *ports)
-        site.goes_well()
+        site.run_ok()
         assert site.state() == undisturbed
 
 
@@ -71,22 +71,22 @@ def _site_at(stack, folder, port, store_port):
 
 
 def test_media_deleted_before_its_download(site, undisturbed):
-    run = when(site, "GetDownloadInfo", lambda: site.api.delete_media(1))
+    run = run_with_action(site, "GetDownloadInfo", lambda: site.api.delete_media(1))
     check_missing(site, run, undisturbed)
 
 
 def test_media_deleted_before_its_upload(site, undisturbed):
-    run = when(site, "CreateLocalizationList", lambda: site.api.delete_media(1))
+    run = run_with_action(site, "CreateLocalizationList", lambda: site.api.delete_media(1))
     check_missing(site, run, undisturbed)
 
 
 def test_media_deleted_before_its_mark(site, undisturbed):
-    run = when(site, "UpdateMediaList", lambda: site.api.delete_media(1))
+    run = run_with_action(site, "UpdateMediaList", lambda: site.api.delete_media(1))
     check_missing(site, run, undisturbed)
 
 
 def check_missing(site, run, undisturbed):
-    """The other media is done and marked; the deleted one is named; and so it stays when it is run again."""
+    """Check that the other media is done and marked, and the deleted one named, also by the next run."""
     of_2 = [box for box in undisturbed.boxes if box["media"] == 2]
     first = run.wait(), run.text
     for status, text in (first, site.run()):
@@ -97,74 +97,76 @@ def check_missing(site, run, undisturbed):
         assert "Traceback" not in text
 
 
-def test_version_deleted_half_way(site, undisturbed):
+def test_a_version_deleted_during_the_run(site, undisturbed):
     def delete():
-        (mine,) = [v for v in site.api.get_version_list(site.server.project_id) if v["name"] == "Object Detector"]
-        site.api.delete_version(mine["id"])
+        (version,) = [v for v in site.api.get_version_list(site.server.project_id) if v["name"] == "Object Detector"]
+        site.api.delete_version(version["id"])
 
-    run = when(site, "GetDownloadInfo", delete)
+    run = run_with_action(site, "GetDownloadInfo", delete)
     assert run.wait() != 0
     assert "was deleted while the workflow ran" in run.text
     assert "the same command with --forcerun prepare_upload" in run.text
     assert "Traceback" not in run.text
-    site.goes_well("--forcerun", "prepare_upload")
+    site.run_ok("--forcerun", "prepare_upload")
     assert contents(site.boxes()) == contents(undisturbed.boxes)
     assert site.marked() == undisturbed.marked
 
 
-def test_boxes_that_are_gone_are_noticed_by_a_plain_run(site, undisturbed):
-    """With their version, which is made again, and without it."""
-    site.goes_well()
-    for what, words in (("deleted", "is not there any more"), ("emptied", "is empty, and the last run left")):
-        (mine,) = [v for v in site.api.get_version_list(site.server.project_id) if v["name"] == "Object Detector"]
-        everything = {"version": [mine["id"]], "show_all_marks": 1, "show_deleted": 1}
+def test_a_plain_run_notices_deleted_boxes(site, undisturbed):
+    """With their version, which is made again, and if the version still exists."""
+    site.run_ok()
+    for change, message in (("deleted", "is not there any more"), ("emptied", "is empty, and the last run left")):
+        (version,) = [v for v in site.api.get_version_list(site.server.project_id) if v["name"] == "Object Detector"]
+        everything = {"version": [version["id"]], "show_all_marks": 1, "show_deleted": 1}
         site.api.delete_localization_list(site.server.project_id, {"prune": 1}, **everything)
-        if what == "deleted":
-            site.api.delete_version(mine["id"])
+        if change == "deleted":
+            site.api.delete_version(version["id"])
         site.server.clear_requests()
-        text = site.goes_well()
-        assert f"upload.version: version {mine['id']} ('Object Detector') {words}" in text, text
-        assert contents(site.boxes()) == contents(undisturbed.boxes), what
-        assert not site.server.requests("Download"), what
-        assert "Nothing to be done" in site.goes_well(), what
+        text = site.run_ok()
+        assert f"upload.version: version {version['id']} ('Object Detector') {message}" in text, text
+        assert contents(site.boxes()) == contents(undisturbed.boxes), change
+        assert not site.server.requests("Download"), change
+        assert "Nothing to be done" in site.run_ok(), change
 
 
 def contents(boxes):
-    """Boxes in another version have other ids."""
+    """Return the boxes without ids, which differ between versions."""
     keys = ("media", "frame", "x", "y", "width", "height", "mark", "variant_deleted")
     return sorted([*(box[key] for key in keys), *sorted(box["attributes"].items())] for box in boxes)
 
 
 @pytest.mark.parametrize(
-    ("operation", "words"),
+    ("operation", "message"),
     [
         ("GetDownloadInfo", r"403.*give the token's user the right Can Edit"),
         ("UpdateMediaList", r"403.*give the token's user the right Can Edit"),
     ],
 )
-def test_token_that_loses_rights_half_way(site, undisturbed, operation, words):
+def test_a_token_that_loses_rights_during_the_run(site, undisturbed, operation, message):
     project = site.server.project_id
     admin = str(site.server.users["admin"])
-    run = when(site, operation, lambda: site.server.change("project", project, permissions={admin: "View Only"}))
+    run = run_with_action(
+        site, operation, lambda: site.server.change("project", project, permissions={admin: "View Only"})
+    )
     assert run.wait() != 0
-    assert re.search(words, run.text), run.text
+    assert re.search(message, run.text), run.text
     site.server.change("project", project, permissions={admin: "Full Control"})
-    site.goes_well()
+    site.run_ok()
     assert site.state() == undisturbed
 
 
-def test_token_that_turns_invalid_half_way(site, undisturbed):
+def test_a_token_that_becomes_invalid_during_the_run(site, undisturbed):
     site.server.fault("revoke_token", operation="CreateLocalizationList")
     site.fails_with(r"Invalid token.*set TATOR_AUTH_TOKEN to a valid token of this site")
-    # Asking again would not have helped: each job asked once.
+    # A refused token is not retried: each job sends one request.
     assert len(site.server.requests("CreateLocalizationList")) <= len(site.server.media)
     site.server.clear_faults()
-    site.goes_well()
+    site.run_ok()
     assert site.state() == undisturbed
 
 
 @pytest.mark.parametrize("operation", ["GetMediaListById", "GetDownloadInfo", "Download", "GetLocalizationList"])
-def test_answer_that_takes_longer_than_the_time_out_is_asked_for_again(steps, monkeypatch, operation):
+def test_a_request_that_times_out_is_repeated(steps, monkeypatch, operation):
     steps.resolve(1)
     steps.prepare()
     steps.detected(1, ["0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"])
@@ -176,7 +178,7 @@ def test_answer_that_takes_longer_than_the_time_out_is_asked_for_again(steps, mo
     assert len(steps.server.requests(operation)) > 1
 
 
-def test_write_that_is_carried_out_after_its_time_out_doubles_nothing(steps, monkeypatch):
+def test_a_write_carried_out_after_its_timeout_doubles_nothing(steps, monkeypatch):
     steps.resolve(1)
     steps.prepare()
     steps.detected(1, ["0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"])

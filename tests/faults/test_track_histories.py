@@ -1,4 +1,4 @@
-"""Whatever the order of runs, races, outages and what people do to boxes and tracks: the rules of tracks hold."""
+"""Random histories of runs, races, outages and edits of boxes and tracks: at the end, Tator has the right tracks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,11 +22,11 @@ ANSWERS = (
     *("half made", "half made, without media", "lost half-way", "beside another run"),
     *("killed before", "killed after", "killed and goes on", "killed half-way"),
 )
-TRACK_DEEDS = (
+TRACK_ACTIONS = (
     *("edit", "edit and back", "edit in place", "edit many in place", "add a box", "add a box in place"),
     *("take a box out", "take a box out in place", "merge", "trim", "delete", "delete many", "prune", "draw"),
 )
-BOX_DEEDS = (
+BOX_ACTIONS = (
     "nothing",
     "edit a box",
     "edit a box on the page",
@@ -34,7 +34,7 @@ BOX_DEEDS = (
     "delete a box on the page",
     "prune a box",
 )
-# Of two boxes at least: what the tests' runs ask for.
+# Boxes that a track must have to be uploaded.
 LEAST = 2
 WHERE = TrackDestination(6, 9, "Species", "Confidence", length_attribute="Length")
 
@@ -48,16 +48,15 @@ class TrackModel(Model):
     """The project of test_histories.py, with states.
 
     Attributes:
-        states_by_id: rows that are committed.
+        states_by_id: committed rows of states.
         hidden: elemental ids whose newest mark was merged away.
-        theirs: rows of states that a person touched.
-        gone: keys of tracks that a person edited, deleted or merged away.
+        edited_states: rows of states that a person has edited.
     """
 
     states_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
-    states_under_way: list[list[dict[str, Any]]] = field(default_factory=list)
+    uncommitted_states: list[list[dict[str, Any]]] = field(default_factory=list)
     hidden: set[str] = field(default_factory=set)
-    theirs: set[int] = field(default_factory=set)
+    edited_states: set[int] = field(default_factory=set)
     other_tracks: list[list[int]] | None = None
 
     def marks(self, identity):
@@ -84,7 +83,7 @@ class TrackModel(Model):
         frames = [self.frame_of[box_row] for box_row in row["localizations"]]
         return {**row, "segments": segments(frames) or [[None, None]]}
 
-    # What the workflow calls.
+    # Called by the workflow.
 
     def states(self, media_id, type_id, version_id, show_all_marks=0):
         rows = [row for _, row in sorted(self.states_by_id.items())] if show_all_marks else self.latest_states()
@@ -111,7 +110,7 @@ class TrackModel(Model):
             else:
                 new.append(self.with_segments(self.new_state(content, RUNS_USER)))
         if how.endswith("goes on"):
-            self.states_under_way.append(new)
+            self.uncommitted_states.append(new)
         if how == "beside another run" and self.other_tracks is not None:
             other, self.other_tracks = self.other_tracks, None
             run(self, other)
@@ -135,7 +134,7 @@ class TrackModel(Model):
     def _prune_states(self, rows, marks):
         if len(rows) != sum(marks.values()):
             raise LostAnswer("somebody changed some of them in between")
-        assert not self.theirs & {row["id"] for row in rows}
+        assert not self.edited_states & {row["id"] for row in rows}
 
         def go():
             for row in rows:
@@ -145,9 +144,9 @@ class TrackModel(Model):
 
     def commit(self):
         super().commit()
-        for rows in self.states_under_way:
+        for rows in self.uncommitted_states:
             self.states_by_id.update({row["id"]: row for row in rows})
-        self.states_under_way = []
+        self.uncommitted_states = []
 
     @property
     def frame_of(self):
@@ -155,23 +154,23 @@ class TrackModel(Model):
 
     frames_of_pruned: dict[int, int] = field(default_factory=dict)
 
-    # What people do.
+    # Actions of people.
 
-    def on_boxes(self, deed, at):
+    def on_boxes(self, action, at):
         before = dict(self.rows)
         live = [row for row in self.latest() if not row["variant_deleted"]]
-        if deed == "nothing" or not live:
+        if action == "nothing" or not live:
             return
         old = live[at % len(live)]
         holders = [one for one in self.live_states() if old["id"] in one["localizations"]]
-        if deed == "delete a box on the page":
+        if action == "delete a box on the page":
             for one in holders:
                 self.patch(one, take_out=[old["id"]])
         self.person(
-            {"edit a box": "edit", "edit a box on the page": "edit", "prune a box": "prune"}.get(deed, "delete"), at
+            {"edit a box": "edit", "edit a box on the page": "edit", "prune a box": "prune"}.get(action, "delete"), at
         )
         self.frames_of_pruned |= {number: row["frame"] for number, row in before.items()}
-        if deed == "edit a box on the page":
+        if action == "edit a box on the page":
             new = max(self.rows)
             for one in holders:
                 self.patch(one, add=[new], take_out=[old["id"]])
@@ -180,8 +179,8 @@ class TrackModel(Model):
         return [row for row in self.latest_states() if not row["variant_deleted"]]
 
     def patch(self, row, add=(), take_out=(), in_place=False, **changes):
-        """Patch the newest row, as Tator does: the old row's boxes change, too."""
-        self.theirs |= {one["id"] for one in self.marks(row["elemental_id"])}
+        """Patch the newest row, as Tator does: the boxes of the old row change as well."""
+        self.edited_states |= {one["id"] for one in self.marks(row["elemental_id"])}
         boxes = [one for one in dict.fromkeys([*row["localizations"], *add]) if one not in take_out]
         row["localizations"] = boxes
         new = {**row, **changes, "localizations": list(boxes)}
@@ -193,61 +192,63 @@ class TrackModel(Model):
             self.states_by_id[row["id"]] = new
         else:
             new = self.add_state(new, RUNS_USER, created=row["created_datetime"])
-        self.theirs.add(new["id"])
+        self.edited_states.add(new["id"])
         return new
 
-    def on_tracks(self, deed, at):  # noqa: C901, PLR0912 - a branch for each thing that a person may do
+    def on_tracks(self, action, at):  # noqa: C901, PLR0912 - one branch for each action
         boxes = [row["id"] for row in self.latest() if not row["variant_deleted"]]
         live = self.live_states()
-        if deed == "draw" and len(boxes) > 1:
+        if action == "draw" and len(boxes) > 1:
             content = {"type": 9, "version": 6, "attributes": {}, "media": [2], "localizations": boxes[at % 2 :][:3]}
             identity = f"0b0b0b0b-0000-4000-8000-{self.last_id:012d}"
             new = self.add_state(self.with_segments({**content, "elemental_id": identity}), PERSON)
-            self.theirs.add(new["id"])
-        if deed == "draw" or not live:
+            self.edited_states.add(new["id"])
+        if action == "draw" or not live:
             return
         row = live[at % len(live)]
         others = [one for one in boxes if one not in row["localizations"]]
         inner = row["localizations"][:1]
-        mine = {one["id"] for one in self.marks(row["elemental_id"])}
-        if deed == "prune":
-            for number in mine:
+        marks = {one["id"] for one in self.marks(row["elemental_id"])}
+        if action == "prune":
+            for number in marks:
                 del self.states_by_id[number]
-            self.theirs -= mine
-        elif deed in ("delete", "delete many"):
+            self.edited_states -= marks
+        elif action in ("delete", "delete many"):
             content = {**row, "variant_deleted": True}
-            content |= {"media": [], "localizations": []} if deed == "delete many" else {}
+            content |= {"media": [], "localizations": []} if action == "delete many" else {}
             tomb = self.add_state(content, RUNS_USER)
-            self.theirs |= mine | {tomb["id"]}
-        elif deed == "merge" and len(live) > 1:
+            self.edited_states |= marks | {tomb["id"]}
+        elif action == "merge" and len(live) > 1:
             other = live[(at + 1) % len(live)]
             row["localizations"] = list(dict.fromkeys([*row["localizations"], *other["localizations"]]))
             self.states_by_id[row["id"]] = self.with_segments(row)
             del self.states_by_id[other["id"]]
-            self.theirs.discard(other["id"])
+            self.edited_states.discard(other["id"])
             left = {one["id"] for one in self.marks(other["elemental_id"])}
             if left:
                 self.hidden.add(other["elemental_id"])
-            self.theirs |= mine | left
-        elif deed == "trim" and inner:
+            self.edited_states |= marks | left
+        elif action == "trim" and inner:
             row["localizations"] = row["localizations"][1:]
             self.states_by_id[row["id"]] = self.with_segments(row)
-            self.theirs |= mine
-        elif deed == "edit many in place":
+            self.edited_states |= marks
+        elif action == "edit many in place":
             row["attributes"] = {**row["attributes"], "Confidence": 0.125}
-            self.theirs |= mine
-        elif deed.startswith("edit"):
-            new = self.patch(row, in_place=deed == "edit in place", attributes={**row["attributes"], "Species": "eel"})
-            if deed == "edit and back":
+            self.edited_states |= marks
+        elif action.startswith("edit"):
+            new = self.patch(
+                row, in_place=action == "edit in place", attributes={**row["attributes"], "Species": "eel"}
+            )
+            if action == "edit and back":
                 self.patch(new, attributes=row["attributes"])
-        elif deed.startswith("add a box") and others:
-            self.patch(row, add=others[:1], in_place="in place" in deed)
-        elif deed.startswith("take a box out") and inner:
-            self.patch(row, take_out=inner, in_place="in place" in deed)
+        elif action.startswith("add a box") and others:
+            self.patch(row, add=others[:1], in_place="in place" in action)
+        elif action.startswith("take a box out") and inner:
+            self.patch(row, take_out=inner, in_place="in place" in action)
 
 
 def run(model, tracks):
-    """Upload boxes and tracks of one run, which may give up, as one may that has no patience left."""
+    """Upload boxes and tracks; return the result, or None if the run gave up after lost answers or was killed."""
     frames = sorted({frame for one in tracks for frame in one})
     where = model.where()
     try:
@@ -261,8 +262,8 @@ def run(model, tracks):
 
 
 @pytest.fixture(autouse=True)
-def in_no_time(monkeypatch):
-    """Wait for nothing: here time passes by events."""
+def no_waiting(monkeypatch):
+    """Wait for nothing: the model's time advances by events."""
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "100")
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
@@ -274,50 +275,52 @@ event = st.tuples(
     wanted,
     st.none() | wanted,
     st.lists(st.sampled_from(ANSWERS), max_size=4),
-    st.sampled_from(BOX_DEEDS),
-    st.sampled_from(TRACK_DEEDS),
+    st.sampled_from(BOX_ACTIONS),
+    st.sampled_from(TRACK_ACTIONS),
     st.integers(0, 4),
 )
 
 
 @settings(deadline=None, max_examples=150, derandomize=True)
 @given(st.lists(event, min_size=1, max_size=5))
-def test_any_history_ends_as_the_rules_say(history):
+def test_any_history_ends_in_the_right_state(history):
     model = TrackModel()
-    for tracks, other, answers, box_deed, track_deed, at in history:
-        before = {number: dict(model.states_by_id[number]) for number in model.theirs}
-        in_tracks = {row for one in model.live_states() if one["id"] in model.theirs for row in one["localizations"]}
+    for tracks, other, answers, box_action, track_action, at in history:
+        before = {number: dict(model.states_by_id[number]) for number in model.edited_states}
+        in_tracks = {
+            row for one in model.live_states() if one["id"] in model.edited_states for row in one["localizations"]
+        }
         model.answers, model.other_tracks = list(answers), other
         run(model, tracks)
         model.answers, model.other_tracks = [], None
         model.commit()
-        settled = run(model, tracks)  # an undisturbed one, when all that was under way has ended
+        settled = run(model, tracks)  # an undisturbed run, after all requests have ended
         assert settled is not None
         assert settled.settled
         assert {number: model.states_by_id[number] for number in before} == before
         assert in_tracks <= model.rows.keys() | model.frames_of_pruned.keys()
         check(model, tracks, settled)
-        model.on_boxes(box_deed, at)
-        model.on_tracks(track_deed, at)
+        model.on_boxes(box_action, at)
+        model.on_tracks(track_action, at)
 
 
 def check(model, tracks, settled):
-    """The tracks that no person changed are those that were wanted, each once, with the current rows of its boxes."""
+    """Check that the tracks that no person edited are the wanted ones, each once, with the current rows of boxes."""
     where = model.where()
     live = model.live_states()
-    machines = [row for row in live if row["id"] not in model.theirs]
-    assert all(row["segments"] is not None for row in machines)
-    assert len({row["elemental_id"] for row in machines}) == len(machines) == len(settled.present)
-    today = {
+    workflow_rows = [row for row in live if row["id"] not in model.edited_states]
+    assert all(row["segments"] is not None for row in workflow_rows)
+    assert len({row["elemental_id"] for row in workflow_rows}) == len(workflow_rows) == len(settled.present)
+    current = {
         row["frame"]: row["id"] for row in reversed(model.latest()) if is_run_box(row) and not row["variant_deleted"]
     }
     name_of = {number: row["elemental_id"] for number, row in model.rows.items()}
-    taken = {name_of.get(row) for one in live if one["id"] in model.theirs for row in one["localizations"]}
-    known = {row["elemental_id"][:21] for row in model.states_by_id.values() if row["id"] in model.theirs}
+    taken = {name_of.get(row) for one in live if one["id"] in model.edited_states for row in one["localizations"]}
+    known = {row["elemental_id"][:21] for row in model.states_by_id.values() if row["id"] in model.edited_states}
     expected = []
     for one in {tuple(frames) for frames in tracks}:
         key = track(one).key(WHERE, where)
-        there = [today[frame] for frame in one if frame in today]
+        there = [current[frame] for frame in one if frame in current]
         free = [row for row in there if name_of[row] not in taken]
         if (
             f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:]}" not in known
@@ -325,7 +328,7 @@ def check(model, tracks, settled):
             and 2 * len(free) >= len(there)
         ):
             expected.append(sorted(free))
-    assert sorted(sorted(row["localizations"]) for row in machines) == sorted(expected)
+    assert sorted(sorted(row["localizations"]) for row in workflow_rows) == sorted(expected)
 
 
 def is_run_box(row):

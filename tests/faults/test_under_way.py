@@ -1,4 +1,4 @@
-"""Writes that Tator carries out when their job has given them up, or was killed: the next run leaves all whole."""
+"""Writes that Tator carries out after their job has given up or was killed: each box and track exists once at last."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from scripts.lib.server.faults import LostAnswer
 from scripts.lib.server.unanswered import Notes, UnansweredWrites, remove_uncertain_records
 from tests.faults.site import new_site
 from tests.faults.steps import until
-from tests.faults.three_boxes import ROWS, ready, whole  # noqa: F401 - a fixture
+from tests.faults.three_boxes import ROWS, check_each_box_once, ready  # noqa: F401 - a fixture
 
 CREATE = {"boxes": "CreateLocalizationList", "tracks": "CreateStateList"}
 
@@ -22,21 +22,21 @@ def notes(steps):
     return sorted((steps.folder / "under_way").glob("*"))
 
 
-def killed(work, has_asked):
-    """Do some work in a separate process, and kill it after a request."""
+def run_and_kill(work, was_requested):
+    """Do some work in a separate process, and kill the process after a request."""
     if not (pid := os.fork()):
         try:
             work()
         finally:
             os._exit(0)
-    until(has_asked)
+    until(was_requested)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 
 
 @pytest.fixture
 def uploads(ready, request):  # noqa: F811
-    """What uploads the boxes, or the tracks, of media 1, and what lists their rows."""
+    """Return a function that uploads the boxes or tracks of media 1, one that lists their rows, and their kind."""
     if request.param == "boxes":
         return partial(ready.upload, 1), partial(ready.boxes, show_all_marks=1), "boxes"
     ready.prepare(track_type_id=ready.add_track_type(), track_length_attribute="Length")
@@ -49,42 +49,42 @@ both = pytest.mark.parametrize("uploads", ["boxes", "tracks"], indirect=True)
 
 
 @both
-def test_write_that_comes_after_the_bound_is_noticed_by_the_next_job(ready, uploads, monkeypatch):  # noqa: F811
+def test_the_next_job_notices_a_write_that_was_carried_out_late(ready, uploads, monkeypatch):  # noqa: F811
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0.5")
-    upload, rows, what = uploads
-    ready.server.fault("drop_and_go_on", operation=CREATE[what], seconds=2)
-    count = upload()[what]
+    upload, rows, kind = uploads
+    ready.server.fault("drop_and_go_on", operation=CREATE[kind], seconds=2)
+    count = upload()[kind]
     assert len(notes(ready)) == 1
     until(lambda: len(rows()) == 2 * count)
-    assert upload()[what] == count
+    assert upload()[kind] == count
     assert len(rows()) == count
     assert not notes(ready)
 
 
 @both
 @pytest.mark.parametrize("answer_seconds", ["8", "0.5"])
-def test_job_killed_in_a_write_and_begun_again_at_once(ready, uploads, monkeypatch, answer_seconds):  # noqa: F811
-    """Where the write comes within the bound it is waited for, and otherwise the next job finds what came."""
+def test_a_job_killed_during_a_write_and_started_again_at_once(ready, uploads, monkeypatch, answer_seconds):  # noqa: F811
+    """A write within TATOR_ANSWER_SECONDS is waited for; a later one is found by the next job."""
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", answer_seconds)
-    upload, rows, what = uploads
-    ready.server.fault("drop_and_go_on", operation=CREATE[what], seconds=3)
+    upload, rows, kind = uploads
+    ready.server.fault("drop_and_go_on", operation=CREATE[kind], seconds=3)
     started = time.monotonic()
-    killed(upload, lambda: ready.server.requests(CREATE[what]))
-    count = upload()[what]
+    run_and_kill(upload, lambda: ready.server.requests(CREATE[kind]))
+    count = upload()[kind]
     if answer_seconds == "8":
         assert len(rows()) == count
-        assert len(ready.server.requests(CREATE[what])) == 1
+        assert len(ready.server.requests(CREATE[kind])) == 1
     else:
         time.sleep(max(0.0, started + 4 - time.monotonic()))
-        assert upload()[what] == count
+        assert upload()[kind] == count
     assert len(rows()) == count
     assert not notes(ready)
 
 
-def test_killed_in_a_write_of_what_is_not_wanted_any_more(ready, monkeypatch):  # noqa: F811
+def test_a_late_write_of_boxes_that_are_no_longer_detected_is_removed(ready, monkeypatch):  # noqa: F811
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "8")
     ready.server.fault("drop_and_go_on", operation="CreateLocalizationList", seconds=2)
-    killed(lambda: ready.upload(1), lambda: ready.server.requests("CreateLocalizationList"))
+    run_and_kill(lambda: ready.upload(1), lambda: ready.server.requests("CreateLocalizationList"))
     ready.detected(1, [])
     assert ready.upload(1)["boxes"] == 0
     time.sleep(2)
@@ -92,8 +92,8 @@ def test_killed_in_a_write_of_what_is_not_wanted_any_more(ready, monkeypatch):  
     assert not notes(ready)
 
 
-def test_media_of_a_shared_job_is_looked_at_again(ready, monkeypatch):  # noqa: F811
-    """Though as many boxes stand as an earlier job has verified, until the write has come."""
+def test_a_media_of_a_shared_job_is_checked_again(ready, monkeypatch):  # noqa: F811
+    """Although Tator has as many boxes as an earlier job verified, until the write is carried out."""
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0.5")
     ready.server.fault("drop_and_go_on", operation="CreateLocalizationList", seconds=2)
     ready.upload_shared(1)
@@ -102,7 +102,7 @@ def test_media_of_a_shared_job_is_looked_at_again(ready, monkeypatch):  # noqa: 
     assert ready.server.requests("GetLocalizationList")
     until(lambda: len(ready.boxes()) == 6)
     ready.upload_shared(1)
-    whole(ready)
+    check_each_box_once(ready)
 
 
 def test_refused_and_answered_writes_leave_no_note(ready):  # noqa: F811
@@ -115,14 +115,14 @@ def test_refused_and_answered_writes_leave_no_note(ready):  # noqa: F811
     assert not notes(ready)
 
 
-@pytest.mark.parametrize("way", ["answer lost", "killed"])
-def test_version_is_made_once(ready, monkeypatch, way):  # noqa: F811
+@pytest.mark.parametrize("fault", ["answer lost", "killed"])
+def test_version_is_made_once(ready, monkeypatch, fault):  # noqa: F811
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "8")
     ready.server.fault("drop_and_go_on", operation="CreateVersion", seconds=2)
     make = partial(ready.prepare, version="Survey")
-    if way == "killed":
+    if fault == "killed":
         ready.server.clear_requests()
-        killed(make, lambda: ready.server.requests("CreateVersion"))
+        run_and_kill(make, lambda: ready.server.requests("CreateVersion"))
     chosen = make()["version_id"]
     time.sleep(2)
     named = [one["id"] for one in ready.api.get_version_list(ready.server.project_id) if one["name"] == "Survey"]
@@ -130,20 +130,20 @@ def test_version_is_made_once(ready, monkeypatch, way):  # noqa: F811
     assert not notes(ready)
 
 
-def test_plain_run_removes_what_came_after_the_bound(tmp_path):
+def test_a_plain_run_removes_boxes_that_were_written_late(tmp_path):
     with new_site(tmp_path / "site") as site:
         site.environ["TATOR_ANSWER_SECONDS"] = "1"
         site.server.fault("drop_and_go_on", operation="CreateLocalizationList", media=1, seconds=6)
-        site.goes_well()
+        site.run_ok()
         identities = {box["elemental_id"] for box in site.boxes()}
         until(lambda: len(site.boxes()) > len(identities))
-        assert "uploads/1.json: an answer of Tator was lost" in site.goes_well()
+        assert "uploads/1.json: an answer of Tator was lost" in site.run_ok()
         assert sorted(box["elemental_id"] for box in site.boxes()) == sorted(identities)
-        assert "Nothing to be done" in site.goes_well()
+        assert "Nothing to be done" in site.run_ok()
 
 
 class Clock:
-    """A time that a test sets, for the notes: nothing here waits."""
+    """A clock that a test sets, so that no test waits."""
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
@@ -165,7 +165,7 @@ def left_note(tmp_path, clock):
     return where
 
 
-def test_what_stands_shows_that_a_write_was_carried_out(tmp_path, monkeypatch):
+def test_a_write_is_recognized_as_carried_out_by_its_rows(tmp_path, monkeypatch):
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "20")
     clock = Clock(monkeypatch)
     where = left_note(tmp_path, clock)
@@ -180,7 +180,7 @@ def test_what_stands_shows_that_a_write_was_carried_out(tmp_path, monkeypatch):
     assert not where.files()
 
 
-def test_write_that_was_sent_again_is_shown_by_two_rows_or_forgotten_in_the_end(tmp_path, monkeypatch):
+def test_a_repeated_write_is_confirmed_by_two_rows_or_expires(tmp_path, monkeypatch):
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "20")
     clock = Clock(monkeypatch)
     where = left_note(tmp_path, clock)
@@ -203,7 +203,7 @@ def test_write_that_was_sent_again_is_shown_by_two_rows_or_forgotten_in_the_end(
     assert not where.files()
 
 
-def test_removal_may_come_late_as_well(tmp_path, monkeypatch):
+def test_a_removal_may_be_carried_out_late(tmp_path, monkeypatch):
     clock = Clock(monkeypatch)
     writes = UnansweredWrites()
     with pytest.raises(LostAnswer):
@@ -216,7 +216,7 @@ def test_removal_may_come_late_as_well(tmp_path, monkeypatch):
     assert writes.seconds_left(making=True) == 20
 
 
-def test_clock_that_is_set_back_makes_nobody_wait_longer(tmp_path, monkeypatch):
+def test_a_clock_that_is_set_back_does_not_lengthen_the_wait(tmp_path, monkeypatch):
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "20")
     clock = Clock(monkeypatch)
     where = left_note(tmp_path, clock)
@@ -224,7 +224,7 @@ def test_clock_that_is_set_back_makes_nobody_wait_longer(tmp_path, monkeypatch):
     assert UnansweredWrites(where).seconds_left(making=True) == 20
 
 
-def test_next_run_makes_the_record_again_and_no_other_file(tmp_path, monkeypatch):
+def test_the_next_run_removes_the_record_of_the_note_and_no_other_file(tmp_path, monkeypatch):
     where = left_note(tmp_path, Clock(monkeypatch))
     where.record.parent.mkdir()
     outside = tmp_path.with_name("outside.json")
@@ -240,7 +240,7 @@ def test_next_run_makes_the_record_again_and_no_other_file(tmp_path, monkeypatch
     assert remove_uncertain_records(tmp_path) == []
 
 
-def test_spoiled_note_is_said(tmp_path):
+def test_a_damaged_note_is_reported(tmp_path):
     (tmp_path / "boxes.7.x.json").write_text("{")
     with pytest.raises(PipelineError, match=r"boxes\.7\.x\.json: it is not JSON.*remove it"):
         UnansweredWrites(Notes(tmp_path, "boxes.7", tmp_path / "7.json"))

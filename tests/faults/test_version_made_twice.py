@@ -1,4 +1,4 @@
-"""Two runs at once make the version, and one of them commits seconds later: all boxes end in one, and each once."""
+"""Two runs make the version at once, and one is committed seconds later: one version gets all boxes, each once."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,11 +14,11 @@ NAME = "Survey"
 
 @pytest.fixture
 def late(steps, monkeypatch):
-    """A run whose version is committed seconds after that of the other, though it has the lower id."""
+    """Return a run whose version is committed after that of the other run, although it has the lower id."""
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "3")
     kind = steps.add_track_type()
     steps.track_type = {"track_type_id": kind, "track_length_attribute": "Length"}
-    return found(steps)
+    return with_results(steps)
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def other(late):
     folder.mkdir()
     run = Steps(folder, late.server)
     run.track_type = late.track_type
-    return found(run)
+    return with_results(run)
 
 
-def found(run):
+def with_results(run):
     run.resolve(1)
     run.detected(1, ROWS)
     run.tracked(1, ROWS[:2])
@@ -45,7 +45,7 @@ def versions(run):
     return sorted(one["id"] for one in run.api.get_version_list(run.server.project_id) if one["name"] == NAME)
 
 
-def standing(run):
+def content(run):
     """Return the versions and frames of all boxes, and the versions and boxes of all tracks, of the media."""
     made, project = versions(run), run.server.project_id
     boxes = run.api.get_localization_list(project, media_id=[1], version=made, show_all_marks=1, show_deleted=1)
@@ -66,13 +66,13 @@ def upload(run):
 
 @pytest.fixture
 def race(late, other):
-    """Begin to make the version late, let the other make it meanwhile, and do something before the late one stands."""
+    """Return a function that makes the late version, and before its commit the other one, and calls `meanwhile`."""
 
     def run(meanwhile):
         late.server.clear_requests()
         late.server.fault("late_commit", operation="CreateVersion", seconds=8)
-        with ThreadPoolExecutor(1) as beside:
-            making = beside.submit(prepare, late)
+        with ThreadPoolExecutor(1) as pool:
+            making = pool.submit(prepare, late)
             until(lambda: late.server.requests("CreateVersion"))
             second = prepare(other)
             assert versions(other) == [second]
@@ -85,23 +85,23 @@ def race(late, other):
 
 
 @pytest.mark.parametrize("order", ["late", "other"])
-def test_nothing_was_uploaded_yet(late, other, race, order):
+def test_all_boxes_are_in_the_first_version_if_nothing_was_uploaded_before(late, other, race, order):
     first, _ = race(lambda: None)
     for run in (late, other) if order == "late" else (other, late):
         upload(run)
-        assert standing(late) == all_in(first)
+        assert content(late) == all_in(first)
 
 
-def test_the_other_has_uploaded_already(late, other, race):
+def test_boxes_are_moved_if_the_other_run_has_uploaded_before(late, other, race):
     first, second = race(lambda: upload(other))
-    assert standing(late) == all_in(second)
+    assert content(late) == all_in(second)
     upload(late)
-    assert standing(late) == all_in(first)
+    assert content(late) == all_in(first)
     upload(other)
-    assert standing(late) == all_in(first)
+    assert content(late) == all_in(first)
 
 
-def test_the_other_s_next_run_takes_the_version_that_all_take(late, other, race, monkeypatch):
+def test_the_other_run_uses_the_first_version_the_next_time(late, other, race, monkeypatch):
     first, second = race(lambda: upload(other))
     tator, messages = {"host": late.server.host, "project_id": late.server.project_id}, []
     files = {name: other.folder / f"{name}.json" for name in ("destination", "summary", "memory")}
@@ -112,38 +112,38 @@ def test_the_other_s_next_run_takes_the_version_that_all_take(late, other, race,
     assert losses() == 1
     assert f"version {second} ('{NAME}') was made at the same moment as version {first}" in messages[0]
     assert prepare(other) == first
-    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")  # long ago
+    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "0")  # as if a long time had passed
     upload(other)
-    assert standing(late) == all_in(first)
+    assert content(late) == all_in(first)
     assert losses() == 1
 
 
-def test_it_turns_up_while_the_other_uploads(late, other, race):
+def test_the_late_version_appears_while_the_other_run_uploads(late, other, race):
     late.server.fault("late_commit", operation="CreateLocalizationList", seconds=9)
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as pool:
         uploads = []
 
         def meanwhile():
-            uploads.append(beside.submit(other.upload, 1))
+            uploads.append(pool.submit(other.upload, 1))
             until(lambda: late.server.requests("CreateLocalizationList"))
 
         first, _ = race(meanwhile)
         assert uploads[0].result()["boxes"] == 3
     other.upload_tracks(1)
-    assert standing(late) == all_in(first)
+    assert content(late) == all_in(first)
 
 
-def test_a_person_s_work_in_the_version_that_is_left_stays(late, other, race):
+def test_an_edited_box_in_the_other_version_is_kept(late, other, race):
     first, second = race(lambda: upload(other))
     box = other.boxes()[0]
     other.api.update_localization(box["id"], {"x": 0.6})
     late.upload(1)
-    boxes, _ = standing(late)
+    boxes, _ = content(late)
     assert (second, 0) in boxes
     assert [one for one in boxes if one[0] == first] == all_in(first)[0]
 
 
-def test_versions_of_one_name_that_were_made_one_after_the_other_are_left_alone(late, other):
+def test_versions_of_one_name_made_at_different_times_are_left_alone(late, other):
     first = prepare(late)
     upload(late)
     other.api.update_version(first, {"name": "before"})
@@ -154,12 +154,12 @@ def test_versions_of_one_name_that_were_made_one_after_the_other_are_left_alone(
     prepare(late)
     upload(late)
     upload(other)
-    boxes, _ = standing(late)
+    boxes, _ = content(late)
     assert boxes == all_in(first)[0] + all_in(second)[0]
 
 
-def test_a_version_that_is_chosen_by_its_id_is_taken(late, other, race):
+def test_a_version_chosen_by_its_id_is_used(late, other, race):
     _, second = race(lambda: None)
     other.prepare(version_id=second, **other.track_type)
     upload(other)
-    assert standing(late) == all_in(second)
+    assert content(late) == all_in(second)

@@ -1,4 +1,4 @@
-"""A media with three boxes to upload, with which the tests of outages and of changed attributes begin."""
+"""A media with three boxes to upload, for the tests of outages and of changed attributes."""
 
 import pytest
 
@@ -15,8 +15,8 @@ def ready(steps):
     return steps
 
 
-def whole(steps, rows=3):
-    """Whether each box stands once, with one row and untouched."""
+def check_each_box_once(steps, rows=3):
+    """Check that each box exists once, with one row."""
     assert [(box["frame"], box["mark"]) for box in steps.boxes(show_all_marks=1, show_deleted=1)] == [
         (frame, 0) for frame in range(rows)
     ]
@@ -43,11 +43,11 @@ def change(steps, current, **update):
     steps.api.update_attribute_type(steps.server.localization_type_id, body)
 
 
-def check_stale_go(steps, renew=True):
+def check_stale_boxes_removed(steps, renew=True):
     steps.upload(1)
     if renew:
         steps.prepare()
     steps.detected(1, ROWS[:1])
     done = steps.upload(1)
     assert (done["boxes"], any(done["people"].values()), done["note"]) == (1, False, None)
-    whole(steps, 1)
+    check_each_box_once(steps, 1)

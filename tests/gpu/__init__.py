@@ -1,1 +1,1 @@
-"""What only a machine with an NVIDIA GPU can run: `make test-gpu`."""
+"""Tests that need a machine with an NVIDIA GPU: `make test-gpu`."""

@@ -1,4 +1,4 @@
-"""NVDEC on a real GPU, against the CPU on the same videos."""
+"""NVDEC on a real GPU, compared with the CPU on the same videos."""
 
 import os
 from itertools import zip_longest
@@ -31,11 +31,11 @@ def test_the_sample_video_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "h264.ts", "hevc.mp4"])
-def test_made_videos_are_the_same(tmp_path: Path, name: str) -> None:
+def test_written_videos_are_the_same(tmp_path: Path, name: str) -> None:
     assert_same(write_video(tmp_path / name, range(60), size=SIZE, paint=textured, **FORMATS[name]))
 
 
-def test_the_frames_come_in_the_order_of_showing(tmp_path: Path) -> None:
+def test_frames_are_in_presentation_order(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(60), encode={"bf": "3", "preset": "veryslow"})
     with open_frames(path, "video", nvdec=load_nvdec("nvdec", os.environ)) as frames:
         assert [number_in(picture) for _, picture in frames] == list(range(60))

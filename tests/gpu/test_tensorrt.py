@@ -1,4 +1,4 @@
-"""TensorRT on a real GPU, against OpenVINO on the same frames of the sample clip."""
+"""TensorRT on a real GPU, compared with OpenVINO on the same frames of the sample clip."""
 
 import shutil
 from pathlib import Path
@@ -14,9 +14,9 @@ from scripts.lib.preprocess import fit
 
 SAMPLE = Path(__file__).parents[2] / "examples/aquarium"
 SIZE, BATCH = Size(640, 480), 4
-# f16: what half precision costs this network, measured in float32 with each tensor rounded, and a half more.
-# f32: other orders of summation. In pixels the median of boxes that score 0.3 or more, and the most; the most of any
-# score.
+# Largest differences. f16: 1.5 times those of this network in float32 with each tensor rounded to half precision.
+# f32: those of other orders of summation. In pixels the median and the maximum of boxes with scores of 0.3 or more; the
+# maximum of all scores.
 TOLERANCES = {"f16": (0.15, 2.0, 0.01), "f32": (0.002, 0.02, 0.0005)}
 
 
@@ -44,7 +44,7 @@ def opened(engine: str, folder: Path, **more) -> Engine:
 
 
 def outputs_of(engine: Engine, batches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return all boxes and scores, with as many batches under way as the engine takes."""
+    """Return all boxes and scores, with as many batches started at once as the engine allows."""
     boxes, scores = [], []
 
     def finish() -> None:
@@ -68,7 +68,7 @@ def expected(batches, folder) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("precision", sorted(TOLERANCES))
-def test_the_boxes_are_openvinos(batches, folder, expected, precision):
+def test_boxes_equal_those_of_openvino(batches, folder, expected, precision):
     with opened("tensorrt", folder, precision=precision) as engine:
         boxes, scores = outputs_of(engine, batches)
     kept = expected[1].max(axis=-1) >= 0.3
@@ -80,7 +80,7 @@ def test_the_boxes_are_openvinos(batches, folder, expected, precision):
     assert np.abs(scores - expected[1]).max() <= score
 
 
-def test_the_same_again_from_the_engine_file(batches, folder):
+def test_an_engine_file_gives_the_same_boxes(batches, folder):
     with opened("tensorrt", folder, precision="f16") as engine:
         first, file = outputs_of(engine, batches), engine.description["file"]
     written = (folder / str(file)).stat().st_mtime_ns
@@ -91,7 +91,7 @@ def test_the_same_again_from_the_engine_file(batches, folder):
         np.testing.assert_array_equal(one, other)
 
 
-def test_an_engine_of_another_machine_is_built_again(batches, folder):
+def test_an_engine_for_another_machine_is_built_again(batches, folder):
     from scripts.lib.files import read_json, sha256, write_json
 
     with opened("tensorrt", folder, precision="f16") as engine:
@@ -102,7 +102,7 @@ def test_an_engine_of_another_machine_is_built_again(batches, folder):
         assert np.isfinite(engine.infer(batches[0]).boxes).all()
 
 
-def test_memory_on_the_gpu_is_given_back(batches, folder):
+def test_gpu_memory_is_released(batches, folder):
     import pycuda.driver as cuda
 
     def free() -> int:

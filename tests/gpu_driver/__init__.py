@@ -1,4 +1,4 @@
-"""Stand-ins for TensorRT, pycuda and the GPU, held to the signatures of the real libraries."""
+"""Stand-ins for TensorRT, pycuda and the GPU, checked against the signatures of the real libraries."""
 
 import functools
 import os
@@ -14,12 +14,12 @@ from tests.gpu_driver.strict import TENSORRT, Calls
 from tests.gpu_driver.trt import make_tensorrt
 
 _PACKAGES = Path(__file__).parent / "packages"
-# For a job that is to find the stand-ins.
+# PYTHONPATH of a job that has to import the stand-ins.
 ENVIRON = {"PYTHONPATH": os.pathsep.join([str(_PACKAGES), str(_PACKAGES.parents[2])])}
 
 
 class StandIns(NamedTuple):
-    """The modules, and the device behind them."""
+    """The modules, and their device."""
 
     tensorrt: ModuleType
     pycuda: ModuleType
@@ -34,12 +34,12 @@ def make(version: str, fail_at: int | None = None) -> StandIns:
 
 @functools.cache
 def shared() -> StandIns:
-    """Return this process's own stand-ins."""
+    """Return the stand-ins of this process."""
     return make(TENSORRT[-1])
 
 
 def install(monkeypatch: pytest.MonkeyPatch, version: str, fail_at: int | None = None) -> Device:
-    """Make `import tensorrt` and `import pycuda.driver` find stand-ins; return the device behind them."""
+    """Make `import tensorrt` and `import pycuda.driver` find stand-ins; return their device."""
     made = make(version, fail_at)
     monkeypatch.setitem(sys.modules, "tensorrt", made.tensorrt)
     monkeypatch.setitem(sys.modules, "pycuda", ModuleType("pycuda"))

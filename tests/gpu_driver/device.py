@@ -1,8 +1,7 @@
-"""A stand-in for pycuda and the GPU behind it, as unkind as the real one.
+"""A stand-in for pycuda and its GPU, as strict as the real one.
 
-Memory is poisoned until something is written to it, and again when it is freed. What is queued on a stream happens when
-the stream is waited for, and not before. A call without a current context, or with memory that is freed or of another
-size, is a Misuse.
+Memory has wrong values until it is written, and again after it is freed. Work queued on a stream is done only when the
+stream is waited for. A call without a current context, or with memory that is freed or of another size, is a Misuse.
 """
 
 import threading
@@ -27,7 +26,7 @@ class Device:
         self.stacks: dict[int, list[Any]] = defaultdict(list)
         self.memory: dict[int, np.ndarray] = {}
         self.pinned: set[int] = set()
-        # What each stream has to do, with the addresses and arrays that it needs for it.
+        # Queued work of each stream, with the addresses and arrays that it needs.
         self.streams: dict[int, list[tuple[Callable[[], None], set[int]]]] = {}
         self.retained = 0
         self._next = 0x7F0000000000
@@ -53,7 +52,7 @@ class Device:
             raise Misuse(f"{what}: work that uses it is under way")
 
     def check_clean(self) -> None:
-        """Raise a Misuse unless everything was given back."""
+        """Raise a Misuse unless everything was released."""
         left = {thread: stack for thread, stack in self.stacks.items() if stack}
         if left or self.memory or self.pinned or self.retained:
             raise Misuse(
@@ -73,7 +72,7 @@ def make_pycuda(device: Device) -> ModuleType:  # noqa: C901 - it is a module's 
         if not device.calls.next_fails(name):
             return call()
         if name.endswith(("pop", "free", "detach", "synchronize")):
-            call()  # an error of earlier work comes up here; the call itself is done
+            call()  # errors of earlier work are raised here; the call itself is done
         raise module.Error(f"{name} failed: on purpose")  # type: ignore[attr-defined]
 
     class Device:

@@ -1,12 +1,12 @@
-"""Write down what TensorRT's binding wheels and pycuda's sources offer: names, signatures, properties.
+"""Record the interfaces of TensorRT's binding wheels and pycuda's sources: names, signatures, properties.
 
     pip download --no-deps -d DIR tensorrt_cu12_bindings==10.16.1.11 tensorrt_cu13_bindings==11.4.0.106
     pip download --no-deps -d DIR --no-binary pycuda pycuda==2026.1
     python -m tests.gpu_driver.extract DIR/*.whl DIR/pycuda-*.tar.gz
 
-writes tests/gpu_driver/api/NAME-VERSION.json. A wheel has to be of this Python, and a C compiler (`cc`) has to be here:
-the libraries that the bindings are linked with come from elsewhere, so stand-ins are made for them, that do nothing.
-pybind11 then says by itself, in its docstrings, what each class offers.
+writes tests/gpu_driver/api/NAME-VERSION.json. The wheels must be for this Python, and a C compiler (`cc`) is
+needed: the libraries that the bindings are linked with are not installed, so empty stand-ins are compiled for them. The
+docstrings of pybind11 then have the signatures of each class.
 """
 
 import importlib
@@ -21,7 +21,7 @@ import zipfile
 from pathlib import Path
 
 API = Path(__file__).parent / "api"
-# What of TensorRT is written down: the classes that building and running an engine come into touch with.
+# The recorded classes of TensorRT: those that are used to build and run an engine.
 CLASSES = (
     "Builder", "Dims", "IBuilderConfig", "ICudaEngine", "IExecutionContext", "IHostMemory", "ILogger",
     "INetworkDefinition", "OnnxParser", "ParserError", "Runtime",
@@ -34,7 +34,7 @@ PYCUDA_FUNCTIONS = (
 
 
 def of_wheel(wheel: Path) -> dict:
-    """Return what a wheel of TensorRT's bindings offers."""
+    """Return the interface of a wheel of TensorRT's bindings."""
     name, version = wheel.name.split("-")[:2]
     with tempfile.TemporaryDirectory() as folder:
         zipfile.ZipFile(wheel).extractall(folder)
@@ -54,7 +54,7 @@ def of_wheel(wheel: Path) -> dict:
 
 
 def introspect() -> dict:
-    """Return what the module `tensorrt` offers, which can be imported here."""
+    """Return the interface of the module `tensorrt`, which must be importable."""
     module = importlib.import_module("tensorrt")
     classes = {name: _class(getattr(module, name)) for name in CLASSES}
     enums = {}
@@ -81,7 +81,7 @@ def _class(kind: type) -> dict:
 
 
 def _parameters(text: str) -> list[list[str | None]]:
-    """Return name, type and default of each parameter but self."""
+    """Return name, type and default of each parameter except self."""
     parts, depth = [""], 0
     for character in text:
         depth += (character in "[(<") - (character in "])>")
@@ -98,7 +98,7 @@ def _parameters(text: str) -> list[list[str | None]]:
 
 
 def of_pycuda(sdist: Path) -> dict:
-    """Return what pycuda's driver offers, read from the C++ source of its bindings."""
+    """Return the interface of pycuda's driver, from the C++ source of its bindings."""
     with tarfile.open(sdist) as archive:
         text = {
             Path(member.name).name: archive.extractfile(member).read().decode()  # type: ignore[union-attr]
@@ -140,7 +140,7 @@ def _pycuda_class(body: str, native: str) -> dict:
 
 
 def _pycuda_parameters(arguments: str, function: str, native: str) -> list[list[str | None]]:
-    """Return name and default of each parameter but self; a name of None can be given by its place alone."""
+    """Return name and default of each parameter except self; a name of None is positional only."""
     found: list[list[str | None]] = []
     for names, default in re.findall(r"py::args?\(([^)]*)\)(?:=(\"\w+\"|py::object\(\)|\w+))?", arguments):
         found += [[name, default or None] for name in re.findall(r'"(\w+)"', names) if name != "self"]

@@ -1,4 +1,4 @@
-"""Write down what PyNvVideoCodec's wheel offers, as extract.py does for TensorRT's.
+"""Record the interface of PyNvVideoCodec's wheel, as extract.py does for TensorRT's.
 
 pip download --no-deps -d DIR PyNvVideoCodec==2.2.4
 python -m tests.gpu_driver.extract_nvc DIR/pynvvideocodec-*.whl
@@ -22,7 +22,7 @@ _LIBRARY = "PyNvVideoCodec/PyNvVideoCodec_130*.so"
 
 
 def of_wheel(wheel: Path) -> dict:
-    """Return what the wheel offers; of the driver's library, which is not here, a stand-in does nothing."""
+    """Return the interface of the wheel; an empty stand-in takes the place of the driver's library."""
     with tempfile.TemporaryDirectory() as folder:
         zipfile.ZipFile(wheel).extractall(folder)
         libraries = [*Path(folder).glob(_LIBRARY), *Path(folder).glob("*/libcudart*")]
@@ -39,7 +39,7 @@ def of_wheel(wheel: Path) -> dict:
 
 
 def introspect(library: Path) -> dict:
-    """Return what the module offers."""
+    """Return the interface of the module."""
     spec = importlib.util.spec_from_file_location("_PyNvVideoCodec", library)
     assert spec is not None
     assert spec.loader is not None

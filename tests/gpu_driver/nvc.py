@@ -1,6 +1,6 @@
-"""A stand-in for the module `PyNvVideoCodec`, which decodes really: with FFmpeg, into memory that it uses again.
+"""A stand-in for the module `PyNvVideoCodec`, which really decodes: with FFmpeg, into memory that is reused.
 
-As the real one it gives a damaged picture without an error, and says so on the C library's standard output alone.
+Like the real module, it returns a damaged picture without an error, and reports it only on C's standard output.
 """
 
 import ctypes
@@ -24,8 +24,8 @@ def make_nvc(calls: Calls, *, wrong: str | None = None) -> ModuleType:  # noqa: 
     """Return a module `PyNvVideoCodec`.
 
     Args:
-        calls: gets the calls, of which one may fail.
-        wrong: what else is not as it should be: `picture`, `time`, or `word`: damage is told of, and nothing else.
+        calls: records the calls, of which one may fail.
+        wrong: a further fault: `picture`, `time`, or `word` (damage is reported although there is none).
     """
     api = read_api("pynvvideocodec", VERSION)
     module: Any = ModuleType("PyNvVideoCodec")
@@ -64,7 +64,7 @@ def make_nvc(calls: Calls, *, wrong: str | None = None) -> ModuleType:  # noqa: 
 
         def GetPtrToPlane(self, arg0: int) -> int:
             if arg0 != 0:
-                raise Misuse("only the first plane is asked for")
+                raise Misuse("only the first plane may be requested")
             return int(self._content.ctypes.data)
 
     class PyNvDecoder:
@@ -88,17 +88,17 @@ def make_nvc(calls: Calls, *, wrong: str | None = None) -> ModuleType:  # noqa: 
             coded = ctypes.string_at(packet.bsl_data, packet.bsl)
             if not coded.startswith(_START_CODES):
                 raise Misuse("a packet does not begin with a start code")
-            given = av.Packet(coded)
-            given.pts = packet.pts
+            coded_packet = av.Packet(coded)
+            coded_packet.pts = packet.pts
             try:
-                return self._decoder.decode(given)
+                return self._decoder.decode(coded_packet)
             except av.error.FFmpegError:
-                _say_damage(packet.pts)
+                _print_damage(packet.pts)
                 return []
 
         def _shown(self, frame: av.VideoFrame) -> DecodedFrame:
             if frame.is_corrupt or (wrong == "word" and (frame.pts or 0) > 3):
-                _say_damage(frame.pts or 0)
+                _print_damage(frame.pts or 0)
             content = np.ascontiguousarray(frame.reformat(format="nv12").to_ndarray()).reshape(-1)
             if wrong == "picture":
                 content[0] ^= 1
@@ -122,5 +122,5 @@ def make_nvc(calls: Calls, *, wrong: str | None = None) -> ModuleType:  # noqa: 
     return module
 
 
-def _say_damage(picture: int) -> None:
+def _print_damage(picture: int) -> None:
     ctypes.CDLL(None).printf(b"Decode Error occurred for picture %d\n", ctypes.c_int(picture))

@@ -1,4 +1,4 @@
-"""Hold a stand-in's classes to the signatures of the real ones, and make a chosen call fail."""
+"""Check a stand-in's classes against the signatures of the real ones, and let a chosen call fail."""
 
 import functools
 import inspect
@@ -13,7 +13,7 @@ PYCUDA = "2026.1"
 
 
 class Misuse(AssertionError):
-    """The code under test did what the real library would punish, perhaps silently."""
+    """The code under test made a call that is an error of the real library, perhaps an undetected one."""
 
 
 def read_api(name: str, version: str) -> dict:
@@ -24,7 +24,7 @@ class Calls:
     """The calls made so far; the one at place `fail_at` fails.
 
     Attributes:
-        names: of each call that can fail.
+        names: names of the calls that can fail.
     """
 
     def __init__(self, fail_at: int | None = None) -> None:
@@ -37,12 +37,12 @@ class Calls:
 
 
 def strict(kind: type, api: dict, before: Callable[[str, str, Callable[[], Any]], Any]) -> type:
-    """Keep of a class what the real one has, and check every call against the real signatures.
+    """Remove the members that the real class does not have, and check every call against the real signatures.
 
     Args:
-        kind: the stand-in; its name is the real class's.
+        kind: class of the stand-in, with the name of the real class.
         api: the real class's methods and properties.
-        before: gets the call's name, what it returns by its signature, and the call, and makes it.
+        before: makes a call; called with its name, the type that it returns by its signature, and the call.
     """
     for name, member in list(vars(kind).items()):
         if name.startswith("_") and name != "__init__":
@@ -53,7 +53,7 @@ def strict(kind: type, api: dict, before: Callable[[str, str, Callable[[], Any]]
         elif inspect.isfunction(member) or isinstance(member, staticmethod):
             overloads = api["methods"].get(name)
             if overloads is None and name == "__init__":
-                continue  # cannot be constructed by a caller; the stand-in's own affair
+                continue  # callers cannot construct it; only the stand-in does
             if overloads is None:
                 delattr(kind, name)
                 continue
@@ -78,20 +78,24 @@ def _checked(name: str, member: Any, overloads: list, before: Callable) -> Any:
 
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
-        given = arguments if static else arguments[1:]
-        returns = next((one["returns"] for one in overloads if _fits(one["parameters"], given, named)), "no such call")
+        positional = arguments if static else arguments[1:]
+        returns = next(
+            (one["returns"] for one in overloads if _fits(one["parameters"], positional, named)), "no such call"
+        )
         if returns == "no such call":
-            raise Misuse(f"{name} cannot be called with {[*map(type, given)]} and {[*named]}; it takes {overloads}")
+            raise Misuse(
+                f"{name} cannot be called with {[*map(type, positional)]} and {[*named]}; it takes {overloads}"
+            )
         return before(name, returns, lambda: function(*arguments, **named))
 
     return staticmethod(call) if static else call
 
 
-def _fits(parameters: list, given: tuple, named: dict) -> bool:
-    """Whether arguments fit the parameters: triples of name, type and default."""
-    if len(given) > len(parameters):
+def _fits(parameters: list, positional: tuple, named: dict) -> bool:
+    """Return whether arguments fit the parameters: triples of name, type and default."""
+    if len(positional) > len(parameters):
         return False
-    values = dict(zip(range(len(given)), given, strict=True))
+    values = dict(zip(range(len(positional)), positional, strict=True))
     for at, (name, _, default) in enumerate(parameters):
         if name in named:
             if at in values:

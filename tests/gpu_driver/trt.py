@@ -1,6 +1,6 @@
-"""A stand-in for the module `tensorrt` of one version, which runs a network really.
+"""A stand-in for the module `tensorrt` of one version, which really runs a network.
 
-It does so with onnxruntime, on the graph that the "engine" was built from, in the stand-in GPU's memory.
+It runs the graph of the "engine" with onnxruntime, in the memory of the stand-in GPU.
 """
 
 import enum
@@ -192,7 +192,7 @@ def make_tensorrt(version: str, device: Device) -> ModuleType:  # noqa: C901 - i
             self._shape = shape
 
         def __len__(self) -> int:
-            return -1 if self._shape is None else len(self._shape)  # as the real one says that there is none
+            return -1 if self._shape is None else len(self._shape)  # as in the real library, if there is none
 
         def __iter__(self) -> Iterator[int]:
             return iter(self._shape or [])

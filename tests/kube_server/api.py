@@ -1,4 +1,4 @@
-"""The API server's HTTPS side: addresses, tokens, the log of requests, injected faults."""
+"""The HTTPS server of the API: addresses, tokens, the log of requests, injected faults."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def serve(cluster: "Cluster", certificate: Path, key: Path) -> ThreadingHTTPServ
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def log_message(self, format: str, *args: Any) -> None:  # the cluster has a log of its own
+        def log_message(self, format: str, *args: Any) -> None:  # the cluster has its own log
             return
 
         def answer(self) -> None:

@@ -1,6 +1,6 @@
-"""As much of Argo as our manifests use: parameters, a claim a run, the entry point's retries, the exit handler.
+"""The parts of Argo that the manifests use: parameters, a claim for each run, retries of the entry point, exit handler.
 
-What Tator does at launch comes first: it appends its own parameters to those that the manifest declares.
+Parameters that Tator adds at launch are appended to those that the manifest declares.
 """
 
 import copy
@@ -16,14 +16,14 @@ from scripts.lib.registering.manifest import TATOR_PARAMETERS
 from .argo_crd import check_workflow
 from .cluster import WAIT_SECONDS, Cluster
 
-# The manifests' retry expression: after these exit codes a workflow is not started again; a test compares.
+# Exit codes after which the manifests' retry expression does not start a workflow again; a test compares them.
 ENDED_BY_ITSELF = {0, 1, 2}
 _PLACE = re.compile(r"\{\{([^{}]+)\}\}")
 
 
 @dataclass
 class Run:
-    """A submitted workflow; `join` it to see how it ended."""
+    """A submitted workflow; `join` waits for its end and returns its phase."""
 
     cluster: Cluster
     workflow: dict[str, Any]
@@ -45,7 +45,7 @@ class Run:
         return "\n".join(f"--- {pod}\n{self.cluster.pod_log(pod)}" for pod in self.pods)
 
     def stop(self) -> None:
-        """Do what `shutdown: Stop` does: end what runs, then run the exit handler."""
+        """End the workflow as `shutdown: Stop` does: end its pods, then run the exit handler."""
         self._stopped.set()
         for pod in self._live():
             self.cluster.drain(pod, grace=30)
@@ -71,7 +71,7 @@ class Run:
             self.cluster.claims.pop(f"{self.name}-{claim['metadata']['name']}")
 
     def _step(self, template: dict[str, Any], values: dict[str, str], attempt: int) -> tuple[str, int | None]:
-        """Run a template's pod; return its phase, Error for one that was taken away, and its exit code."""
+        """Run a template's pod; return its phase (Error if the pod was removed) and its exit code."""
         spec = substitute({**self.workflow["spec"], "templates": [template]}, values)
         (template,) = spec["templates"]
         volumes = copy.deepcopy(spec.get("volumes", []))
@@ -108,15 +108,19 @@ class Run:
 LABEL = "workflows.argoproj.io/workflow"
 
 
-def submit(cluster: Cluster, manifest: dict[str, Any], given: dict[str, str]) -> Run:
-    """Start a workflow as Tator does, with its parameters; ApiError for what full CRDs refuse."""
+def submit(cluster: Cluster, manifest: dict[str, Any], parameters: dict[str, str]) -> Run:
+    """Start a workflow as Tator does, with its parameters.
+
+    Raises:
+        ApiError: when Argo's full CRDs refuse it.
+    """
     workflow = copy.deepcopy(manifest)
     check_workflow(workflow)
     name = f"{workflow['metadata']['generateName']}{uuid.uuid4().hex[:5]}"
     declared = {one["name"]: str(one["value"]) for one in workflow["spec"].get("arguments", {}).get("parameters", [])}
     if clash := declared.keys() & set(TATOR_PARAMETERS):
-        raise ValueError(f"Tator gives these itself: {clash}")
-    values = {f"workflow.parameters.{key}": value for key, value in {**declared, **given}.items()}
+        raise ValueError(f"Tator adds these itself: {clash}")
+    values = {f"workflow.parameters.{key}": value for key, value in {**declared, **parameters}.items()}
     values |= {"workflow.name": name, "workflow.namespace": cluster.namespace, "workflow.uid": str(uuid.uuid4())}
     for claim in workflow["spec"].get("volumeClaimTemplates", []):
         full = f"{name}-{claim['metadata']['name']}"
@@ -128,7 +132,7 @@ def submit(cluster: Cluster, manifest: dict[str, Any], given: dict[str, str]) ->
 
 
 def substitute(node: Any, values: dict[str, str]) -> Any:
-    """Fill in {{...}} as Argo does; a name that nobody gave is an error there too."""
+    """Replace {{...}} as Argo does; an unknown name is an error, as in Argo."""
 
     def value(found: "re.Match[str]") -> str:
         return json.dumps(values[found[1].strip()])[1:-1]

@@ -1,6 +1,6 @@
-"""What an API server checks of a Workflow where Argo's full CRDs are installed, and Argo when it reads one.
+"""Checks of a Workflow by an API server with Argo's full CRDs, and by Argo itself.
 
-It uses the facts of scripts/lib/registering/argo_fields.json and nothing of the code that registers algorithms.
+They use scripts/lib/registering/argo_fields.json, but none of the code that registers algorithms.
 """
 
 import json
@@ -22,7 +22,7 @@ def _schema() -> Draft202012Validator:
 
 
 def check_workflow(body: dict[str, Any]) -> None:
-    """Refuse a Workflow as it was sent, before any parameter is filled in; unknown fields too, as kubectl asks for."""
+    """Refuse an invalid Workflow before parameters are replaced; also unknown fields, as with kubectl."""
     errors = list(_schema().iter_errors(body))
     if errors:
         causes = [f"{error.json_path.removeprefix('$.')}: {error.message}" for error in errors]

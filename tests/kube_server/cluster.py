@@ -1,4 +1,4 @@
-"""The cluster: objects, those who act on them, and what tests do to it."""
+"""The cluster: its objects, controllers and nodes, and methods for tests."""
 
 import copy
 import time
@@ -26,7 +26,7 @@ from .scheduler import Node, place
 from .validation import check
 
 TICK_SECONDS = 0.05
-# Nothing takes longer on a busy machine; what does is a hang.
+# No step takes longer, even on a busy machine, unless it hangs.
 WAIT_SECONDS = 600.0
 DISRUPTED = {"type": "DisruptionTarget", "status": "True"}
 DEFAULT_ACCOUNT = {"kind": "ServiceAccount", "metadata": {"name": "default"}}
@@ -38,13 +38,13 @@ class Cluster:
     Attributes:
         requests: method, path, user, verb, group, resource, name and status of each request.
         created: each object as it was sent, by plural.
-        refused: why pods of Jobs could not be made.
+        refused: messages of pods of Jobs that could not be made.
         faults: called with a request before it is carried out; may raise ApiError, or wait.
         claims: the folder of each bound claim.
-        limits: the namespace's quotas, and what each container may have.
+        limits: quotas of the namespace, and limits of containers.
         sidecar: a container that is added to each pod of a Job.
-        end_reasons: what is reported for an exit code in place of "Error", such as OOMKilled for 137.
-        deletion_seconds: how long finalizers hold a deleted Job.
+        end_reasons: reasons reported for exit codes in place of "Error", such as OOMKilled for 137.
+        deletion_seconds: time for which finalizers keep a deleted Job.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Cluster:
         self._server.shutdown()
         self._server.server_close()
 
-    # What the API server does.
+    # The API server.
 
     def create(self, plural: str, namespace: str, body: Object) -> Object:
         if namespace != self.namespace:
@@ -149,7 +149,7 @@ class Cluster:
         return {"kind": "Status", "apiVersion": "v1", "status": "Success", "metadata": {}}
 
     def log(self, pod: Object, query: dict[str, str]) -> str:
-        """Return a container's log, or say as a kubelet does that there is none."""
+        """Return a container's log, or the error of a kubelet if there is none."""
         name, containers = pod["metadata"]["name"], pod["spec"]["containers"]
         if "container" not in query and len(containers) > 1:
             names = " ".join(one["name"] for one in containers)
@@ -166,7 +166,7 @@ class Cluster:
             raise ApiError(400, "BadRequest", message)
         return self.pod_log(name)
 
-    # What controllers and nodes do.
+    # Controllers and nodes.
 
     def _control(self) -> None:
         while not self._over.wait(TICK_SECONDS):
@@ -205,7 +205,7 @@ class Cluster:
             body["spec"]["containers"].append(copy.deepcopy(self.sidecar))
         try:
             self.create("pods", namespace, body)
-        except ApiError as error:  # an event of the Job, which is tried again
+        except ApiError as error:  # reported as an event of the Job, and tried again
             self.refused.append(str(error))
             self._failed_create(namespace, body["metadata"]["ownerReferences"][0], f"Error creating: {error}")
 
@@ -224,7 +224,7 @@ class Cluster:
             self._jobs.pod_removed(item)
 
     def service_variables(self) -> dict[str, str]:
-        """Return what tells a pod where the API server is."""
+        """Return the variables with the API server's address."""
         return {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self._server.server_address[1])}
 
     # For tests.
@@ -235,24 +235,24 @@ class Cluster:
             return selected(self.objects.find(plural), ",".join(f"{key}={value}" for key, value in labels.items()))
 
     def pod_log(self, name: str) -> str:
-        """Return all that a pod's container said, also of one that is gone."""
+        """Return the log of a pod's container, also of a removed pod."""
         return (self.folder / "logs" / f"{name}.log").read_text(errors="replace")
 
     def overlapping(self) -> list[str]:
-        """Return the commands of which two containers were alive at the same time."""
+        """Return the commands that two containers ran at the same time."""
         lives = sorted((one.command, one.begun, one.ended or time.monotonic()) for one in self._kubelets.values())
         return [a[0] for a, b in pairwise(lives) if a[0] == b[0] and a[1] and b[1] < a[2]]
 
     def begun(self, name: str) -> bool:
-        """Tell whether a pod's container was started."""
+        """Return whether a pod's container was started."""
         return name in self._kubelets and self._kubelets[name].begun > 0
 
     def begun_since(self, name: str) -> float:
-        """Return for how many seconds a pod's container runs; -1 before it was started."""
+        """Return the seconds since a pod's container was started; -1 before."""
         return time.monotonic() - self._kubelets[name].begun if self.begun(name) else -1.0
 
     def cut_off(self, node: str) -> None:
-        """Let a node die and stay registered: its containers end, and its pods, evicted by its taint, never do."""
+        """Let a node die but stay registered: its containers end, but its evicted pods never do."""
         with self.lock:
             for pod in [one for one in self.objects.find("pods") if one["spec"].get("nodeName") == node]:
                 kubelet = self._kubelets[pod["metadata"]["name"]]
@@ -263,13 +263,13 @@ class Cluster:
             self.nodes[:] = [one for one in self.nodes if one.name != node]  # nothing is placed there
 
     def out_of_service(self, node: str) -> None:
-        """Do what the taint node.kubernetes.io/out-of-service does: the pods of a dead node are removed."""
+        """Remove the pods of a dead node, as the taint node.kubernetes.io/out-of-service does."""
         with self.lock:
             for pod in [one for one in self.objects.find("pods") if one["spec"].get("nodeName") == node]:
                 self.objects.remove(pod)
 
     def reboot(self, name: str, reason: str = "Error") -> None:
-        """End a pod as a node that reboots does: its container was killed, or nobody saw its end (Unknown)."""
+        """End a pod as a node that reboots does: its container was killed, or its end was not recorded (Unknown)."""
         with self.lock:
             kubelet = self._kubelets[name]
             kubelet.reboot = reason
@@ -285,16 +285,16 @@ class Cluster:
                 kubelet.renew_token()
 
     def delete_pod(self, name: str) -> None:
-        """Delete a pod as a person does: no condition says that it was disrupted."""
+        """Delete a pod as a person does: without a condition of a disruption."""
         with self.lock:
             self.delete("pods", self.objects.get("pods", self.namespace, name))
 
     def exit_code(self, name: str) -> int | None:
-        """Return a container's exit code, also of a pod that is gone; None while it runs."""
+        """Return a container's exit code, also of a removed pod; None while it runs."""
         return self._kubelets[name].code
 
     def drain(self, name: str, grace: float | None = None) -> None:
-        """Take a pod away as a node that is drained does: SIGTERM, its grace period unless one is given, SIGKILL."""
+        """Remove a pod as when its node is drained: SIGTERM, and SIGKILL after `grace` or its own grace period."""
         with self.lock:
             pod = self.objects.get("pods", self.namespace, name)
             pod["status"]["conditions"] = [*pod["status"].get("conditions", []), DISRUPTED]
@@ -324,7 +324,11 @@ class Cluster:
         return path
 
     def wait_until(self, condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
-        """Return what the condition gives once it is true; TimeoutError after a while."""
+        """Return the condition's value once it is true.
+
+        Raises:
+            TimeoutError: when it is not true after `seconds`.
+        """
         deadline = time.monotonic() + seconds
         while not (found := condition()):
             if time.monotonic() > deadline:

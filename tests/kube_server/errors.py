@@ -1,4 +1,4 @@
-"""What the API server answers when it refuses."""
+"""Refusals of the API server."""
 
 from typing import Any
 

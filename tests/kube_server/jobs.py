@@ -12,7 +12,7 @@ _Times = dict[str, float]
 
 
 class JobController:
-    """Called now and then, it brings each Job on; it makes no pauses between a Job's pods, as a cluster's does."""
+    """Advances each Job at each `tick`; unlike a cluster's controller, it does not pause between a Job's pods."""
 
     def __init__(self, objects: Objects, delete: Any, create_pod: Any) -> None:
         self._objects, self._delete, self._create_pod = objects, delete, create_pod
@@ -26,7 +26,7 @@ class JobController:
         for job in self._objects.find("jobs"):
             pods = [item for plural, item in self._objects.dependents(job) if plural == "pods"]
             if job["metadata"].get("deletionTimestamp"):
-                # A finalizer holds it for a while.
+                # A finalizer keeps it for some time.
                 begun = self._deleted.setdefault(job["metadata"]["uid"], time.monotonic())
                 if not pods and time.monotonic() - begun >= self.deletion_seconds:
                     self._objects.remove(job)
@@ -57,7 +57,7 @@ class JobController:
             self._end(job, "Failed", "PodFailurePolicy", failed=failed)
             job["status"]["conditions"][0]["message"] = reason
         elif alive := [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]:
-            # With a pod failure policy a pod is replaced when it has ended, however long that takes.
+            # With a pod failure policy, a pod is replaced only after its end.
             if any(pod["metadata"].get("deletionTimestamp") for pod in alive):
                 status.pop("active", None)
                 status["terminating"] = 1
@@ -79,14 +79,14 @@ class JobController:
             self._delete("jobs", job)
 
     def pod_removed(self, pod: Object) -> None:
-        """Count a pod that was taken away before it had ended as one that failed."""
+        """Count a pod that was removed before its end as failed."""
         for job in self._objects.find("jobs", pod["metadata"]["namespace"]):
             owners = pod["metadata"].get("ownerReferences") or []
             if any(ref["uid"] == job["metadata"]["uid"] for ref in owners) and self._count(job, pod):
                 job["status"]["failed"] = job["status"].get("failed", 0) + 1
 
     def _count(self, job: Object, pod: Object) -> bool:
-        """Tell whether a pod failed, was not yet counted, and is to be counted."""
+        """Return whether a pod failed and has to be counted, which it was not yet."""
         uid = pod["metadata"]["uid"]
         if pod["status"]["phase"] == "Succeeded" or uid in self._counted:
             return False
@@ -96,7 +96,7 @@ class JobController:
         return _action(job, pod) != "Ignore"
 
     def _fails_job(self, job: Object, pod: Object) -> str | None:
-        """Return why a pod's end is the Job's, by a rule FailJob."""
+        """Return why a pod's end fails the Job, by a rule FailJob; None if it does not."""
         if pod["status"]["phase"] != "Failed" or _action(job, pod) != "FailJob":
             return None
         return f"A container of pod {pod['metadata']['name']} failed with an exit code that matches a FailJob rule"

@@ -1,4 +1,4 @@
-"""The kubelet: brings a scheduled pod to life, and ends it."""
+"""The kubelet: starts and ends a scheduled pod."""
 
 import base64
 import subprocess
@@ -15,18 +15,18 @@ from .sandbox import Container, Mount, expand
 if TYPE_CHECKING:
     from .cluster import Cluster
 
-ACCOUNT_FOLDER = "/run/secrets/kubernetes.io/serviceaccount"  # which programs call /var/run/...
+ACCOUNT_FOLDER = "/run/secrets/kubernetes.io/serviceaccount"  # /var/run/... for programs
 POLL_SECONDS = 0.05
-# How long the end of a deleted pod's container can be seen before the object goes.
+# Time for which the end of a deleted pod's container is visible before the object is removed.
 VISIBLE_SECONDS = 1.0
 
 
 class _Waiting(Exception):
-    """Why a container cannot be started yet: reason and message."""
+    """A container cannot be started yet: reason and message."""
 
 
 class Kubelet(Thread):
-    """One pod's life, from its node to its end; `begun` and `ended` are its container's, in monotonic seconds."""
+    """The thread of one pod on its node; `begun` and `ended` are times of its container, in monotonic seconds."""
 
     def __init__(self, cluster: "Cluster", pod: Object) -> None:
         super().__init__(daemon=True, name=pod["metadata"]["name"])
@@ -35,7 +35,7 @@ class Kubelet(Thread):
         self._account_folder: Path | None = None
         self.begun = self.ended = 0.0
         self.code: int | None = None
-        # Set by what happens to the node: it is cut off and reports nothing; it rebooted, and this is what it reports.
+        # Set by events of the node: it is cut off and reports nothing; it rebooted, and reports this reason.
         self.cut_off, self.reboot = False, ""
 
     @property
@@ -71,7 +71,7 @@ class Kubelet(Thread):
             if self.reboot:
                 ended = {"exitCode": 255 if self.reboot == "Unknown" else 137, "reason": self.reboot}
             status |= {"ready": False, "state": {"terminated": {**ended, "finishedAt": now()}}}
-            if not others:  # another container goes on until the pod is deleted
+            if not others:  # another container runs until the pod is deleted
                 pod["status"]["phase"] = "Failed" if code or "reason" in pod["status"] else "Succeeded"
         while others and not pod["metadata"].get("deletionTimestamp"):
             time.sleep(POLL_SECONDS)
@@ -98,8 +98,8 @@ class Kubelet(Thread):
             too_old = deadline is not None and time.monotonic() - begun > deadline
             if too_old:
                 self._pod["status"]["reason"] = "DeadlineExceeded"
-            gone = self._pod["metadata"].get("deletionTimestamp") or "reason" in self._pod["status"]
-            if gone and not stopped:
+            deleted = self._pod["metadata"].get("deletionTimestamp") or "reason" in self._pod["status"]
+            if deleted and not stopped:
                 stopped = True
                 grace = self._pod["metadata"].get("deletionGracePeriodSeconds", self.grace)
                 Thread(target=container.stop, args=[grace], daemon=True).start()
@@ -179,7 +179,7 @@ class Kubelet(Thread):
         return mounts
 
     def _secret_folder(self, folder: Path, source: dict[str, Any]) -> Path:
-        """Lay a Secret's keys out as files; one that is optional and not there is an empty folder."""
+        """Write a Secret's keys as files; an optional Secret that does not exist is an empty folder."""
         folder.mkdir(parents=True, exist_ok=True)
         name, optional = source["secretName"], source.get("optional", False)
         try:
@@ -201,12 +201,12 @@ class Kubelet(Thread):
         return bool(self._pod["spec"].get("automountServiceAccountToken", default))
 
     def renew_token(self) -> None:
-        """Write the present token of the pod's account where its container reads it."""
+        """Write the current token of the pod's account into its container's file."""
         if self._account_folder is not None:
             user = service_account(self._pod["metadata"]["namespace"], self._account_name())
-            beside = self._account_folder / "..token"
-            beside.write_text(self._cluster.rbac.token(user))
-            beside.replace(self._account_folder / "token")
+            temporary = self._account_folder / "..token"
+            temporary.write_text(self._cluster.rbac.token(user))
+            temporary.replace(self._account_folder / "token")
 
     def _account_name(self) -> str:
         return str(self._pod["spec"].get("serviceAccountName") or "default")

@@ -1,4 +1,4 @@
-"""The objects of the cluster, by kind, namespace and name, and the collector of those whose owners are gone."""
+"""The objects of the cluster, by kind, namespace and name, and the objects whose owners were removed."""
 
 import copy
 import uuid
@@ -24,7 +24,7 @@ def now() -> str:
 
 
 class Objects:
-    """A store; `removed` is told of each object that went. Not safe without the cluster's lock."""
+    """A store, which calls `removed` with each removed object. It must be used with the cluster's lock."""
 
     def __init__(self, removed: Callable[[Object], None]) -> None:
         self._found: dict[tuple[str, str, str], Object] = {}
@@ -54,20 +54,20 @@ class Objects:
         return any(one is item for one in self._found.values())
 
     def remove(self, item: Object) -> None:
-        """Take an object away; what it alone owned goes too."""
+        """Remove an object, and the objects that only it owned."""
         keys = [key for key, one in self._found.items() if one is item]
         for key in keys:
             del self._found[key]
             self._removed(item)
 
     def dependents(self, owner: Object) -> Iterator[tuple[str, Object]]:
-        """Yield plural and object of all that name an owner."""
+        """Yield plural and object of all objects with this owner."""
         for (plural, _, _), one in list(self._found.items()):
             if any(ref["uid"] == owner["metadata"]["uid"] for ref in one["metadata"].get("ownerReferences") or []):
                 yield plural, one
 
     def orphans(self) -> list[tuple[str, Object]]:
-        """Return what has owners none of which is there any more."""
+        """Return the objects whose owners were all removed."""
         there = {one["metadata"]["uid"] for one in self._found.values()}
         found = []
         for (plural, _, _), one in self._found.items():

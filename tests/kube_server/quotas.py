@@ -1,4 +1,4 @@
-"""What a namespace allows: ResourceQuota and LimitRange, as the API server applies them when an object is created."""
+"""ResourceQuota and LimitRange of a namespace, applied when an object is created."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,9 +15,9 @@ class Limits:
 
     Attributes:
         quota: the hard limits.
-        must_specify: limits that each container has to name, since a quota counts them.
+        must_specify: limits that each container must set, since a quota counts them.
         container_max: the largest limits, as of a LimitRange.
-        denied: what an admission webhook says of each pod; empty for none.
+        denied: message with which an admission webhook refuses each pod; empty for none.
     """
 
     quota: dict[str, str] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Limits:
     denied: str = ""
 
     def check(self, plural: str, body: dict[str, Any], objects: Objects) -> None:
-        """Refuse an object, 403, that the namespace does not allow."""
+        """Refuse an object that exceeds the limits, with 403."""
         name = body["metadata"]["name"]
         if plural == "jobs":
             there = len(objects.find("jobs"))
@@ -44,8 +44,8 @@ class Limits:
                 raise forbidden(f'pods "{name}" is forbidden: failed quota: q: must specify {",".join(missing)}')
             for resource, most in self.container_max.items():
                 if quantity(limits.get(resource, 0)) > quantity(most):
-                    words = f"maximum {resource} usage per Container is {most}, but limit is {limits[resource]}"
-                    raise forbidden(f'pods "{name}" is forbidden: {words}')
+                    message = f"maximum {resource} usage per Container is {most}, but limit is {limits[resource]}"
+                    raise forbidden(f'pods "{name}" is forbidden: {message}')
         alive = [pod for pod in objects.find("pods") if pod["status"]["phase"] in ("Pending", "Running")]
         counts = {"pods": (Decimal(1), Decimal(len(alive)))}
         counts["requests.memory"] = (_memory(body), sum(map(_memory, alive), Decimal(0)))
@@ -54,14 +54,14 @@ class Limits:
     def _count(self, plural: str, name: str, counts: dict[str, tuple[Decimal, Decimal]]) -> None:
         over = [
             key
-            for key, (asked, used) in counts.items()
-            if key in self.quota and asked + used > quantity(self.quota[key])
+            for key, (requested, used) in counts.items()
+            if key in self.quota and requested + used > quantity(self.quota[key])
         ]
         if over:
-            words = [",".join(f"{key}={counts[key][at]}" for key in over) for at in (0, 1)]
+            amounts = [",".join(f"{key}={counts[key][at]}" for key in over) for at in (0, 1)]
             limited = ",".join(f"{key}={self.quota[key]}" for key in over)
-            words = f"requested: {words[0]}, used: {words[1]}, limited: {limited}"
-            raise forbidden(f'{plural} "{name}" is forbidden: exceeded quota: q, {words}')
+            message = f"requested: {amounts[0]}, used: {amounts[1]}, limited: {limited}"
+            raise forbidden(f'{plural} "{name}" is forbidden: exceeded quota: q, {message}')
 
 
 def _memory(pod: dict[str, Any]) -> Decimal:

@@ -1,4 +1,4 @@
-"""Who may do what: Roles, RoleBindings and the tokens of service accounts."""
+"""Permissions: Roles, RoleBindings and the tokens of service accounts."""
 
 import uuid
 from typing import Any
@@ -13,7 +13,7 @@ def service_account(namespace: str, name: str) -> str:
 
 
 class Rbac:
-    """The rights that manifests give."""
+    """The rights that manifests grant."""
 
     def __init__(self, manifests: list[dict[str, Any]], namespace: str) -> None:
         self._tokens = {uuid.uuid4().hex: ADMIN}
@@ -45,7 +45,7 @@ class Rbac:
         return token
 
     def user(self, authorization: str) -> str:
-        """Return whose token an Authorization header holds."""
+        """Return the user whose token is in an Authorization header."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or token not in self._tokens:
             raise ApiError(401, "Unauthorized", "Unauthorized")
@@ -60,14 +60,14 @@ class Rbac:
         self._tokens = {token: known for token, known in self._tokens.items() if known == ADMIN}
 
     def withdraw(self, resource: str, verb: str) -> None:
-        """Take a right from everybody."""
+        """Remove a right from all roles."""
         for rules in self._rules.values():
             for rule in rules:
                 if resource in rule["resources"]:
                     rule["verbs"] = [one for one in rule["verbs"] if one != verb]
 
     def authorize(self, user: str, verb: str, group: str, resource: str, namespace: str) -> None:
-        """Refuse what no rule allows."""
+        """Refuse a request that no rule allows."""
         if user == ADMIN:
             return
         for rule in self._rules.get((user, namespace), []):

@@ -1,4 +1,4 @@
-"""Containers: a process in a bubblewrap sandbox that sees its image, its volumes and the machine's network."""
+"""Containers: a process in a bubblewrap sandbox with its image, its volumes and the machine's network."""
 
 import json
 import os
@@ -17,12 +17,12 @@ _MACHINE += " --symlink usr/lib /lib --symlink usr/lib64 /lib64 --dir /var --sym
 
 @dataclass(frozen=True)
 class Image:
-    """What containers of an image are given.
+    """An image of containers.
 
     Attributes:
         folders: read-only folders by their place in the image.
         env: its variables.
-        root: the image's whole file system; the machine's programs without it.
+        root: the image's whole file system; None for the machine's programs.
         user: the number of its user.
         command: its entry point.
         folder: its working directory.
@@ -38,7 +38,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Mount:
-    """A volume's folder, and where the container sees it."""
+    """A volume's folder, and its place in the container."""
 
     source: Path
     target: str
@@ -74,7 +74,7 @@ class Container:
         for name, value in env.items():
             arguments += ["--setenv", name, value]
         arguments += ["--chdir", spec.get("workingDir") or image.folder]
-        # By a file, so that no variable stands on a command line.
+        # By a file, so that no variable is on a command line.
         options = os.memfd_create("bwrap")
         os.write(options, b"\0".join(word.encode() for word in arguments))
         os.lseek(options, 0, os.SEEK_SET)
@@ -115,11 +115,11 @@ class Container:
 
 def _root(image: Image, read_only: bool) -> list[str]:
     if image.root is None:
-        words = _MACHINE.split()
-        return words[: words.index("/tmp") - 1] if read_only else words
-    return ["--bind", str(image.root), "/"]  # made read-only, where asked for, when the volumes are mounted
+        options = _MACHINE.split()
+        return options[: options.index("/tmp") - 1] if read_only else options
+    return ["--bind", str(image.root), "/"]  # made read-only, if requested, after the volumes are mounted
 
 
 def expand(text: str, env: dict[str, str]) -> str:
-    """Replace $(NAME) as Kubernetes does; `$$` is a dollar sign, and unknown names stay."""
+    """Replace $(NAME) as Kubernetes does; `$$` is a dollar sign, and unknown names are kept."""
     return _VARIABLE.sub(lambda found: env.get(found[1], found[0]) if found[1] else "$", text)

@@ -1,4 +1,4 @@
-"""Which node a pod gets, or why none."""
+"""Placement of pods on nodes."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,7 +25,7 @@ class Node:
 
 
 def place(pod: dict[str, Any], nodes: list[Node], pods: list[dict[str, Any]]) -> tuple[Node | None, str]:
-    """Return the first node that has room for a pod, and why the others have none."""
+    """Return the first node with room for a pod, and the reasons why the others have none."""
     reasons = []
     for node in nodes:
         reason = _hindrance(
@@ -56,7 +56,7 @@ def _hindrance(spec: dict[str, Any], node: Node, others: list[dict[str, Any]]) -
 
 
 def requests(spec: dict[str, Any]) -> dict[str, Decimal]:
-    """Return what a pod asks for; a limit without a request is one."""
+    """Return the requests of a pod; a limit without a request counts as one."""
     total: dict[str, Decimal] = {}
     for container in spec["containers"]:
         resources = container.get("resources") or {}

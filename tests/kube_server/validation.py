@@ -1,4 +1,4 @@
-"""What the API server checks before it takes an object."""
+"""Checks of the API server before it accepts an object."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ SECRET_BYTES = 1 << 20
 
 
 def quantity(text: object) -> Decimal:
-    """Return what a quantity such as 500m or 2Gi means, in units, bytes or cores."""
+    """Return the value of a quantity such as 500m or 2Gi, in units, bytes or cores."""
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([mkMGT]|[KMGT]i)?", str(text))
     if not found:
         raise invalid(f"quantities must match the regular expression: {text!r}")
@@ -30,7 +30,7 @@ def check(body: dict[str, Any], restricted: bool) -> None:
 
     Args:
         body: the object as sent, with apiVersion and kind.
-        restricted: whether its namespace asks for the Pod Security Standard "restricted".
+        restricted: whether its namespace requires the Pod Security Standard "restricted".
     """
     try:
         kubernetes_validate.validate(body, VERSION, strict=True)
@@ -97,7 +97,7 @@ def _check_resources(requests: dict[str, Any], limits: dict[str, Any]) -> None:
 
 
 def violations(spec: dict[str, Any]) -> list[str]:
-    """Return how a pod breaks the Pod Security Standard "restricted"."""
+    """Return the violations of the Pod Security Standard "restricted" by a pod."""
     pod = spec.get("securityContext") or {}
     problems = [
         f"restricted volume type: {volume['name']}"

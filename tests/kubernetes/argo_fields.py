@@ -2,9 +2,9 @@
 
     python -m tests.kubernetes.argo_fields argoproj_io_workflows.yaml v4.1.2 scripts/lib/registering/argo_fields.json
 
-The CRD is manifests/base/crds/full/argoproj.io_workflows.yaml of Argo's repository. What is kept is what an API server
-checks: types, patterns, enumerations, bounds and required fields; equal objects are written once. Descriptions, rules
-in CEL and the status are left out.
+The CRD is manifests/base/crds/full/argoproj.io_workflows.yaml of Argo's repository. Kept are the parts that an API
+server checks: types, patterns, enumerations, bounds and required fields; equal objects are written once. Descriptions,
+rules in CEL and the status are left out.
 """
 
 import json
@@ -44,7 +44,7 @@ def convert(crd: dict[str, Any], version: str) -> dict[str, Any]:
         return {"$ref": f"#/$defs/{names[text]}"}
 
     properties = schema["properties"]
-    # An object's own metadata is checked by the API server against a type of Kubernetes', of which these can be set.
+    # The API server checks an object's metadata against a type of Kubernetes, of which these fields can be set.
     metadata = {
         "type": "object",
         "properties": {
@@ -69,7 +69,7 @@ def convert(crd: dict[str, Any], version: str) -> dict[str, Any]:
 
 
 def written(schema: dict[str, Any]) -> str:
-    """Return a schema as JSON, a definition a line."""
+    """Return a schema as JSON, with one definition on each line."""
     definitions = schema.pop("$defs")
     head = json.dumps(schema, indent=1)[:-2]
     lines = [f'  "{name}": {json.dumps(one, separators=(",", ":"))}' for name, one in definitions.items()]

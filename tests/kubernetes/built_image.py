@@ -20,9 +20,9 @@ DEBOOTSTRAP = ["debootstrap", "--variant=minbase", "--include=ca-certificates"]
 
 
 def build(folder: Path) -> Image:
-    """Build the image on a minimal Debian that trusts whom this machine trusts, and lay its file system out.
+    """Build the image on a minimal Debian with this machine's certificates, and return it with its file system.
 
-    All in memory: a disk takes longer to write and to remove so many files than to make them.
+    The files are written to memory, since writing and removing so many takes long on a disk.
     """
     for program in ("buildah", "debootstrap"):
         if not shutil.which(program):
@@ -38,11 +38,11 @@ def build(folder: Path) -> Image:
     _buildah(folder, "umount", base)
     _buildah(folder, "commit", "--rm", base, BASE)
     digest = _buildah(folder, "images", "--format", "{{.Digest}}", BASE)
-    # For the CPU: TensorRT's packages come from an index of NVIDIA's own.
+    # For the CPU: TensorRT's packages are in an index of NVIDIA.
     named = {"ENGINE=tensorrt": "ENGINE=cpu", DOCUMENTED_BASE: f"BASE={BASE.partition(':')[0]}@{digest}"}
-    words = shlex.split(documents.command("docs/kubernetes.md", "docker build").removesuffix("&&"))[2:]
-    assert named.keys() <= set(words)
-    command = ["build", "--layers=false", "--isolation", "chroot", *(named.get(word, word) for word in words)]
+    arguments = shlex.split(documents.command("docs/kubernetes.md", "docker build").removesuffix("&&"))[2:]
+    assert named.keys() <= set(arguments)
+    command = ["build", "--layers=false", "--isolation", "chroot", *(named.get(one, one) for one in arguments)]
     _buildah(folder, *command)
     container = _buildah(folder, "from", IMAGE)
     config = json.loads(_buildah(folder, "inspect", IMAGE))["OCIv1"]["config"]
@@ -56,13 +56,13 @@ def build(folder: Path) -> Image:
 
 
 def remove(folder: Path) -> None:
-    """Remove what was built."""
+    """Remove the built image."""
     if folder.is_mount():
         subprocess.run(["umount", "--recursive", folder], check=True)
 
 
 def _buildah(folder: Path, command: str, *arguments: str) -> str:
-    """Run buildah, which builds without a daemon, with a store of its own."""
+    """Run buildah, which builds without a daemon, with a separate store."""
     store = ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "overlay"]
     done = subprocess.run(
         ["buildah", *store, command, *arguments],

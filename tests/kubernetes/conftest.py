@@ -1,4 +1,4 @@
-"""A cluster with our rights in it, beside a Tator site; the image is this machine's programs and this checkout."""
+"""Fixtures: a cluster with the rights of the manifests, and a Tator site; images have this machine's programs."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ from tests.workflow import CLUSTERS, ROOT, snakemake
 
 @pytest.fixture(scope="session", autouse=True)
 def _sandbox() -> None:
-    """Tell whether pods can be started at all."""
+    """Check that pods can be started."""
     if not shutil.which("bwrap"):
         lacking("bwrap (Debian's bubblewrap) is not installed")
     if not shutil.which("git"):
@@ -40,7 +40,7 @@ def _sandbox() -> None:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of what the image holds of this repository."""
+    """Return a copy of the files of this repository that are in the image."""
     folder = tmp_path_factory.mktemp("image") / "workflow"
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"):
@@ -62,7 +62,7 @@ def image(checkout: Path) -> Image:
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": "/tmp",
     }
-    # Those for SLURM, which the image has not either, would be imported by each pod.
+    # Packages for SLURM, which are not in the image, would be imported by each pod.
     plugins = {f"/plugins/{path.name}": path for path in CLUSTERS.glob("snakemake_*") if "slurm" not in path.name}
     folders = {str(environment): environment, str(base): base, "/workflow": checkout, **plugins}
     return Image(
@@ -80,7 +80,7 @@ def data_image() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def local_run(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """Return what the same media and settings give on this machine alone."""
+    """Return the outcome of a run on this machine with the same media and settings."""
     return made_once(tmp_path_factory, "local", _run_on_this_machine)
 
 
@@ -95,7 +95,7 @@ def _run_on_this_machine(folder: Path) -> Outcome:
             "detect": {"img_max_side": 320, "img_min_side": 180},
             "upload": {"localization_type_id": server.localization_type_id},
         }
-        until = ["--until", "merge_detections", "mark_processed"]  # all that is compared
+        until = ["--until", "merge_detections", "mark_processed"]  # all rules whose results are compared
         done = snakemake(folder / "run", *until, settings=settings, environ={"TATOR_AUTH_TOKEN": server.token})
         assert done.returncode == 0, done.stdout
         return outcome(server, folder / "run" / "results" / "detections.csv")

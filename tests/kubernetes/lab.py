@@ -1,4 +1,4 @@
-"""What the tests of this folder do with a cluster: start a driver in it, and look at what came of it."""
+"""A cluster and a Tator site for these tests: starting drivers, and the outcome of runs."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ WHO = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run leaves: its boxes in Tator, which media are marked, its table."""
+    """The outcome of a run: its boxes in Tator, the marked media, its table."""
 
     boxes: str
     marked: tuple[int, ...]
@@ -48,7 +48,7 @@ class Outcome:
 
 
 def outcome(server: Server, table: Path) -> Outcome:
-    """Return what stands in Tator, without what differs from server to server."""
+    """Return the outcome of a run, without values that differ between servers."""
     api = tator.get_api(server.host, server.token)
     drop = {"id", "created_datetime", "modified_datetime"}
     found = api.get_localization_list(server.project_id, show_deleted=1)
@@ -73,7 +73,7 @@ def applied(folder: str) -> list[dict[str, Any]]:
 
 
 class Lab:
-    """A cluster beside a Tator site, and the claim `work`."""
+    """A cluster, a Tator site, and the claim `work`."""
 
     def __init__(
         self, server: Server, folder: Path, images: dict[str, Image], data_image: str, **settings: Any
@@ -86,7 +86,7 @@ class Lab:
         self.cluster = Cluster(folder / "cluster", images=images, **options)
 
     def environment(self) -> dict[str, str]:
-        """Return what Tator and our manifests tell a driver."""
+        """Return the variables that Tator and the manifests set for a driver."""
         settings = {"data_image": self.data_image, "img_max_side": 320, "img_min_side": 180}
         return {
             "TATOR_API_SERVICE": f"{self.server.host}/rest",
@@ -97,7 +97,7 @@ class Lab:
         }
 
     def parameters(self) -> dict[str, str]:
-        """Return the parameters of a launch: Tator's, and those that a registration sets."""
+        """Return the parameters of a launch: those of Tator, and those that a registration sets."""
         env = self.environment()
         return {
             "name": "Detect",
@@ -140,7 +140,7 @@ class Lab:
         return name
 
     def phase(self, name: str) -> str:
-        """Return a pod's phase; Gone for one that is no more."""
+        """Return a pod's phase; Gone for a removed pod."""
         for pod in self.cluster.find("pods"):
             if pod["metadata"]["name"] == name:
                 return str(pod["status"]["phase"])
@@ -157,11 +157,11 @@ class Lab:
         return self.phase(name)
 
     def outcome(self, folder: Path) -> Outcome:
-        """Return what a run in a folder left."""
+        """Return the outcome of a run in a folder."""
         return outcome(self.server, folder / "results" / "detections.csv")
 
     def rights_used(self) -> set[tuple[str, str]]:
-        """Return resource and verb of all that drivers did with success."""
+        """Return resource and verb of all successful requests of drivers."""
         user = service_account(self.cluster.namespace, DRIVER)
         done = [one for one in self.cluster.requests if one["user"] == user and one["status"] in (200, 201)]
         return {(one["resource"], one["verb"]) for one in done}

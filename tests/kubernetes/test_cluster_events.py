@@ -1,4 +1,4 @@
-"""What happens to jobs in a cluster: pods lost in each way, quotas, refusals, sidecars, silent connections."""
+"""Events of jobs in a cluster: lost pods, quotas, refusals, sidecars, silent connections."""
 
 import runpy
 import threading
@@ -28,8 +28,8 @@ rule work:
 """
 
 
-def log_has(toy, driver, words):
-    toy.cluster.wait_until(lambda: toy.cluster.begun(driver) and words in toy.cluster.pod_log(driver))
+def wait_for_log(toy, driver, text):
+    toy.cluster.wait_until(lambda: toy.cluster.begun(driver) and text in toy.cluster.pod_log(driver))
 
 
 class TestLostPod:
@@ -67,14 +67,14 @@ class TestLostPod:
         assert "was lost: exit code 137" in toy.cluster.pod_log(driver)
 
     @pytest.mark.parametrize(("code", "reason"), [(137, "OOMKilled"), (1, "Error")])
-    def test_is_not_one_that_failed_by_itself(self, toy, code, reason):
+    def test_is_not_a_pod_that_failed_without_a_disruption(self, toy, code, reason):
         toy.cluster.end_reasons[code] = reason
         driver = toy(STEADY, f"exit {code}")
         assert toy.lab.ended(driver) == "Failed"
         assert f"exit code {code} ({reason})" in toy.cluster.pod_log(driver)
         assert not toy.cluster.find("jobs")
 
-    def test_on_a_dead_node_is_said_with_the_remedy(self, toy):
+    def test_on_a_dead_node_is_reported_with_a_remedy(self, toy):
         driver = toy(STEADY, ONCE)
         toy.cluster.wait_until(lambda: toy.cluster.begun(driver))
         toy.cluster.nodes[:] = [Node("node-2")]
@@ -82,7 +82,7 @@ class TestLostPod:
         toy.cluster.wait_until((toy.lab.work / "second").exists)
         toy.cluster.cut_off("node-2")
         toy.cluster.nodes[:] = [Node("node-3")]
-        log_has(toy, driver, "kubectl taint node node-2 node.kubernetes.io/out-of-service=nodeshutdown:NoExecute")
+        wait_for_log(toy, driver, "kubectl taint node node-2 node.kubernetes.io/out-of-service=nodeshutdown:NoExecute")
         assert len(job_pods(toy.cluster)) == 1
         assert toy.lab.phase(driver) == "Running"
         toy.cluster.out_of_service("node-2")
@@ -90,31 +90,31 @@ class TestLostPod:
 
 
 class TestRefusedPod:
-    def test_of_a_quota_is_waited_for_and_said(self, toy):
-        toy.cluster.limits.quota["pods"] = "1"  # the driver is one
+    def test_of_a_quota_is_tried_again_and_reported(self, toy):
+        toy.cluster.limits.quota["pods"] = "1"  # the driver is one of them
         driver = toy(STEADY)
-        log_has(toy, driver, "exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1")
+        wait_for_log(toy, driver, "exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1")
         toy.cluster.limits.quota["pods"] = "2"
         assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
 
-    def test_for_good_is_given_up_early(self, toy):
+    def test_that_is_refused_permanently_is_given_up_early(self, toy):
         driver = toy(f"{STEADY} --kubernetes-steady-pending-minutes 60")
         toy.cluster.limits.denied = "images come from registry.site.org"
         assert toy.lab.ended(driver, 90) == "Failed"
         assert "waiting would not help: Error creating: admission webhook" in toy.cluster.pod_log(driver)
         assert not toy.cluster.find("jobs")
 
-    def test_is_none_where_each_job_has_limits(self, toy):
-        driver = toy(f"{STEADY} scale=0")  # as the profiles say
+    def test_does_not_occur_if_each_job_has_limits(self, toy):
+        driver = toy(f"{STEADY} scale=0")  # as in the profiles
         toy.cluster.limits.must_specify = ("cpu", "memory", "ephemeral-storage")
         assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
         assert toy.cluster.refused == []
 
-    def test_without_the_right_to_list_events_is_waited_for(self, toy):
+    def test_is_tried_again_without_the_right_to_list_events(self, toy):
         toy.cluster.rbac.withdraw("events", "list")
         toy.cluster.limits.quota["pods"] = "1"
         driver = toy(STEADY)
-        log_has(toy, driver, "apply deploy/argo/base/role.yaml again")
+        wait_for_log(toy, driver, "apply deploy/argo/base/role.yaml again")
         toy.cluster.limits.quota["pods"] = "2"
         assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
 
@@ -132,12 +132,12 @@ class TestRefusedPod:
         ("it has no pod", False),
     ],
 )
-def test_what_is_refused_for_good(message, for_good):
+def test_permanent_refusals(message, for_good):
     assert refuses_for_good(message) is for_good
 
 
 class TestJobsQuota:
-    def test_is_waited_for_and_cancels_nothing(self, toy):
+    def test_is_waited_for_without_cancelling_jobs(self, toy):
         toy.cluster.limits.quota["count/jobs.batch"] = "1"
         (toy.lab.work / "toy" / "Snakefile").write_text(TWO_JOBS)
         driver = toy(STEADY, "sleep 3; touch a b")
@@ -145,7 +145,7 @@ class TestJobsQuota:
         assert "exceeded quota: q, requested: count/jobs.batch=1" in toy.cluster.pod_log(driver)
         assert len(toy.cluster.created["jobs"]) == 2
 
-    def test_that_allows_none_is_the_failure_of_that_job(self, toy):
+    def test_of_zero_fails_that_job(self, toy):
         toy.cluster.limits.quota["count/jobs.batch"] = "0"
         driver = toy(STEADY)
         assert toy.lab.ended(driver) == "Failed"
@@ -153,7 +153,7 @@ class TestJobsQuota:
         assert not toy.cluster.find("secrets")
 
 
-def test_a_log_is_read_beside_an_injected_sidecar(toy):
+def test_a_log_is_read_if_the_pod_has_a_sidecar(toy):
     toy.cluster.sidecar = {"name": "proxy", "image": "job:1"}
     driver = toy(STEADY, "echo its last words; exit 3")
     assert toy.lab.ended(driver) == "Failed"
@@ -161,20 +161,20 @@ def test_a_log_is_read_beside_an_injected_sidecar(toy):
     assert "no log" not in toy.cluster.pod_log(driver)
 
 
-def test_a_job_of_an_earlier_driver_that_is_not_gone_yet_is_waited_for(toy):
+def test_a_job_of_an_earlier_driver_is_waited_for_until_it_is_removed(toy):
     toy.cluster.deletion_seconds = 300
     first = toy(f"{STEADY} --nolock", "sleep 60", RUN_NAME="r")
     running_job(toy.cluster)
     toy.cluster.drain(first, grace=0)
     toy.cluster.wait_until(lambda: toy.lab.phase(first) == "Gone")
     second = toy(f"{STEADY} --nolock", WORKS, RUN_NAME="r")
-    log_has(toy, second, "of an earlier driver is not gone yet")
+    wait_for_log(toy, second, "of an earlier driver is not gone yet")
     toy.cluster.deletion_seconds = 0.1
     assert toy.lab.ended(second) == "Succeeded", toy.cluster.pod_log(second)
     assert toy.cluster.overlapping() == []
 
 
-def test_a_connection_that_says_nothing_is_given_up(toy):
+def test_a_silent_connection_is_given_up(toy):
     silent, over = [1], threading.Event()
 
     def half_open(request):
@@ -191,20 +191,20 @@ def test_a_connection_that_says_nothing_is_given_up(toy):
     assert "Read timed out" in toy.cluster.pod_log(driver)
 
 
-def test_tokens_that_are_renewed(toy):
-    """Between two tokens the driver is refused (401), and asks again until it has read the new one."""
+def test_renewed_tokens_are_read_again(toy):
+    """Between two tokens the driver is refused (401), and repeats requests until it has read the new one."""
     driver = toy(STEADY, ONCE.replace("sleep 60", f"while ! test -e /work/go; do sleep 0.2; done; {WORKS}"))
     running_job(toy.cluster)
     refused = len([one for one in toy.cluster.requests if one.get("status") == 401])
     toy.cluster.rotate_tokens(late=2)
-    log_has(toy, driver, "Unauthorized")
+    wait_for_log(toy, driver, "Unauthorized")
     (toy.lab.work / "go").touch()
     assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
     assert refused == 0
     assert len(toy.cluster.created["jobs"]) == 1
 
 
-def test_a_server_that_is_busy_is_asked_when_it_says(toy):
+def test_a_busy_server_is_asked_again_after_retry_after(toy):
     times = []
 
     def busy(request):

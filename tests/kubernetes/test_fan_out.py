@@ -1,4 +1,4 @@
-"""The fan-out manifest, launched as Tator does, with our executor and profile: lost, cancelled, and what it may do."""
+"""The fan-out manifest, launched as by Tator, with this repository's executor and profile: losses, a cancel, rights."""
 
 import json
 
@@ -14,20 +14,20 @@ def jobs(lab):
 
 
 def log_of(lab, run, number):
-    """Return what one of a run's pods said; nothing where it was not started yet."""
+    """Return the log of one of a run's pods; empty if it was not started yet."""
     begun = len(run.pods) > number and lab.cluster.begun(run.pods[number])
     return lab.cluster.pod_log(run.pods[number]) if begun else ""
 
 
-def test_a_run_whose_drivers_are_lost_and_drained_ends_as_one_on_a_laptop(lab, local_run):
-    """A drained one has SIGTERM, its grace period, and an exit code that the workflow retries at."""
+def test_a_run_with_lost_and_drained_drivers_equals_a_local_run(lab, local_run):
+    """A drained driver gets SIGTERM and its grace period, and ends with an exit code that the workflow retries."""
     rights = applied("deploy/argo/overlays/example")
     one = lab(manifests=rights)
     run = argo.submit(one.cluster, MANIFEST, one.parameters())
     one.cluster.wait_until(lambda: one.running("detect"))
     before = {pod["metadata"]["name"] for pod in one.running("detect")}
     one.cluster.evict(run.pods[0])
-    # It says so once the lost one's pods are gone: those that run after that are its own.
+    # Logged after the pods of the lost driver are removed: pods that run later are of the new driver.
     one.cluster.wait_until(lambda: "the run before this one was lost" in log_of(one, run, 1))
     one.cluster.wait_until(lambda: one.running("detect"))
     one.cluster.drain(run.pods[1], grace=60)
@@ -39,17 +39,17 @@ def test_a_run_whose_drivers_are_lost_and_drained_ends_as_one_on_a_laptop(lab, l
     assert one.outcome(folder) == local_run
     assert "clip_910002.mp4  done" in one.cluster.pod_log(run.pods[3])
 
-    # No two pods of one media were alive at once, though each media's pod was made again.
+    # No two pods of one media ran at once, although each media's pod was made again.
     assert before & {pod["metadata"]["name"] for pod in one.cluster.created["pods"]}
     assert one.cluster.overlapping() == []
-    # What the driver's Role grants is what it did; a failed job's log is read in test_repairs.py.
+    # The driver used all rights of its Role; a failed job's log is read in test_repairs.py.
     roles = {item["metadata"]["name"]: item for item in rights if item["kind"] == "Role"}
     rules = roles[DRIVER]["rules"]
     granted = {(name, verb) for rule in rules for name in rule["resources"] for verb in rule["verbs"]}
-    # ... as the events are of a job without a pod, in test_cluster_events.py.
+    # Events of a job without a pod are read in test_cluster_events.py.
     assert granted == one.rights_used() | {("pods/log", "get"), ("events", "list")}
 
-    # Only detection asked for GPUs; every job pod kept to the namespace's rules, and had no token of either kind.
+    # Only detection requested GPUs; every job pod followed the namespace's rules, and had no token of either kind.
     limits = [pod["containers"][0]["resources"]["limits"] for pod in jobs(one)]
     assert all({"cpu", "memory", "ephemeral-storage"} <= limit.keys() for limit in limits)
     gpus = [pod for pod in jobs(one) if "nvidia.com/gpu" in pod["containers"][0]["resources"].get("limits", {})]
@@ -62,7 +62,7 @@ def test_a_run_whose_drivers_are_lost_and_drained_ends_as_one_on_a_laptop(lab, l
     assert not one.cluster.find("secrets")
 
 
-def test_of_a_cancelled_run_nothing_is_left_within_a_minute(lab):
+def test_a_cancelled_run_is_removed_within_a_minute(lab):
     one = lab()
     run = argo.submit(one.cluster, MANIFEST, one.parameters())
     one.cluster.wait_until(lambda: one.running("get_network"))
@@ -71,6 +71,6 @@ def test_of_a_cancelled_run_nothing_is_left_within_a_minute(lab):
     one.cluster.wait_until(lambda: not one.cluster.find("jobs") and not one.cluster.find("secrets"))
     run.join(60)
     assert not [pod for pod in one.cluster.find("pods") if pod["metadata"]["name"].startswith("snakejob")]
-    # Snakemake itself cleaned up: it was told to stop, and had the time.
+    # Snakemake itself cleaned up: it was stopped, and had the time.
     assert "Terminating processes on user request" in one.cluster.pod_log(run.pods[0])
     assert "removing job" not in one.cluster.pod_log(run.pods[1])

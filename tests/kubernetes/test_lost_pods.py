@@ -1,4 +1,4 @@
-"""Which ends of a pod are a loss, for which it is made again, and which are its own."""
+"""Ends of a pod that count as a loss, after which the pod is made again, and ends that do not."""
 
 import runpy
 
@@ -23,8 +23,8 @@ def pod(phase="Failed", ended=None, conditions=(), **status):
                 name="snakemake", state=state, image="i", image_id="", ready=False, restart_count=0
             )
         )
-    said = client.V1PodStatus(phase=phase, container_statuses=statuses, conditions=list(conditions), **status)
-    return client.V1Pod(metadata=client.V1ObjectMeta(name="p"), status=said)
+    pod_status = client.V1PodStatus(phase=phase, container_statuses=statuses, conditions=list(conditions), **status)
+    return client.V1Pod(metadata=client.V1ObjectMeta(name="p"), status=pod_status)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def pod(phase="Failed", ended=None, conditions=(), **status):
         pod(phase="Running", conditions=[DISRUPTED]),
     ],
 )
-def test_a_loss(one):
+def test_ends_that_are_losses(one):
     assert lost(one)
 
 
@@ -60,5 +60,5 @@ def test_a_loss(one):
         pod(phase="Pending"),
     ],
 )
-def test_an_end_of_its_own(one):
+def test_ends_that_are_not_losses(one):
     assert not lost(one)

@@ -1,4 +1,4 @@
-"""The manifests, offline: every key is known, every name referred to is there, nothing dangerous is asked for."""
+"""The manifests, offline: every key is known, every name referred to exists, no dangerous permission is requested."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ from tests.workflow import ROOT
 
 ARGO = ROOT / "deploy" / "argo"
 WORKFLOWS = ["single-pod", "fan-out", "fan-out-s3"]
-# Argo's enumerations, which its Python models take as any text.
+# Argo's enumerations, for which its Python models accept any text.
 POD_GC = {"OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess"}
 VALUES = {f"workflow.parameters.{name}": "1" for name in manifest.TATOR_PARAMETERS}
 VALUES |= {"workflow.name": "tator-detection-x", "workflow.status": "Succeeded"}
@@ -36,7 +36,7 @@ def workflow(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def pods(workflow):
-    """Return each template as the pod that Argo makes of it, its parameters filled in."""
+    """Return the pod that Argo makes of each template, with its parameters replaced."""
     declared = workflow["spec"]["arguments"]["parameters"]
     values = VALUES | {f"workflow.parameters.{one['name']}": one["value"] for one in declared}
     spec = argo.substitute({key: part for key, part in workflow["spec"].items()}, values)
@@ -57,7 +57,7 @@ def pods(workflow):
 
 
 def unknown(given, kept, place=""):
-    """Yield the keys that went lost on the way through Argo's models, which drop what they do not know."""
+    """Yield the keys that Argo's models drop, since they do not know them."""
     if isinstance(given, dict):
         for key, value in given.items():
             if key not in kept:
@@ -82,7 +82,7 @@ def test_a_misspelt_key_would_be_found(workflow):
     assert list(unknown(workflow, through_models(workflow))) == [".spec.templates[0].retryStrategy.retryPolcy"]
 
 
-def test_no_key_stands_twice():
+def test_no_key_is_repeated():
     class Strict(yaml.SafeLoader):
         pass
 
@@ -98,8 +98,8 @@ def test_no_key_stands_twice():
         list(yaml.load_all(path.read_text(), Strict))
 
 
-def test_an_api_server_takes_them_as_they_are_written(workflow):
-    """Before any parameter is filled in: quantities are checked when the object is made."""
+def test_an_api_server_accepts_the_manifests(workflow):
+    """Before parameters are replaced: quantities are checked when the object is created."""
     check_workflow(workflow)
     assert list(fields.problems(workflow)) == []
 
@@ -130,8 +130,8 @@ VALUES_OF_EACH_TYPE = ["{{workflow.parameters.image}}", 7, True, None, ["x"], {"
 
 
 @pytest.mark.parametrize("first", [0, 3])
-def test_registering_refuses_what_an_api_server_refuses(workflow, first):
-    """Each place gets a value of each type in turn: both say the same, though they share no code."""
+def test_registering_refuses_the_same_values_as_an_api_server(workflow, first):
+    """Each place gets a value of each type in turn; both give the same result, although they share no code."""
     refused = 0
     for at, path in enumerate(places(workflow)):
         other = changed(workflow, path, VALUES_OF_EACH_TYPE[(at + first) % len(VALUES_OF_EACH_TYPE)])
@@ -153,7 +153,7 @@ def test_a_quantity_that_is_a_parameter_is_refused_at_creation(workflow):
             check_workflow(changed(workflow, path, "{{workflow.parameters.image}}"))
 
 
-def test_names_that_are_referred_to_are_there(workflow):
+def test_names_that_are_referred_to_exist(workflow):
     spec = workflow["spec"]
     names = [template["name"] for template in spec["templates"]]
     assert sorted([spec["entrypoint"], spec["onExit"]]) == sorted(names)
@@ -174,7 +174,7 @@ def test_names_that_are_referred_to_are_there(workflow):
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_tator_takes_them_once_they_are_filled_in(name):
+def test_tator_accepts_the_manifests_with_parameters(name):
     text = (ARGO / f"{name}.yaml").read_text()
     assert manifest.problems(manifest.read(text)) == [
         "manifest: parameter image is still the example's, registry.example.org/tator-detection:1.0.0; "
@@ -190,34 +190,34 @@ def test_pods_are_valid_and_restricted(workflow):
         (container,) = pod["spec"]["containers"]
         assert container["securityContext"]["readOnlyRootFilesystem"]
         assert {"cpu", "memory", "ephemeral-storage"} <= container["resources"]["requests"].keys()
-        # A namespace with a quota of limits takes no pod without these.
+        # A namespace with a quota of limits accepts no pod without these.
         assert {"cpu", "memory", "ephemeral-storage"} <= container["resources"]["limits"].keys()
         assert "rest_token" not in json.dumps([container["command"], container["args"]])
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted <= {volume["name"] for volume in pod["spec"]["volumes"]}
 
 
-def test_only_a_lost_pod_is_tried_again(workflow):
+def test_only_a_lost_pod_is_retried(workflow):
     strategy = workflow["spec"]["templates"][0]["retryStrategy"]
-    assert strategy["retryPolicy"] == "Always"  # else Argo would not look at the expression for all kinds of end
+    assert strategy["retryPolicy"] == "Always"  # otherwise Argo evaluates the expression only for some kinds of end
     codes = re.search(r"not in \[([0-9, ]+)\]$", strategy["expression"])
     assert codes
     assert {int(code) for code in codes[1].split(",")} == argo.ENDED_BY_ITSELF
     assert strategy["expression"].startswith('lastRetry.status == "Error" || ')
 
 
-def test_nothing_dangerous():
+def test_no_dangerous_permissions():
     for path in ARGO.rglob("*.yaml"):
         text = path.read_text()
         assert not re.search(r"docker\.sock|:latest|privileged: true|hostPath|hostNetwork|\*\"\]|\[\"\*", text), path
 
 
-def test_what_an_administrator_applies_is_valid(tmp_path):
-    """The command of the page copies the folder, here to any other place, and applies the copy."""
-    words = shlex.split(command("docs/kubernetes.md", "cp -r"))[2:]
-    assert words == ["deploy/argo", "site", "&&", "kubectl", "apply", "-k", "site/overlays/example"]
-    shutil.copytree(ROOT / words[0], tmp_path / words[1])
-    objects = applied(str(tmp_path / words[-1]))
+def test_the_applied_objects_are_valid(tmp_path):
+    """The command of the page copies the folder and applies the copy."""
+    arguments = shlex.split(command("docs/kubernetes.md", "cp -r"))[2:]
+    assert arguments == ["deploy/argo", "site", "&&", "kubectl", "apply", "-k", "site/overlays/example"]
+    shutil.copytree(ROOT / arguments[0], tmp_path / arguments[1])
+    objects = applied(str(tmp_path / arguments[-1]))
     for item in objects:
         kubernetes_validate.validate(item, VERSION, strict=True)
         assert item["metadata"]["namespace"] == "default"
@@ -247,7 +247,7 @@ def test_without_shared_storage_only_the_storage_differs():
     assert s3 == shared
 
 
-def test_a_profile_changes_where_and_how_and_never_what():
+def test_profiles_change_where_and_how_jobs_run_and_not_their_results():
     names = ("default", "kubernetes", "kubernetes-s3", "slurm")
     local, shared, s3, slurm = (
         yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text()) for name in names
@@ -267,13 +267,13 @@ def test_a_profile_changes_where_and_how_and_never_what():
         }
     differ = {key for key in shared.keys() | s3.keys() if shared.get(key) != s3.get(key)}
     assert differ == {"shared-fs-usage", "default-storage-provider", "latency-wait", "set-resources"}
-    # SLURM is asked for what a pod with a shared claim asks for, as far as it has a word for it.
+    # SLURM jobs request the same resources as a pod with a shared claim, except those that SLURM does not have.
     assert {key: slurm[key] for key in ("jobs", "cores", "latency-wait")}.items() <= shared.items()
-    words = ("mem_mb", "runtime", "gpu")
-    asked = {"default": shared["default-resources"], **shared["set-resources"]}
-    # The image has not what these two need.
+    known = ("mem_mb", "runtime", "gpu")
+    requested = {"default": shared["default-resources"], **shared["set-resources"]}
+    # The image lacks the packages of these two rules.
     assert slurm["set-resources"].pop("convert_network") == {"mem_mb": 8000}
     assert slurm["set-resources"].pop("quantize_network") == {"mem_mb": 8000, "runtime": 720}
     assert {"default": slurm["default-resources"], **slurm["set-resources"]} == {
-        rule: {word: resources[word] for word in words if word in resources} for rule, resources in asked.items()
+        rule: {name: resources[name] for name in known if name in resources} for rule, resources in requested.items()
     }

@@ -1,4 +1,4 @@
-"""The official executor, unmodified, carries our rules as they are: sources, files and token travel its own way."""
+"""The official executor, unmodified, with the rules: it brings sources, files and token in its own way."""
 
 import importlib.metadata
 import shutil
@@ -16,7 +16,7 @@ OPTIONS = (
     "--groups download_media=media detect=media upload_detections=media --group-components media=2 "
     "--default-resources mem_mb=1000 disk_mb=1000 runtime=10 "
 )
-# Its pods install the storage plugins when they start: from wheels that the image bakes in, not over the network.
+# Its pods install the storage plugins when they start, here from wheels in the image instead of the network.
 PIP = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": "/wheels"}
 
 
@@ -34,7 +34,7 @@ def wheel(name: str, folder) -> None:
                 archive.write(str(package.locate_file(path)), str(path))
 
 
-def test_our_rules_run_with_it_unmodified(lab, image, checkout, local_run, tmp_path):
+def test_the_rules_run_with_the_official_executor(lab, image, checkout, local_run, tmp_path):
     one = lab(restricted=False)
     for name in ("snakemake-storage-plugin-fs", "snakemake-storage-plugin-s3"):
         wheel(name, tmp_path / "wheels")

@@ -28,7 +28,7 @@ def private():
 
 @pytest.fixture
 def site(lab, private, tmp_path, monkeypatch):
-    """Return a cluster whose image trusts the registry, in which the sample network lies."""
+    """Return a cluster whose image trusts the registry with the sample network."""
     monkeypatch.setenv("TATOR_REGISTRY_USERNAME", "user")
     monkeypatch.setenv("TATOR_REGISTRY_PASSWORD", "secret")
     (tmp_path / "made").mkdir()
@@ -52,26 +52,26 @@ def launch(site, name, **parameters):
     (manifest,) = documents(f"deploy/argo/{name}.yaml")
     manifest = copy.deepcopy(manifest)
     manifest["spec"]["templates"][0]["container"]["args"] += ["--until", "get_network"]
-    given = site.parameters() | parameters
-    settings = json.loads(given["pipeline_args"])
+    values = site.parameters() | parameters
+    settings = json.loads(values["pipeline_args"])
     settings["network"] = {"data_image": settings.pop("data_image"), "ca_file": "/site/cert.pem"}
-    run = argo.submit(site.cluster, manifest, {**given, "pipeline_args": json.dumps(settings)})
+    run = argo.submit(site.cluster, manifest, {**values, "pipeline_args": json.dumps(settings)})
     run.join()
     return run
 
 
 def make_secret(site, name):
-    words = shlex.split(command("docs/kubernetes.md", "kubectl create secret generic registry-login"))[5:]
-    assert words[0] == "--type=kubernetes.io/dockerconfigjson"
-    key = words[1].removeprefix("--from-file=").partition("=")[0]
+    arguments = shlex.split(command("docs/kubernetes.md", "kubectl create secret generic registry-login"))[5:]
+    assert arguments[0] == "--type=kubernetes.io/dockerconfigjson"
+    key = arguments[1].removeprefix("--from-file=").partition("=")[0]
     login = {"auths": {site.data_image.partition("/")[0]: {"auth": base64.b64encode(b"user:secret").decode()}}}
     data = {key: base64.b64encode(json.dumps(login).encode()).decode()}
-    kind = words[0].partition("=")[2]
+    kind = arguments[0].partition("=")[2]
     body = {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": {"name": name}, "data": data}
     site.cluster.create("secrets", site.cluster.namespace, body)
 
 
-def test_a_fan_out_gives_the_login_to_the_job_that_fetches(site):
+def test_a_fan_out_gives_the_login_to_the_job_of_get_network(site):
     make_secret(site, "site-login")
     run = launch(site, "fan-out", registry_secret="site-login")
     assert run.phase == "Succeeded", run.log()
@@ -89,7 +89,7 @@ def test_a_single_pod_logs_in(site):
     assert run.phase == "Succeeded", run.log()
 
 
-def test_without_the_secret_the_run_says_so(site):
+def test_a_missing_secret_is_reported(site):
     run = launch(site, "single-pod")
     assert run.phase == "Failed"
     assert "log in with" in run.log()

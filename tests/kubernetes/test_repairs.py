@@ -1,6 +1,6 @@
-"""What the official executor gets wrong, and that ours does not: each fault with both, in a workflow of one job.
+"""Faults of the official executor that this repository's does not have: each with both, in a workflow of one job.
 
-The driver is real; what it starts is a shell script in place of `python -m snakemake`, which does what a test wants.
+The driver is real; it starts a test's shell script in place of `python -m snakemake`.
 """
 
 import time
@@ -13,7 +13,7 @@ from tests.kubernetes.toy import OFFICIAL, STEADY, WORKS, job_pods, running_job
 
 
 class TestFailedJob:
-    """Its log is asked for as one of a container before it, which a pod that never restarts does not have."""
+    """The official executor requests the log of a previous container, which a pod that never restarts does not have."""
 
     script = "echo its last words; exit 3"
 
@@ -21,7 +21,7 @@ class TestFailedJob:
         driver = toy(f"{OFFICIAL} --retries 1", self.script)
         assert toy.lab.ended(driver) == "Failed"
         assert "previous terminated container" in toy.cluster.pod_log(driver)
-        assert len(toy.cluster.created["jobs"]) == 1, "it was not tried again"
+        assert len(toy.cluster.created["jobs"]) == 1, "the official executor retries nothing"
 
     def test_ours(self, toy):
         driver = toy(f"{STEADY} --retries 1", self.script)
@@ -35,7 +35,7 @@ class TestFailedJob:
 
 
 class TestStatusRequestThatFailsOnce:
-    """The job is forgotten, and the run waits for ever."""
+    """The official executor forgets the job, and the run waits for ever."""
 
     @staticmethod
     def fault(left):
@@ -51,10 +51,10 @@ class TestStatusRequestThatFailsOnce:
         driver = toy(OFFICIAL)
         toy.cluster.wait_until(lambda: any(pod["status"]["phase"] == "Succeeded" for pod in job_pods(toy.cluster)))
         toy.cluster.wait_until(lambda: "when checking pod status" in toy.cluster.pod_log(driver))
-        asked = len(toy.cluster.requests)
+        count = len(toy.cluster.requests)
         time.sleep(3)
         assert toy.lab.phase(driver) == "Running"
-        assert len(toy.cluster.requests) == asked, "nobody asks any more"
+        assert len(toy.cluster.requests) == count, "no further requests"
 
     def test_ours(self, toy):
         toy.cluster.faults.append(self.fault([1, 1]))
@@ -64,7 +64,7 @@ class TestStatusRequestThatFailsOnce:
 
 
 class TestPodThatCannotBeStarted:
-    """It is waited for without end, and without a word."""
+    """The official executor waits for it without end, and without a message."""
 
     def test_official(self, toy):
         del toy.cluster.images["job:1"]
@@ -75,23 +75,23 @@ class TestPodThatCannotBeStarted:
         assert "ImagePull" not in toy.cluster.pod_log(driver)
 
     @pytest.mark.parametrize(
-        ("resources", "words"),
+        ("resources", "message"),
         [
             ("", 'ImagePullBackOff Back-off pulling image "job:1"'),
             ("gpu=9 gpu_manufacturer=nvidia scale=0", "Insufficient nvidia.com/gpu"),
         ],
     )
-    def test_ours(self, toy, resources, words):
+    def test_ours(self, toy, resources, message):
         del toy.cluster.images["job:1"]
         driver = toy(f"{STEADY} {resources} --kubernetes-steady-pending-minutes 0")
         assert toy.lab.ended(driver) == "Failed"
         assert "could not be started for 0 minutes" in toy.cluster.pod_log(driver)
-        assert words in toy.cluster.pod_log(driver)
+        assert message in toy.cluster.pod_log(driver)
         assert not toy.cluster.find("jobs")
 
 
-class TestPodThatItsNodeLost:
-    """The job counts as failed, and its Job stays."""
+class TestPodOfALostNode:
+    """With the official executor the job counts as failed, and its Job remains."""
 
     script = f"if test -e /work/second; then {WORKS}; else touch /work/second; sleep 60; fi"
 
@@ -113,8 +113,8 @@ class TestPodThatItsNodeLost:
         assert not toy.cluster.find("jobs")
 
 
-class TestDriverThatIsTakenAway:
-    """Its jobs go on, and the Secret with the token stays; a driver that is told to stop (SIGTERM) fares no better."""
+class TestRemovedDriver:
+    """With the official executor, its jobs continue and the Secret with the token remains, also after SIGTERM."""
 
     def test_official(self, toy):
         driver = toy(OFFICIAL, "sleep 60")
@@ -134,7 +134,7 @@ class TestDriverThatIsTakenAway:
 
 
 class TestSharedFileSystem:
-    """--shared-fs-usage is overridden, so that each pod copies, installs and unpacks."""
+    """The official executor overrides --shared-fs-usage, so that each pod copies, installs and unpacks."""
 
     def test_official(self, toy):
         storage = "--default-storage-provider fs --default-storage-prefix /work/store"
@@ -158,8 +158,8 @@ def test_a_gpu_node_of_any_provider_is_tolerated(toy):
     assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
 
 
-def test_an_answer_that_is_lost_makes_no_second_job(toy):
-    """Made again, a Job of that name is there already, and is the one that was meant."""
+def test_a_lost_answer_makes_no_second_job(toy):
+    """When the request is repeated, the Job of that name exists, and is the right one."""
     lost = [1]
     create = toy.cluster.create
 
@@ -176,7 +176,7 @@ def test_an_answer_that_is_lost_makes_no_second_job(toy):
     assert len(toy.cluster.created["jobs"]) == 1
 
 
-def test_rights_that_are_missing_end_the_run(toy):
+def test_missing_rights_end_the_run(toy):
     toy.cluster.rbac.withdraw("pods", "list")
     driver = toy(STEADY)
     assert toy.lab.ended(driver) == "Failed"

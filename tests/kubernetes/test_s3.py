@@ -1,4 +1,4 @@
-"""The fan-out without a shared claim, launched as Tator does: files go through an S3-compatible store."""
+"""The fan-out without a shared claim, launched as by Tator: files are stored in an S3-compatible store."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ def store():
 
 @pytest.fixture
 def site(lab):
-    """Return a cluster with the Secret that the administrator's page asks for."""
+    """Return a cluster with the Secret of the administrator's page."""
     one = lab()
     data = {name: base64.b64encode(value.encode()).decode() for name, value in KEYS.items()}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tator-detection-s3"}, "data": data}
@@ -37,10 +37,10 @@ def site(lab):
     return one
 
 
-def test_a_run_whose_driver_is_lost_and_one_whose_media_share_a_job(site, store, local_run, tmp_path):
-    given = site.parameters() | {"s3_endpoint": store, "s3_bucket": "bucket"}
-    run = argo.submit(site.cluster, MANIFEST, given)
-    # The driver's own folder goes with it; what is in the store is not made again.
+def test_a_run_with_a_lost_driver_and_one_with_shared_jobs(site, store, local_run, tmp_path):
+    values = site.parameters() | {"s3_endpoint": store, "s3_bucket": "bucket"}
+    run = argo.submit(site.cluster, MANIFEST, values)
+    # The driver's folder is lost with it; files in the store are not made again.
     site.cluster.wait_until(lambda: site.running("detect"))
     site.cluster.evict(run.pods[0])
     assert run.join() == "Succeeded", run.log()
@@ -59,7 +59,7 @@ def test_a_run_whose_driver_is_lost_and_one_whose_media_share_a_job(site, store,
     assert site.outcome(tmp_path) == local_run
     written = [entry["Key"] for entry in client.list_objects_v2(Bucket="bucket")["Contents"]]
     assert not [key for key in written if "resources/media/" in key]
-    # No job had a claim or was told a key in its manifest; the administrator's own Secret stays.
+    # No job had a claim, or a key in its manifest; the administrator's Secret remains.
     jobs = site.cluster.created["jobs"]
     specs = [job["spec"]["template"]["spec"] for job in jobs]
     assert specs
@@ -67,13 +67,13 @@ def test_a_run_whose_driver_is_lost_and_one_whose_media_share_a_job(site, store,
     assert "s3cr3t" not in json.dumps(jobs)
     assert [one["metadata"]["name"] for one in site.cluster.find("secrets")] == ["tator-detection-s3"]
 
-    # The same media once more, now in one job: its pod is given what the profile sets for `detect`.
+    # The same media again, in one job: its pod gets the resources that the profile sets for `detect`.
     tables = [key for key in written if "/results/detections/" in key]
     before = {key: client.head_object(Bucket="bucket", Key=key) for key in tables}
     jobs.clear()
     driver = site.pod(SHARED.format(run.name), shared_jobs(site, store))
     assert site.ended(driver) == "Succeeded", site.cluster.pod_log(driver)
-    _resolve, job = jobs  # jobs that share media take a file that the one for each media did not make
+    _resolve, job = jobs  # shared jobs need a file that jobs of one media do not make
     limits = job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
     assert limits == {"cpu": "4000m", "memory": "8000M", "ephemeral-storage": "40000M", "nvidia.com/gpu": "1"}
     for key, old in before.items():

@@ -1,4 +1,4 @@
-"""The single-pod manifest, in the image that deploy/Dockerfile gives."""
+"""The single-pod manifest, in the image of deploy/Dockerfile."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ from tests.kubernetes.lab import IMAGE, documents
 
 @pytest.fixture(scope="module")
 def built_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """Yield the image, laid out in memory."""
+    """Yield the image, with its files in memory."""
     folder = tmp_path_factory.mktemp("image")
     try:
         yield build(folder)
@@ -22,7 +22,7 @@ def built_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
         remove(folder)
 
 
-def test_a_run_in_the_image_is_one_on_a_laptop(lab, built_image, local_run):
+def test_a_run_in_the_image_equals_a_local_run(lab, built_image, local_run):
     one = lab()
     one.cluster.images[IMAGE] = built_image
     run = argo.submit(one.cluster, MANIFEST, one.parameters() | {"storage_class": "standard"})
@@ -32,7 +32,7 @@ def test_a_run_in_the_image_is_one_on_a_laptop(lab, built_image, local_run):
     assert "clip_910002.mp4  done" in one.cluster.pod_log(run.pods[-1])
 
 
-def test_the_image_has_all_that_a_fan_out_needs_and_no_more(built_image):
+def test_the_image_has_exactly_the_packages_of_a_fan_out(built_image):
     assert built_image.user == 1000
     root = built_image.root
     inside = {path.name for path in (root / "workflow").iterdir()}

@@ -1,6 +1,6 @@
-"""The driver's entry point: signals at any moment, an API server that is away, and what is left of a run.
+"""The driver's entry point: signals at any moment, an API server that does not answer, and the removal of a run.
 
-Snakemake is a program that does what a test wants; tests/kubernetes/test_fan_out.py drains a driver with the real one.
+A test's program takes Snakemake's place; tests/kubernetes/test_fan_out.py drains a driver with the real one.
 """
 
 import random
@@ -12,11 +12,11 @@ import pytest
 from tests.kube_server.errors import ApiError
 from tests.kubernetes.lab import IMAGE, JOB, RESTRICTED
 
-# From the container's first moments to a run that is well under way.
+# From the container's start to the middle of a run.
 MOMENTS = [0.0, 0.01, 0.03, 0.1, *(random.Random(17).uniform(0.1, 4) for _ in range(4))]
 ENTRY = "exec python /workflow/deploy/entrypoint.py"
 OBEYS = "import time; open('begun', 'w').close(); time.sleep(300)"
-SWALLOWS = """
+IGNORES_INTERRUPT = """
 import os, signal, subprocess, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 open("begun", "w").close()
@@ -29,7 +29,7 @@ UPLOADS = "while :; do date >> /work/jobs-uploads; sleep 0.1; done"
 
 @pytest.fixture
 def drivers(lab, image, tmp_path):
-    """Return a function that starts a driver with a program in Snakemake's place."""
+    """Return a function that starts a driver with a program in place of Snakemake."""
     one = lab(restricted=False)
     one.cluster.images[IMAGE] = replace(image, env=image.env | {"PYTHONPATH": "/work/fake:/workflow/deploy/executor"})
     (one.work / "fake" / "snakemake").mkdir(parents=True)
@@ -46,7 +46,7 @@ def drivers(lab, image, tmp_path):
 
 
 def leave_job(cluster, run):
-    """Make a job of a run that uploads until it is removed."""
+    """Create a job of a run that uploads until it is removed."""
     labels = {"tator-detection/run": run}
     container = {"name": "snakemake", "image": IMAGE, "command": ["/bin/sh", "-c", UPLOADS]}
     container |= {"volumeMounts": [{"name": "work", "mountPath": "/work"}], "securityContext": RESTRICTED}
@@ -65,7 +65,7 @@ def grows(path):
 
 
 def test_a_signal_is_never_lost(drivers):
-    """Whenever it comes, the run ends with 143 in time, and nothing of it is left that uploads."""
+    """Whenever the signal is sent, the run ends with 143 in time, and none of its processes still uploads."""
     names = {moment: drivers(OBEYS, f"r{at}") for at, moment in enumerate(MOMENTS)}
     for at in range(len(MOMENTS)):
         leave_job(drivers.cluster, f"r{at}")
@@ -86,8 +86,8 @@ def test_a_signal_is_never_lost(drivers):
     assert not grows(drivers.lab.work / "jobs-uploads")
 
 
-def test_what_swallows_the_interrupt_is_killed_with_its_processes(drivers):
-    driver = drivers(SWALLOWS)
+def test_a_program_that_ignores_the_interrupt_is_killed_with_its_processes(drivers):
+    driver = drivers(IGNORES_INTERRUPT)
     drivers.cluster.wait_until((drivers.lab.work / "r" / "uploads").exists)
     leave_job(drivers.cluster, "r")
     drivers.cluster.wait_until((drivers.lab.work / "jobs-uploads").exists)
@@ -103,7 +103,7 @@ def test_what_swallows_the_interrupt_is_killed_with_its_processes(drivers):
 
 
 @pytest.mark.parametrize("command", ["run kubernetes", "conclude Failed"])
-def test_an_api_server_that_is_away_is_waited_for(drivers, command):
+def test_an_api_server_that_does_not_answer_is_waited_for(drivers, command):
     refused = []
 
     def away(request):
@@ -119,7 +119,7 @@ def test_an_api_server_that_is_away_is_waited_for(drivers, command):
     assert not drivers.cluster.find("jobs")
 
 
-def test_a_stop_while_the_api_server_is_away_ends_in_time(drivers):
+def test_a_stop_ends_in_time_while_the_api_server_does_not_answer(drivers):
     def away(request):
         raise ApiError(503, "ServiceUnavailable", "etcd is starting")
 
@@ -134,7 +134,7 @@ def test_a_stop_while_the_api_server_is_away_ends_in_time(drivers):
 
 
 @pytest.mark.parametrize("code", [0, 1, 254])
-def test_the_exit_code_is_snakemakes_while_nobody_stops_it(drivers, code):
+def test_the_exit_code_is_that_of_snakemake_unless_it_is_stopped(drivers, code):
     driver = drivers(f"raise SystemExit({code})")
     drivers.lab.ended(driver)
     assert drivers.cluster.exit_code(driver) == code

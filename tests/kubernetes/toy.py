@@ -1,4 +1,4 @@
-"""A workflow of one job, in a real driver; what it starts is a shell script in place of `python -m snakemake`."""
+"""A workflow of one job, in a real driver, which starts a shell script in place of `python -m snakemake`."""
 
 import pytest
 
@@ -25,7 +25,7 @@ WORKS = "mkdir -p /work/store; touch /work/store/done /work/store/work.log /work
 
 @pytest.fixture
 def toy(lab, tmp_path):
-    """Return a function that starts a driver whose job does what a shell script says."""
+    """Return a function that starts a driver whose job runs a shell script."""
     one = lab(restricted=False)
     programs = tmp_path / "programs"
     programs.mkdir()

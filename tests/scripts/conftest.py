@@ -1,4 +1,4 @@
-"""Fixtures of the scripts' tests: the steps against the stand-in."""
+"""Fixtures of the scripts' tests: the steps of a run, against the stand-in for Tator."""
 
 import pytest
 

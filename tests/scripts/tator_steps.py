@@ -1,4 +1,4 @@
-"""What the tests of the steps that talk to Tator share: one media's way through them, by their own functions."""
+"""Shared by the tests of the steps that talk to Tator: the steps of a run, called in one process."""
 
 import json
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ class Steps:
         return read_json(self.folder / "destination.json")
 
     def detected(self, media_id: int, rows: list[str], state: str | None = None, reason: str | None = None) -> None:
-        """Write what detect would have: rows are `frame,x,y,w,h,det_conf,det_species`."""
+        """Write the results of detect: rows are `frame,x,y,w,h,det_conf,det_species`."""
         csv = "".join(f"{media_id}_x,{row}\n" for row in rows)
         (self.folder / f"found_{media_id}.csv").write_text(HEADER + csv)
         state = state or ("done" if rows else "no detections")
@@ -128,7 +128,7 @@ class Steps:
         )
 
     def tracked(self, media_id: int, *tracks: list[str], state: str = "done", reason: str | None = None) -> None:
-        """Write what track would have of tracks, each of rows as those of `detected`, of the species of its first."""
+        """Write the results of track: a track is a list of rows as in `detected`, of the species of the first."""
         lines, found = [], []
         for number, rows in enumerate(tracks, start=1):
             cells = [row.split(",") for row in rows]
@@ -151,7 +151,7 @@ class Steps:
     def upload_tracks(
         self, *media_ids: int, min_length: int = 2, fill_gaps: bool = False, code_hash: str | None = None
     ) -> list[dict[str, Any]]:
-        """Upload the tracks of media; in one job that they share where `code_hash` is given."""
+        """Upload the tracks of media, in one job that they share if `code_hash` is given."""
         names = {
             "track_boxes": "tracks_{}.csv",
             "tracks": "tracks_{}.json",
@@ -167,7 +167,7 @@ class Steps:
         return [read_json(path) for path in paths["track_uploads"]]
 
     def states(self, **filters: Any) -> list[dict[str, Any]]:
-        """The states of the workflow's version as Tator's own client lists them, tombstones if asked for."""
+        """Return the states of the workflow's version, listed with Tator's own client."""
         where = read_json(self.folder / "destination.json")
         return list(self.api.get_state_list(self.server.project_id, version=[where["version_id"]], **filters))
 
@@ -182,13 +182,13 @@ class Steps:
 
     def mark(self, *media_ids: int, tracks: bool = False, counts: list[Path] | None = None) -> dict[str, Any]:
         uploads = [self.folder / f"upload_{media_id}.json" for media_id in media_ids]
-        of_tracks = [self.folder / f"track_upload_{media_id}.json" for media_id in media_ids] if tracks else None
-        files = {"uploads": uploads, "track_uploads": of_tracks, "counts": counts, "marks": self.folder / "marks.json"}
-        mark_processed(**self.where, **files, attribute=MARK)
+        track_uploads = [self.folder / f"track_upload_{media_id}.json" for media_id in media_ids] if tracks else None
+        files = {"uploads": uploads, "track_uploads": track_uploads, "counts": counts}
+        mark_processed(**self.where, **files, marks=self.folder / "marks.json", attribute=MARK)
         return read_json(self.folder / "marks.json")
 
     def count(self, numbers: dict[int, int], species: str, attribute: str) -> dict[str, Any]:
-        """Write MaxN of media into an attribute of theirs."""
+        """Write MaxN of a species into an attribute of media, by media."""
         rows = [f"{media_id},{species},{number}\n" for media_id, number in numbers.items()]
         (self.folder / "counts.csv").write_text("".join(["media_id,species,max_n\n", *rows]))
         kinds = {"records": "record", "outcomes": "found", "uploads": "upload"}
@@ -199,7 +199,7 @@ class Steps:
         return read_json(self.folder / "counts_in_tator.json")
 
     def match(self, like: list[int], media_ids: Sequence[int] = (), by: str = "name") -> list[dict[str, Any]]:
-        """Find the media in Tator that files of a folder are, which have the names of the media `like`."""
+        """Match files of a folder, with the names of the media `like`, to media in Tator."""
         records = [self.folder / f"local_{media_id}.json" for media_id in like]
         for media_id, path in zip(like, records, strict=True):
             file = LocalFile(path=self.server.media[media_id], size=1, modified_ns=None)
@@ -215,7 +215,7 @@ class Steps:
         return list(read_json(match)["matches"])
 
     def boxes(self, **filters: Any) -> list[dict[str, Any]]:
-        """The boxes of the workflow's version as Tator's own client lists them, tombstones if asked for."""
+        """Return the boxes of the workflow's version, listed with Tator's own client, sorted by media, frame and x."""
         version = read_json(self.folder / "destination.json")["version_id"]
         found = self.api.get_localization_list(self.server.project_id, version=version, **filters)
         return sorted(found, key=lambda box: (box["media"], box["frame"], box["x"]))

@@ -1,4 +1,4 @@
-"""Two people register at once, and both add what is missing: each attribute is there once, and neither fails."""
+"""Two people register at once, and both add missing attributes: each attribute exists once, and neither fails."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import tator
 import yaml
 
 from tests.faults.steps import until
-from tests.scripts.test_register_algorithm import IMAGE, SETTINGS, SINGLE, register, server
+from tests.scripts.register_steps import IMAGE, SETTINGS, SINGLE, register, server
 from tests.workflow import ROOT
 
 __all__ = ["register", "server"]
@@ -22,7 +22,7 @@ SPECIES = {"name": "Species", "dtype": "string"}
 
 @pytest.fixture
 def race(register, server) -> Callable[..., tuple[int, str, list[tuple[str, str]]]]:
-    """Return a function that registers while somebody adds an attribute: exit code, complaint, the box type's."""
+    """Return a function that registers while somebody adds an attribute, and returns code, message and attributes."""
 
     def run(fault: str, added: str) -> tuple[int, str, list[tuple[str, str]]]:
         server.change("localization_type", 31, attribute_types=[SPECIES])
@@ -35,13 +35,13 @@ def race(register, server) -> Callable[..., tuple[int, str, list[tuple[str, str]
             addition = {"name": "Confidence", "dtype": added, "required": False}
             return api.create_attribute_type(31, {"entity_type": "LocalizationType", "addition": addition})
 
-        with ThreadPoolExecutor(1) as beside:
-            begun = beside.submit(other)
+        with ThreadPoolExecutor(1) as pool:
+            added_by_other = pool.submit(other)
             code, _, complaint = register("--apply")
-        if fault == "late_commit":  # Tator locks the type, and waits for no lock
-            assert "could not obtain lock on row" in str(begun.exception())
+        if fault == "late_commit":  # Tator locks the type, and does not wait for a lock
+            assert "could not obtain lock on row" in str(added_by_other.exception())
         else:
-            assert begun.result().message == "New attribute type 'Confidence' added"
+            assert added_by_other.result().message == "New attribute type 'Confidence' added"
         [kind] = [one for one in server.all("localization_type") if one["id"] == 31]
         return code, complaint, [(one["name"], one["dtype"]) for one in kind["attribute_types"]]
 
@@ -49,12 +49,12 @@ def race(register, server) -> Callable[..., tuple[int, str, list[tuple[str, str]
 
 
 @pytest.mark.parametrize("fault", ["slow", "late_commit"])
-def test_it_is_there_once(race, fault: str) -> None:
-    """The later request is refused, because the attribute is there by then or another transaction has the type."""
+def test_an_attribute_added_by_both_exists_once(race, fault: str) -> None:
+    """The later request is refused, because the attribute exists by then or another transaction has locked the type."""
     assert race(fault, "float") == (0, "", [("Species", "string"), ("Confidence", "float")])
 
 
-def test_another_kind_of_attribute_is_said(race) -> None:
+def test_an_attribute_of_another_type_is_refused(race) -> None:
     code, complaint, attributes = race("slow", "string")
     assert (code, attributes) == (1, [("Species", "string"), ("Confidence", "string")])
     assert "box type 'Box' has no float attribute 'Confidence'; it has Species (string), Confidence (str" in complaint
@@ -62,9 +62,9 @@ def test_another_kind_of_attribute_is_said(race) -> None:
 
 @pytest.mark.parametrize("names", [("Confidence", "Confidence"), ("Confidence", "Score")], ids=["same", "different"])
 def test_two_registrations_at_once(server, tmp_path, names: tuple[str, str]) -> None:
-    """Each of the two wants an attribute of the box type and two of media, and each has all of them in the end."""
+    """Each adds an attribute of the box type and one of both media types; all of them exist at the end."""
     server.change("localization_type", 31, attribute_types=[SPECIES])
-    # Long enough to meet, also where one of the two starts late on a busy machine.
+    # Long enough for the two to meet if one of them starts late on a busy machine.
     server.fault("late_commit", operation="CreateAttributeType", seconds=3, times=None)
     runs = []
     for number, name in enumerate(names):
@@ -87,4 +87,4 @@ def test_two_registrations_at_once(server, tmp_path, names: tuple[str, str]) -> 
         of_media = [one["name"] for one in kinds[type_id]["attribute_types"]]
         assert all(of_media.count(f"Done {name}") == 1 for name in names)
     refused = [one for one in server.requests("CreateAttributeType") if one["status"] == 400]
-    assert refused, "they met"
+    assert refused, "the two did not meet"

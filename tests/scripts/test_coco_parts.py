@@ -1,4 +1,4 @@
-"""The boxes of a run in several COCO files are those of its one file."""
+"""The boxes of a run in several COCO files: together they equal the one file."""
 
 import pytest
 from pycocotools.coco import COCO
@@ -11,7 +11,7 @@ from tests.report_run import FakeRun
 
 
 @pytest.mark.parametrize("in_folders", [False, True])
-def test_parts_hold_what_the_one_file_holds(tmp_path, capsys, in_folders):
+def test_the_parts_together_equal_the_whole_file(tmp_path, capsys, in_folders):
     run = FakeRun(tmp_path / "run")
     for number, boxes in enumerate(([(0, 0.9), (1, 0.6)], [], [(1, 0.8)], [(0, 0.7)], [])):
         run.add(f"{number}.mp4", frames=2, boxes=lambda _, boxes=boxes: boxes)
@@ -28,22 +28,22 @@ def test_parts_hold_what_the_one_file_holds(tmp_path, capsys, in_folders):
         move(run.folder, in_folders=True)
     assert coco_parts.main([str(run.folder), "--media", "2"]) == 0
     assert capsys.readouterr().out == f"{results / 'coco' / 'parts.json'}\n"
-    listed = read_json(results / "coco" / "parts.json")
-    assert listed["media_per_file"] == 2
-    assert [part["media"] for part in listed["parts"]] == [2, 2, 1]
-    parts = [read_json(results / "coco" / part["file"]) for part in listed["parts"]]
+    index = read_json(results / "coco" / "parts.json")
+    assert index["media_per_file"] == 2
+    assert [part["media"] for part in index["parts"]] == [2, 2, 1]
+    parts = [read_json(results / "coco" / part["file"]) for part in index["parts"]]
     whole = read_json(results / "detections.coco.json")
     assert all(part["categories"] == whole["categories"] for part in parts)
     for key in ("images", "annotations"):
         assert [one for part in parts for one in part[key]] == whole[key]
-        assert [len(part[key]) for part in parts] == [part[key] for part in listed["parts"]]
+        assert [len(part[key]) for part in parts] == [part[key] for part in index["parts"]]
     assert len(COCO(str(results / "coco" / "detections.0002.coco.json")).getAnnIds()) == 4
     assert coco_parts.main([str(run.folder), "--media", "5"]) == 0
     assert sorted(path.name for path in (results / "coco").iterdir()) == ["detections.0001.coco.json", "parts.json"]
     assert read_json(results / "coco" / "detections.0001.coco.json") == whole
 
 
-def test_what_cannot_be_written_is_said(tmp_path, capsys):
+def test_a_run_or_number_that_cannot_be_used_is_refused(tmp_path, capsys):
     assert coco_parts.main([str(tmp_path)]) == 1
     assert "has no results/summary.json" in capsys.readouterr().err
     run = FakeRun(tmp_path / "run")

@@ -12,7 +12,7 @@ from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.files import read_json, write_json
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.planning.media_files import move
-from tests.browser import look_at
+from tests.browser import open_page
 from tests.report_run import FakeRun
 
 pytestmark = pytest.mark.pages
@@ -36,7 +36,7 @@ def box(xywh, species="cod", score=0.9, frame=0):
         ([], [], []),
     ],
 )
-def test_what_becomes_of_boxes(before, after, kinds):
+def test_kinds_of_changes(before, after, kinds):
     assert sorted(change.kind for change in changes(before, after, 0.5, 0.1)) == sorted(kinds)
 
 
@@ -57,18 +57,18 @@ def test_two_runs(tmp_path, capsys):
     assert content["species"][0] == {"name": "cod", "before": 50, "after": 49, "became": {"crab": 1}}
     changed = next(change for change in content["changes"] if change["kind"] == "changed species")
     assert (changed["frame"], changed["before"]["species"], changed["after"]["species"]) == (0, "cod", "crab")
-    looked = look_at(out / "compare.html")
-    assert looked.sound, looked
-    for words in (
+    view = open_page(out / "compare.html")
+    assert view.without_errors, view
+    for text in (
         "<b>reef</b>.mp4",
         "1 media only before: 2",
         "1 changed species, 1 appeared",
         "Where they differ most",
     ):
-        assert words in looked.text, words
+        assert text in view.text, text
 
 
-def test_a_run_and_what_people_made_of_it_in_tator(steps, tmp_path, capsys):
+def test_a_run_and_a_version_that_people_edited(steps, tmp_path, capsys):
     run = FakeRun(tmp_path / "local", species=["cod", "crab"])
     run.add("clip.mp4", frames=3)
     run.finish()
@@ -87,27 +87,30 @@ def test_a_run_and_what_people_made_of_it_in_tator(steps, tmp_path, capsys):
     assert "expected version:NUMBER, with --host" in capsys.readouterr().err
     where += ["--out", str(tmp_path / "none")]
     empty = steps.api.create_version(server.project_id, {"name": "empty"}).id
-    there = f"version:{server.version_id}"
-    for wrong, words in (
-        ([there, "version:999", "--media", "1"], "the project has no 999; it has"),
-        ([f"version:{empty}", there, "--media", "1"], f"version {empty} holds no box"),
+    version_side = f"version:{server.version_id}"
+    for wrong, message in (
+        ([version_side, "version:999", "--media", "1"], "the project has no 999; it has"),
+        ([f"version:{empty}", version_side, "--media", "1"], f"version {empty} holds no box"),
         ([str(run.folder), f"version:{empty}"], f"version {empty} holds no box"),
-        ([there, there, "--media", "2"], f"version {server.version_id} holds no box"),
-        ([there, there, "--media", "1", "77"], f"--media: version {server.version_id} has no media 77; it has 1"),
-        ([there, there, "--media", "1", "--type", "999"], "--type: the project has no 999"),
+        ([version_side, version_side, "--media", "2"], f"version {server.version_id} holds no box"),
         (
-            [there, there, "--media", "1", "--species-attribute", "Kind"],
+            [version_side, version_side, "--media", "1", "77"],
+            f"--media: version {server.version_id} has no media 77; it has 1",
+        ),
+        ([version_side, version_side, "--media", "1", "--type", "999"], "--type: the project has no 999"),
+        (
+            [version_side, version_side, "--media", "1", "--species-attribute", "Kind"],
             "has no attribute 'Kind'; it has 'Species', 'Co",
         ),
         ([str(run.folder), str(tmp_path / "nowhere")], "has no results/summary.json"),
     ):
         assert compare_runs.main([*where, *wrong]) == 1
         error = capsys.readouterr().err
-        assert (words in error, "Traceback" in error) == (True, False), error
+        assert (message in error, "Traceback" in error) == (True, False), error
     assert not (tmp_path / "none").exists()
 
 
-def test_runs_without_a_common_media(tmp_path, capsys):
+def test_runs_without_a_common_media_are_refused(tmp_path, capsys):
     runs = [FakeRun(tmp_path / name, species=["cod"]) for name in ("one", "two", "empty")]
     runs[0].add("a.mp4", frames=1)
     runs[1].add("a.mp4", frames=1)
@@ -123,13 +126,13 @@ def test_runs_without_a_common_media(tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_folder_without_results(tmp_path, capsys):
+def test_a_folder_without_results_is_refused(tmp_path, capsys):
     assert compare_runs.main([str(tmp_path), str(tmp_path)]) == 1
     assert "has no results/summary.json" in capsys.readouterr().err
 
 
-def test_a_species_has_the_colour_of_the_runs_own_pages(tmp_path):
-    """Also where other species of the network were not found, so that it is none of the first."""
+def test_a_species_has_the_same_colour_as_on_the_page_of_the_run(tmp_path):
+    """Also if other species of the network were not found, so that the species is not among the first."""
     species = ["cod", "flatfish", "crab", "shark"]
     runs = [FakeRun(tmp_path / name, species=species) for name in ("first", "second")]
     for run, label in zip(runs, (2, 3), strict=True):
@@ -143,7 +146,7 @@ def test_a_species_has_the_colour_of_the_runs_own_pages(tmp_path):
     assert (first, second) == ({"crab": compared["crab"]}, {"shark": compared["shark"]})
 
 
-def test_files_in_sub_folders_and_a_json_file_as_if_written_as_a_whole(tmp_path):
+def test_files_in_sub_folders_are_read_and_the_json_file_is_the_same(tmp_path):
     runs = [FakeRun(tmp_path / name) for name in ("one", "two")]
     for run, score in zip(runs, (0.9, 0.6), strict=True):
         run.add("é.jpg", frames=1, kind="image", boxes=lambda _, score=score: [(0, score)])
@@ -162,7 +165,7 @@ def test_files_in_sub_folders_and_a_json_file_as_if_written_as_a_whole(tmp_path)
     assert (tmp_path / "out" / "compare.html").read_text().count("data:image/jpeg") == 1
 
 
-def test_a_media_that_goes_while_versions_are_compared(steps, monkeypatch):
+def test_a_media_deleted_while_versions_are_compared(steps, monkeypatch):
     project = Project(steps.server.host, steps.server.project_id)
     listed = project.each_media
     media = media_in_tator(project, [1])

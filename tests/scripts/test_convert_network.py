@@ -1,4 +1,4 @@
-"""The converted network is the same network: against TensorFlow, on real frames, with its own suppression."""
+"""A converted network gives the same boxes: compared with TensorFlow on real frames, with its own suppression."""
 
 import json
 import math
@@ -24,7 +24,7 @@ NMS = Nms(iou=0.5, max_detections=300)
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "openvino of the converted graph"])
-def test_each_engine_keeps_tensorflows_boxes(oracle: Oracle, engine: str) -> None:
+def test_each_engine_has_the_boxes_of_tensorflow(oracle: Oracle, engine: str) -> None:
     graph = AQUARIUM / "graph.pb" if engine == "openvino" else oracle.folder / "graph.onnx"
     found: list[Selection] = []
     with open_engine(graph, engine=engine.split(maxsplit=1)[0], size=SIZE, batch_size=8, threads=2) as network:
@@ -47,20 +47,20 @@ def test_each_engine_keeps_tensorflows_boxes(oracle: Oracle, engine: str) -> Non
     ("engine", "nms", "boxes"),
     [("onnxruntime", None, 447), ("openvino", 0.4, 414)],
 )
-def test_the_networks_own_suppression_travels_with_the_graph(
+def test_the_networks_suppression_is_kept_when_it_is_converted(
     oracle: Oracle, tmp_path: Path, engine: str, nms: float | None, boxes: int
 ) -> None:
-    given = nms and {"iou": nms, "max_detections": 300, "per_class": False, "min_score": None}
+    settings = nms and {"iou": nms, "max_detections": 300, "per_class": False, "min_score": None}
     outcome = Step(tmp_path)(
         AQUARIUM / "aquarium.mp4", graph=oracle.folder / "graph.onnx", train_ini=AQUARIUM / "train.ini",
-        img_max_side=640, img_min_side=480, engine=engine, nms=given, changes=[oracle.folder / "record.json"],
+        img_max_side=640, img_min_side=480, engine=engine, nms=settings, changes=[oracle.folder / "record.json"],
         frame_stride=3,
     )  # fmt: skip
     assert abs(outcome["boxes"] - boxes) <= 1
     assert outcome["network"]["nms"]["iou"] == pytest.approx(nms or 0.5)
 
 
-def test_the_record_says_how_far_it_is_from_tensorflow(oracle: Oracle) -> None:
+def test_the_record_has_the_differences_from_tensorflow(oracle: Oracle) -> None:
     record = json.loads((oracle.folder / "record.json").read_text())
     assert record["layout"] == "openem"
     assert record["nms"]["iou"] == pytest.approx(0.5)
@@ -70,7 +70,7 @@ def test_the_record_says_how_far_it_is_from_tensorflow(oracle: Oracle) -> None:
 
 
 @pytest.mark.parametrize(("box", "score"), [(0.06, 0), (0, 2e-3), (math.nan, 0), (0, math.inf)])
-def test_another_network_is_refused(box: float, score: float) -> None:
+def test_a_conversion_that_differs_too_much_is_refused(box: float, score: float) -> None:
     checked = conversion_check(
         box_difference=box, score_difference=score, box_tolerance=BOX_TOLERANCE, score_tolerance=SCORE_TOLERANCE
     )
@@ -78,7 +78,7 @@ def test_another_network_is_refused(box: float, score: float) -> None:
         _check(checked, Path("graph.pb"))
 
 
-def test_the_made_pictures_are_the_same_each_time_and_not_flat() -> None:
+def test_generate_pictures_are_reproducible_and_have_contrast() -> None:
     first, second = generate_pictures(2, Size(64, 32)), generate_pictures(2, Size(64, 32))
     np.testing.assert_array_equal(first, second)
     assert first.shape == (2, 32, 64, 3)

@@ -1,4 +1,4 @@
-"""Test tables of counts: zeros, media without a result, and Tator's attributes of the media next to them."""
+"""Tables of counts: zeros, media without a result, and the media's attributes in Tator."""
 
 import csv
 from pathlib import Path
@@ -11,7 +11,7 @@ from scripts.lib.files import write_json
 from scripts.lib.record_files import write_record
 from tests.made_records import detection_record, media_record, tracks_record
 
-# Of those that are not videos of 50 frames.
+# State, frames and kind of the media that are not videos of 50 frames.
 STATES = {3: ("missing", 0, None), 4: ("done", 1, "image"), 5: ("unsupported", 20, "video")}
 SCORES = {1: "0.9:0.1:0.0", 2: "0.1:0.8:0.0", 3: "0.1:0.1:0.8"}
 HEADER = "video_id,frame,x,y,w,h,det_conf,det_species\n"
@@ -29,7 +29,7 @@ def counted(tmp_path: Path) -> Any:
     def count(
         tracks: dict[int, list[int]] | None = None, **changes: Any
     ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-        # The fifth cannot be read on in mid-stream; its CSV has the boxes before that, one of a species of its own.
+        # The fifth cannot be read to its end; its CSV has the boxes before that, one of a species that no other has.
         rows = {1: [(0, 1), (0, 1), (30, 2)], 2: [(5, 1)], 3: [], 4: [(0, 2)], 5: [(0, 1), (1, 3)]}
         for media_id, found in rows.items():
             lines = "".join(
@@ -68,7 +68,7 @@ def counted(tmp_path: Path) -> Any:
     return count
 
 
-def test_a_row_for_each_media_looked_at_and_each_species_of_the_run(counted: Any) -> None:
+def test_a_row_for_each_processed_media_and_each_species_of_the_run(counted: Any) -> None:
     rows, _ = counted()
     found = {
         (row["media_id"], row["species"]): (row["max_n"], row["max_n_frame"], row["max_n_seconds"]) for row in rows
@@ -90,12 +90,12 @@ def test_intervals_add_up_to_the_whole(counted: Any) -> None:
         ("1", "1.0", "25", "49", "cod", "0"), ("1", "1.0", "25", "49", "crab", "1"),
     ]  # fmt: skip
     for row in rows:
-        own = [one for one in intervals if (one["media_id"], one["species"]) == (row["media_id"], row["species"])]
-        assert max(int(one["max_n"]) for one in own) == int(row["max_n"])
-        assert sum(int(one["frames"]) for one in own) == int(row["frames_looked_at"])
+        parts = [one for one in intervals if (one["media_id"], one["species"]) == (row["media_id"], row["species"])]
+        assert max(int(one["max_n"]) for one in parts) == int(row["max_n"])
+        assert sum(int(one["frames"]) for one in parts) == int(row["frames_looked_at"])
 
 
-def test_what_tator_says_of_the_media_travels_along(counted: Any) -> None:
+def test_tables_have_the_section_and_attributes_of_the_media(counted: Any) -> None:
     for table in counted():
         one = next(row for row in table if row["media_id"] == "1")
         assert one["section"] == "Reef, north"
@@ -111,5 +111,5 @@ def test_tracks_are_counted_by_species(counted: Any) -> None:
     assert [row["tracks"] for row in rows] == ["2", "1", "0", "1", "", ""]
 
 
-def test_a_run_in_which_nothing_counts_has_empty_tables(counted: Any) -> None:
+def test_a_run_without_boxes_above_the_threshold_has_empty_tables(counted: Any) -> None:
     assert counted(threshold=0.95) == ([], [])

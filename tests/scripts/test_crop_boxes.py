@@ -1,4 +1,4 @@
-"""Crops, beyond what the rule's unit test compares."""
+"""Crops of media without a file; the rule's unit test compares the crops themselves."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.made_records import detection_record
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    """Return the files of a media that was detected in by a job of many, and could not be downloaded again."""
+    """Return the files of a media whose results exist, but which could not be downloaded again."""
     names = {"media": "media", "detections": "boxes.csv", "train_ini": "train.ini", "crops": "crops"}
     paths = {key: tmp_path / name for key, name in names.items()}
     paths |= {key: tmp_path / f"{key}.json" for key in ("record", "download", "outcome")}
@@ -26,13 +26,13 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return paths
 
 
-def test_a_media_that_could_not_be_downloaded_again_is_said(files: dict[str, Path]) -> None:
+def test_boxes_of_a_media_that_could_not_be_downloaded_again_are_a_fault(files: dict[str, Path]) -> None:
     files["detections"].write_text(f"{HEADER}\n1_clip,3,1.000,2.000,30.000,40.000,0.900000:0.900000,1\n")
     with pytest.raises(MediaFault, match=r"its boxes cannot be cut out, .*: Tator answers 500; run again"):
         crop_boxes(**files)
 
 
-def test_without_boxes_there_is_nothing_to_say(files: dict[str, Path]) -> None:
+def test_a_media_without_boxes_needs_no_file(files: dict[str, Path]) -> None:
     files["detections"].write_text(f"{HEADER}\n")
     crop_boxes(**files)
     assert not list(files["crops"].iterdir())

@@ -1,4 +1,4 @@
-"""The detect step: nothing lost, each box at its frame and place, and a record of how it was made."""
+"""The detect step: all frames are processed, each box has its frame and place, and the record says how it was made."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ SPECIES = ("cod", "flatfish", "crab")
 
 
 class Step:
-    """Runs the step in a folder, by default with the synthetic network."""
+    """The step in a folder, by default with the synthetic network."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,13 +43,13 @@ class Step:
         self, media: Path, *, kind: str = "video", record: Any = None, download: Any = None, **settings: Any
     ) -> Any:
         ready = {"media_id": 5, "state": "ready", "reason": None}
-        wanted = ready | {"name": media.name, "kind": kind, "width": 1, "height": 1} | (record or {})
-        (self.folder / "record.json").write_text(json.dumps(wanted))
+        media_record = ready | {"name": media.name, "kind": kind, "width": 1, "height": 1} | (record or {})
+        (self.folder / "record.json").write_text(json.dumps(media_record))
         (self.folder / "download.json").write_text(json.dumps(ready | (download or {})))
         files = {"graph": SYNTHETIC / "graph.pb", "train_ini": SYNTHETIC / "train.ini", "changes": []}
         files |= {key: settings.pop(key) for key in files.keys() & settings.keys()}
         network = NetworkFiles(provenance=self.folder / "provenance.json", **files)
-        asked = {
+        options = {
             "threads": 2, "img_max_side": 320, "img_min_side": 180, "keep_threshold": 0.3, "batch_size": 8,
             "engine": "openvino", "precision": "f32", "engines": self.folder / "engines",
             "frame_stride": 1, "frame_range": None, "max_frames": None,
@@ -63,7 +63,7 @@ class Step:
             detections=[self.detections],
             outcomes=[self.outcome],
             previews=[self.previews],
-            options=DetectOptions(**(asked | settings)),
+            options=DetectOptions(**(options | settings)),
         )
         return json.loads(self.outcome.read_text())
 
@@ -89,7 +89,7 @@ def labelled(rows: list[Detection], media_id: int) -> list[LabeledBox]:
     ]
 
 
-def test_the_synthetic_videos_as_well_as_the_bare_network(run: Step) -> None:
+def test_the_synthetic_videos_are_detected_as_well_as_by_the_network_alone(run: Step) -> None:
     truth, found = [], []
     for number in range(910001, 910007):
         outcome = run(SYNTHETIC / f"clip_{number}.mp4", keep_threshold=0.05)
@@ -104,7 +104,7 @@ def test_the_synthetic_videos_as_well_as_the_bare_network(run: Step) -> None:
     assert ap50(truth, found) == pytest.approx(0.9835, abs=0.002)
 
 
-def test_the_aquarium_gives_the_rows_that_were_measured(run: Step) -> None:
+def test_the_aquarium_has_the_number_of_boxes_that_was_measured(run: Step) -> None:
     outcome = run(
         AQUARIUM / "aquarium.mp4", graph=AQUARIUM / "graph.pb", train_ini=AQUARIUM / "train.ini",
         img_max_side=640, img_min_side=480,
@@ -113,7 +113,7 @@ def test_the_aquarium_gives_the_rows_that_were_measured(run: Step) -> None:
     assert outcome["frames"]["decoded"] == 150
 
 
-def test_the_record_says_how_it_was_made(run: Step) -> None:
+def test_the_record_of_a_detection(run: Step) -> None:
     outcome = run(SYNTHETIC / "clip_910001.mp4")
     assert {key: outcome[key] for key in ("media_id", "name", "kind", "state", "reason", "width", "height")} == {
         "media_id": 5, "name": "clip_910001.mp4", "kind": "video", "state": "done", "reason": None, "width": 640,
@@ -129,7 +129,7 @@ def test_the_record_says_how_it_was_made(run: Step) -> None:
     assert outcome["seconds"] > 0
 
 
-def test_rows_are_in_order_inside_and_above_the_threshold(run: Step) -> None:
+def test_rows_are_sorted_within_the_frame_and_above_the_threshold(run: Step) -> None:
     run(SYNTHETIC / "clip_910004.mp4")
     rows = run.rows()
     assert [row.frame for row in rows] == sorted(row.frame for row in rows)
@@ -141,7 +141,7 @@ def test_rows_are_in_order_inside_and_above_the_threshold(run: Step) -> None:
 
 
 @pytest.mark.parametrize(("frames", "batch_size"), [(1, 8), (5, 8), (8, 8), (17, 8), (60, 7), (60, 64)])
-def test_the_last_batch_loses_nothing(run: Step, tmp_path: Path, frames: int, batch_size: int) -> None:
+def test_an_incomplete_last_batch_loses_no_frame(run: Step, tmp_path: Path, frames: int, batch_size: int) -> None:
     path = SYNTHETIC / "clip_910004.mp4"  # animals in every frame
     media = tmp_path / "media.mkv"
     video = cv2.VideoCapture(str(path))
@@ -168,9 +168,9 @@ def write_pictures(path: Path, pictures: list[np.ndarray]) -> None:
 
 
 class Mirror(Engine):
-    """Answers with one box, whose left edge is the number painted into the picture.
+    """An engine that returns one box, whose left edge is the number painted into the picture.
 
-    It looks at a batch only when that is to be finished: whoever fills it again too early is found out.
+    It reads a batch only in `finish`: a batch that is filled again too early gives wrong boxes.
     """
 
     depth, classes, nms, description, size = 2, 3, Nms(0.4, 300), {}, Size(160, 90)
@@ -178,15 +178,15 @@ class Mirror(Engine):
 
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
-        self.batches, self.under_way = 0, []
+        self.batches, self.started = 0, []
 
     def start(self, batch: np.ndarray) -> None:
         self.batches += 1
-        assert len(self.under_way) < self.depth
-        self.under_way.append(batch)
+        assert len(self.started) < self.depth
+        self.started.append(batch)
 
     def finish(self) -> Outputs:
-        numbers = [number_in(picture) for picture in self.under_way.pop(0)]
+        numbers = [number_in(picture) for picture in self.started.pop(0)]
         boxes = [[[number / 2, 1, number / 2 + 10, 2]] for number in numbers]
         return Outputs(np.array(boxes, np.float32), np.full((len(numbers), 1, 3), 0.5, np.float32))
 
@@ -206,22 +206,21 @@ def test_each_frame_gets_its_own_boxes(
     assert mirror.batches == -(-frames // batch_size)
 
 
-def test_the_engine_knows_the_least_score_that_is_asked_for(
-    run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[float] = []
+def test_the_engine_gets_the_threshold(run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+    thresholds: list[float] = []
 
     def open_engine(*_: object, min_score: float, **__: object) -> Mirror:
-        asked.append(min_score)
+        thresholds.append(min_score)
         return Mirror(8)
 
     monkeypatch.setattr(network, "open_engine", open_engine)
     run(write_video(tmp_path / "a.mp4", range(3)), **(Mirror.settings | {"keep_threshold": 0.4}))
-    assert asked == [0.4]
+    assert thresholds == [0.4]
 
 
 @pytest.mark.parametrize(
-    ("asked", "frames"),
+    ("selection", "frames"),
     [
         ({"frame_stride": 7}, range(0, 60, 7)),
         ({"frame_range": [21, 38]}, range(21, 39)),
@@ -229,15 +228,15 @@ def test_the_engine_knows_the_least_score_that_is_asked_for(
         ({"frame_stride": 3, "frame_range": [10, 50], "max_frames": 9}, range(10, 35, 3)),
     ],
 )
-def test_boxes_carry_the_number_of_their_frame_in_the_whole_video(
-    run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict, frames: range
+def test_boxes_have_the_frame_number_of_the_whole_video(
+    run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, selection: dict, frames: range
 ) -> None:
     mirror = Mirror(4)
     monkeypatch.setattr(network, "open_engine", lambda *_, **__: mirror)
-    outcome = run(write_video(tmp_path / "a.mp4", range(60)), batch_size=4, **Mirror.settings, **asked)
+    outcome = run(write_video(tmp_path / "a.mp4", range(60)), batch_size=4, **Mirror.settings, **selection)
     assert [(row.frame, row.x * 2) for row in run.rows()] == [(number, number) for number in frames]
-    assert outcome["asked"] == {"frame_stride": 1, "frame_range": None, "max_frames": None} | asked
-    whole = "frame_stride" in asked and len(asked) == 1
+    assert outcome["asked"] == {"frame_stride": 1, "frame_range": None, "max_frames": None} | selection
+    whole = selection.keys() == {"frame_stride"}
     decoded = 60 if whole else frames[-1] + 1
     assert outcome["frames"] == {
         "decoded": decoded, "declared": 60, "missing": 0, "skipped": 0,
@@ -247,7 +246,7 @@ def test_boxes_carry_the_number_of_their_frame_in_the_whole_video(
     assert (outcome["state"], outcome["reason"]) == ("done", None if whole else rest)
 
 
-def test_a_part_finds_what_the_whole_finds_there(run: Step) -> None:
+def test_selected_frames_have_the_boxes_of_the_whole_video(run: Step) -> None:
     def boxes() -> list[tuple]:
         return [(row.frame, *map(round, (row.x, row.y, row.w, row.h))) for row in run.rows()]
 
@@ -257,13 +256,13 @@ def test_a_part_finds_what_the_whole_finds_there(run: Step) -> None:
     assert boxes() == [box for box in whole if box[0] in range(13, 42, 4)]
 
 
-def test_a_video_that_has_none_of_the_frames(run: Step, tmp_path: Path) -> None:
+def test_a_video_without_any_of_the_selected_frames(run: Step, tmp_path: Path) -> None:
     outcome = run(write_video(tmp_path / "a.mp4"), frame_range=[40, 50])
     assert (outcome["state"], outcome["reason"]) == ("no detections", "none of its 40 frames is asked for")
     assert (outcome["frames"]["used"], outcome["frames"]["read_to_end"]) == (0, True)
 
 
-def test_damage_behind_the_last_frame_is_not_seen(run: Step, tmp_path: Path) -> None:
+def test_damage_after_the_last_selected_frame_is_not_reported(run: Step, tmp_path: Path) -> None:
     media = tmp_path / "5"
     media.write_bytes((SYNTHETIC / "clip_910004.mp4").read_bytes())
     damage(media, 0.6)
@@ -275,13 +274,13 @@ def test_damage_behind_the_last_frame_is_not_seen(run: Step, tmp_path: Path) -> 
 def test_a_picture(run: Step, tmp_path: Path) -> None:
     video = cv2.VideoCapture(str(SYNTHETIC / "clip_910004.mp4"))
     cv2.imwrite(str(tmp_path / "a.png"), video.read()[1])
-    outcome = run(tmp_path / "a.png", kind="image", frame_range=[5, 9])  # which is for videos
+    outcome = run(tmp_path / "a.png", kind="image", frame_range=[5, 9])  # frame_range is for videos
     assert (outcome["state"], outcome["reason"]) == ("done", None)
     assert (outcome["width"], outcome["height"], outcome["frames"]["decoded"]) == (640, 360, 1)
     assert {row.frame for row in run.rows()} == {0}
 
 
-def test_a_picture_of_another_shape_is_boxed_within_it(run: Step, tmp_path: Path) -> None:
+def test_boxes_of_a_picture_of_another_shape_are_within_it(run: Step, tmp_path: Path) -> None:
     video = cv2.VideoCapture(str(SYNTHETIC / "clip_910004.mp4"))
     cv2.imwrite(str(tmp_path / "a.png"), video.read()[1][:, :300])
     run(tmp_path / "a.png", kind="image", keep_threshold=0.01)
@@ -289,13 +288,13 @@ def test_a_picture_of_another_shape_is_boxed_within_it(run: Step, tmp_path: Path
     assert all(row.x + row.w <= 300 + 1e-9 for row in run.rows())
 
 
-def test_nothing_found(run: Step, tmp_path: Path) -> None:
+def test_no_boxes_above_the_threshold(run: Step, tmp_path: Path) -> None:
     outcome = run(write_video(tmp_path / "a.mp4", [0] * 10), keep_threshold=0.999)
     assert (outcome["state"], outcome["boxes"], outcome["frames"]["decoded"]) == ("no detections", 0, 10)
     assert run.detections.read_text() == HEADER + "\n"
 
 
-def test_any_name(run: Step) -> None:
+def test_a_name_with_special_characters(run: Step) -> None:
     name = '../a,"b"\n\N{SNOWMAN}.mp4'
     run(SYNTHETIC / "clip_910004.mp4", record={"name": name})
     assert {row.video_id for row in run.rows()} == {"5_" + name.removesuffix(".mp4")}
@@ -309,7 +308,7 @@ def test_onnxruntime_on_an_onnx_graph(run: Step, tmp_path: Path) -> None:
     assert outcome["boxes_without_area"] > 0
 
 
-def test_a_size_that_changes_is_mapped_to_the_first(run: Step, tmp_path: Path) -> None:
+def test_boxes_of_frames_of_another_size_are_mapped_to_the_first_size(run: Step, tmp_path: Path) -> None:
     small = write_video(tmp_path / "small.ts", [0] * 4, size=(160, 90), container="mpegts")
     large = write_video(tmp_path / "large.ts", [0] * 4, size=(320, 180), container="mpegts")
     both = tmp_path / "both.ts"

@@ -1,4 +1,4 @@
-"""The detect step: faults of a media are recorded, everything else fails without a CSV."""
+"""The detect step: faults of a media are recorded, and any other fault fails the job without a CSV."""
 
 import sys
 import threading
@@ -24,20 +24,20 @@ pytestmark = pytest.mark.networks
 
 
 @pytest.mark.parametrize("state", ["missing", "unsupported", "skipped"])
-def test_a_media_that_is_not_there_needs_no_engine(run: Step, tmp_path: Path, state: str) -> None:
+def test_a_media_without_a_file_needs_no_engine(run: Step, tmp_path: Path, state: str) -> None:
     empty = tmp_path / "5"
     empty.touch()
-    away = {"state": state, "reason": "it says why"}
-    for given in ({"record": away | {"name": None}, "download": away}, {"download": away}):
-        outcome = run(empty, graph=tmp_path / "none.pb", **given)
-        assert (outcome["state"], outcome["reason"]) == (state, "it says why")
+    absent = {"state": state, "reason": "as for all tests"}
+    for records in ({"record": absent | {"name": None}, "download": absent}, {"download": absent}):
+        outcome = run(empty, graph=tmp_path / "none.pb", **records)
+        assert (outcome["state"], outcome["reason"]) == (state, "as for all tests")
         assert (outcome["boxes"], outcome["frames"]["decoded"], outcome["engine"]) == (0, 0, None)
         assert run.detections.read_text() == HEADER + "\n"
 
 
 @pytest.mark.parametrize("content", [b"", b"junk" * 1000])
 @pytest.mark.parametrize("kind", ["video", "image"])
-def test_an_unreadable_media_is_a_result(run: Step, tmp_path: Path, content: bytes, kind: str) -> None:
+def test_an_unreadable_media_is_recorded(run: Step, tmp_path: Path, content: bytes, kind: str) -> None:
     media = tmp_path / "5"
     media.write_bytes(content)
     outcome = run(media, kind=kind)
@@ -57,7 +57,7 @@ def test_a_damaged_video_keeps_its_boxes(run: Step, tmp_path: Path) -> None:
     assert outcome["boxes"] == len(run.rows()) > 50
 
 
-def test_a_video_that_breaks_off_is_damaged(run: Step, tmp_path: Path) -> None:
+def test_a_truncated_video_is_damaged(run: Step, tmp_path: Path) -> None:
     media = write_video(tmp_path / "a.mkv")
     cut(media, 0.6)
     outcome = run(media)
@@ -65,13 +65,13 @@ def test_a_video_that_breaks_off_is_damaged(run: Step, tmp_path: Path) -> None:
     assert 0 < outcome["frames"]["decoded"] < 40
 
 
-def test_the_networks_classes_have_to_fit(run: Step) -> None:
+def test_names_that_do_not_fit_the_networks_classes_are_refused(run: Step) -> None:
     with pytest.raises(GraphError, match=r"scores 3 classes, .*train\.ini names 7 \(fish, "):
         run(SYNTHETIC / "clip_910001.mp4", train_ini=AQUARIUM / "train.ini")
     assert run.left_nothing()
 
 
-def test_an_engine_that_is_not_here(
+def test_an_engine_that_is_not_installed(
     run: Step, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
@@ -81,7 +81,7 @@ def test_an_engine_that_is_not_here(
     assert run.left_nothing()
 
 
-def test_a_missing_file_is_not_the_medias_fault(run: Step, tmp_path: Path) -> None:
+def test_a_missing_file_fails_the_job(run: Step, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         run(tmp_path / "none")
     assert run.left_nothing()
@@ -92,7 +92,7 @@ class Injected(Exception):
 
 
 def failing_after(calls: int, real: Any) -> Any:
-    """Return a method that raises from the given call on."""
+    """Return a method that calls `real` `calls` times, and then raises."""
     count = iter(range(10**9))
 
     def method(*arguments: Any, **named: Any) -> Any:
@@ -115,20 +115,20 @@ def failing_after(calls: int, real: Any) -> Any:
         (pipeline.suppression, "select"),
     ],
 )
-def test_an_exception_anywhere_ends_the_step(
+def test_any_exception_ends_the_step(
     run: Step, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, calls: int
 ) -> None:
     monkeypatch.setattr(owner, name, failing_after(calls, getattr(owner, name)))
     started = time.monotonic()
     with pytest.raises(Injected):
         run(SYNTHETIC / "clip_910004.mp4", batch_size=4)
-    assert time.monotonic() - started < 60  # it does not wait for a queue's other end
+    assert time.monotonic() - started < 60  # it does not wait for the thread at the other end of a queue
     assert run.left_nothing()
     assert not [thread for thread in threading.enumerate() if thread.name == "reader"]
 
 
 class Stuck(FrameSource):
-    """Gives a few frames and then nothing, for a long time."""
+    """A source of 20 frames that then hangs."""
 
     def __iter__(self):
         for number in range(20):
@@ -148,7 +148,7 @@ def test_a_reader_that_hangs_does_not_hold_up_an_exception(run: Step, monkeypatc
     assert time.monotonic() - started < 25
 
 
-def test_scores_that_are_no_numbers_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_that_are_not_numbers_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     finish = OpenVinoEngine.finish
 
     def broken(self: OpenVinoEngine) -> Any:
@@ -162,8 +162,8 @@ def test_scores_that_are_no_numbers_are_refused(run: Step, monkeypatch: pytest.M
     assert run.left_nothing()
 
 
-def test_a_reader_ahead_waits(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back-pressure: with a slow engine only a few batches are read ahead."""
+def test_reading_ahead_is_limited(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a slow engine, only a few batches are read ahead."""
     ahead = []
     finish, add_frame = OpenVinoEngine.finish, Summary.add_frame
     read, done = [0], [0]
@@ -213,7 +213,7 @@ def test_boxes_as_fractions_are_refused(run: Step, monkeypatch: pytest.MonkeyPat
     assert run.left_nothing()
 
 
-def test_a_graph_whose_rows_hold_fractions_is_refused(run: Step) -> None:
+def test_a_graph_whose_boxes_are_fractions_is_refused(run: Step) -> None:
     network = {"graph": ODD / "onnx_normalised/graph.onnx", "train_ini": ODD / "onnx_normalised/train.ini"}
     with pytest.raises(GraphError, match=r"a folder: graph\.onnx: gives boxes from 0 to 1 in frame 0.*expected x1, y1"):
         run(SYNTHETIC / "clip_910001.mp4", pixels="rgb_0_to_1", first_label=1, **network)

@@ -1,4 +1,4 @@
-"""The detect step: lines of progress in its log."""
+"""The detect step: progress in its log."""
 
 import re
 from pathlib import Path
@@ -16,26 +16,26 @@ pytestmark = pytest.mark.networks
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "line"),
+    ("name", "selection", "line"),
     [
         ("a.mp4", {}, r"16 of 60 frames \(26 %\), \d+\.\d frames/s, 0:00:\d\d left"),
         ("a.mkv", {}, r"16 of about 60 frames \(26 %\), "),
         ("a.mp4", {"frame_stride": 2, "frame_range": [20, 90]}, r"16 of 20 frames \(80 %\), "),
     ],
 )
-def test_lines_of_progress(
+def test_progress_is_logged(
     run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-    *, name: str, asked: dict, line: str,
+    *, name: str, selection: dict, line: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
     monkeypatch.setattr(network, "open_engine", lambda *_, **__: Mirror(8))
     with caplog.at_level("INFO"):
-        outcome = run(write_video(tmp_path / name, range(60)), **Mirror.settings, **asked)
+        outcome = run(write_video(tmp_path / name, range(60)), **Mirror.settings, **selection)
     assert re.search(line, caplog.text)
     assert f"60 frames decoded, {outcome['frames']['used']} of them through the network" in caplog.text
 
 
-def test_progress_when_nothing_tells_the_number_of_frames(caplog: pytest.LogCaptureFixture) -> None:
+def test_progress_without_a_known_number_of_frames(caplog: pytest.LogCaptureFixture) -> None:
     class Endless(Stuck):
         def __iter__(self):
             for _ in range(16):
@@ -44,12 +44,12 @@ def test_progress_when_nothing_tells_the_number_of_frames(caplog: pytest.LogCapt
     class Counted(FrameInput):
         open = open_again = Endless
 
-    class Nowhere(ResultOutput):
+    class Ignored(ResultOutput):
         take = restart = finish = abandon = lambda *_: None
 
     with pytest.MonkeyPatch.context() as patch, caplog.at_level("INFO"):
         patch.setattr("scripts.lib.progress.SECONDS", 0.0)
         detector = pipeline.Detector(lambda: Mirror(8), size=Mirror.size, batch_size=8, threshold=0.3)
-        detector.run([MediaTask(Counted(), Nowhere())])
+        detector.run([MediaTask(Counted(), Ignored())])
     assert re.search(r"^INFO .*8 frames, \d+\.\d frames/s$", caplog.text, re.MULTILINE)
     assert "left" not in caplog.text

@@ -1,4 +1,4 @@
-"""Detection in tiles: small things in large pictures, in pictures and videos, in every shape of a job."""
+"""Detection in tiles: small objects in large pictures and in videos, also of media that share a job."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def labelled(rows: list[Detection]) -> list[LabeledBox]:
 PLACES = [(40, 70), (1900, 333), (1111, 1400), (2500, 1300)]
 
 
-def test_small_things_in_a_large_picture_are_found_in_tiles_alone(run: Step, tmp_path: Path) -> None:
+def test_small_objects_in_a_large_picture_are_found_with_tiles_only(run: Step, tmp_path: Path) -> None:
     picture, truth = survey(PLACES)
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     found = {}
@@ -71,15 +71,15 @@ def test_small_things_in_a_large_picture_are_found_in_tiles_alone(run: Step, tmp
     assert found[True] > 0.8
 
 
-def test_the_record_says_how_tiles_were_cut(run: Step, tmp_path: Path) -> None:
+def test_the_record_has_the_sizes_and_numbers_of_tiles(run: Step, tmp_path: Path) -> None:
     picture, _ = survey(PLACES)
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     outcome = run(tmp_path / "a.png", kind="image", tiles=SIZED)
-    said = outcome["tiles"]
-    assert {key: said[key] for key in ("width", "height", "overlap", "frames", "tiles", "whole")} == {
+    tiles = outcome["tiles"]
+    assert {key: tiles[key] for key in ("width", "height", "overlap", "frames", "tiles", "whole")} == {
         "width": 640, "height": 360, "overlap": 0.2, "frames": 1, "tiles": 6 * 6, "whole": 1,
     }  # fmt: skip
-    assert said["dropped"] > 0
+    assert tiles["dropped"] > 0
     assert outcome["frames"]["used"] == 1
     assert outcome["boxes"] == len(run.rows())
     outcome = run(tmp_path / "a.png", kind="image", tiles={"whole": False, "overlap": 0.0})
@@ -90,7 +90,7 @@ def test_the_record_says_how_tiles_were_cut(run: Step, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tiles", [{"width": 640, "height": 360}, {"width": 700, "height": 16384}])
-def test_frames_that_are_not_larger_than_a_tile_give_what_they_gave(run: Step, tiles: dict) -> None:
+def test_frames_no_larger_than_a_tile_have_the_same_results_as_without_tiles(run: Step, tiles: dict) -> None:
     files = (run.detections, run.previews)
     run(VIDEO)
     before = [path.read_bytes() for path in files]
@@ -99,7 +99,7 @@ def test_frames_that_are_not_larger_than_a_tile_give_what_they_gave(run: Step, t
     assert outcome["tiles"]["frames"] == outcome["tiles"]["tiles"] == 0
 
 
-def test_a_video_comes_out_the_same_with_any_threads_and_batches(run: Step) -> None:
+def test_results_do_not_depend_on_threads_and_batch_size(run: Step) -> None:
     found = {}
     for batch_size, threads in ((8, 1), (1, 4), (7, 2), (64, 3)):
         outcome = run(VIDEO, tiles="auto", batch_size=batch_size, threads=threads, max_frames=12)
@@ -110,30 +110,30 @@ def test_a_video_comes_out_the_same_with_any_threads_and_batches(run: Step) -> N
     assert min(found.values()) > 12
 
 
-def test_a_stride(run: Step) -> None:
+def test_tiles_with_a_stride_and_a_range_of_frames(run: Step) -> None:
     run(VIDEO, tiles="auto")
-    every = [(row.frame, row.x, row.y) for row in run.rows()]
+    all_rows = [(row.frame, row.x, row.y) for row in run.rows()]
     outcome = run(VIDEO, tiles="auto", frame_stride=7, frame_range=[3, 40])
     wanted = range(3, 41, 7)
-    assert [(row.frame, row.x, row.y) for row in run.rows()] == [row for row in every if row[0] in wanted]
+    assert [(row.frame, row.x, row.y) for row in run.rows()] == [row for row in all_rows if row[0] in wanted]
     assert outcome["tiles"]["frames"] == len(wanted)
 
 
 class Corners(Engine):
-    """Finds what is painted white: a box around all bright pixels of its input."""
+    """An engine that finds one box around all bright pixels of its input."""
 
     depth, classes, nms, description, size = 2, 3, Nms(0.4, 300), {}, Size(160, 90)
     settings: ClassVar = {"img_max_side": 160, "img_min_side": 90}
 
     def __init__(self, batch_size: int = 4) -> None:
-        self.batch_size, self.under_way, self.seen = batch_size, [], 0
+        self.batch_size, self.started, self.seen = batch_size, [], 0
 
     def start(self, batch: np.ndarray) -> None:
-        assert len(self.under_way) < self.depth
-        self.under_way.append(batch)
+        assert len(self.started) < self.depth
+        self.started.append(batch)
 
     def finish(self) -> Outputs:
-        batch = self.under_way.pop(0)
+        batch = self.started.pop(0)
         self.seen += len(batch)
         boxes, scores = np.zeros((len(batch), 1, 4), np.float32), np.zeros((len(batch), 1, 3), np.float32)
         for at, picture in enumerate(batch):
@@ -168,7 +168,7 @@ def painted(size: Size, box: tuple[int, int, int, int]) -> np.ndarray:
         (Size(1000, 600), (970, 580, 1000, 600), 0),
     ],
 )
-def test_a_thing_has_one_box_where_it_is(
+def test_an_object_has_one_box_at_its_place(
     run: Step, monkeypatch: pytest.MonkeyPatch, kind: Any, scene: tuple[Size, tuple, int]
 ) -> None:
     size, box, joined = scene
@@ -182,7 +182,9 @@ def test_a_thing_has_one_box_where_it_is(
     assert outcome["tiles"]["joined"] == joined
 
 
-def test_the_whole_picture_finds_what_fills_it(run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_that_fills_the_picture_is_found_in_the_whole_picture(
+    run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(network, "open_engine", lambda *_, **__: Corners())
     cv2.imwrite(str(tmp_path / "a.png"), painted(Size(1600, 900), (200, 200, 1400, 700)))
     outcome = run(tmp_path / "a.png", kind="image", tiles={"overlap": 0}, batch_size=4, **Corners.settings)
@@ -190,7 +192,7 @@ def test_the_whole_picture_finds_what_fills_it(run: Step, tmp_path: Path, monkey
     assert (outcome["tiles"]["joined"], outcome["tiles"]["whole"]) == (0, 1)
 
 
-def test_a_long_strip_is_detected_in_its_tiles_alone(
+def test_a_long_strip_is_detected_in_tiles_only(
     run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(network, "open_engine", lambda *_, **__: Corners())
@@ -203,7 +205,7 @@ def test_a_long_strip_is_detected_in_its_tiles_alone(
     assert outcome["state"] == "unsupported"
 
 
-def test_a_video_that_ends_too_early_has_the_boxes_before(run: Step, tmp_path: Path) -> None:
+def test_a_truncated_video_has_the_boxes_before_its_end(run: Step, tmp_path: Path) -> None:
     media = tmp_path / "a.mkv"
     write_pictures(media, frames_of(VIDEO, list(range(30))))
     cut(media, 0.6)
@@ -216,33 +218,33 @@ def test_a_video_that_ends_too_early_has_the_boxes_before(run: Step, tmp_path: P
     assert outcomes[0]["tiles"]["frames"] == outcomes[0]["frames"]["used"] > 0
 
 
-def test_a_video_that_is_begun_again_keeps_nothing_of_before(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where it stops between two tiles of a frame."""
+def test_a_video_that_is_restarted_keeps_no_earlier_results(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it stops between two tiles of a frame."""
     from scripts.lib.detection.cutting import Cutter
     from scripts.lib.frames.threads import NotSound
 
     run(VIDEO, tiles="auto", max_frames=20)
     expected = run.detections.read_bytes()
-    original, given = Cutter.pieces, []
+    original, cut_pieces = Cutter.pieces, []
 
     def pieces(self: Cutter, picture: np.ndarray) -> Any:
         for piece in original(self, picture):
-            given.append(piece)
-            if len(given) == 53:
+            cut_pieces.append(piece)
+            if len(cut_pieces) == 53:
                 raise NotSound("for a test")
             yield piece
 
     monkeypatch.setattr(Cutter, "pieces", pieces)
     outcome = run(VIDEO, tiles="auto", max_frames=20)
-    assert len(given) > 20 * 10
+    assert len(cut_pieces) > 20 * 10
     assert run.detections.read_bytes() == expected
     assert outcome["tiles"]["frames"] == 20
-    # Other frames come out the second time: what was found counts no more.
-    given.clear()
+    # The frames differ the second time: the earlier results are dropped.
+    cut_pieces.clear()
     digests = iter(range(10**9))
     monkeypatch.setattr(task_reader, "digest_of", lambda *_: next(digests))
     outcome = run(VIDEO, tiles="auto", max_frames=20)
-    assert len(given) > 20 * 10 + 50
+    assert len(cut_pieces) > 20 * 10 + 50
     assert run.detections.read_bytes() == expected
     assert outcome["tiles"]["frames"] == 20
 
@@ -259,20 +261,20 @@ def test_previews_show_the_whole_picture(run: Step, tmp_path: Path) -> None:
         assert np.abs(cv2.resize(picture, (960, 540)).astype(int) - shown).mean() < 6
 
 
-def test_lines_of_progress_count_frames(
+def test_progress_counts_frames_and_not_tiles(
     run: Step, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("scripts.lib.progress.SECONDS", 0)
     with caplog.at_level("INFO"):
         run(VIDEO, tiles="auto", batch_size=8)
-    said = [int(found) for found in re.findall(r"(\d+) of 60 frames", caplog.text)]
-    assert said[0] in (1, 2)
-    assert said == sorted(said)
-    assert said[-1] == 60
+    counts = [int(found) for found in re.findall(r"(\d+) of 60 frames", caplog.text)]
+    assert counts[0] in (1, 2)
+    assert counts == sorted(counts)
+    assert counts[-1] == 60
     assert "days" not in caplog.text
 
 
-def test_media_that_share_batches_have_the_boxes_that_they_have_alone(run: Step, tmp_path: Path) -> None:
+def test_media_that_share_batches_have_the_same_boxes_as_alone(run: Step, tmp_path: Path) -> None:
     """Pictures that are cut, one that is not, and one that cannot be read, in batches that none of them fills."""
     large, _ = survey(PLACES)
     pictures = {"a": large[:1000, :1500], "b": large[333:693, 1900:2540], "d": large[1200:, 2000:]}

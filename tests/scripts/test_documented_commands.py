@@ -1,4 +1,4 @@
-"""The administrator's page: each command that registers an algorithm does what the page says, as it is written."""
+"""The administrator's page: each of its commands that register an algorithm does what the page says."""
 
 import shlex
 from pathlib import Path
@@ -25,19 +25,19 @@ SETTINGS = {
 }
 
 
-def as_written(words: list[str], server: Server) -> list[str]:
-    """Return a command with this machine's site and image in place of the page's examples."""
+def adapted(arguments: list[str], server: Server) -> list[str]:
+    """Return a command with the stand-in's address and another image in place of the page's examples."""
     changed = {
         "https://tator.example.org": server.host,
         "3": str(server.project_id),
         "image=registry.example.org/tator-detection:1.0.0": "image=registry.site.org/tator-detection:1.0.0",
     }
-    return [changed.get(word, word) for word in words]
+    return [changed.get(argument, argument) for argument in arguments]
 
 
 @pytest.fixture
 def administrator(tator_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """Stand in a clone, with the page's `my.yaml` and a token; return the server."""
+    """Change to a folder with the page's `my.yaml`, with a token in the environment; return the server."""
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
     settings = {**SETTINGS, "upload": {"localization_type_id": tator_server.localization_type_id}}
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(settings))
@@ -50,20 +50,20 @@ def administrator(tator_server: Server, tmp_path: Path, monkeypatch: pytest.Monk
 MANIFESTS = [*COMMANDS, ["deploy/argo/fan-out.yaml", *COMMANDS[0][1:]]]  # "only the manifest's name differs"
 
 
-@pytest.mark.parametrize("documented", MANIFESTS, ids=lambda words: Path(words[0]).stem)
-def test_it_tells_what_it_would_do_and_does_it(
+@pytest.mark.parametrize("documented", MANIFESTS, ids=lambda arguments: Path(arguments[0]).stem)
+def test_documented_registrations_do_what_the_page_says(
     administrator: Server, capsys: pytest.CaptureFixture[str], documented: list[str]
 ) -> None:
-    words = as_written(documented, administrator)
-    assert register_algorithm.main(words) == 0, capsys.readouterr()
+    arguments = adapted(documented, administrator)
+    assert register_algorithm.main(arguments) == 0, capsys.readouterr()
     assert "register the algorithm 'Detect fish'" in capsys.readouterr().out
     assert administrator.all("algorithm") == []
-    assert register_algorithm.main([*words, "--apply"]) == 0, capsys.readouterr()
+    assert register_algorithm.main([*arguments, "--apply"]) == 0, capsys.readouterr()
     assert [one["name"] for one in administrator.all("algorithm")] == ["Detect fish"]
 
 
 def test_a_parameter_of_another_manifest_is_named(administrator: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """The claim's parameters, given for the manifest that has no claim."""
-    words = ["deploy/argo/fan-out-s3.yaml", *as_written(COMMANDS[0], administrator)[1:]]
-    assert register_algorithm.main(words) == 1
+    """The parameters of a volume claim are refused for a manifest without one."""
+    arguments = ["deploy/argo/fan-out-s3.yaml", *adapted(COMMANDS[0], administrator)[1:]]
+    assert register_algorithm.main(arguments) == 1
     assert "the manifest has no parameter 'storage_class'" in capsys.readouterr().err

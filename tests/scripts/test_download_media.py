@@ -1,4 +1,4 @@
-"""A downloaded file is whole and checked, or not there."""
+"""Downloads: a file is complete and checked, or does not exist."""
 
 import errno
 import re
@@ -26,7 +26,7 @@ def ready(steps):
     return steps
 
 
-def test_whole_and_checked(ready, media_folder):
+def test_a_download_is_complete_and_checked(ready, media_folder):
     assert ready.download(1) == {
         "media_id": 1,
         "state": "ready",
@@ -40,7 +40,7 @@ def test_whole_and_checked(ready, media_folder):
     assert not list(ready.folder.glob(".*"))
 
 
-def test_the_log_says_how_far_it_is(ready, monkeypatch, caplog):
+def test_the_log_shows_the_progress(ready, monkeypatch, caplog):
     monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
     ready.server.fault("cut_download", after_bytes=30_000)
     with caplog.at_level("INFO"):
@@ -49,7 +49,7 @@ def test_the_log_says_how_far_it_is(ready, monkeypatch, caplog):
     assert "media 1: 0 of 0 MB (100 %)" in caplog.text
 
 
-def test_streaming_file_has_no_md5_to_check(steps, media_folder):
+def test_a_streaming_file_has_no_md5_to_check(steps, media_folder):
     media_id = steps.server.add_media("streamed.mp4", files={"streaming": [media_folder / "clip_910001.mp4"]})
     steps.resolve(media_id)
     assert steps.download(media_id)["md5_checked"] is False
@@ -64,7 +64,7 @@ def test_cut_transfer_is_resumed_with_a_fresh_address(ready, media_folder, after
     assert len(ready.server.requests("GetDownloadInfo")) == len(ready.server.requests("Download")) == 2
 
 
-def test_resumed_by_the_next_run(ready, media_folder, impatient):
+def test_a_download_is_resumed_by_the_next_run(ready, media_folder, impatient):
     ready.server.fault("cut_download", after_bytes=30_000)
     ready.server.fault("status", status=500, operation="Download", nth=2, times=None)
     with pytest.raises(ServerError, match=r"run again to continue from byte"):
@@ -80,14 +80,14 @@ def test_resumed_by_the_next_run(ready, media_folder, impatient):
 
 
 @pytest.mark.parametrize("kind", ["short_body", "wrong_bytes", "expire_addresses", "reset"])
-def test_passing_faults_leave_the_right_file(ready, media_folder, kind):
+def test_after_temporary_faults_the_file_is_right(ready, media_folder, kind):
     ready.server.fault(kind, **({"operation": "Download"} if kind == "reset" else {}))
     assert ready.download(1)["md5_checked"]
     assert (ready.folder / "media_1").read_bytes() == original(media_folder)
 
 
 @pytest.mark.parametrize("kind", ["short_body", "wrong_bytes"])
-def test_lasting_faults_leave_no_file(ready, impatient, kind):
+def test_after_lasting_faults_there_is_no_file(ready, impatient, kind):
     ready.server.fault(kind, times=None)
     with pytest.raises(ServerError, match=r"media 1: .*Tator"):
         ready.download(1)
@@ -97,7 +97,7 @@ def test_lasting_faults_leave_no_file(ready, impatient, kind):
 
 @pytest.fixture
 def picture(steps, tmp_path):
-    """A picture's id and content."""
+    """Return the id and the content of a picture."""
     content = np.random.default_rng(1).bytes(200_000)
     (tmp_path / "a.png").write_bytes(content)
     media_id = steps.server.add_media("a.png", dtype="image", files={"image": [tmp_path / "a.png"]})
@@ -113,11 +113,11 @@ def fetched_content(steps, media_id):
 
 
 @pytest.mark.parametrize("kind", ["cut_download", "short_body", "wrong_bytes", "expire_addresses", "reset"])
-def test_picture_comes_into_memory(steps, picture, kind):
+def test_a_picture_is_downloaded_into_memory(steps, picture, kind):
     media_id, content = picture
     steps.server.fault(kind, **({"operation": "Download"} if kind == "reset" else {}))
     record, got = fetched_content(steps, media_id)
-    if kind == "wrong_bytes":  # of which nothing tells: Tator has an md5 of originals alone
+    if kind == "wrong_bytes":  # unnoticed: Tator has an md5 of originals only
         got = bytes(byte ^ 0xFF for byte in got)
     assert got == content
     assert record == {
@@ -131,12 +131,12 @@ def test_picture_comes_into_memory(steps, picture, kind):
     assert resumed == (206 if kind in ("cut_download", "short_body") else 200)
 
 
-def test_video_comes_into_memory_as_well(ready, media_folder):
+def test_a_video_is_downloaded_into_memory(ready, media_folder):
     record, got = fetched_content(ready, 1)
     assert (record["md5_checked"], got) == (True, original(media_folder))
 
 
-def test_picture_that_vanished_meanwhile(steps, picture):
+def test_a_picture_that_was_deleted_is_missing(steps, picture):
     media_id, _ = picture
     steps.api.delete_media(media_id)
     steps.server.fault("status", status=404, operation="GetDownloadInfo")
@@ -144,20 +144,20 @@ def test_picture_that_vanished_meanwhile(steps, picture):
     assert (record["state"], got) == ("missing", b"")
 
 
-def test_nothing_in_memory_is_said_to_last(steps, picture, impatient):
+def test_a_failed_download_into_memory_promises_no_continuation(steps, picture, impatient):
     steps.server.fault("cut_download", after_bytes=100_000)
     steps.server.fault("status", status=500, operation="Download", nth=2, times=None)
     with pytest.raises(ServerError, match=r"; run again, or look at the media"):
         fetched_content(steps, picture[0])
 
 
-def test_what_came_of_a_file_that_was_replaced_goes(ready, media_folder):
+def test_a_partial_file_of_a_replaced_file_is_removed(ready, media_folder):
     (ready.folder / ".media_1.another.mp4.unfinished").write_bytes(b"x")
     ready.download(1)
     assert not list(ready.folder.glob(".*"))
 
 
-def test_part_longer_than_the_file_is_downloaded_again(ready, media_folder):
+def test_a_partial_file_longer_than_the_file_is_downloaded_again(ready, media_folder):
     name = read_json(ready.folder / "record_1.json")["file"]["path"].rsplit("/", 1)[1]
     (ready.folder / f".media_1.{name}.unfinished").write_bytes(b"x" * 50_000)
     ready.download(1)
@@ -165,7 +165,7 @@ def test_part_longer_than_the_file_is_downloaded_again(ready, media_folder):
 
 
 @pytest.mark.parametrize("role", ["archival", "streaming"])
-def test_file_of_no_bytes(steps, media_folder, role):
+def test_an_empty_file_is_downloaded(steps, media_folder, role):
     (media_folder / "empty.mp4").write_bytes(b"")
     media_id = steps.server.add_media("empty.mp4", files={role: [media_folder / "empty.mp4"]}, md5="0" * 32)
     steps.resolve(media_id)
@@ -181,12 +181,12 @@ def test_media_without_a_file_is_passed_on(steps):
     assert steps.server.requests("Download") == []
 
 
-@pytest.mark.parametrize("asked", ["GetDownloadInfo", "Download"])
+@pytest.mark.parametrize("operation", ["GetDownloadInfo", "Download"])
 @pytest.mark.parametrize("status", [403, 404])
-@pytest.mark.parametrize("came", [0, 30_000])
-def test_media_deleted_meanwhile_is_a_result_of_that_media(ready, came, status, asked):
-    ready.server.fault("cut_download", after_bytes=came)
-    ready.server.fault("status", status=status, operation=asked, nth=2)
+@pytest.mark.parametrize("received", [0, 30_000])
+def test_a_media_deleted_during_its_download_is_missing(ready, received, status, operation):
+    ready.server.fault("cut_download", after_bytes=received)
+    ready.server.fault("status", status=status, operation=operation, nth=2)
     ready.api.delete_media(1)
     assert ready.download(1)["state"] == "missing"
     assert (ready.folder / "media_1").read_bytes() == b""
@@ -194,15 +194,15 @@ def test_media_deleted_meanwhile_is_a_result_of_that_media(ready, came, status, 
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "message"),
+    ("operation", "status", "message"),
     [
         ("Download", 404, r"media 1: the store answered 404; tried for .*run again to continue from byte"),
         ("Download", 403, r"media 1: the store answered 403; tried for .*run again to continue from byte"),
     ],
 )
-def test_media_that_is_there_is_not_said_to_be_missing(ready, impatient, asked, status, message):
+def test_a_media_whose_file_is_refused_is_not_recorded_as_missing(ready, impatient, operation, status, message):
     ready.server.fault("cut_download", after_bytes=30_000)
-    ready.server.fault("status", status=status, operation=asked, nth=2, times=None)
+    ready.server.fault("status", status=status, operation=operation, nth=2, times=None)
     with pytest.raises(ServerError, match=message):
         ready.download(1)
     (left,) = ready.folder.glob(".media_1.*.unfinished")
@@ -210,21 +210,21 @@ def test_media_that_is_there_is_not_said_to_be_missing(ready, impatient, asked, 
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_refused_address_is_got_with_the_media(ready, media_folder, status):
+def test_if_an_address_is_refused_that_of_the_media_s_record_is_used(ready, media_folder, status):
     ready.server.fault("cut_download", after_bytes=30_000)
     ready.server.fault("status", status=status, operation="GetDownloadInfo", nth=2, times=None)
     assert ready.download(1)["md5_checked"]
     assert (ready.folder / "media_1").read_bytes() == original(media_folder)
 
 
-def test_rights_are_named(ready, monkeypatch):
+def test_a_missing_right_is_named(ready, monkeypatch):
     ready.server.change("project", ready.server.project_id, permissions={"1": "Full Control"})
     monkeypatch.setenv("TATOR_AUTH_TOKEN", ready.server.tokens["viewer"])
     with pytest.raises(ServerError, match=r"403.*the right View Only in this project"):
         ready.download(1)
 
 
-def test_the_token_does_not_follow_to_the_store(ready):
+def test_the_token_is_not_sent_to_the_store(ready):
     ready.download(1)
     assert [request["authorization"] for request in ready.server.requests("Download")] == [False]
     assert all(request["authorization"] for request in ready.server.requests("GetDownloadInfo"))
@@ -239,7 +239,7 @@ def test_secrets_stay_out_of_errors_and_logs(ready, impatient, caplog):
         assert ready.server.token not in text
 
 
-def test_full_disk_is_no_fault_of_the_media(ready, monkeypatch):
+def test_a_full_disk_fails_the_job(ready, monkeypatch):
     def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -249,7 +249,7 @@ def test_full_disk_is_no_fault_of_the_media(ready, monkeypatch):
     assert not (ready.folder / "media_1").exists()
 
 
-def test_record_of_another_size_is_not_believed(ready, impatient):
+def test_a_file_of_another_size_than_its_record_is_refused(ready, impatient):
     record = read_json(ready.folder / "record_1.json")
     record["file"]["size"] += 1
     write_json(ready.folder / "record_1.json", record)
@@ -268,16 +268,16 @@ def test_a_file_without_a_size_has_a_limit(ready, monkeypatch):
     assert not list(ready.folder.glob(".*"))
 
 
-def test_a_password_file_reaches_neither_tator_nor_its_store(steps, monkeypatch, tmp_path):
+def test_a_password_file_is_sent_neither_to_tator_nor_to_its_store(steps, monkeypatch, tmp_path):
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password hunter2\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    steps.resolve(1)  # which Tator refuses with another's credentials
-    with host(lambda handler: reply(handler, 404, b"")) as (store, asked):
+    steps.resolve(1)  # Tator would refuse it with other credentials
+    with host(lambda handler: reply(handler, 404, b"")) as (store, requests):
         monkeypatch.setattr(Project, "addresses", lambda *_: [f"{store}/x?Signature=1"])
         monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "0")
         with pytest.raises(ServerError, match="404"):
             steps.download(1)
-    assert asked
-    assert not any("authorization" in headers for headers in asked)
+    assert requests
+    assert not any("authorization" in headers for headers in requests)

@@ -1,4 +1,4 @@
-"""True boxes from a version in Tator, the evaluation, its pictures, and what the page says of it."""
+"""True boxes from a version in Tator, the evaluation, its pictures, and its part of the page."""
 
 import zipfile
 
@@ -14,7 +14,7 @@ from scripts.lib.evaluation.truth import LabeledBox, read_truth, write_truth
 from scripts.lib.files import read_json, write_json
 from scripts.lib.record_files import write_record
 from scripts.picture_errors import picture_errors
-from tests.browser import look_at
+from tests.browser import open_page
 from tests.made_records import evaluation_record, mistake
 from tests.report_run import FakeRun
 
@@ -47,7 +47,7 @@ def evaluated(run, truth, **changes):
     return read_json(run.folder / "results/evaluation.json")
 
 
-def test_the_figures(run):
+def test_figures_of_an_evaluation(run):
     truth = [LabeledBox((1, frame), BOX, "cod") for frame in range(20, 50)]
     found = evaluated(
         run, [*truth, LabeledBox((1, 99), BOX, "cod"), LabeledBox((1, 45), (90.0, 50.0, 20.0, 20.0), "eel")]
@@ -80,15 +80,15 @@ def test_the_page_shows_the_worst_mistakes(run):
     with zipfile.ZipFile(pictures, "w") as archive:
         for frame in (0, 25):
             archive.writestr(f"1/{frame:08d}.jpg", picture)
-    looked = look_at(run.page(evaluation=[run.folder / "results/evaluation.json", pictures]))
-    assert looked.sound, looked
-    for words in ("Against 50 true boxes in 50 frames of 1 media", "Missed: crab", "a.mp4, frame 25",
+    view = open_page(run.page(evaluation=[run.folder / "results/evaluation.json", pictures]))
+    assert view.without_errors, view
+    for text in ("Against 50 true boxes in 50 frames of 1 media", "Missed: crab", "a.mp4, frame 25",
                   "Pictures that could not be had any more: 2."):  # fmt: skip
-        assert words in looked.text, words
+        assert text in view.text, text
 
 
 def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):
-    """The latest state of each box counts, and a deleted one does not; the media is downloaded for its frames."""
+    """The latest state of each box counts, deleted boxes do not; the media is downloaded for its frames."""
     api, server = steps.api, steps.server
     box = {"media_id": 1, "type": server.localization_type_id, "version": server.version_id, "x": 0.25, "y": 0.5,
            "width": 0.125, "height": 0.25, "attributes": {"Species": "cod"}}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tracks compared with true ones: each form of a file, what is refused, and figures that are known."""
+"""Tracks compared with true tracks: each format of a file, what is refused, and known figures."""
 
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def rows(before: str = "") -> str:
     )
 
 
-def test_the_forms_of_a_file_give_the_same_figures(evaluated: Any) -> None:
+def test_each_format_of_true_tracks_has_the_same_figures(evaluated: Any) -> None:
     mot = evaluated(as_mot(SCENE.truth()))
     assert mot["media"][0]["idf1"] > 0.95
     assert mot["media"][0]["hota"] > 0.8
@@ -70,7 +70,7 @@ def test_the_forms_of_a_file_give_the_same_figures(evaluated: Any) -> None:
     assert many["mean"] == mot["mean"]
 
 
-def test_true_tracks_themselves_are_perfect(evaluated: Any, tmp_path: Path) -> None:
+def test_tracks_compared_with_themselves_are_perfect(evaluated: Any, tmp_path: Path) -> None:
     evaluated("frame,track,x,y,w,h\n" + rows())
     own = (tmp_path / "1_t.csv").read_text()
     found = evaluated(own, fill_gaps=True)["mean"]
@@ -79,7 +79,7 @@ def test_true_tracks_themselves_are_perfect(evaluated: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "it is empty"),
         ("frame,x,y,w,h\n0,1,1,2,2\n", "no column track"),
@@ -95,10 +95,10 @@ def test_true_tracks_themselves_are_perfect(evaluated: Any, tmp_path: Path) -> N
         ("media_id,frame,track,x,y,w,h\nx,0,1,1,1,2,2\n", "media_id is 'x'"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_one_sentence(evaluated: Any, text: str, words: str) -> None:
+def test_a_file_that_cannot_be_used_is_one_clear_message(evaluated: Any, text: str, message: str) -> None:
     with pytest.raises(PipelineError) as caught:
         evaluated(text)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "expected" in str(caught.value)
 
 
@@ -108,16 +108,17 @@ def test_a_file_without_media_in_a_run_of_two_is_refused(evaluated: Any) -> None
 
 
 @pytest.mark.service
-def test_true_tracks_of_a_version_are_those_that_stand_there(steps: Any, tmp_path: Path) -> None:
-    """Their boxes are as they are today: edited ones where they were moved to, deleted ones not at all."""
+def test_true_tracks_of_a_version_are_its_current_tracks(steps: Any, tmp_path: Path) -> None:
+    """Their boxes are current: edited boxes at their new place, and no deleted boxes."""
     api, server = steps.api, steps.server
     track_type = steps.add_track_type()
     box = {"media_id": 1, "type": server.localization_type_id, "version": server.version_id, "x": 0.25, "y": 0.5,
            "width": 0.125, "height": 0.25, "attributes": {"Species": "cod"}}  # fmt: skip
     ids = api.create_localization_list(server.project_id, [box | {"frame": frame} for frame in range(6)]).id
     spec = {"type": track_type, "version": server.version_id, "media_ids": [1], "frame": 0, "attributes": {}}
-    of_tracks = [ids[:3], ids[3:], ids[:2]]
-    states = api.create_state_list(server.project_id, [{**spec, "localization_ids": some} for some in of_tracks]).id
+    boxes_of_tracks = [ids[:3], ids[3:], ids[:2]]
+    specs = [{**spec, "localization_ids": some} for some in boxes_of_tracks]
+    states = api.create_state_list(server.project_id, specs).id
     api.delete_state(states[2], {})
     api.update_localization(ids[1], {"x": 0.5})
     api.delete_localization(ids[4], {})

@@ -1,4 +1,4 @@
-"""Counts in other forms: Darwin Core's terms, and MaxN with tabs."""
+"""Counts in other formats: terms of Darwin Core, and a table of MaxN with tabs."""
 
 import csv
 from pathlib import Path
@@ -26,7 +26,7 @@ def exported(folder: Path) -> tuple[list[dict[str, str]], list[list[str]]]:
     return occurrences, [line.split("\t") for line in names["max_n"].read_text().splitlines()]
 
 
-def test_occurrences_are_present_or_absent_with_what_the_media_says(tmp_path: Path) -> None:
+def test_occurrences_are_present_or_absent_with_attributes_of_the_media(tmp_path: Path) -> None:
     occurrences, _ = exported(tmp_path)
     assert [one["occurrenceStatus"] for one in occurrences] == ["present", "absent", "present"]
     assert [one["individualCount"] for one in occurrences] == ["3", "0", "1"]
@@ -52,7 +52,7 @@ def test_maxn_has_a_line_for_each_species_that_was_seen(tmp_path: Path) -> None:
     ]
 
 
-def test_of_attributes_that_differ_in_spelling_one_with_a_value_is_taken(tmp_path: Path) -> None:
+def test_of_attributes_that_differ_in_spelling_one_with_a_value_is_used(tmp_path: Path) -> None:
     columns = [*MEDIA, *WHOLE, "Event Date", "event_date", "Locality", "locality"]
     row = {"media_id": 1, "name": "a.mp4", "threshold": 0.3, "species": "cod", "max_n": 0, "Event Date": "2026-01-02"}
     with (tmp_path / "counts.csv").open("w", newline="") as stream:

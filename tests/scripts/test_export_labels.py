@@ -1,4 +1,4 @@
-"""The exports for other programs: what they say, and that readers of other makers read the same boxes."""
+"""Exports for other programs: their content, and that other packages read the same boxes."""
 
 import json
 import os
@@ -25,7 +25,7 @@ ODD = os.fsdecode(b"caf\xe9.jpg")
 
 
 class Run:
-    """The files of a run that the exports take."""
+    """The files of a run that the exports read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -85,7 +85,7 @@ def test_megadetector(run, tmp_path):
         "file": "cam1/a.jpg",
         "detections": [
             {"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.2, 0.2]},
-            # Its end is cut at the picture's edge.
+            # Clipped at the picture's edge.
             {"category": "2", "conf": 0.5, "bbox": [0.75, 0.9, 0.25, 0.1]},
         ],
     }
@@ -97,7 +97,7 @@ def test_megadetector(run, tmp_path):
     assert junk == {"file": "junk.jpg", "failure": "unreadable: junk", "detections": None}
 
 
-def test_yolo_as_its_readers_take_it(run, tmp_path):
+def test_yolo(run, tmp_path):
     run.export(export_yolo, yolo=tmp_path / "yolo")
     labels = tmp_path / "yolo" / "labels"
     found = {str(path.relative_to(labels)): path.read_text() for path in labels.rglob("*.txt")}
@@ -129,7 +129,7 @@ def test_yolo_read_by_supervision(run, tmp_path):
     assert boxes.class_id.tolist() == [0, 1]
 
 
-def test_yolo_of_two_pictures_of_one_stem(tmp_path):
+def test_yolo_files_of_two_pictures_with_the_same_stem(tmp_path):
     run = Run(tmp_path)
     for name in ("a.jpg", "a.png"):
         run.add(name, boxes=[(0, 0, 0, 100, 50, "0.9:0.1", 1)])
@@ -193,13 +193,13 @@ def test_label_studio(run, tmp_path):
     assert (shown["frame"], shown["enabled"], shown["time"]) == (21, False, 1.6)
 
 
-def test_a_run_without_media_that_were_read(tmp_path):
+def test_a_run_without_readable_media(tmp_path):
     run = Run(tmp_path)
     run.add("junk.jpg", state="unreadable")
-    given = {"provenance": tmp_path / "provenance.json"}
-    run.export(export_label_studio, **given, label_studio=tmp_path / "tasks.json")
+    origin = {"provenance": tmp_path / "provenance.json"}
+    run.export(export_label_studio, **origin, label_studio=tmp_path / "tasks.json")
     assert json.loads((tmp_path / "tasks.json").read_text()) == []
-    run.export(export_megadetector, **given, keep_threshold=0.1, megadetector=tmp_path / "m.json")
+    run.export(export_megadetector, **origin, keep_threshold=0.1, megadetector=tmp_path / "m.json")
     assert [image["file"] for image in json.loads((tmp_path / "m.json").read_text())["images"]] == ["junk.jpg"]
     run.export(export_cvat, cvat=tmp_path / "cvat")
     assert not list(parse(tmp_path / "cvat" / "pictures.xml").getroot().iter("image"))

@@ -1,4 +1,4 @@
-"""Boxes as one Parquet file: what is in it, however they are spread over media."""
+"""Boxes as one Parquet file: its rows and groups for different numbers of boxes a media."""
 
 import pytest
 from pyarrow import parquet
@@ -10,7 +10,7 @@ from tests.made_records import detection_record
 
 
 def exported(folder, counts, monkeypatch, rows_at_once):
-    """Export media with so many boxes each."""
+    """Export media with `counts` boxes; return the table."""
     monkeypatch.setattr(step, "ROWS_AT_ONCE", rows_at_once)
     (folder / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
     csvs, outcomes = [], []
@@ -44,7 +44,7 @@ def test_rows_of_many_media_share_a_group(tmp_path, monkeypatch, counts, groups)
     assert found.read().to_pylist() == expected
 
 
-def test_few_boxes_each_in_many_pictures_take_less_than_the_csv(tmp_path, monkeypatch):
+def test_many_pictures_with_few_boxes_are_smaller_than_as_csv(tmp_path, monkeypatch):
     exported(tmp_path, [2] * 1000, monkeypatch, step.ROWS_AT_ONCE)
     csv = sum(path.stat().st_size for path in tmp_path.glob("*.csv"))
     assert (tmp_path / "boxes.parquet").stat().st_size < csv / 2

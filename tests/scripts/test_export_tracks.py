@@ -1,4 +1,4 @@
-"""Test tracks in other formats, each read by a reader of that format."""
+"""Tracks in other formats, each read by a reader of that format."""
 
 import contextlib
 import csv
@@ -57,7 +57,7 @@ def exported(tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("fill_gaps", [False, True])
-def test_mot_is_read_by_the_trackers_own_reader(exported: Any, fill_gaps: bool) -> None:
+def test_mot_is_read_by_the_trackers_package(exported: Any, fill_gaps: bool) -> None:
     folder, boxes = exported(fill_gaps=fill_gaps)
     assert sorted(path.name for path in (folder / "mot").iterdir()) == ["1.txt", "2.txt"]
     frames = load_mot_file(folder / "mot" / "1.txt")
@@ -67,7 +67,7 @@ def test_mot_is_read_by_the_trackers_own_reader(exported: Any, fill_gaps: bool) 
         assert sorted(frame.ids.tolist()) == sorted(box.track for box in boxes if box.frame == number - 1)
 
 
-def test_coco_is_read_by_cocos_own_reader(exported: Any) -> None:
+def test_coco_is_read_by_pycocotools(exported: Any) -> None:
     folder, boxes = exported()
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(folder / "coco.json")
@@ -102,5 +102,5 @@ def test_viame_has_its_eleven_columns_and_a_track_s_boxes_together(exported: Any
     assert rows[0][1].startswith("0:00:0")
     with (folder / "viame" / "2.csv").open(newline="") as stream:
         _, *rows = csv.reader(stream)
-    assert not any(row[0].startswith("#") for row in rows), "DIVE fails on a row of metadata that has none"
+    assert not any(row[0].startswith("#") for row in rows), "DIVE fails on a row of metadata without any"
     assert {row[1] for row in rows} == {""}

@@ -1,4 +1,4 @@
-"""The commands by the names that they had before they moved into scripts/commands."""
+"""The commands by their names from before they moved into scripts/commands."""
 
 import runpy
 import sys
@@ -12,12 +12,12 @@ FORMER = sorted(
 )
 
 
-def test_all_are_found() -> None:
+def test_all_former_commands_are_found() -> None:
     assert FORMER == ["compare_runs", "make_pipeline_image", "register_algorithm", "select_media", "watch_run"]
 
 
 @pytest.mark.parametrize("name", FORMER)
-def test_it_still_works_and_names_the_new_one(
+def test_a_former_command_works_and_names_the_new_one(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", [name, "--help"])

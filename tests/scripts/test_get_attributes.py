@@ -1,4 +1,4 @@
-"""Section and attributes of media, as they are in Tator when they are asked for."""
+"""Section and attributes of media in Tator."""
 
 from pathlib import Path
 
@@ -9,17 +9,16 @@ from scripts.get_attributes import get_attributes
 from scripts.lib.files import read_json
 from scripts.lib.record_files import write_record
 from tests.made_records import media_record
+from tests.scripts.tator_steps import MARK
 from tests.tator_server.launch import Server
 from tests.tator_server.seed import attribute
 
-MARK = "Object Detector Processed"
 
-
-def test_media_have_their_section_and_all_attributes_but_those_that_a_run_writes(
+def test_media_have_their_section_and_all_attributes_except_those_that_a_run_writes(
     tmp_path: Path, tator_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TATOR_AUTH_TOKEN", tator_server.token)
-    states = {1: "ready", 2: "ready", 7: "missing", 9: "ready"}  # 9 was deleted since
+    states = {1: "ready", 2: "ready", 7: "missing", 9: "ready"}  # 9 was deleted in the meantime
     for media_id, state in states.items():
         write_record(tmp_path / f"{media_id}.json", media_record(media_id=media_id, state=state))
     api = tator.get_api(tator_server.host, tator_server.token)
@@ -42,8 +41,8 @@ def test_media_have_their_section_and_all_attributes_but_those_that_a_run_writes
     assert found["1"]["attributes"].keys() <= {"Notes"}
 
 
-def test_nobody_is_asked_where_no_media_is_ready(tmp_path: Path) -> None:
+def test_no_request_is_sent_if_no_media_is_ready(tmp_path: Path) -> None:
     write_record(tmp_path / "1.json", media_record(state="missing"))
-    host, found = "http://127.0.0.1:1", tmp_path / "attributes.json"  # nobody answers there
+    host, found = "http://127.0.0.1:1", tmp_path / "attributes.json"  # nothing listens there
     get_attributes(records=[tmp_path / "1.json"], host=host, project_id=1, mark_attribute=MARK, attributes=found)
     assert read_json(found) == {}

@@ -1,4 +1,4 @@
-"""Weights out of folders, and what is refused before any are fetched."""
+"""Networks from folders, and settings that are refused before anything is fetched."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ FILES = {
 
 @pytest.fixture
 def get(tmp_path):
-    """Call get_network for a new folder; return its record."""
+    """Return a function that calls get_network for a new folder, and returns its record."""
     out = tmp_path / "network"
 
     def call(graph="graph.pb", **settings):
@@ -64,7 +64,7 @@ class TestDirectory:
             "files": FILES,
         }
 
-    def test_takes_the_graph_that_is_named(self, get, tmp_path):
+    def test_uses_the_graph_that_is_named(self, get, tmp_path):
         (tmp_path / "train.ini").write_bytes(INI)
         write_onnx(tmp_path / "graph.onnx")
         assert get("graph.onnx", directory=tmp_path, **SIDES)["files"]["graph.onnx"]["size"] > 1000
@@ -72,7 +72,7 @@ class TestDirectory:
             get(directory=tmp_path)
 
     @pytest.mark.parametrize("missing", ["graph.pb", "train.ini"])
-    def test_names_what_is_missing(self, get, tmp_path, missing):
+    def test_names_a_file_that_is_missing(self, get, tmp_path, missing):
         for name in {"graph.pb", "train.ini"} - {missing}:
             (tmp_path / name).write_bytes(INI)
         with pytest.raises(GraphError, match=f"has no {missing}, but"):
@@ -96,13 +96,13 @@ class TestDirectory:
             get(directory=tmp_path)
         assert nothing_written(get)
 
-    def test_enforces_hashes_before_anything_is_written(self, get):
+    def test_checks_hashes_before_anything_is_written(self, get):
         with pytest.raises(GraphError, match=f"graph.pb has SHA-256 {sha256(GRAPH)}; expected 00"):
             get(directory=SYNTHETIC, sha256={"graph.pb": "0" * 64})
         assert nothing_written(get)
         get(directory=SYNTHETIC, sha256={"graph.pb": sha256(GRAPH).upper(), "graph.onnx": "0" * 64})
 
-    def test_overwrites_what_a_cut_run_left(self, get):
+    def test_overwrites_partial_files_of_a_killed_run(self, get):
         (get.out / ".get_network.part").mkdir(parents=True)
         (get.out / ".get_network.part/graph.pb").write_bytes(b"half")
         assert get(directory=SYNTHETIC)["files"] == FILES
@@ -110,7 +110,7 @@ class TestDirectory:
 
 class TestSettings:
     @pytest.mark.parametrize(
-        ("settings", "words"),
+        ("settings", "message"),
         [
             ({}, "expected one source"),
             ({"directory": SYNTHETIC, "data_image": "net:1"}, "expected one source"),
@@ -122,11 +122,11 @@ class TestSettings:
             ({"data_image": f"net@{UNKNOWN}", "digest": "sha256:" + "1" * 64}, "pinned to another digest"),
         ],
     )
-    def test_contradictions_are_named(self, get, settings, words):
-        with pytest.raises(SettingsError, match=words):
+    def test_contradicting_settings_are_named(self, get, settings, message):
+        with pytest.raises(SettingsError, match=message):
             get(**settings)
 
-    def test_no_engine_is_named(self, get, monkeypatch, tmp_path):
+    def test_a_missing_engine_is_named(self, get, monkeypatch, tmp_path):
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
         with pytest.raises(ServerError, match=r"no Docker engine can be reached at unix://.*none.sock"):
             get(data_image="net:1", fetch="docker")
@@ -134,7 +134,7 @@ class TestSettings:
 
 
 @pytest.mark.jobs
-def test_the_tail_runs_as_a_snakemake_job(tmp_path):
+def test_the_script_runs_as_a_snakemake_job(tmp_path):
     (tmp_path / "Snakefile").write_text(f"""
 rule get_network:
     output:

@@ -1,4 +1,4 @@
-"""Weights out of data images, with a real Docker engine and a real registry."""
+"""Networks from data images, with a real Docker engine and a real registry."""
 
 import json
 import os
@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from scripts.lib.data_images import docker_images
 from scripts.lib.data_images.members import Members
 from scripts.lib.errors import GraphError, ServerError
 from tests.docker_engine import forget, make_image, make_reference_image, push, running_registry
+from tests.scripts.data_image_steps import containers_left, engine
 from tests.scripts.test_get_network import (
     FILES,
     GOOD,
@@ -26,25 +26,12 @@ from tests.scripts.test_get_network import (
     sha256,
 )
 
-__all__ = ["get"]
-
-
-@pytest.fixture
-def engine(docker_engine, monkeypatch):
-    """An engine for the code under test that has no container left in the end."""
-    monkeypatch.setenv("DOCKER_HOST", docker_engine.host)
-    yield docker_engine.client
-    assert left(docker_engine.client) == []
-
-
-def left(client):
-    # An engine does not inspect a container whose archive is being read: the list itself says enough.
-    return client.containers.list(all=True, sparse=True, filters={"label": docker_images.LABEL})
+__all__ = ["engine", "get"]
 
 
 @pytest.fixture(scope="module")
 def published(docker_engine, registry):
-    """A data image as the reference workflow makes it, in the registry and not in the engine: name and digest."""
+    """Return name and digest of an image made as the reference workflow does, in the registry but not in the engine."""
     name = f"{registry.address}/reference:1"
     make_reference_image(docker_engine.client, name, GOOD)
     digest = push(docker_engine.client, name)
@@ -68,20 +55,20 @@ class TestDocker:
         assert (get.out / "graph.pb").read_bytes() == GRAPH
 
     @pytest.mark.parametrize("local", [True, False])
-    def test_a_pin_in_the_name_or_beside_it(self, engine, get, published, local):
+    def test_a_digest_in_the_name_or_in_its_own_setting(self, engine, get, published, local):
         name, digest = published
         for settings in ({"data_image": f"{name}@{digest}"}, {"data_image": name, "digest": digest}):
             if not local:
                 forget(engine, *(image.id for image in engine.images.list(name.rpartition(":")[0])))
             assert get(**settings, fetch="docker")["digest"] == digest
 
-    def test_a_pin_that_is_not_there_is_named(self, engine, get, published):
+    def test_a_digest_that_does_not_exist_is_named(self, engine, get, published):
         name, digest = published
         with pytest.raises(ServerError, match=f"cannot pull it .*no longer has the digest pinned, tag 1 is {digest}"):
             get(data_image=name, digest=UNKNOWN, fetch="docker")
         assert nothing_written(get)
 
-    def test_a_moved_tag_is_noticed_and_a_pin_stays(self, engine, get, registry):
+    def test_a_tag_that_moved_gives_the_new_image_and_a_digest_the_old_one(self, engine, get, registry):
         name = f"{registry.address}/moving:1"
         make_image(engine, name, GOOD)
         first = push(engine, name)
@@ -96,7 +83,7 @@ class TestDocker:
         assert record["files"]["train.ini"]["sha256"] == sha256(new["network/train.ini"])
         assert get(data_image=name, digest=first, fetch="docker")["files"] == FILES
 
-    def test_an_image_made_here_needs_no_registry(self, engine, get):
+    def test_an_image_made_on_this_machine_needs_no_registry(self, engine, get):
         image_id = make_image(engine, "made-here:1", GOOD)
         record = get(data_image="made-here:1")
         assert (record["digest"], record["image_id"], record["files"]) == (None, image_id, FILES)
@@ -107,7 +94,7 @@ class TestDocker:
         with pytest.raises(ServerError, match=f"{name}: the Docker engine cannot pull it .*check the name"):
             get(data_image=f"{registry.address}/{name}", fetch="docker")
 
-    def test_a_registry_out_of_reach_is_named_with_a_way_on(self, engine, get, docker_engine):
+    def test_an_unreachable_registry_is_named_with_a_remedy(self, engine, get, docker_engine):
         with running_registry() as gone:
             name = f"{gone.address}/gone:1"
             make_image(engine, name, GOOD)
@@ -134,7 +121,7 @@ class TestDocker:
                     assert auth not in str(caught.value)
 
     @pytest.mark.parametrize(
-        ("files", "words"),
+        ("files", "message"),
         [
             ({"etc/x": b"1"}, "has no folder /network"),
             ({"network/graph.pb": GRAPH}, "/network has no train.ini, but 'graph.pb'"),
@@ -143,9 +130,9 @@ class TestDocker:
             ({"network": b"a file"}, "graph.pb is behind /network, which is a file"),
         ],
     )
-    def test_what_an_image_lacks_is_named(self, engine, get, files, words):
+    def test_a_missing_file_of_an_image_is_named(self, engine, get, files, message):
         make_image(engine, "lacking:1", files)
-        with pytest.raises(GraphError, match=words):
+        with pytest.raises(GraphError, match=message):
             get(data_image="lacking:1")
         assert nothing_written(get)
 
@@ -157,13 +144,13 @@ class TestDocker:
             get(data_image="linking:1")
 
     def test_a_hostile_archive_leaves_no_container(self, engine, get, monkeypatch):
-        """An engine is not trusted either: what it sends is limited here."""
+        """The engine is not trusted either: the size of what it sends is limited."""
         make_image(engine, "hostile:1", GOOD)
         add = Members.add
         monkeypatch.setattr(Members, "add", lambda self, pieces, source: add(self, [next(pieces)[:5000]], source))
         with pytest.raises(GraphError, match=r"ends after 5000 bytes"):
             get(data_image="hostile:1")
-        assert left(engine) == []
+        assert containers_left(engine) == []
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
     def test_no_container_is_left_after_any_exception(self, engine, get, monkeypatch, error):
@@ -171,7 +158,7 @@ class TestDocker:
         seen = []
 
         def fail(self, pieces, source):
-            seen.extend(left(engine))
+            seen.extend(containers_left(engine))
             raise error
 
         monkeypatch.setattr(Members, "add", fail)
@@ -200,15 +187,15 @@ get_network(graph=out / "graph.pb", train_ini=out / "train.ini", provenance=out 
         command = [sys.executable, "-c", code]
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as job:
             assert job.stdout.readline() == "reading\n"
-            assert len(left(engine)) == 1
+            assert len(containers_left(engine)) == 1
             time.sleep(0.3)
             job.send_signal(signal.SIGTERM)
             assert job.wait(30) == 128 + signal.SIGTERM
-        assert left(engine) == []
+        assert containers_left(engine) == []
         assert list(tmp_path.iterdir()) == []
 
-    def test_nothing_is_ever_started(self, engine, get):
-        """An image whose command would leave a trace: no event of the engine says that it ran."""
+    def test_no_container_is_ever_started(self, engine, get):
+        """The engine reports no event of a container that ran."""
         since = int(time.time())
         make_image(engine, "idle:1", GOOD)
         get(data_image="idle:1")

@@ -1,4 +1,4 @@
-"""Functions of a network that hide what runs, or how much of it, are refused; those that exporters write are not."""
+"""Functions of a network that hide an operator, or the number of operators, are refused; those of exporters are not."""
 
 from pathlib import Path
 
@@ -29,8 +29,8 @@ def with_function(domain: str, name: str, body: list[onnx.NodeProto]) -> onnx.Mo
      ("ai.onnx", "ImageDecoder"), ("ai.onnx.contrib", "PyOp"), ("com.microsoft.internal", "x"),
      ("trt.plugins", "x"), ("org.pytorch.aten", "ATen")],
 )  # fmt: skip
-def test_a_function_cannot_stand_for_another_programs_operator(tmp_path: Path, domain: str, name: str) -> None:
-    """The function would pass the list, and the operator be run in its place; see the test after this."""
+def test_a_function_in_the_domain_of_another_program_is_refused(tmp_path: Path, domain: str, name: str) -> None:
+    """The list allows functions, but the program would run its own operator of that name; see the next test."""
     path = tmp_path / "graph.onnx"
     path.write_bytes(with_function(domain, name, [helper.make_node("Neg", ["a"], ["b"])]).SerializeToString())
     with pytest.raises(GraphError, match=f"a function of the domain '{domain}', which is not its own of '{name}'"):
@@ -40,7 +40,7 @@ def test_a_function_cannot_stand_for_another_programs_operator(tmp_path: Path, d
 @pytest.mark.parametrize(
     ("domain", "name", "own"), [("", "Relu", [2.0]), ("own", "Relu", [-2.0]), ("com.microsoft", "QuickGelu", None)]
 )
-def test_onnxruntime_takes_its_own_operator_before_a_function(domain: str, name: str, own: list[float] | None) -> None:
+def test_onnxruntime_prefers_its_own_operator_to_a_function(domain: str, name: str, own: list[float] | None) -> None:
     model = with_function(domain, name, [helper.make_node("Neg", ["a"], ["b"])])
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     found = session.run(None, {"a": np.array([2.0, 2.0], np.float32)})[0].tolist()
@@ -48,8 +48,8 @@ def test_onnxruntime_takes_its_own_operator_before_a_function(domain: str, name:
 
 
 @pytest.mark.parametrize(("deep", "refused"), [(8, False), (25, True)])
-def test_functions_that_stand_for_millions_of_operators_are_refused(deep: int, refused: bool) -> None:
-    """Twenty-five functions, each of which calls the next twice: onnxruntime does not end reading that."""
+def test_functions_that_expand_to_millions_of_operators_are_refused(deep: int, refused: bool) -> None:
+    """25 functions, each of which calls the next twice: onnxruntime would not finish reading them."""
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
     model = with_function("own", "f0", [])
     del model.functions[:]
@@ -87,10 +87,10 @@ def test_functions_of_one_name_are_all_counted() -> None:
 
 @pytest.mark.parametrize("sound_first", [True, False])
 @pytest.mark.parametrize("hidden", ["domain", "overload"])
-def test_what_a_program_sees_that_knows_less_of_a_key_is_counted(hidden: str, sound_first: bool) -> None:
-    """TensorRT's parser knows a function by its name alone, and takes one of several.
+def test_functions_are_counted_as_a_program_that_compares_names_only_reads_them(hidden: str, sound_first: bool) -> None:
+    """TensorRT's parser compares only the names of functions, and uses one of several.
 
-    The graph calls functions that are sound; such a program finds in their place those that each call the next twice.
+    The graph calls harmless functions; such a program would use those instead that call the next one twice.
     """
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1), helper.make_opsetid("two", 1)]
     model = with_function("own", "f0", [])
@@ -107,7 +107,7 @@ def test_what_a_program_sees_that_knows_less_of_a_key_is_counted(hidden: str, so
 
 
 def test_a_function_may_have_the_name_of_one_that_it_calls() -> None:
-    """As modules have that torch.onnx makes functions of: a Linear of one's own that holds torch's."""
+    """As torch.onnx writes for modules: a user's Linear that contains torch's Linear."""
     opsets = [helper.make_opsetid("", 17), *(helper.make_opsetid(name, 1) for name in ("own", "torch.nn"))]
     model = with_function("own", "Linear", [helper.make_node("Linear", ["a"], ["b"], domain="torch.nn")])
     model.functions[0].opset_import.append(opsets[2])
@@ -119,8 +119,8 @@ def test_a_function_may_have_the_name_of_one_that_it_calls() -> None:
     check_onnx(model.SerializeToString(), "g")
 
 
-def test_a_graph_is_no_argument_of_a_function() -> None:
-    """Each function puts its graph in two places of the next one's: onnxruntime took a minute for 12 functions."""
+def test_a_graph_as_an_argument_of_a_function_is_refused() -> None:
+    """Each function uses its graph twice in that of the next: onnxruntime took a minute for 12 functions."""
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
 
     def twice(result: str) -> onnx.NodeProto:
@@ -142,7 +142,7 @@ def test_a_graph_is_no_argument_of_a_function() -> None:
     onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     with pytest.raises(GraphError, match="a graph as an argument of a function"):
         check_onnx(model.SerializeToString(), "g")
-    # Nor as what an argument is where a call gives none.
+    # Nor as the default of an argument.
     del model.graph.node[0].attribute[:], model.functions[1].node[0].attribute[:]
     check_onnx(model.SerializeToString(), "g")
     model.functions[0].attribute_proto.append(helper.make_attribute("g", leaf))
@@ -151,7 +151,7 @@ def test_a_graph_is_no_argument_of_a_function() -> None:
 
 
 @pytest.mark.parametrize("how", ["operator", "attribute", "default"])
-def test_a_function_is_no_argument_of_a_frozen_graphs_function(how: str) -> None:
+def test_a_function_as_an_argument_of_a_function_of_a_frozen_graph_is_refused(how: str) -> None:
     graph = read_graph_def(SOUND.read_bytes())
     for name in ("f", "inner"):
         graph.library.function.add().signature.name = name
@@ -168,8 +168,8 @@ def test_a_function_is_no_argument_of_a_frozen_graphs_function(how: str) -> None
 
 
 @pytest.mark.parametrize("name", ["f0", ""])
-def test_a_second_function_of_one_name_hides_nothing_in_a_frozen_graph(name: str) -> None:
-    """Nor does one without a name, which stood for the graph itself."""
+def test_all_functions_of_one_name_in_a_frozen_graph_are_counted(name: str) -> None:
+    """Also of one without a name, since that is the key of the graph itself."""
     graph = read_graph_def(SOUND.read_bytes())
     for at in range(12):
         function = graph.library.function.add()
@@ -185,13 +185,13 @@ def test_a_second_function_of_one_name_hides_nothing_in_a_frozen_graph(name: str
 
 @pytest.mark.parametrize("domain", ["pkg.onnxscript.torch_lib", "pkg.onnxscript.torch_lib.common",
                                     "pkg.torch.__subgraph__", "torch.nn.modules.conv", "__main__", "this"])  # fmt: skip
-def test_functions_that_exporters_write_pass(domain: str) -> None:
-    """Those of torch.onnx, with and without dynamo, and of onnxscript."""
+def test_functions_that_exporters_write_are_accepted(domain: str) -> None:
+    """Functions of torch.onnx, with and without dynamo, and of onnxscript."""
     check_onnx(with_function(domain, "f", [helper.make_node("Relu", ["a"], ["b"])]).SerializeToString(), "g")
 
 
 @pytest.mark.parametrize("name", ["Attention", "MultiHeadAttention", "MatMulNBits", "SkipLayerNormalization"])
-def test_what_onnxruntimes_optimisers_write_of_attention_passes(name: str) -> None:
+def test_operators_that_optimisers_of_onnxruntime_write_are_accepted(name: str) -> None:
     model = with_function("own", "f", [helper.make_node(name, ["a"], ["b"], domain="com.microsoft")])
     check_onnx(model.SerializeToString(), "g")
 
@@ -203,7 +203,7 @@ def test_a_function_that_calls_itself_is_refused() -> None:
 
 
 @pytest.mark.parametrize("how", ["operator", "attribute", "argument"])
-def test_functions_of_a_frozen_graph_are_counted_and_named_in_the_same_way(how: str) -> None:
+def test_functions_of_a_frozen_graph_are_checked_in_the_same_way(how: str) -> None:
     graph = read_graph_def(SOUND.read_bytes())
     for at in range(25):
         function = graph.library.function.add()

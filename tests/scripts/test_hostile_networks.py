@@ -1,4 +1,4 @@
-"""Networks made to do harm are refused before any program that could run them sees them."""
+"""Networks made to do harm are refused before any program that could run them reads them."""
 
 import json
 import shutil
@@ -26,9 +26,9 @@ PAYLOADS = [
     "write_file", "save", "print_to_file", "debug_to_file", "python", "branch", "stateless_branch", "nested", "loop",
     "call", "stateful_call", "case", "map", "read_file", "list_files", "restore", "map_a_file",
 ]  # fmt: skip
-# These need a file to do harm, or only read.
-NOT_SEEN = {"read_file", "list_files", "restore", "map_a_file"}
-# What TensorFlow calls stateful and this workflow allows: lists in memory, control flow, chance, and errors.
+# Without an effect that the test can observe: they only read, or need a file.
+NOT_OBSERVED = {"read_file", "list_files", "restore", "map_a_file"}
+# Stateful for TensorFlow and allowed here: lists in memory, control flow, random numbers, and errors.
 STATEFUL = (
     {"Assert", "CheckNumerics", "RandomStandardNormal", "RandomUniform", "RandomUniformInt"}
     | {"If", "Case", "While", "StatefulPartitionedCall"}
@@ -42,12 +42,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     done = make(folder)
     assert sorted(done) == sorted(PAYLOADS)
-    assert {name for name, seen in done.items() if not seen} == NOT_SEEN
+    assert {name for name, observed in done.items() if not observed} == NOT_OBSERVED
     return folder
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_a_payload_is_refused_wherever_it_comes_in(hostile: Path, tmp_path: Path, payload: str) -> None:
+def test_a_payload_is_refused_by_every_step_that_reads_a_network(hostile: Path, tmp_path: Path, payload: str) -> None:
     graph = hostile / f"{payload}.pb"
     with pytest.raises(GraphError, match=REFUSED):
         convert_network(
@@ -69,13 +69,13 @@ def test_a_payload_is_refused_wherever_it_comes_in(hostile: Path, tmp_path: Path
     assert list(out.iterdir()) == []
 
 
-def test_what_is_allowed_has_no_state_outside_the_run(hostile: Path) -> None:
+def test_allowed_operators_have_no_state_outside_the_run(hostile: Path) -> None:
     found = json.loads((hostile / "operators.json").read_text())
     assert found["unknown"] == []
     assert set(found["stateful"]) <= STATEFUL
 
 
-def test_sound_networks_pass(fizyr: Path) -> None:
+def test_harmless_networks_are_accepted(fizyr: Path) -> None:
     for graph in (SOUND, ROOT / "examples/aquarium/graph.pb", fizyr):
         check_operators(graph)
 
@@ -102,7 +102,7 @@ def test_any_other_operator_is_refused(operator: str, where: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["resource", "handle", "text", "reference", "default", "gradient", "deep", "list"])
-def test_other_ways_in_are_refused(kind: str) -> None:
+def test_other_ways_to_harmful_operators_are_refused(kind: str) -> None:
     graph = read_graph_def(SOUND.read_bytes())
     function = graph.library.function.add()
     function.signature.name = "f"
@@ -131,7 +131,7 @@ def test_other_ways_in_are_refused(kind: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"<net/>", SOUND.read_bytes()[:1001], b"\x08\x01\x12\x00"])
-def test_what_is_no_graph_is_refused(content: bytes) -> None:
+def test_files_that_are_not_graphs_are_refused(content: bytes) -> None:
     for check in (check_frozen_graph, check_onnx):
         with pytest.raises(GraphError, match="cannot read it as"):
             check(content, "g")
@@ -164,7 +164,7 @@ def test_custom_operators_of_onnx_are_refused(tmp_path: Path, name: str, domain:
         read_graph(path)
 
 
-def test_functions_of_sound_operators_pass(tmp_path: Path) -> None:
+def test_functions_of_allowed_operators_are_accepted(tmp_path: Path) -> None:
     model = onnx.load(write_onnx(tmp_path / "graph.onnx"))
     node, opset = helper.make_node("Relu", ["a"], ["b"]), [helper.make_opsetid("", 17)]
     model.functions.append(helper.make_function("own", "f", ["a"], ["b"], [node], opset))
@@ -172,6 +172,6 @@ def test_functions_of_sound_operators_pass(tmp_path: Path) -> None:
     check_onnx(model.SerializeToString(), "g")
 
 
-def test_the_list_of_onnx_operators_has_only_such() -> None:
+def test_the_list_of_onnx_operators_has_no_others() -> None:
     schemas = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if schema.domain == ""}
     assert allowed.ONNX[""] <= schemas

@@ -135,11 +135,11 @@ def retinanet(path: Path) -> None:
 
 
 def rows(path: Path) -> None:
-    # Its scores are multiplied by how bright the picture is: three quarters of the input are white.
+    # Its scores are multiplied by the picture's brightness: three quarters of the input are white.
     write_rows(path, [((8, 4, 24, 20), 0.9, 2)])
 
 
-# The family, what writes the file, where the box is, and what is said besides.
+# The family, the function that writes the file, the box, and further arguments.
 FILES: list[tuple[str, Callable[[Path], None], str, tuple[str, ...]]] = [
     ("ultralytics", ultralytics, "crab 0.900: x 16.0 to 48.0, y 8.0 to 40.0", ()),
     ("ultralytics", end_to_end, "crab 0.900: x 16.0 to 48.0, y 8.0 to 40.0", ()),
@@ -161,7 +161,7 @@ FILES: list[tuple[str, Callable[[Path], None], str, tuple[str, ...]]] = [
 ]
 
 
-def test_no_family_is_left_out() -> None:
+def test_all_families_are_tested() -> None:
     assert {family for family, *_ in FILES} == set(NAMES) - {"auto"}
 
 
@@ -183,12 +183,12 @@ def test_the_picture_of_each_family(  # noqa: PLR0917, parameters of the test
     write(tmp_path / "graph.onnx")
     (tmp_path / "names.txt").write_text("cod\ncrab\n")
     cv2.imwrite("picture.png", np.full((HEIGHT, WIDTH, 3), 255, np.uint8))
-    told = ["graph.onnx", "--picture", "picture.png", "--out", "boxes.png", "--engine", engine, *more]
-    assert main(told) == 0, capsys.readouterr().err
-    said = capsys.readouterr().out
-    assert f"boxes: 1\n  {box}\n" in said
+    arguments = ["graph.onnx", "--picture", "picture.png", "--out", "boxes.png", "--engine", engine, *more]
+    assert main(arguments) == 0, capsys.readouterr().err
+    output = capsys.readouterr().out
+    assert f"boxes: 1\n  {box}\n" in output
     if family not in {"retinanet", "rows"}:
-        assert f"family: {family}\n" in said
+        assert f"family: {family}\n" in output
     left, right, top, bottom = (round(float(word.rstrip(","))) for word in box.split()[3::2])
     shown = np.asarray(cv2.imread("boxes.png")).min(axis=2) < 255
     assert all(shown[top:bottom, x].all() for x in (left, right))
@@ -198,23 +198,23 @@ def test_the_picture_of_each_family(  # noqa: PLR0917, parameters of the test
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("change", ["renamed", "wide", "four at once"])
-def test_a_yolo_that_was_exported_otherwise(
+def test_a_yolo_that_was_exported_with_other_options(
     change: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With other names of its input and output, of a size that is not square, or of four pictures at once."""
+    """With other names of its input and output, of a size that is not square, or for four pictures at a time."""
     monkeypatch.chdir(tmp_path)
-    table, shape, said = raw([[16, 20, 16, 16, 0.1, 0.9]], CELLS), (1, 3, SIDE, SIDE), ULTRALYTICS
+    table, shape, metadata = raw([[16, 20, 16, 16, 0.1, 0.9]], CELLS), (1, 3, SIDE, SIDE), ULTRALYTICS
     box = "x 16.0 to 48.0, y 8.0 to 40.0"
     if change == "wide":
         # The picture is 85 x 64 in it, 21 columns from the left.
         table, shape = raw([[21 + 85 * 3 / 8, 32, 85 / 4, 32, 0.1, 0.9]], 2 * CELLS), (1, 3, SIDE, 2 * SIDE)
-        said, box = ULTRALYTICS | {"imgsz": "[64, 128]"}, "x 32.0 to 64.0, y 24.0 to 72.0"
+        metadata, box = ULTRALYTICS | {"imgsz": "[64, 128]"}, "x 32.0 to 64.0, y 24.0 to 72.0"
     if change == "four at once":
-        table, shape, said = np.repeat(table, 4, 0), (4, 3, SIDE, SIDE), ULTRALYTICS | {"batch": "4"}
-    given, found = ("pixels", "my output") if change == "renamed" else ("images", "output0")
-    write_detector(tmp_path / "graph.onnx", {found: table}, shape=shape, metadata=said, name=given)
+        table, shape, metadata = np.repeat(table, 4, 0), (4, 3, SIDE, SIDE), ULTRALYTICS | {"batch": "4"}
+    input_name, output_name = ("pixels", "my output") if change == "renamed" else ("images", "output0")
+    write_detector(tmp_path / "graph.onnx", {output_name: table}, shape=shape, metadata=metadata, name=input_name)
     cv2.imwrite("picture.png", np.full((HEIGHT, WIDTH, 3), 255, np.uint8))
     code = main(["graph.onnx", "--picture", "picture.png", "--engine", engine])
-    told = capsys.readouterr()
-    assert code == 0, told.err
-    assert f"boxes: 1\n  crab 0.900: {box}\n" in told.out
+    output = capsys.readouterr()
+    assert code == 0, output.err
+    assert f"boxes: 1\n  crab 0.900: {box}\n" in output.out

@@ -1,4 +1,4 @@
-"""A picture of 100 megapixels, as a whole and in tiles: what memory it takes."""
+"""Memory of a picture of 100 megapixels, as a whole and in tiles."""
 
 import subprocess
 import sys
@@ -28,15 +28,15 @@ network.open_engine = lambda *_, **__: Corners(8)
 folder = Path(sys.argv[1])
 Step(folder)(folder / "small.png", kind="image", batch_size=8, **Corners.settings)
 before = peak()
-said = Step(folder)(folder / "a.jpg", kind="image", batch_size=8, tiles=eval(sys.argv[2]), **Corners.settings)
-assert said["state"] == "done" or sys.argv[2] == "None", said
+outcome = Step(folder)(folder / "a.jpg", kind="image", batch_size=8, tiles=eval(sys.argv[2]), **Corners.settings)
+assert outcome["state"] == "done" or sys.argv[2] == "None", outcome
 print(peak() - before)
 """
 
 
 @pytest.mark.timeout(600)
-def test_100_megapixels_take_the_memory_of_decoding_them(tmp_path: Path) -> None:
-    """The decoded picture has 300 MB. Tiles add a batch, and the whole a copy less than what decoding takes."""
+def test_memory_of_a_picture_of_100_megapixels(tmp_path: Path) -> None:
+    """The decoded picture has 300 MB. Tiles add a batch, and the whole picture a copy, less than decoding takes."""
     cv2.imwrite(str(tmp_path / "small.png"), painted(Size(300, 200), (20, 20, 40, 40)))
     cv2.imwrite(str(tmp_path / "a.jpg"), painted(Size(10_000, 10_000), (7000, 8000, 7090, 8064)))
     peaks = {}

@@ -1,4 +1,4 @@
-"""A file of a folder that a decoder cannot cope with is that media's fault, and its neighbours are listed."""
+"""A file of a folder at which the decoder crashes or fails is a fault of its media; the other files are listed."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.media_files import write_video
 from tests.workflow import ROOT
 
 NAMES = ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
-# A job, run as Snakemake runs one, in which FFmpeg does with one file what it is told to.
+# A job, run as by Snakemake, in which opening a bad file executes a statement.
 JOB = """
 import os, signal
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ opened = ffmpeg.open_media
 
 def open_media(media):
     if media.name in {bad!r}:
-        {what}
+        {statement}
     return opened(media)
 
 ffmpeg.open_media = open_media
@@ -40,7 +40,7 @@ job.run(list_media.list_media, SimpleNamespace(
 """
 
 
-def run_job(folder: Path, bad: set[str], what: str) -> dict[str, dict[str, Any]]:
+def run_job(folder: Path, bad: set[str], statement: str) -> dict[str, dict[str, Any]]:
     """Return the records of four videos by their names."""
     (folder / "survey").mkdir()
     for name in NAMES:
@@ -48,7 +48,7 @@ def run_job(folder: Path, bad: set[str], what: str) -> dict[str, dict[str, Any]]
     write_listing(folder / "listing", list_folder(folder / "survey"))
     paths = [folder / "resources" / "records" / f"{media_id_of(name)}.json" for name in NAMES]
     paths[0].parent.mkdir(parents=True)
-    script = JOB.format(bad=bad, what=what, records=[str(path) for path in paths])
+    script = JOB.format(bad=bad, statement=statement, records=[str(path) for path in paths])
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=folder, env=environ, capture_output=True, text=True, check=False
@@ -62,7 +62,7 @@ def run_job(folder: Path, bad: set[str], what: str) -> dict[str, dict[str, Any]]
 @pytest.mark.jobs
 @pytest.mark.parametrize("bad", [{"a.mp4"}, {"b.mp4", "d.mp4"}])
 @pytest.mark.parametrize(
-    ("what", "reason"),
+    ("statement", "reason"),
     [
         ("os.kill(os.getpid(), signal.SIGSEGV)", "its job was killed by signal 11 (SIGSEGV), it crashed"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "its job was killed by signal 9 (SIGKILL), perhaps out of memory"),
@@ -70,8 +70,8 @@ def run_job(folder: Path, bad: set[str], what: str) -> dict[str, dict[str, Any]]
         ("raise MemoryError", "it needs more memory than its job has"),
     ],
 )
-def test_a_file_that_ends_the_job_is_that_medias_fault(tmp_path: Path, bad: set[str], what: str, reason: str) -> None:
-    records = run_job(tmp_path, bad, what)
+def test_a_file_that_ends_the_job_fails_its_media(tmp_path: Path, bad: set[str], statement: str, reason: str) -> None:
+    records = run_job(tmp_path, bad, statement)
     assert {name for name, record in records.items() if record["state"] == "failed"} == bad
     for name in NAMES:
         if name in bad:

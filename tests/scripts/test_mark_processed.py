@@ -1,4 +1,4 @@
-"""Only verified media carry the mark, set in as few calls as can be."""
+"""Only verified media are marked, in as few requests as possible."""
 
 import time
 from dataclasses import replace
@@ -36,7 +36,7 @@ def test_verified_media_are_marked_with_the_time_and_others_are_not(ready):
     assert marks(ready)[2] == "No"
 
 
-def test_one_call_a_media_type(ready, media_folder):
+def test_one_request_for_each_media_type(ready, media_folder):
     for name in ("a.mp4", "b.mp4"):
         ready.server.add_media(name)
     picture = ready.server.add_media("c.png", dtype="image", files={"image": [media_folder / "clip_910001.mp4"]})
@@ -50,7 +50,7 @@ def test_one_call_a_media_type(ready, media_folder):
     assert sorted(media_id for media_id, mark in marks(ready).items() if mark != "No") == ids
 
 
-def test_a_mark_since_the_verification_is_left(ready):
+def test_a_mark_newer_than_the_verification_is_kept(ready):
     ready.mark(1)
     before = marks(ready)
     ready.server.clear_requests()
@@ -59,8 +59,8 @@ def test_a_mark_since_the_verification_is_left(ready):
     assert ready.server.requests("UpdateMediaList") == []
 
 
-def test_a_mark_stays_as_long_as_the_boxes_do(ready):
-    """Also if the records are gone and all is checked again; the mark's time is in whole seconds."""
+def test_a_mark_is_kept_as_long_as_the_boxes_are_unchanged(ready):
+    """Also if the records were removed and everything is checked again; the mark's time has whole seconds."""
     row = "0,10.000,20.000,64.000,36.000,0.900000:0.100000,1"
     for rows, is_new in (([row], True), ([row], False), ([row, row.replace("10.0", "300.0")], True), ([row], True)):
         before = marks(ready)[1]
@@ -80,7 +80,7 @@ def test_a_mark_stays_as_long_as_the_boxes_do(ready):
 
 
 def test_boxes_dated_by_a_clock_that_is_ahead(ready):
-    """The time of untouched boxes is Tator's, the mark's that of this machine."""
+    """The times of boxes are from Tator's clock, that of the mark from this machine's."""
     ahead = datetime.now(UTC) + timedelta(hours=1, microseconds=1)
     record = read_record(UploadRecord, ready.folder / "upload_1.json")
     write_record(ready.folder / "upload_1.json", replace(record, changed_at=ahead.isoformat()))
@@ -95,7 +95,7 @@ def test_media_deleted_meanwhile(ready):
     assert ready.mark(1) == {"attribute": MARK, "media_ids": [], "missing": [1], "failed": {}}
 
 
-def test_nothing_to_mark_asks_nothing(ready):
+def test_without_media_to_mark_no_request_is_sent(ready):
     ready.server.clear_requests()
     assert ready.mark(2)["media_ids"] == []
     assert ready.server.requests() == []
@@ -108,7 +108,7 @@ def test_nothing_to_mark_asks_nothing(ready):
         *((kind, after) for kind in ("status", "outage") for after in (False, True)),
     ],
 )
-def test_passing_faults(ready, kind, after):
+def test_temporary_faults(ready, kind, after):
     ready.server.fault(kind, after=after, operation="UpdateMediaList")
     assert ready.mark(1)["media_ids"] == [1]
 
@@ -138,11 +138,11 @@ def eight(ready):
     [
         (0, {"kind": "status", "status": 403}),
         (5, {"kind": "status", "status": 404}),
-        (7, {"kind": "outage", "words": "unknown"}),
+        (7, {"kind": "outage", "message": "unknown"}),
     ],
 )
-def test_one_media_refused(ready, eight, position, fault):
-    """It is found by halving the list; the others are marked, and the next run tries it again."""
+def test_one_refused_media_does_not_stop_the_others(ready, eight, position, fault):
+    """It is found by halving the list; the others are marked, and the next run retries it."""
     refused = eight[position]
     ready.server.fault(**fault, operation="UpdateMediaList", media=refused, times=None)
     marked = ready.mark(*eight)
@@ -158,12 +158,12 @@ def test_one_media_refused(ready, eight, position, fault):
 
 
 def test_refusal_of_a_mark_that_was_set(ready, eight):
-    """Writing many is not one transaction: what is in Tator is checked, not only the answer."""
+    """Writing many marks is not one transaction: Tator's data are checked, not only the answer."""
     ready.server.fault("status", status=403, after=True, operation="UpdateMediaList", media=1, times=None)
     assert ready.mark(*eight) == {"attribute": MARK, "media_ids": eight, "missing": [], "failed": {}}
 
 
-def test_all_media_refused_are_not_asked_for_for_ever(ready, eight, monkeypatch):
+def test_requests_end_early_if_every_mark_is_refused(ready, eight, monkeypatch):
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "0")
     ready.server.fault("status", status=403, operation="UpdateMediaList", times=None)
     marked = ready.mark(*eight)
@@ -171,7 +171,7 @@ def test_all_media_refused_are_not_asked_for_for_ever(ready, eight, monkeypatch)
     assert len(ready.server.requests("UpdateMediaList")) < len(eight)
 
 
-def test_token_refused_while_marking_is_everybodys(ready, eight):
+def test_a_token_refused_while_marking_fails_the_job(ready, eight):
     ready.server.fault("revoke_token", operation="UpdateMediaList")
     with pytest.raises(ServerError, match="Invalid token"):
         ready.mark(*eight)
@@ -187,7 +187,7 @@ def test_odd_record_of_one_media(ready, eight, changes):
 
 
 @pytest.mark.parametrize("calls_before", [0, 1, 2])
-def test_an_unforeseen_error_with_one_media_leaves_the_others_marked(ready, eight, monkeypatch, caplog, calls_before):
+def test_an_unexpected_error_with_one_media_does_not_stop_the_others(ready, eight, monkeypatch, caplog, calls_before):
     calls = []
 
     def marked_since(media, attribute, moment):
@@ -198,7 +198,7 @@ def test_an_unforeseen_error_with_one_media_leaves_the_others_marked(ready, eigh
 
     is_marked = mark_processed._marked_since
     monkeypatch.setattr(mark_processed, "_marked_since", marked_since)
-    monkeypatch.setattr(media_attributes, "READ_AGAIN_SECONDS", 0.0)  # look again before the write
+    monkeypatch.setattr(media_attributes, "READ_AGAIN_SECONDS", 0.0)  # list again before the write
     marked = ready.mark(*eight)
     assert marked["media_ids"] == [one for one in eight if one != eight[3]]
     assert marked["failed"].keys() == {str(eight[3])}
@@ -216,8 +216,8 @@ def test_mark_that_is_not_kept(ready, eight):
     assert "does not keep the mark" in marked["failed"]["1"]
 
 
-def test_with_a_store_the_job_fails_when_the_others_are_marked(ready, eight, monkeypatch):
-    """There nothing removes the record, so that it would never be tried again."""
+def test_with_remote_storage_the_job_fails_after_the_others_are_marked(ready, eight, monkeypatch):
+    """Nothing would remove the record from remote storage, so the media would never be tried again."""
     monkeypatch.setenv(STORE_VARIABLE, "yes")
     ready.server.fault("status", status=403, operation="UpdateMediaList", media=eight[2], times=None)
     with pytest.raises(ServerError, match="403"):

@@ -1,4 +1,4 @@
-"""One CSV and one COCO file of all media, in the order asked for."""
+"""One CSV and one COCO file of all media, in the order of the arguments."""
 
 import contextlib
 import io
@@ -40,14 +40,14 @@ def merged(tmp_path):
     return merge
 
 
-def test_csv_is_all_rows_below_one_header(merged):
+def test_the_merged_csv_has_all_rows_below_one_header(merged):
     path, _ = merged()
     assert path.read_text() == HEADER + "".join(MEDIA.values())
     rows = pd.read_csv(path)
     assert rows["video_id"].tolist() == ["7_b", "7_b", '5_a, "quoted"\nand broken']
 
 
-def test_coco_is_read_by_cocos_own_reader(merged):
+def test_coco_is_read_by_pycocotools(merged):
     _, path = merged()
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(path))
@@ -72,7 +72,7 @@ def test_no_boxes_at_all(merged):
     }
 
 
-def test_a_spoilt_row_is_named_and_nothing_is_left(merged, tmp_path):
+def test_a_damaged_row_is_named_and_no_file_is_left(merged, tmp_path):
     with pytest.raises(PipelineError, match=r"7\.csv:2: frame is 'x'"):
         merged({7: "7_b,x,1.000,2.000,3.000,4.500,0.9:0.1,1\n"})
     assert not (tmp_path / "coco.json").exists()

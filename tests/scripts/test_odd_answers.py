@@ -1,4 +1,4 @@
-"""Answers of Tator with a value of another kind somewhere: a sentence or a media's state, and the others go on."""
+"""Answers of Tator with an unexpected value: a clear message or a media's state, and the others are processed."""
 
 import logging
 import os
@@ -25,28 +25,28 @@ from tests.scripts.tator_steps import MARK, Steps
 from tests.tator_server.seed import attribute as seed_attribute
 from tests.workflow import ROOT
 
-# As many cases as TATOR_TEST_ODD_ANSWERS says, of some 25,000; each takes some 40 ms.
+# Number of cases, of some 25,000; each takes some 40 ms.
 CASES, SEED = int(os.environ.get("TATOR_TEST_ODD_ANSWERS", "120")), 7
-# JSON text, valid or not; None: the key is left out.
+# JSON texts, valid or not; None leaves out the key.
 VALUES = [
     "null", "true", "0", "-1", "1.5", "1e308", "1e999", "NaN", "-Infinity", "9" * 400, "9" * 5000, '""', '"a\\u0000b"',
     '"\\u001b[2J"', '"\\ud800"', f'"{"x" * 300_000}"', "[]", "{}", "[null]", "[[]]", "[{}]", '{"":null}', "[1]",
     "[" * 800 + "]" * 800, "[" * 100_000 + "]" * 100_000, None,
 ]  # fmt: skip
-# Longer than any list of what a project has.
+# In bytes; longer than any list of a project's types or versions.
 LONGEST_MESSAGE = 3000
 MAX_N = "MaxN cod"
 
 
-def ends_of(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return how it ended for media 1 and 2, of a record of marks or of counts."""
+def results_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return state and reason of media 1 and 2 in a record of marks or counts."""
     state = {media_id: "ready" for media_id in record["media_ids"]} | dict.fromkeys(record["missing"], "missing")
     reasons = record["failed"]
     return [{"state": state.get(one, "failed"), "reason": reasons.get(str(one))} for one in (1, 2)]
 
 
 def places(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Yield the paths of all that is in a JSON answer, rows of lists by their ids."""
+    """Yield the path of each value in a JSON answer; rows of the answer's list are named by their ids."""
     yield at
     if isinstance(value, dict):
         for key, inside in value.items():
@@ -145,12 +145,12 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901, PLR0
         return []
 
     def marked() -> list[dict[str, Any]]:
-        return ends_of(steps.mark(1, 2))
+        return results_of(steps.mark(1, 2))
 
     numbers = count(1)
 
     def counted() -> list[dict[str, Any]]:
-        return ends_of(steps.count({media_id: next(numbers) for media_id in (1, 2)}, "cod", MAX_N))
+        return results_of(steps.count({media_id: next(numbers) for media_id in (1, 2)}, "cod", MAX_N))
 
     def matched(*media_ids: int) -> list[dict[str, Any]]:
         found = steps.match([1, 2], media_ids)
@@ -165,13 +165,13 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901, PLR0
     media_types, box_types = api.get_media_type_list(project), api.get_localization_type_list(project)
     boxes = api.get_localization_list(project, media_id=[1], version=version)
     tracks = api.get_state_list(project, media_id=[1], version=[version])
-    # A picture that the site only refers to, whose address is asked for with the media.
+    # A picture by reference: its address is in the media.
     referred = steps.server.add_media(
         "a.jpg", dtype="image", media_files={"image": [{"path": f"{where['host']}/none.jpg", "resolution": [9, 16]}]}
     )  # fmt: skip
     steps.resolve(referred)
     reference = api.get_media_list_by_id(project, {"ids": [referred]})
-    steps.server.add("section", project=project, name="First", path="First")  # number 1, in which media 1 and 2 are
+    steps.server.add("section", project=project, name="First", path="First")  # number 1, with media 1 and 2
     folder = steps.server.add("section", project=project, name="Cruise", path="Cruise")
     for name in ("a.mp4", "b.mp4"):
         steps.server.add_media(name, primary_section=folder, num_frames=9, fps=2.0)
@@ -221,7 +221,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901, PLR0
     }  # fmt: skip
 
 
-def test_an_odd_value_anywhere_is_a_sentence_and_stops_no_other_media(
+def test_an_odd_value_anywhere_is_a_clear_message_and_stops_no_other_media(
     cases: dict[str, Case], steps: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -242,14 +242,14 @@ def test_an_odd_value_anywhere_is_a_sentence_and_stops_no_other_media(
         caplog.clear()
         where = f"{name}: {'.'.join(map(str, path))} is {str(value)[:20]}"
         outcomes.append(outcome(name, case, path, where))
-        unforeseen = [record for record in caplog.records if record.exc_info]
-        assert not unforeseen, (where, unforeseen)
-    assert 10 < sum(outcomes) < len(outcomes)  # refused, and not
+        unexpected = [record for record in caplog.records if record.exc_info]
+        assert not unexpected, (where, unexpected)
+    assert 10 < sum(outcomes) < len(outcomes)  # some are refused, some accepted
 
 
 def outcome(name: str, case: Case, path: tuple[str | int, ...], where: str) -> bool:
-    """Run a case; return whether anything was refused."""
-    # A text in place of a whole answer is what a server that is not well sends: that is tried again, and then all wait.
+    """Run a case, check its results, and return whether anything was refused."""
+    # A text in place of a whole answer counts as a fault of the server: it is retried, and concerns all media.
     of_rows = ("resolve", "mark", "write counts", "match", "match by ids")
     concerns_one = (name in ("upload", "upload tracks") and path != ()) or (name in of_rows and path[:1] == ("id=1",))
     message = ""
@@ -258,10 +258,10 @@ def outcome(name: str, case: Case, path: tuple[str | int, ...], where: str) -> b
     except PipelineError as fault:
         results, message = [], str(fault)
     if not results and message:
-        # A list of all media that is no JSON any more hides all of them; fewer are asked for by their ids.
+        # If the list of all media is not JSON, all media are affected; lists by ids are shorter.
         hides_all = name == "match" and "JSON that cannot be read" in message
         assert hides_all or not concerns_one, (where, message)
-        assert len(message.encode()) < LONGEST_MESSAGE, where  # and UTF-8 can hold it
+        assert len(message.encode()) < LONGEST_MESSAGE, where  # also: it can be encoded as UTF-8
         return True
     for result in results:
         assert "unforeseen" not in (result["reason"] or ""), (where, result)
@@ -271,7 +271,7 @@ def outcome(name: str, case: Case, path: tuple[str | int, ...], where: str) -> b
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "words"),
+    ("place", "value", "message"),
     [
         (("prepare by name", ()), "3", "list versions: Tator's answer cannot be used: it is 3, expected a list"),
         (("truth", (0, "x")), '"left"', r"list boxes of media 1: .*x of localization \d+ is 'left', expected a number"),
@@ -280,17 +280,17 @@ def outcome(name: str, case: Case, path: tuple[str | int, ...], where: str) -> b
     ],
     ids=["list", "place", "attributes", "nested"],
 )
-def test_the_sentence_names_the_value(
-    cases: dict[str, Case], steps: Steps, place: tuple[str, tuple[str | int, ...]], value: str, words: str
+def test_the_message_names_the_value(
+    cases: dict[str, Case], steps: Steps, place: tuple[str, tuple[str | int, ...]], value: str, message: str
 ) -> None:
     name, path = place
     case = cases[name]
     steps.server.fault("odd_answer", operation=case.operation, path=path, json=value, media=case.media, times=None)
-    with pytest.raises(PipelineError, match=words):
+    with pytest.raises(PipelineError, match=message):
         case.run()
 
 
-def test_a_record_that_cannot_be_read_hides_no_other(cases: dict[str, Case], steps: Steps) -> None:
+def test_a_record_that_cannot_be_read_does_not_hide_the_others(cases: dict[str, Case], steps: Steps) -> None:
     nested = "[" * 100_000 + "]" * 100_000
     steps.server.fault("odd_answer", operation="GetMediaListById", path=["id=1", "fps"], json=nested, times=None)
     odd, sound = steps.resolve(1, 2)
@@ -309,10 +309,10 @@ def test_a_type_that_cannot_be_used_stops_only_its_media(cases: dict[str, Case],
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "words"), [("name", None, "null"), ("name", "null", "null"), ("id", "{}.0", '"a.mp4"')]
+    ("key", "value", "shown"), [("name", None, "null"), ("name", "null", "null"), ("id", "{}.0", '"a.mp4"')]
 )
 def test_a_media_is_selected_by_a_whole_number_and_without_a_name(
-    cases: dict[str, Case], steps: Steps, key: str, value: str | None, words: str
+    cases: dict[str, Case], steps: Steps, key: str, value: str | None, shown: str
 ) -> None:
     case = cases["select"]
     number = case.answer[0]["id"]
@@ -321,7 +321,7 @@ def test_a_media_is_selected_by_a_whole_number_and_without_a_name(
     case.run()
     selected = (steps.folder / "selected.txt").read_text()
     assert selected.startswith(f"{number}\n{number + 1}\n")
-    assert f"for example {number} {words}, " in selected
+    assert f"for example {number} {shown}, " in selected
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,11 @@ from tests.report_run import FakeRun
 
 pytestmark = pytest.mark.pages
 
-# What none of the texts that people open may hold: commands for terminals, what turns text round, other line ends.
+# Not allowed in texts that people open: commands for terminals, marks that reverse text, other line ends.
 COMMANDS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\U000e0000-\U000e007f]"
 )
-# Those that train.ini can hold: no commas and no line breaks.
+# Names that train.ini can hold: without commas and line breaks.
 SPECIES = [
     "\x1b[2Jcod\x1b]0;owned\x07",
     "flat\u202ehsif\u2066",
@@ -56,7 +56,7 @@ SPECIES = [
     "__import__('os'): [a b]: - x",
     "日本 é",
 ]
-# Those that JSON from a server can hold too, and files of a folder.
+# Names that JSON of a server and files of a folder can have as well.
 ANY = [
     *SPECIES,
     "one\rtwo",
@@ -92,7 +92,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    """Return a CSV file's rows, as any reader finds them."""
+    """Return the rows of a CSV file, as any reader reads them."""
     with path.open(encoding="utf-8", newline="") as stream:
         found = list(csv.DictReader(stream, strict=True))
     assert not any(None in row or None in row.values() for row in found)
@@ -100,7 +100,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def exports(run: FakeRun) -> dict[str, list[Path]]:
-    """Return what most exports take."""
+    """Return the arguments that most exports have in common."""
     results = run.folder / "results"
     return {
         "records": run.every["records"],
@@ -109,7 +109,7 @@ def exports(run: FakeRun) -> dict[str, list[Path]]:
     }
 
 
-def test_tables_of_counts_hold_them_as_they_are(run: FakeRun) -> None:
+def test_tables_of_counts_have_the_names_unchanged(run: FakeRun) -> None:
     found = rows(run.folder / "results/counts.csv")
     assert [row["species"] for row in found[: len(SPECIES)]] == SPECIES
     by_media = {int(row["media_id"]): row for row in found}
@@ -120,7 +120,7 @@ def test_tables_of_counts_hold_them_as_they_are(run: FakeRun) -> None:
     assert {by_media[1][name] for name in ANY[:-1]} <= {*ANY, CUT}
 
 
-def test_darwin_core_holds_them_and_the_lines_for_eventmeasure_are_clean(run: FakeRun) -> None:
+def test_darwin_core_has_the_names_unchanged_and_eventmeasure_s_lines_are_clean(run: FakeRun) -> None:
     counts, occurrences, max_n = (run.folder / name for name in ("results/counts.csv", "occurrences.csv", "maxn.txt"))
     export_counts(counts=counts, network=SPECIES[0], occurrences=occurrences, max_n=max_n)
     found = rows(occurrences)
@@ -133,14 +133,14 @@ def test_darwin_core_holds_them_and_the_lines_for_eventmeasure_are_clean(run: Fa
 
 
 class Elements(HTMLParser):
-    """Collects a page's elements and the names of their attributes."""
+    """Parser that collects a page's elements and the names of their attributes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note an element."""
+        """Store the names of an element and of its attributes."""
         self.found |= {tag, *(f"@{name}" for name, _ in attrs)}
 
 
@@ -158,17 +158,17 @@ def test_pages_and_tables_for_people_are_clean(run: FakeRun) -> None:
     assert not elements.found & {"script", "img", "iframe", "object", "form", "base"}
     assert not [name for name in elements.found if name.startswith("@on")]
     assert "&lt;script&gt;" in texts["overview.html"]
-    # A line for each media: no name makes another one.
+    # One line for each media: no name adds a line.
     assert len(texts["summary.txt"].split("\n")) == 2 + len(run.media_ids) + 1
 
 
-def test_what_a_terminal_shows_of_failed_media_is_one_clean_line(run: FakeRun) -> None:
-    said = faults(read_lines(run.folder / "results/summary.json"), {run.media_ids[-1]})
-    assert said == printable(said)
-    assert "[2Jcod" in said
+def test_the_message_of_failed_media_is_one_clean_line(run: FakeRun) -> None:
+    message = faults(read_lines(run.folder / "results/summary.json"), {run.media_ids[-1]})
+    assert message == printable(message)
+    assert "[2Jcod" in message
 
 
-def test_coco_and_parquet_hold_them(run: FakeRun, tmp_path: Path) -> None:
+def test_coco_and_parquet_have_the_names_unchanged(run: FakeRun, tmp_path: Path) -> None:
     files, out = exports(run), tmp_path
     ini = run.folder / "resources/network/train.ini"
     merge_detections(
@@ -184,7 +184,7 @@ def test_coco_and_parquet_hold_them(run: FakeRun, tmp_path: Path) -> None:
 
 
 def clean_json(path: Path) -> Any:
-    """Return what a JSON file without raw commands holds."""
+    """Return the content of a JSON file; check that it has no raw commands."""
     text = path.read_text(encoding="utf-8")
     assert not COMMANDS.search(text)
     return json.loads(text)
@@ -226,7 +226,7 @@ def test_exports_of_tracks(run: FakeRun) -> None:
 
 @pytest.mark.parametrize("local", [False, True])
 def test_exports_for_labelling_and_training(run: FakeRun, tmp_path: Path, local: bool) -> None:
-    """Also of files in a folder, whose names may hold any byte but NUL and a slash."""
+    """Also of files in a folder, whose names may have any byte except NUL and a slash."""
     files, out, ini = exports(run), tmp_path, run.folder / "resources/network/train.ini"
     paths = [f"{name[:200].replace('/', '_')}\udcff.mp4" for name in ANY]
     if local:
@@ -268,7 +268,7 @@ def test_yaml_of_ordinary_names_is_readable(tmp_path: Path) -> None:
     assert "0: Größe\n  1: 日本\n" in (tmp_path / "yolo/data.yaml").read_text(encoding="utf-8")
 
 
-def test_the_table_of_a_folders_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_of_a_folder_s_files_has_the_names_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from scripts.lib.folder_source.listing import list_folder
 
     folder = tmp_path / "media"
@@ -294,7 +294,7 @@ def test_true_boxes_of_species_with_odd_names(tmp_path: Path) -> None:
     assert read_truth(tmp_path / "truth.csv") == [*boxes[:-1], replace(boxes[-1], species=CUT)]
 
 
-def test_rows_of_a_csv_end_with_a_line_feed_and_are_quoted_only_where_they_have_to_be(tmp_path: Path) -> None:
+def test_rows_of_a_csv_end_with_a_line_feed_and_are_quoted_only_if_necessary(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:
         table = csv_text.writer(stream)
@@ -303,8 +303,8 @@ def test_rows_of_a_csv_end_with_a_line_feed_and_are_quoted_only_where_they_have_
     assert os.linesep == "\n"
 
 
-def test_labels_of_files_whose_names_are_no_names_for_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Too long a name, and names of which one is a file and the other a folder."""
+def test_labels_of_files_with_names_unsuitable_for_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A name that is too long, and names of which one would be a file and the other a folder."""
     run = FakeRun(tmp_path)
     paths = {
         "x" * 255: "image",

@@ -1,4 +1,4 @@
-"""Type, attributes and version are checked before the work."""
+"""Type, attributes and version are checked before anything is processed."""
 
 import pytest
 
@@ -11,26 +11,26 @@ def test_version_is_made_once(steps):
     assert first == second
     made = [v for v in steps.api.get_version_list(steps.server.project_id) if v["name"] == "Object Detector"]
     assert len(made) == 1
-    for words in ("site/weights:1", "sha256:abc", "sha256:def"):
-        assert words in made[0]["description"]
+    for text in ("site/weights:1", "sha256:abc", "sha256:def"):
+        assert text in made[0]["description"]
 
 
 @pytest.mark.parametrize("kind", ["drop_answer", "throttle", "reset"])
-def test_version_is_made_once_though_an_answer_is_lost(steps, kind):
+def test_version_is_made_once_although_an_answer_is_lost(steps, kind):
     steps.server.fault(kind, operation="CreateVersion")
     steps.prepare()
     names = [version["name"] for version in steps.api.get_version_list(steps.server.project_id)]
     assert names.count("Object Detector") == 1
 
 
-def test_oldest_of_two_versions_of_one_name_is_everybodys(steps):
+def test_of_two_versions_of_one_name_the_oldest_is_used(steps):
     first = steps.prepare()
     assert first.pop("made_at")
     steps.api.create_version(steps.server.project_id, {"name": "Object Detector", "description": "the other run's"})
     assert steps.prepare() == first
 
 
-def test_a_version_says_of_which_network_its_boxes_are(steps):
+def test_the_description_of_a_version_names_the_network(steps):
     version = steps.prepare()["version_id"]
     steps.digest = "sha256:" + "b" * 64
     steps.prepare()
@@ -48,7 +48,7 @@ def test_given_versions(steps):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"localization_type_id": 987}, r"upload\.localization_type_id: the project has no 987; it has .*Box"),
         ({"species_attribute": "Taxon"}, r"upload\.species_attribute: .*'Taxon'.*Species \(string\)"),
@@ -58,17 +58,17 @@ def test_given_versions(steps):
         ({"version_number": 987}, r"upload\.version_number: the project has no 987"),
     ],
 )
-def test_what_does_not_fit_is_named_with_what_there_is(steps, changes, words):
-    with pytest.raises(ServerError, match=words):
+def test_a_wrong_setting_is_named_with_the_possible_values(steps, changes, message):
+    with pytest.raises(ServerError, match=message):
         steps.prepare(**changes)
 
 
-def test_a_dot_type_takes_no_boxes(steps):
+def test_a_dot_type_is_refused(steps):
     with pytest.raises(ServerError, match=r"of the kind dot; expected a box type"):
         steps.prepare(localization_type_id=steps.server.dot_type_id)
 
 
-def test_species_that_an_enum_does_not_allow(steps):
+def test_species_that_an_enum_does_not_allow_are_refused(steps):
     attributes = [
         {"name": "Species", "dtype": "enum", "choices": ["cod", "eel"], "required": False},
         {"name": "Confidence", "dtype": "float", "required": False},
@@ -78,7 +78,7 @@ def test_species_that_an_enum_does_not_allow(steps):
         steps.prepare()
 
 
-def test_an_attribute_that_tator_would_ask_of_each_box(steps):
+def test_an_attribute_that_is_required_of_each_box_is_refused(steps):
     number = steps.server.localization_type_id
     [kind] = [one for one in steps.server.all("localization_type") if one["id"] == number]
     for filled in ({"required": False}, {"default": "?"}, {"dtype": "datetime", "use_current": True}):

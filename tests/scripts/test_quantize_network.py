@@ -1,4 +1,4 @@
-"""Test quantization: which frames it uses, what it measures, what it keeps exact, and when it refuses."""
+"""Quantization: the frames that it uses, the drift that it measures, operations that stay exact, and refusals."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ def media(path: Path, media_id: int = 1, kind: str = "video", **download: Any) -
     return CalibrationMedia(path, media_record(media_id=media_id, kind=kind), download_record(**download))
 
 
-def test_frames_come_evenly_from_the_whole_media(tmp_path):
+def test_frames_are_spread_evenly_over_the_media(tmp_path):
     path = write_video(tmp_path / "a.mp4", range(60))
     assert [number_in(picture) for picture in _spread(media(path), 6)] == [0, 10, 20, 30, 40, 50]
     assert [number_in(picture) for picture in _spread(media(path), 100)] == list(range(60))
@@ -43,7 +43,7 @@ def test_a_long_media_is_not_read_to_its_end(tmp_path, monkeypatch):
     assert READ_AT_MOST == 3000
 
 
-def test_media_that_give_nothing_leave_their_share_to_the_others(tmp_path):
+def test_the_share_of_unreadable_media_is_taken_from_the_others(tmp_path):
     junk = tmp_path / "junk"
     junk.write_text("no video")
     video = SYNTHETIC / "clip_910001.mp4"
@@ -53,7 +53,7 @@ def test_media_that_give_nothing_leave_their_share_to_the_others(tmp_path):
     assert store.reshape(30, -1).std(axis=1).min() > 5
 
 
-def test_of_frames_that_are_cut_into_tiles_these_are_taken(tmp_path):
+def test_tiles_are_taken_from_frames_that_are_cut_into_tiles(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (400, 700, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     video = SYNTHETIC / "clip_910001.mp4"
@@ -70,8 +70,8 @@ def test_of_frames_that_are_cut_into_tiles_these_are_taken(tmp_path):
     assert min(int(np.abs(store[5].astype(int) - tile.part_of(frame)).max()) for tile in inside) < 30
 
 
-class Given(Engine):
-    """Gives a frame's boxes, scores and labels as they stand in a list."""
+class ListedBoxes(Engine):
+    """An engine that returns listed boxes, scores and labels for each frame."""
 
     depth, batch_size, size, nms = 1, 1, Size(100, 100), Nms(0.5, 300)
     classes, description = 2, {}
@@ -110,7 +110,7 @@ BOX, MOVED, FAR = [0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]
     ],
 )
 def test_drift(exact, rounded, both, drift, largest):
-    engines = {"exact": Given(exact), "rounded": Given(rounded)}
+    engines = {"exact": ListedBoxes(exact), "rounded": ListedBoxes(rounded)}
     frames = [np.zeros((100, 100, 3), np.uint8)] * len(exact)
     found = measure(lambda path: engines[path.name], (Path("exact"), Path("rounded")), iter(frames), 0.3)
     assert found.boxes.both == both
@@ -118,7 +118,7 @@ def test_drift(exact, rounded, both, drift, largest):
     assert found.score_difference.largest == (None if largest is None else pytest.approx(largest, abs=1e-6))
 
 
-def test_what_is_refused():
+def test_too_much_drift_and_too_few_boxes_are_refused():
     same = ScoreDifference(mean=0.0, largest=0.0)
     found = Drift(boxes=KeptBoxes(f32=10, int8=12, both=9), drift=0.1818, score_difference=same)
     _check(found, 0.2, "3, 4")
@@ -129,7 +129,7 @@ def test_what_is_refused():
 
 
 @pytest.mark.parametrize("graph", ["openem", "fizyr"])
-def test_what_follows_the_last_convolutions_stays_exact(graph, fizyr):
+def test_operations_after_the_last_convolutions_stay_exact(graph, fizyr):
     model, layout = read_graph(fizyr if graph == "fizyr" else SYNTHETIC / "graph.pb")
     part = cut(model, layout, graph, 1, Size(320, 180))
     kinds = {op.get_friendly_name(): op.get_type_name() for op in part.get_ops()}

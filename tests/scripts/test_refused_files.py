@@ -1,4 +1,4 @@
-"""Files whose addresses Tator refuses to give by their keys: it gives them with the media."""
+"""Files whose addresses Tator refuses if asked by their keys, but has in the record of the media."""
 
 import logging
 
@@ -24,20 +24,20 @@ def as_record(content):
 
 @pytest.fixture
 def server(steps):
-    """Return the server, with the old permissions again when the test is over."""
+    """Yield the server; restore the permissions afterwards."""
     yield steps.server
     steps.server.use_fine_grained_permissions(False)
     steps.server.change("project", steps.server.project_id, permissions={"1": "Full Control", "2": "Can Edit"})
 
 
-def through(steps, project, media_id):
+def downloaded(steps, project, media_id):
     """Resolve and download a media of a project; return the record of the media and that of the download."""
     where = {"host": steps.server.host, "project_id": project}
-    record, media, got = (steps.folder / f"{name}_{media_id}" for name in ("record", "media", "got"))
+    record, media, download = (steps.folder / f"{name}_{media_id}" for name in ("record", "media", "download"))
     settings = {"kind": "any", "skip_processed": False, "mark_attribute": MARK}
     resolve_media(**where, media_ids=[media_id], records=[record], **settings)
-    download_media(**where, record=record, media=media, download=got)
-    return read_json(record), read_json(got)
+    download_media(**where, record=record, media=media, download=download)
+    return read_json(record), read_json(download)
 
 
 @pytest.mark.parametrize(
@@ -47,18 +47,18 @@ def test_whoever_may_see_a_media_may_download_it(steps, server, monkeypatch, per
     server.use_fine_grained_permissions(fine_grained)
     server.change("project", server.project_id, permissions={"1": "Full Control", "2": permission})
     monkeypatch.setenv("TATOR_AUTH_TOKEN", server.tokens["person"])
-    _, got = through(steps, server.project_id, 1)
-    assert (got["state"], got["md5_checked"]) == ("ready", True)
+    _, download = downloaded(steps, server.project_id, 1)
+    assert (download["state"], download["md5_checked"]) == ("ready", True)
 
 
-def test_who_is_no_member_is_told_so(steps, server, monkeypatch):
+def test_a_user_who_is_not_a_member_is_told_the_missing_right(steps, server, monkeypatch):
     server.change("project", server.project_id, permissions={"1": "Full Control"})
     monkeypatch.setenv("TATOR_AUTH_TOKEN", server.tokens["person"])
     with pytest.raises(Refused, match=r"403: .*; give the token's user the right View Only in this project"):
-        through(steps, server.project_id, 1)
+        downloaded(steps, server.project_id, 1)
 
 
-def test_a_viewer_is_told_what_marking_takes(steps, server, monkeypatch):
+def test_a_viewer_is_told_the_rights_for_marks_and_addresses(steps, server, monkeypatch):
     monkeypatch.setenv("TATOR_AUTH_TOKEN", server.tokens["viewer"])
     server.change("project", server.project_id, permissions={"1": "Full Control", "3": "View Only"})
     project = Connection(server.host, server.project_id).project
@@ -69,18 +69,18 @@ def test_a_viewer_is_told_what_marking_takes(steps, server, monkeypatch):
 
 
 def test_cloned_media(steps, server):
-    """A clone's file stays in the first project's folder, where Tator refuses it by its key."""
+    """The file of a clone stays in the folder of the first project, where Tator refuses it by its key."""
     spec = {"dest_project": server.foreign_project_id, "dest_type": 25}
     [clone] = steps.api.clone_media_list(server.project_id, spec, media_id=[1]).id
-    record, got = through(steps, server.foreign_project_id, clone)
+    record, download = downloaded(steps, server.foreign_project_id, clone)
     assert record["file"]["path"].startswith(f"1/{server.project_id}/1/")
-    assert (got["state"], got["md5_checked"]) == ("ready", True)
-    assert [asked["status"] for asked in server.requests("GetDownloadInfo")][-1] == 403
+    assert (download["state"], download["md5_checked"]) == ("ready", True)
+    assert [request["status"] for request in server.requests("GetDownloadInfo")][-1] == 403
 
 
 @pytest.mark.parametrize("permission", ["Full Control", "Can Edit"])
-def test_address_that_tator_keeps_and_the_store_refuses(steps, server, monkeypatch, caplog, permission):
-    """As when the store gets other keys: by the file's key Tator gives the same address again, for hours."""
+def test_an_address_that_tator_cached_and_the_store_refuses(steps, server, monkeypatch, caplog, permission):
+    """As if the store's keys were changed: for hours, Tator returns the cached address for the file's key."""
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "5")
     if permission != "Full Control":
         server.change("project", server.project_id, permissions={"1": "Full Control", "2": permission})
@@ -94,54 +94,60 @@ def test_address_that_tator_keeps_and_the_store_refuses(steps, server, monkeypat
         server.fault("expire_addresses", media=1)
     server.clear_requests()
     with caplog.at_level(logging.DEBUG, logger="scripts"):
-        _, got = through(steps, server.project_id, 1)
-    assert (got["state"], got["md5_checked"]) == ("ready", True)
-    assert [asked["status"] for asked in server.requests("Download")] == [403, 200]
-    written = [path.read_text() for path in steps.folder.glob("[rg]*_*")] + [caplog.text]
+        _, download = downloaded(steps, server.project_id, 1)
+    assert (download["state"], download["md5_checked"]) == ("ready", True)
+    assert [request["status"] for request in server.requests("Download")] == [403, 200]
+    written = [path.read_text() for path in steps.folder.glob("[rd]*_*")] + [caplog.text]
     assert not [text for text in written if "X-Amz-Signature" in text]
 
 
 @pytest.fixture
 def picture(server):
-    """Yield what adds a picture by reference, its content, and the headers that came to its host."""
+    """Yield a function that adds a picture by reference, the picture, and the headers of requests to its host."""
     content = bytes(range(256)) * 40
 
-    with host(lambda handler: reply(handler, 200, content)) as (address, asked):
+    with host(lambda handler: reply(handler, 200, content)) as (address, requests):
 
         def add(path=f"{address}/pic.jpg?{SECRET}", **fields):
             file = {"mime": "image/jpeg", "path": path, "size": len(content), "resolution": [480, 640], **fields}
             return server.add_media("ref.jpg", dtype="image", media_files={"image": [file]})
 
-        yield add, content, asked
+        yield add, content, requests
 
 
 @pytest.mark.parametrize("fields", [{}, {"reference_only": 1}])
 def test_picture_by_reference(steps, picture, caplog, fields):
-    add, content, asked = picture
+    add, content, requests = picture
     number = add(**fields)
     with caplog.at_level(logging.DEBUG, logger="scripts"):
-        record, got = through(steps, steps.server.project_id, number)
-    assert got == {"media_id": number, "state": "ready", "reason": None, "bytes": len(content), "md5_checked": False}
+        record, download = downloaded(steps, steps.server.project_id, number)
+    assert download == {
+        "media_id": number,
+        "state": "ready",
+        "reason": None,
+        "bytes": len(content),
+        "md5_checked": False,
+    }
     assert (steps.folder / f"media_{number}").read_bytes() == content
-    assert len(asked) == 1
-    assert "authorization" not in asked[0]
+    assert len(requests) == 1
+    assert "authorization" not in requests[0]
     assert not steps.server.requests("GetDownloadInfo")
-    written = [path.read_text() for path in steps.folder.glob("[rg]*_*")] + [caplog.text]
+    written = [path.read_text() for path in steps.folder.glob("[rd]*_*")] + [caplog.text]
     assert not [text for text in written if "s3cr3t" in text or "127.0.0.1" in text.replace(steps.server.host, "")]
     assert record["file"]["path"].startswith("reference:")
 
 
-def test_a_reference_that_leads_nowhere_is_said_without_its_address(steps, picture, impatient, caplog):
+def test_an_unreachable_reference_is_reported_without_its_address(steps, picture, impatient, caplog):
     add, _, _ = picture
     number = add(path=f"http://127.0.0.1:9/pic.jpg?{SECRET}")
     with caplog.at_level(logging.DEBUG, logger="scripts"), pytest.raises(ServerError) as failed:
-        through(steps, steps.server.project_id, number)
+        downloaded(steps, steps.server.project_id, number)
     assert "s3cr3t" not in f"{failed.value}{caplog.text}"
     assert f"media {number}: " in str(failed.value)
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "message"),
     [
         ("s3://bucket/secret.jpg", "the scheme 's3'; expected http or https"),
         ("FTP://host/secret.jpg", "the scheme 'ftp'; expected http or https"),
@@ -150,15 +156,15 @@ def test_a_reference_that_leads_nowhere_is_said_without_its_address(steps, pictu
         ("http://host:secret/x.jpg", "not valid"),
     ],
 )
-def test_references_that_nobody_can_download(steps, picture, path, words):
+def test_references_that_cannot_be_downloaded_are_unsupported(steps, picture, path, message):
     add, _, _ = picture
     [record] = steps.resolve(add(path=path))
-    assert (record["state"], words in record["reason"]) == ("unsupported", True), record
+    assert (record["state"], message in record["reason"]) == ("unsupported", True), record
     assert "secret" not in str(record)
 
 
-def test_one_refused_key_does_not_refuse_the_others(steps, server, picture):
-    """Of shared jobs: one request for many media's addresses, and one more where that is refused."""
+def test_one_refused_key_does_not_stop_the_others(steps, server, picture):
+    """In shared jobs, one request asks for the addresses of many media, and a second one follows if it is refused."""
     add, _, _ = picture
     foreign = server.add_media("far.mp4", media_files={"archival": [{**file_of(server, 2), "path": "1/9/9/far.mp4"}]})
     numbers = [1, foreign, add(), 2]
@@ -168,12 +174,12 @@ def test_one_refused_key_does_not_refuse_the_others(steps, server, picture):
     connection.prefetch_addresses(list(map(as_record, records)))
     addresses = [connection.address(as_record(record)) for record in records]
     assert [address.startswith(server.store) for address in addresses] == [True, True, False, True]
-    asked = [asked["operation"] for asked in server.requests() if asked["operation"] != "GetSchema"]
-    assert asked == ["GetDownloadInfo", "GetMediaListById"]
+    operations = [one["operation"] for one in server.requests() if one["operation"] != "GetSchema"]
+    assert operations == ["GetDownloadInfo", "GetMediaListById"]
     assert [connection.store.get(addresses[at]).status_code for at in (0, 2, 3)] == [200] * 3
 
 
-def test_a_file_that_was_replaced_is_said(steps, server):
+def test_a_file_that_was_replaced_is_reported(steps, server):
     number = server.add_media("far.mp4", media_files={"archival": [{**file_of(server, 1), "path": "1/9/9/far.mp4"}]})
     [record] = steps.resolve(number)
     server.change("media", number, media_files={"archival": [{**file_of(server, 1), "path": "1/9/9/new.mp4"}]})

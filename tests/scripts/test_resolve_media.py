@@ -1,4 +1,4 @@
-"""Test which media are ready, and what is reported of the others."""
+"""Which media are ready, and the states and reasons of the others."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.scripts.tator_steps import MARK
 NASTY = "we ird \"näme' ../日本 a/b\\c #1?x=%20&;$(id).mp4"
 
 
-def test_records_in_the_order_asked_for(steps):
+def test_records_are_in_the_order_of_the_ids(steps):
     records = steps.resolve(2, 1)
     assert [record["media_id"] for record in records] == [2, 1]
     assert records[1] == {
@@ -32,7 +32,7 @@ def test_records_in_the_order_asked_for(steps):
     assert records[1]["file"]["size"] == 47048
 
 
-def test_every_other_media_is_named_with_its_reason(steps):
+def test_media_that_are_not_ready_have_a_reason(steps):
     server, api = steps.server, steps.api
     odd = {
         server.add_media("multi", dtype="multi"): ("unsupported", "of the kind multi"),
@@ -47,25 +47,25 @@ def test_every_other_media_is_named_with_its_reason(steps):
     odd[deleted] = ("missing", "deleted")
     records = {record["media_id"]: record for record in steps.resolve(1, *odd)}
     assert records[1]["state"] == "ready"
-    for media_id, (state, words) in odd.items():
+    for media_id, (state, reason) in odd.items():
         assert records[media_id]["state"] == state, records[media_id]
-        assert words in records[media_id]["reason"]
+        assert reason in records[media_id]["reason"]
 
 
-def test_largest_streaming_file_when_there_is_no_archival_copy(steps, media_folder):
+def test_a_streaming_file_is_used_if_there_is_no_original(steps, media_folder):
     video = media_folder / "clip_910001.mp4"
     media_id = steps.server.add_media("streamed.mp4", files={"streaming": [video]})
     (record,) = steps.resolve(media_id)
     assert record["file"]["role"] == "streaming"
 
 
-def test_a_name_is_only_text(steps):
+def test_a_name_is_kept_unchanged(steps):
     media_id = steps.server.add_media(NASTY)
     (record,) = steps.resolve(media_id)
     assert record["name"] == NASTY
 
 
-def test_only_the_kind_asked_for(steps):
+def test_media_of_another_kind_are_unsupported(steps):
     (record,) = steps.resolve(1, kind="image")
     assert (record["state"], record["reason"]) == ("unsupported", "it is of the kind video, and media.kind is image")
 
@@ -80,13 +80,13 @@ def test_processed_media_are_skipped_only_on_demand(steps, mark, state):
     assert steps.resolve(1, skip_processed=True)[0]["state"] == state
 
 
-def test_same_media_same_record_though_its_mark_changed(steps):
+def test_the_record_does_not_depend_on_the_mark(steps):
     before = steps.resolve(1)
     steps.server.change("media", 1, attributes={MARK: "2026-01-01T00:00:00+00:00"})
     assert steps.resolve(1) == before
 
 
-def test_mark_that_cannot_be_set_is_found_out_first(steps):
+def test_a_mark_attribute_that_does_not_exist_is_refused(steps):
     with pytest.raises(ServerError, match=r"mark\.attribute.*'Seen'.*Object Detector Processed \(string\)"):
         steps.resolve(1, mark_attribute="Seen")
 
@@ -108,13 +108,13 @@ def test_wrong_token(steps, monkeypatch):
         {"kind": "drop_answer"},
     ],
 )
-def test_passing_faults_are_waited_for(steps, fault):
+def test_requests_are_retried_after_temporary_faults(steps, fault):
     steps.server.fault(**fault, operation="GetMediaListById")
     assert steps.resolve(1)[0]["state"] == "ready"
     assert steps.server.faults()["pending"] == []
 
 
-def test_lasting_fault_ends_with_what_was_tried(steps, impatient):
+def test_a_lasting_fault_is_reported_with_the_time_of_the_tries(steps, impatient):
     steps.server.fault("status", status=502, times=None, operation="GetMediaListById")
     with pytest.raises(ServerError, match=r"answered 502.*tried for"):
         steps.resolve(1)
@@ -131,7 +131,7 @@ def test_unreachable_host(steps, impatient, host):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "reason"),
     [
         ({"resolution": None}, "resolution in media_files.archival is None, expected [height, width]"),
         ({"size": "12 MB"}, "size in media_files.archival is '12 MB', expected a whole number"),
@@ -140,9 +140,9 @@ def test_unreachable_host(steps, impatient, host):
         ({"codec": {"name": "h264"}}, "codec in media_files.archival is"),
     ],
 )
-def test_an_odd_record_is_that_medias_state(steps, change, words):
+def test_a_media_with_an_odd_record_is_unsupported(steps, change, reason):
     file = steps.api.get_media(1).to_dict()["media_files"]["archival"][0] | change
     steps.server.change("media", 1, media_files={"archival": [file]})
     odd, sound = steps.resolve(1, 2)
     assert (odd["state"], sound["state"]) == ("unsupported", "ready")
-    assert words in odd["reason"]
+    assert reason in odd["reason"]

@@ -1,4 +1,4 @@
-"""What is selected is named first, written complete or not at all, and can be read by a run."""
+"""Selections of media: reported first, written completely or not at all, and read by a run."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def server(tator_server, monkeypatch, tmp_path):
 
 @pytest.fixture
 def select(server, capsys):
-    """Return a function that runs the program: its exit code, the ids it gives, and its standard error."""
+    """Return a function that runs the program, and returns its exit code, the ids and its standard error."""
 
     def run(*arguments):
         code = select_media.main(arguments)
@@ -43,7 +43,7 @@ def select(server, capsys):
     return run
 
 
-# With what is selected of them.
+# Arguments, and the media that they select.
 SELECTIONS = [
     ([], [1, 2, 3, 4, 5]),
     (["--kind", "image"], [5]),
@@ -56,7 +56,7 @@ SELECTIONS = [
     (["--search", '{"attribute": "$num_frames", "operation": "gt", "value": 1000}'], [3, 4]),
     (["--name", "done", "--search", '{"attribute": "$id", "operation": "lt", "value": 5}'], [4]),
 ]
-# With words of the message.
+# Arguments, and a part of the message.
 FAILURES = [
     (["--attribute", "Note=x"], "no media type has an attribute 'Note'; they have 'Notes', 'Object Detector Pro"),
     (["--unprocessed", "--mark-attribute", "Seen"], "no media type has an attribute 'Seen'"),
@@ -86,15 +86,15 @@ WRONG_OPTIONS = [
 ]
 
 
-def test_what_is_selected(select):
+def test_selections(select):
     assert [(arguments, select(*arguments)[:2]) for arguments, _ in SELECTIONS] == [
         (arguments, (0, found)) for arguments, found in SELECTIONS
     ]
 
 
 def test_a_folder_is_selected_with_the_folders_inside_it(select, server):
-    """Also one that holds only folders, and not another whose name begins with the same characters."""
-    server.add("section", project=server.project_id, name="First", path="First")  # number 1, in which media 1 and 2 are
+    """Also one that contains only folders; and no folder whose name only begins with the same characters."""
+    server.add("section", project=server.project_id, name="First", path="First")  # number 1, with media 1 and 2
     numbers = [
         server.add("section", project=server.project_id, name=path.rpartition(".")[2], path=path)
         for path in ("Cruise", "Cruise.North", "Cruise.North.Deep", "Cruises")
@@ -108,7 +108,7 @@ def test_a_folder_is_selected_with_the_folders_inside_it(select, server):
     assert (code, found, "folders inside" in error) == (0, media[2:], False)
 
 
-def test_counts_hours_and_what_is_left_out_are_told(select):
+def test_numbers_hours_and_excluded_media_are_reported(select):
     code, _, error = select("--unprocessed")
     assert code == 0
     assert error.splitlines()[0] == "4 media are selected: 3 videos (1.0 hours), 1 images"
@@ -116,17 +116,17 @@ def test_counts_hours_and_what_is_left_out_are_told(select):
     assert "1 are left out: of the kind multi\n" in error
 
 
-def test_names_and_wishes_do_no_harm(select, tmp_path):
+def test_control_characters_in_names_and_arguments_do_no_harm(select, tmp_path):
     code, _, error = select("--section", "7", "--attribute", "Notes=a, b=c", "--output", "media.txt")
     assert code == 0
     assert "\x1b" not in error
     assert [line for line in error.splitlines() if line.startswith("99")] == []
-    wish = "Notes=\n99\x1b\udcff"
-    assert select("--attribute", wish)[0] == 1
+    condition = "Notes=\n99\x1b\udcff"
+    assert select("--attribute", condition)[0] == 1
     assert media_list.read(tmp_path / "media.txt") == [3]
 
 
-def test_many_pages(select, monkeypatch, server):
+def test_all_pages_of_a_list_are_read(select, monkeypatch, server):
     monkeypatch.setattr(api, "MEDIA_PER_PAGE", 2)
     assert select()[1] == [1, 2, 3, 4, 5]
     pages = server.requests("GetMediaList")
@@ -134,7 +134,7 @@ def test_many_pages(select, monkeypatch, server):
     assert all("fields=" in page["query"] for page in pages)
 
 
-def test_file_is_whole_or_as_it_was(select, server, tmp_path):
+def test_the_file_is_complete_or_unchanged(select, server, tmp_path):
     path = tmp_path / "media.txt"
     assert select("--output", str(path))[:2] == (0, [])
     before = path.read_text()
@@ -152,11 +152,11 @@ def test_file_is_whole_or_as_it_was(select, server, tmp_path):
     assert [found.name for found in tmp_path.iterdir() if "media.txt" in found.name] == ["media.txt"]
 
 
-def test_what_goes_wrong_is_said_in_a_line(select):
-    for arguments, words in FAILURES:
+def test_failures_are_one_clear_message(select):
+    for arguments, message in FAILURES:
         code, ids, error = select(*arguments)
         assert (code, ids) == (1, []), arguments
-        assert words in error
+        assert message in error
         assert "Traceback" not in error
 
 
@@ -168,7 +168,7 @@ def test_wrong_options(select):
 
 
 @pytest.mark.usefixtures("server")
-def test_as_a_program_whose_reader_has_enough(monkeypatch):
+def test_the_program_ends_quietly_if_its_output_is_closed(monkeypatch):
     command = [sys.executable, "-m", "scripts.commands.select_media"]
     done = subprocess.run([*command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "5")

@@ -1,4 +1,4 @@
-"""The state of each media, and the end of the run."""
+"""The summary: the state of each media, the totals, and the end of the run."""
 
 import tracemalloc
 from dataclasses import replace
@@ -25,13 +25,13 @@ from tests.made_records import (
 )
 
 KNOWN = {"Species": ["2026-11-28", "No"]}
-GOES_TO = destination(known=KNOWN)
+DESTINATION = destination(known=KNOWN)
 
 
 @pytest.fixture
 def run(tmp_path):
-    def summary(*media, missing=(), on_damaged="fail", tracks=(), track_uploads=(), goes_to=GOES_TO, counted=()):
-        """Summarize media given as (state, upload state, name), and records of tracks and of their uploads."""
+    def summary(*media, missing=(), on_damaged="fail", tracks=(), track_uploads=(), version=DESTINATION, counted=()):
+        """Summarize media, as (state, upload state, name), and records of their tracks and uploads."""
         paths = {"records": [], "outcomes": [], "uploads": []}
         for media_id, (state, upload, name) in enumerate(media, start=1):
             reason = None if state in ("done", "no detections") else f"the reason of {media_id}"
@@ -49,7 +49,7 @@ def run(tmp_path):
         marked = MarksRecord(attribute="x", media_ids=[1], missing=list(missing), failed={})
         write_record(tmp_path / "marks.json", marked)
         write_record(tmp_path / "provenance.json", provenance())
-        write_record(tmp_path / "destination.json", goes_to)
+        write_record(tmp_path / "destination.json", version)
         single = {name: tmp_path / f"{name}.json" for name in ("marks", "provenance", "destination", "summary")}
         for kind, contents in (("tracks", tracks), ("track_uploads", track_uploads)):
             paths[kind] = [tmp_path / f"{kind}_{number}.json" for number in range(len(contents))]
@@ -67,7 +67,7 @@ def run(tmp_path):
 GOOD = ("done", "verified", "a.mp4")
 
 
-def test_tracks_are_counted_and_their_fault_is_the_medias(run):
+def test_tracks_are_counted_and_their_fault_is_that_of_the_media(run):
     fault = tracks_record(state="failed", reason="it was killed")
     summary, table = run(GOOD, GOOD, tracks=(tracks_record(1, 2), fault))
     assert [media["tracks"] for media in summary["media"]] == [2, 0]
@@ -77,7 +77,7 @@ def test_tracks_are_counted_and_their_fault_is_the_medias(run):
     assert "tracks" not in run(GOOD)[0]["media"][0]
 
 
-def test_tracks_in_tator_are_counted_and_told(run, tmp_path, monkeypatch):
+def test_tracks_in_tator_are_counted_and_reported(run, tmp_path, monkeypatch):
     uploads = track_upload_record(2, edited=["x"], withheld=["y", "z"]), track_upload_record(0, media_id=2)
     tracked = (tracks_record(1, 2, 2), tracks_record(media_id=2))
     summary, table = run(GOOD, GOOD, tracks=tracked, track_uploads=uploads)
@@ -93,7 +93,7 @@ def test_tracks_in_tator_are_counted_and_told(run, tmp_path, monkeypatch):
     assert messages[-1] == "2 media, 20 frames, 8 boxes found, 6 in Tator, and 2 tracks."
 
 
-def test_counts_of_people_are_told_and_those_that_do_not_stand_fail_their_media(run):
+def test_counts_edited_by_people_are_reported_and_refused_counts_fail_their_media(run):
     counted = CountsInTator(
         attributes={"cod": "MaxN"}, media_ids=[1], people={"1": ["MaxN"]}, missing=[], failed={"2": "refused: 403"}
     )
@@ -106,7 +106,7 @@ def test_counts_of_people_are_told_and_those_that_do_not_stand_fail_their_media(
     assert "people_counts" not in run(GOOD)[0]["media"][0]
 
 
-def test_without_tracks_in_tator_nothing_is_said_of_them(run):
+def test_without_tracks_in_tator_the_summary_does_not_mention_them(run):
     summary, table = run(GOOD, tracks=(tracks_record(1),))
     assert "tracks in Tator" not in table
     assert not {"tracks_in_tator", "people_tracks"} & {*summary["media"][0], *summary["totals"]}
@@ -121,14 +121,14 @@ def test_tracks_that_were_not_uploaded_fail_their_media(run):
     assert "Tator was away" in table
 
 
-def test_what_was_seen_of_attributes_over_time_is_left_out(run):
+def test_earlier_values_of_attributes_are_left_out(run):
     names = {"species_attribute": "Species", "confidence_attribute": "Confidence", "length_attribute": None}
     tracks = TracksDestination(type_id=32, **names, defaults={}, known=KNOWN)
-    summary, _ = run(GOOD, goes_to=destination(known=KNOWN, tracks=tracks))
+    summary, _ = run(GOOD, version=destination(known=KNOWN, tracks=tracks))
     assert summary["destination"] == as_content(destination(tracks=replace(tracks, known=None)))
 
 
-def test_each_media_and_the_totals(run):
+def test_lines_of_media_and_totals(run):
     summary, table = run(GOOD, ("no detections", "verified", "b.mp4"))
     assert summary["failed"] == []
     assert summary["totals"] == {"media": 2, "frames": 20, "boxes": 8, "boxes_in_tator": 6}
@@ -148,7 +148,7 @@ def test_media_without_a_result_fail_the_run(run, tmp_path, state):
     assert not (tmp_path / "outcome.txt").exists()
 
 
-def test_damage_is_accepted_on_demand_and_skipping_is_no_fault(run):
+def test_damage_is_accepted_if_wanted_and_skipped_media_are_no_fault(run):
     assert run(("damaged", "verified", "a"), ("skipped", "not uploaded", "b"), on_damaged="accept")[0]["failed"] == []
 
 
@@ -159,14 +159,14 @@ def test_media_deleted_before_or_after_its_upload(run):
 
 
 @pytest.mark.parametrize("name", ["a\x1b[31mred", "two\nlines", None, "日本" * 50])
-def test_a_name_cannot_spoil_the_table(run, name):
+def test_a_name_cannot_break_the_table(run, name):
     summary, table = run(("done", "verified", name))
     assert summary["media"][0]["name"] == name
     assert len(table.splitlines()) == 3
     assert all(letter.isprintable() for line in table.splitlines() for letter in line)
 
 
-def test_a_good_end_is_told(run, tmp_path, monkeypatch):
+def test_a_successful_run_is_reported(run, tmp_path, monkeypatch):
     run(GOOD)
     messages = []
     monkeypatch.setattr(job, "tell_user", messages.append)
@@ -181,7 +181,7 @@ def end(folder):
     conclude(summary=folder / "summary.json", table=folder / "summary.txt", outcome=folder / "outcome.txt")
 
 
-def test_media_of_the_same_reason_stand_together():
+def test_media_of_the_same_reason_are_listed_together():
     lines = [(number, "junk.mp4", "damaged", "cut") for number in range(1, 13)] + [(20, None, "missing", "deleted")]
     media = [media_summary(*line) for line in lines]
     names = ", ".join(f"{number} (junk.mp4)" for number in range(1, 11))
@@ -190,7 +190,7 @@ def test_media_of_the_same_reason_stand_together():
     )
 
 
-def test_a_table_in_parts_is_the_table(monkeypatch):
+def test_a_table_in_parts_equals_the_whole_table(monkeypatch):
     monkeypatch.setattr("scripts.summarize.ROWS_AT_ONCE", 3)
     headers = ["media", "name", "why"]
     for count in (0, 1, 3, 7):
@@ -199,8 +199,8 @@ def test_a_table_in_parts_is_the_table(monkeypatch):
         assert list(table_lines(headers, lambda rows=rows: rows)) == whole.split("\n"), count
 
 
-def test_memory_stays_flat(run, tmp_path, monkeypatch):
-    """Of ten times the media the summary takes no more: a line of each would be 3 kB."""
+def test_memory_does_not_grow_with_the_number_of_media(run, tmp_path, monkeypatch):
+    """The summary of ten times as many media takes no more memory; a line for each media would take 3 kB."""
     run(GOOD, ("damaged", "verified", None))
     paths = {
         name: [tmp_path / f"{name}_{number}.json" for number in (1, 2)] for name in ("records", "outcomes", "uploads")
@@ -232,7 +232,7 @@ def test_a_summary_of_an_earlier_version_is_read(run, tmp_path):
     lines, whole = list(read_lines(path)), read_summary(path)
     assert [line.state for line in lines] == ["done", "damaged"]
     assert whole.failed == [2]
-    write_json(path, read_json(path))  # indented, as it was once written
+    write_json(path, read_json(path))  # indented, as earlier versions wrote it
     assert list(read_lines(path)) == lines
     assert read_summary(path) == whole
 

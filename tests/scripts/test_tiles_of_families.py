@@ -14,13 +14,13 @@ from tests.scripts.test_detect import Step, run
 __all__ = ["run"]
 pytestmark = pytest.mark.networks
 
-# Two tiles, at 0 and 51, which have 51 <= x < 64 in common. What the network finds is the same in each.
+# Two tiles, at 0 and 51, which overlap at 51 <= x < 64. The network finds the same in each.
 WIDTH = 115
 LEFT, RIGHT = (2, 30, 12, 50), (53, 30, 63, 50)
 
 
 def centred(box: Sequence[float], scale: float = 1.0) -> list[float]:
-    """Return centre and size."""
+    """Return centre and size of a box (x1, y1, x2, y2), divided by `scale`."""
     return [(box[0] + box[2]) / 2 / scale, (box[1] + box[3]) / 2 / scale, (box[2] - box[0]) / scale, 20 / scale]
 
 
@@ -36,12 +36,12 @@ GRAPHS = {
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("family", GRAPHS)
-def test_a_thing_that_two_tiles_show_is_found_once(run: Step, tmp_path: Path, family: str, engine: str) -> None:
-    """Also of a graph of fixed size that takes one picture at once, whatever the batch."""
-    table, said = GRAPHS[family]
+def test_an_object_in_two_tiles_is_found_once(run: Step, tmp_path: Path, family: str, engine: str) -> None:
+    """Also with a graph of fixed size that takes one picture at a time, whatever the batch size."""
+    table, metadata = GRAPHS[family]
     source, taken = tmp_path / "source", tmp_path / "taken"
     source.mkdir()
-    write_detector(source / "graph.onnx", {"output0": table}, metadata=ULTRALYTICS | said)
+    write_detector(source / "graph.onnx", {"output0": table}, metadata=ULTRALYTICS | metadata)
     get_network(
         graph=taken / "graph.onnx",
         train_ini=taken / "train.ini",
@@ -49,9 +49,9 @@ def test_a_thing_that_two_tiles_show_is_found_once(run: Step, tmp_path: Path, fa
         directory=source,
     )
     cv2.imwrite(str(tmp_path / "a.png"), np.full((SIDE, WIDTH, 3), 90, np.uint8))
-    asked = {"graph": taken / "graph.onnx", "train_ini": taken / "train.ini", "engine": engine, "batch_size": 3}
+    settings = {"graph": taken / "graph.onnx", "train_ini": taken / "train.ini", "engine": engine, "batch_size": 3}
     outcome = run(
-        tmp_path / "a.png", kind="image", img_max_side=None, img_min_side=None, tiles={"whole": False}, **asked
+        tmp_path / "a.png", kind="image", img_max_side=None, img_min_side=None, tiles={"whole": False}, **settings
     )
     found = [(round(row.x, 2), round(row.y, 2), round(row.w, 2), round(row.score, 3)) for row in run.rows()]
     assert sorted(found) == [(2, 30, 10, 0.9), (53, 30, 10, 0.9), (104, 30, 10, 0.8)]

@@ -1,4 +1,4 @@
-"""The step of tracks: files of each media, faults of one, pictures, and strides."""
+"""The step track: files of each media, faults of one media, pictures, and strides."""
 
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ ASKED = {"frame_stride": 1, "frame_range": None, "max_frames": None}
 
 
 class Media:
-    """Media in a folder, as detect leaves them."""
+    """Results of detect for media in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.ids = folder, list[int]()
 
     def add(self, scene: Scene, *, kind: str | None = "video", state: str = "done", **asked: Any) -> None:
-        """Add a media with a scene's boxes, of the frames that are asked for."""
+        """Add a media with a scene's boxes in the selected frames."""
         media_id = len(self.ids) + 1
         self.ids.append(media_id)
         outcome = detection_record(
@@ -40,7 +40,7 @@ class Media:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the step is called with."""
+        """Return the step's arguments for files."""
         names = {"detections": "{}.csv", "outcomes": "{}.json", "track_boxes": "t{}.csv", "tracks": "t{}.json"}
         return {key: [self.folder / name.format(one) for one in self.ids] for key, name in names.items()}
 
@@ -65,11 +65,11 @@ def test_a_record_and_a_file_of_each_media(media: Media) -> None:
     assert [one["track"] for one in first["tracks"]] == list(range(1, len(first["tracks"]) + 1))
     boxes = list(read_tracks(media.arguments["track_boxes"][0]))
     for one in first["tracks"]:
-        own = [box for box in boxes if box.track == one["track"]]
-        assert (own[0].frame, own[-1].frame) == (one["first_frame"], one["last_frame"])
-        assert sum(not box.interpolated for box in own) == one["boxes"]
-        assert sum(box.interpolated for box in own) == one["interpolated"]
-        assert one["best_frame"] == max(own, key=lambda box: box.score).frame
+        track_boxes = [box for box in boxes if box.track == one["track"]]
+        assert (track_boxes[0].frame, track_boxes[-1].frame) == (one["first_frame"], one["last_frame"])
+        assert sum(not box.interpolated for box in track_boxes) == one["boxes"]
+        assert sum(box.interpolated for box in track_boxes) == one["interpolated"]
+        assert one["best_frame"] == max(track_boxes, key=lambda box: box.score).frame
     rows = len(media.arguments["detections"][0].read_text().splitlines()) - 1
     assert sum(one["boxes"] for one in first["tracks"]) + first["boxes_without_track"] == rows
     assert (picture["state"], picture["reason"], picture["tracks"]) == ("not tracked", "it is a picture", [])
@@ -78,7 +78,7 @@ def test_a_record_and_a_file_of_each_media(media: Media) -> None:
     assert len(read_json(media.folder / "batch.json")) == 6
 
 
-def test_again_gives_the_same_files(media: Media) -> None:
+def test_a_second_run_gives_the_same_files(media: Media) -> None:
     media.add(SCENES["crossing"])
     media.track()
     before = [path.read_bytes() for key in ("track_boxes", "tracks") for path in media.arguments[key]]
@@ -86,7 +86,7 @@ def test_again_gives_the_same_files(media: Media) -> None:
     assert [path.read_bytes() for key in ("track_boxes", "tracks") for path in media.arguments[key]] == before
 
 
-def test_a_stride_counts_in_frames_of_the_media(media: Media) -> None:
+def test_tracks_of_a_stride_have_frame_numbers_of_the_media(media: Media) -> None:
     media.add(SCENES["calm"], frame_stride=3)
     [found] = media.track()
     assert found["tracks"]
@@ -94,14 +94,14 @@ def test_a_stride_counts_in_frames_of_the_media(media: Media) -> None:
     assert all(frame % 3 == 0 for frame in frames)
 
 
-def test_a_fault_of_one_media_is_its_state(media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_with_one_media_does_not_stop_the_others(media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
     media.add(SCENES["calm"])
     media.add(SCENES["calm"])
     make, made = assign.Tracker, list[Any]()
 
-    def fails_first(*given: Any) -> Any:
-        made.append(given)
-        return make(*given) if len(made) > 1 else 1 / 0
+    def fails_first(*arguments: Any) -> Any:
+        made.append(arguments)
+        return make(*arguments) if len(made) > 1 else 1 / 0
 
     monkeypatch.setattr(assign, "Tracker", fails_first)
     failed, fine = media.track()
@@ -109,11 +109,11 @@ def test_a_fault_of_one_media_is_its_state(media: Media, monkeypatch: pytest.Mon
     assert "ZeroDivisionError" in failed["reason"]
     assert failed["tracks"] == []
     assert fine["state"] == "done"
-    noted = read_json(next(Path("resources/failed").glob("1.*.json")))
-    assert noted == ["t1.json", "t1.csv"]
+    removed = read_json(next(Path("resources/failed").glob("1.*.json")))
+    assert removed == ["t1.json", "t1.csv"]
 
 
-def test_a_file_that_somebody_broke_stops_the_job(media: Media) -> None:
+def test_a_damaged_csv_fails_the_job(media: Media) -> None:
     media.add(SCENES["calm"])
     broken = media.arguments["detections"][0]
     broken.write_text(broken.read_text().replace(":", ";", 1))
@@ -121,7 +121,7 @@ def test_a_file_that_somebody_broke_stops_the_job(media: Media) -> None:
         media.track()
 
 
-def test_a_job_that_was_killed_leaves_records_of_all(media: Media) -> None:
+def test_a_killed_job_has_a_record_of_each_media(media: Media) -> None:
     media.add(SCENES["calm"])
     record_failure(MediaFault("failed", "it was killed"), **media.arguments, options=OPTIONS)
     assert read_json(media.arguments["tracks"][0])["reason"] == "it was killed"

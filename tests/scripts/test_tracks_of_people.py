@@ -22,7 +22,7 @@ def test_box_edited_by_a_person_stays_in_its_track(ready):
     check_as_found(ready)
 
 
-def test_box_edited_on_the_page_makes_the_track_a_persons(ready):
+def test_a_box_edited_on_the_page_makes_its_track_count_as_a_person_s(ready):
     run(ready)
     old = next(box for box in ready.boxes() if box["frame"] == 0)
     cod = by_species(ready)["cod"]
@@ -30,11 +30,11 @@ def test_box_edited_on_the_page_makes_the_track_a_persons(ready):
     new = next(box for box in ready.boxes() if box["frame"] == 0)
     moved = {"localization_ids_add": [new["id"]], "localization_ids_remove": [old["id"]]}
     ready.person.update_state(cod["id"], moved)
-    left_alone(ready, "cod", "edited")
+    check_left_alone(ready, "cod", "edited")
 
 
-def left_alone(steps, species, how):
-    """What a person did to a track stays, whatever is wanted."""
+def check_left_alone(steps, species, how):
+    """Check that a track that a person changed stays, with and without tracks of the workflow."""
     before = by_species(steps)[species]
     for tracks in ((), (COD, CRAB)):
         steps.tracked(1, *tracks)
@@ -58,31 +58,31 @@ def left_alone(steps, species, how):
 def test_edited_track_stays_as_the_person_left_it(ready, change):
     run(ready)
     found = by_species(ready)
-    words = {"first": found["cod"]["localizations"][:1], "of crab": found["crab"]["localizations"][:1]}
-    body = {key: words.get(value, value) if isinstance(value, str) else value for key, value in change.items()}
+    boxes = {"first": found["cod"]["localizations"][:1], "of crab": found["crab"]["localizations"][:1]}
+    body = {key: boxes.get(value, value) if isinstance(value, str) else value for key, value in change.items()}
     ready.api.update_state(found["cod"]["id"], body)
-    left_alone(ready, "cod", "edited")
+    check_left_alone(ready, "cod", "edited")
 
 
-def test_edit_of_many_in_place_shows_in_the_values(ready):
+def test_an_edit_of_many_tracks_in_place_is_noticed_by_their_values(ready):
     run(ready)
     cod = by_species(ready)["cod"]
     ready.api.update_state_list(ready.server.project_id, {"ids": [cod["id"]], "attributes": {"Confidence": 0.2}})
-    left_alone(ready, "cod", "edited")
+    check_left_alone(ready, "cod", "edited")
 
 
 def test_merged_tracks_are_not_made_again(ready):
     run(ready)
     found = by_species(ready)
     ready.api.merge_states(found["cod"]["id"], {"merge_state_id": found["crab"]["id"]})
-    left_alone(ready, "cod", "edited")
+    check_left_alone(ready, "cod", "edited")
     ready.tracked(1, COD, CRAB)
     assert run(ready)["people"]["withheld"] != []
     assert list(by_species(ready)) == ["cod"]
 
 
 def test_split_track_is_not_made_again(ready):
-    """Tator has no split: a person takes boxes out of a track, and makes another one of these."""
+    """Tator has no split: a person removes boxes from a track, and makes another track of them."""
     run(ready)
     cod = by_species(ready)["cod"]
     out = cod["localizations"][2:]
@@ -99,20 +99,20 @@ def test_split_track_is_not_made_again(ready):
         assert sorted(ready.states(), key=lambda state: state["id"]) == before
 
 
-def test_box_deleted_on_the_page_leaves_its_track_to_the_person(ready):
-    """The page takes the box out of each of its tracks, and then deletes it."""
+def test_a_box_deleted_on_the_page_makes_its_track_count_as_a_person_s(ready):
+    """The page removes the box from each of its tracks, and then deletes it."""
     run(ready)
     cod = by_species(ready)["cod"]
     gone = cod["localizations"][0]
     for state in ready.person.get_state_list(ready.server.project_id, related_id=[gone]):
         ready.person.update_state(state.id, {"localization_ids_remove": [gone]})
     ready.person.delete_localization(gone, {})
-    left_alone(ready, "cod", "edited")
+    check_left_alone(ready, "cod", "edited")
     assert gone not in {box["id"] for box in ready.boxes()}
 
 
 def test_merged_track_that_was_edited_before_is_not_made_again(ready):
-    """Its older row remains, hidden in lists, and does not count as a track."""
+    """The older row of the track remains, hidden in lists, and does not count as a track."""
     run(ready)
     found = by_species(ready)
     ready.api.update_state(found["crab"]["id"], {"localization_ids_remove": found["crab"]["localizations"]})
@@ -123,7 +123,7 @@ def test_merged_track_that_was_edited_before_is_not_made_again(ready):
 
 
 def test_trimmed_track_stays(ready):
-    """Boxes that are in no other row cannot be trimmed away: here each is in another track, too."""
+    """Tator does not trim boxes that are in no other track: here each is in two tracks."""
     ready.tracked(1, COD, COD[:3])
     run(ready)
     short = min(ready.states(), key=lambda one: len(one["localizations"]))
@@ -147,11 +147,11 @@ def test_deleted_track_is_not_made_again(ready, many):
         done = run(ready)
         assert (done["tracks"], done["people"]["deleted"]) == (1, [cod["elemental_id"]])
         assert list(by_species(ready)) == ["crab"]
-    ready.upload(1, threshold=0.7)  # other boxes stand, the track is the same
+    ready.upload(1, threshold=0.7)  # other boxes, the same track
     assert ready.upload_tracks(1)[0]["people"]["deleted"] == [cod["elemental_id"]]
 
 
-def test_drawn_track_keeps_its_boxes_and_a_machines_off(ready):
+def test_a_drawn_track_keeps_its_boxes_and_replaces_the_workflow_s_track(ready):
     boxes = [box["id"] for box in ready.boxes() if box["frame"] in (0, 1, 2) and box["width"] == 0.1]
     where = read_json(ready.folder / "destination.json")
     drawn = {"media_ids": [1], "type": where["tracks"]["type_id"], "version": where["version_id"]}
@@ -159,7 +159,7 @@ def test_drawn_track_keeps_its_boxes_and_a_machines_off(ready):
     before = ready.states()
     done = run(ready)
     assert (len(done["people"]["added"]), len(done["people"]["withheld"]), done["tracks"]) == (1, 1, 1)
-    ready.detected(1, [])  # a network that finds nothing any more
+    ready.detected(1, [])  # a network that finds nothing
     ready.tracked(1)
     run(ready)
     assert ready.states() == before

@@ -1,4 +1,4 @@
-"""What is in Tator afterwards is what the CSV says, however often it runs; people's boxes are theirs."""
+"""Boxes in Tator equal the CSV, however often the upload runs; boxes that people changed are left alone."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def writes(steps):
     return len(steps.server.requests("CreateLocalizationList")) + len(steps.server.requests("DeleteLocalizationList"))
 
 
-def test_boxes_are_what_the_csv_says(ready):
+def test_boxes_in_tator_equal_the_csv(ready):
     done = ready.upload(1)
     assert (done["state"], done["boxes"]) == ("verified", 2)
     first, second = ready.boxes()
@@ -41,21 +41,21 @@ def test_second_run_reads_once_and_writes_nothing(ready):
     assert writes(ready) == 0
 
 
-def test_stale_boxes_go(ready):
+def test_stale_boxes_are_removed(ready):
     ready.upload(1)
     ready.detected(1, [ROWS[1]])
     ready.upload(1)
     assert [box["frame"] for box in ready.boxes(show_deleted=1)] == [3]
 
 
-def test_no_detections_is_a_result_too(ready):
+def test_a_media_without_detections_is_verified(ready):
     ready.upload(1)
     ready.detected(1, [])
     assert ready.upload(1)["state"] == "verified"
     assert ready.boxes(show_deleted=1) == []
 
 
-def test_threshold_at_upload(ready):
+def test_boxes_below_the_upload_threshold_are_removed(ready):
     assert ready.upload(1, threshold=0.7)["boxes"] == 1
     assert ready.upload(1)["boxes"] == 2
     assert ready.upload(1, threshold=0.7)["boxes"] == 1
@@ -81,7 +81,7 @@ def test_other_media_and_versions_are_not_touched(ready):
     assert len(ready.api.get_localization_list(ready.server.project_id, version=ready.server.version_id)) == 1
 
 
-def test_more_boxes_than_one_request_takes(ready, monkeypatch, caplog):
+def test_many_boxes_are_uploaded_in_several_requests(ready, monkeypatch, caplog):
     monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
     caplog.set_level("INFO")
     ready.detected(1, [f"{at},1.000,1.000,9.000,9.000,0.5:0.1,1" for at in range(1203)])
@@ -93,7 +93,7 @@ def test_more_boxes_than_one_request_takes(ready, monkeypatch, caplog):
     assert ready.boxes(show_deleted=1) == []
 
 
-def test_boxes_at_the_rim_stay_inside(ready):
+def test_boxes_at_the_edge_are_within_the_frame(ready):
     ready.detected(1, ["0,0.001,0.001,639.999,359.999,0.9:0.1,1", "1,213.333,119.999,426.667,240.001,0.9:0.1,1"])
     ready.upload(1)
     for box in ready.boxes():
@@ -111,7 +111,7 @@ def test_faults_leave_each_box_once_and_unmarked(ready, kind, operation):
 
 
 @pytest.mark.parametrize("kind", ["drop_answer", "reset", "throttle"])
-def test_faults_while_removing(ready, kind):
+def test_temporary_faults_while_boxes_are_removed(ready, kind):
     ready.upload(1)
     ready.detected(1, [ROWS[1]])
     ready.server.fault(kind, operation="DeleteLocalizationList")
@@ -119,7 +119,7 @@ def test_faults_while_removing(ready, kind):
     assert [(box["frame"], box["mark"]) for box in ready.boxes(show_deleted=1)] == [(3, 0)]
 
 
-def test_lasting_fault_writes_no_record(ready, impatient):
+def test_after_a_lasting_fault_there_is_no_record(ready, impatient):
     ready.server.fault("status", status=500, times=None, operation="CreateLocalizationList")
     with pytest.raises(ServerError, match=r"answered 500"):
         ready.upload(1)
@@ -147,7 +147,7 @@ def test_deleted_box_is_not_made_again(ready):
         assert [box["frame"] for box in ready.boxes()] == [3]
 
 
-def test_drawn_box_stays_and_keeps_a_machines_off(ready):
+def test_a_drawn_box_is_kept_and_replaces_the_workflow_s_box(ready):
     where = read_json(ready.folder / "destination.json")
     spec = {"type": where["type_id"], "version": where["version_id"], "media_id": 1, "frame": 0}
     spec |= {"x": 0.016, "y": 0.056, "width": 0.1, "height": 0.1, "attributes": {"Species": "eel"}}
@@ -162,7 +162,7 @@ def test_drawn_box_stays_and_keeps_a_machines_off(ready):
 @pytest.mark.parametrize(
     ("state", "accept"), [("damaged", False), ("unreadable", False), ("missing", True), ("skipped", True)]
 )
-def test_what_has_no_result_is_left_alone(ready, state, accept):
+def test_boxes_of_a_media_without_a_result_are_left_alone(ready, state, accept):
     ready.upload(1)
     ready.detected(1, [], state, "a reason")
     ready.server.clear_requests()
@@ -171,18 +171,18 @@ def test_what_has_no_result_is_left_alone(ready, state, accept):
     assert ready.server.requests() == []
 
 
-def test_damaged_is_uploaded_on_demand(ready):
+def test_boxes_of_a_damaged_media_are_uploaded_if_wanted(ready):
     ready.detected(1, ROWS, "damaged", "2 errors")
     assert ready.upload(1, on_damaged="accept")["boxes"] == 2
 
 
-def test_media_deleted_meanwhile_is_a_result_of_that_media(ready):
+def test_a_media_deleted_during_its_upload_is_missing(ready):
     ready.api.delete_media(1)
     ready.server.fault("status", status=400, operation="CreateLocalizationList")
     assert ready.upload(1)["state"] == "missing"
 
 
-def test_version_deleted_meanwhile_is_an_error_with_a_remedy(ready):
+def test_a_deleted_version_is_an_error_with_a_remedy(ready):
     ready.api.delete_version(read_json(ready.folder / "destination.json")["version_id"])
     with pytest.raises(ServerError, match=r"was deleted.*--forcerun prepare_upload"):
         ready.upload(1)
@@ -194,7 +194,7 @@ def test_no_right_to_write(ready, monkeypatch):
         ready.upload(1)
 
 
-def test_token_that_turns_invalid(ready):
+def test_after_an_invalid_token_the_upload_is_continued(ready):
     ready.server.fault("revoke_token", operation="CreateLocalizationList")
     with pytest.raises(ServerError, match=r"set TATOR_AUTH_TOKEN"):
         ready.upload(1)

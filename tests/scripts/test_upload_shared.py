@@ -1,4 +1,4 @@
-"""Test that many media in one job end as each would in a separate job, and that one that fails does not stop others."""
+"""Many media in one upload job: each ends as in a separate job, and one that fails does not stop the others."""
 
 import re
 import time
@@ -24,7 +24,7 @@ def ready(steps):
     return steps
 
 
-def asked(steps, operation):
+def requested_media(steps, operation):
     return [request["media"] for request in steps.server.requests(operation)]
 
 
@@ -32,19 +32,19 @@ def uploaded(steps):
     return {media_id for media_id in MEDIA if (steps.folder / f"upload_{media_id}.json").exists()}
 
 
-def test_all_are_uploaded_and_only_what_changed_is_uploaded_again(ready):
+def test_all_media_are_uploaded_and_only_changed_media_again(ready):
     done = ready.upload_shared(*MEDIA)
     assert [(record["media_id"], record["state"]) for record in done] == [(number, "verified") for number in MEDIA]
     assert [record["boxes"] for record in done] == [2, 2, 700, 2, 2, 2]
-    assert len(asked(ready, "GetSchema")) == 1
+    assert len(requested_media(ready, "GetSchema")) == 1
     before = ready.boxes(show_all_marks=1, show_deleted=1)
     assert len(before) == 710
     ready.server.clear_requests()
     ready.detected(4, ROWS[:1])
     ready.upload_shared(*MEDIA)
-    assert asked(ready, "CreateLocalizationList") == []
-    assert asked(ready, "DeleteLocalizationList") == [[4]]
-    assert asked(ready, "GetLocalizationList") == [[4], [4]]
+    assert requested_media(ready, "CreateLocalizationList") == []
+    assert requested_media(ready, "DeleteLocalizationList") == [[4]]
+    assert requested_media(ready, "GetLocalizationList") == [[4], [4]]
     ready.detected(4, ROWS)
     ready.upload_shared(*MEDIA)
     contents = [[{**box, "id": 0} for box in boxes] for boxes in (before, ready.boxes(show_all_marks=1))]
@@ -56,16 +56,16 @@ def test_all_are_uploaded_and_only_what_changed_is_uploaded_again(ready):
 @pytest.mark.parametrize(
     "change", [{"threshold": 0.7}, {"overlap_limit": 0.4}, {"on_damaged": "accept"}, {"code_hash": "2"}]
 )
-def test_other_options_hold_for_all(ready, change):
+def test_changed_options_apply_to_all_media(ready, change):
     ready.upload_shared(*MEDIA)
     ready.server.clear_requests()
     assert ready.upload_shared(*MEDIA) == ready.upload_shared(*MEDIA)
     assert ready.server.requests("GetLocalizationList") == []
     ready.upload_shared(*MEDIA, **change)
-    assert {media_id for media in asked(ready, "GetLocalizationList") for media_id in media} == set(MEDIA)
+    assert {media_id for media in requested_media(ready, "GetLocalizationList") for media_id in media} == set(MEDIA)
 
 
-def test_boxes_that_went_meanwhile_are_looked_for(ready):
+def test_boxes_that_disappeared_are_noticed(ready):
     ready.upload_shared(*MEDIA)
     gone = [box["id"] for box in ready.boxes() if box["media"] in (2, 5)]
     ready.api.delete_localization(gone[0])  # by a person: with a tombstone
@@ -73,17 +73,17 @@ def test_boxes_that_went_meanwhile_are_looked_for(ready):
     ready.server.clear_requests()
     done = ready.upload_shared(*MEDIA)
     assert [record["boxes"] for record in done] == [2, 1, 700, 2, 2, 2]
-    assert sorted(asked(ready, "GetLocalizationList")) == [[2], [5], [5]]
+    assert sorted(requested_media(ready, "GetLocalizationList")) == [[2], [5], [5]]
 
 
-def test_several_are_under_way_at_once(ready):
+def test_several_media_are_uploaded_at_once(ready):
     ready.server.fault("slow", operation="CreateLocalizationList", seconds=1.5, times=None)
     started = time.monotonic()
     ready.upload_shared(1, 2, 4, 5, 6, connections=5)
     assert time.monotonic() - started < 5 * 1.5
 
 
-def test_one_that_fails_is_named_and_the_others_are_done(ready):
+def test_a_failed_media_is_named_and_the_others_are_uploaded(ready):
     ready.server.fault("status", status=400, media=4, operation="CreateLocalizationList", times=None)
     done = {record["media_id"]: record for record in ready.upload_shared(*MEDIA, connections=2)}
     assert re.match(r"create boxes: .*400", done[4]["reason"])
@@ -93,7 +93,7 @@ def test_one_that_fails_is_named_and_the_others_are_done(ready):
     ready.server.clear_faults()
     ready.server.clear_requests()
     assert [record["boxes"] for record in ready.upload_shared(*MEDIA)] == [2, 2, 700, 2, 2, 2]
-    assert {media_id for media in asked(ready, "GetLocalizationList") for media_id in media} == {4}
+    assert {media_id for media in requested_media(ready, "GetLocalizationList") for media_id in media} == {4}
 
 
 def test_media_without_a_result_is_recorded(ready):
@@ -102,7 +102,7 @@ def test_media_without_a_result_is_recorded(ready):
     assert states == ["verified", "not uploaded", "verified"]
 
 
-def test_throttling_is_waited_for(ready):
+def test_requests_are_repeated_after_throttling(ready):
     ready.server.fault("throttle", times=12)
     ready.upload_shared(*MEDIA, connections=4)
     assert ready.server.faults()["pending"] == []
@@ -110,28 +110,28 @@ def test_throttling_is_waited_for(ready):
     assert len(ready.boxes()) == 710
 
 
-def test_lost_answers_of_many_double_nothing(ready):
+def test_no_box_is_doubled_if_several_answers_are_lost(ready):
     ready.server.fault("drop_answer", operation="CreateLocalizationList", times=4)
     ready.upload_shared(*MEDIA, connections=4)
     assert {box["mark"] for box in ready.boxes(show_all_marks=1, show_deleted=1)} == {0}
 
 
 @pytest.mark.usefixtures("impatient")
-def test_when_tator_is_not_well_no_more_are_begun(ready):
+def test_no_further_media_are_started_if_tator_fails(ready):
     ready.server.fault("status", operation="GetLocalizationList", times=None)
     with pytest.raises(ServerError, match=r"of 6 media were not uploaded \(1, 2.*run again.*; not begun were .*6$"):
         ready.upload_shared(*MEDIA, connections=2)
     assert uploaded(ready) == set()
 
 
-def test_fault_of_the_machine_ends_it_at_once(ready):
+def test_a_fault_of_the_machine_fails_the_job_at_once(ready):
     (ready.folder / "upload_1.json").mkdir()
     with pytest.raises(IsADirectoryError, match=r"upload_1\.json"):
         ready.upload_shared(*MEDIA, connections=1)
     assert len(uploaded(ready)) < 4
 
 
-def test_without_what_was_detected_nothing_is_begun(ready):
+def test_without_detections_no_upload_is_started(ready):
     for media_id in (2, 4):
         (ready.folder / f"found_{media_id}.csv").unlink()
     with pytest.raises(

@@ -1,6 +1,7 @@
-"""Tracks in Tator are what the CSV says, at today's rows of their boxes."""
+"""Tracks in Tator equal the CSV, and refer to the current rows of their boxes."""
 
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,6 +10,7 @@ from tator.exceptions import ApiException
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import read_json
 from scripts.upload_tracks import record_failure
+from tests.scripts.tator_steps import MARK
 from tests.scripts.track_steps import (
     BOTH,
     COD,
@@ -28,7 +30,7 @@ __all__ = ["of_all", "ready", "server"]  # fixtures
 pytestmark = pytest.mark.service
 
 
-def test_tracks_are_what_the_csv_says(ready):
+def test_tracks_in_tator_equal_the_csv(ready):
     done = run(ready)
     assert (done["state"], done["tracks"], done["too_short"]) == ("verified", 2, 0)
     check_as_found(ready)
@@ -47,7 +49,7 @@ def test_second_run_writes_nothing(ready):
     assert second["changed_at"] <= first["changed_at"]
 
 
-def test_stale_tracks_go_and_new_ones_come(ready):
+def test_stale_tracks_are_removed_and_new_ones_made(ready):
     run(ready)
     ready.tracked(1, COD[:2], COD[2:] + CRAB)
     run(ready)
@@ -59,8 +61,8 @@ def test_stale_tracks_go_and_new_ones_come(ready):
     assert ready.states(show_all_marks=1, show_deleted=1) == []
 
 
-def test_boxes_that_fill_gaps_are_uploaded_if_asked(ready):
-    """Those between two boxes that are uploaded; without the setting they go again."""
+def test_boxes_that_fill_gaps_are_uploaded_if_wanted(ready):
+    """Boxes between two boxes that are uploaded; without the setting they are removed again."""
     table = ready.folder / "tracks_1.csv"
     header, *rows = table.read_text().splitlines(keepends=True)
     rows += [f"{frame},1,{10 + frame}.000,20.000,64.000,36.000,0.000000,-1,-1,-1,1,1\n" for frame in (3, 4)]
@@ -72,9 +74,9 @@ def test_boxes_that_fill_gaps_are_uploaded_if_asked(ready):
     assert (boxes["boxes"], done["tracks"]) == (len(BOTH) + 2, 2)
     cod = by_species(ready)["cod"]
     assert (boxes_of(ready, cod), cod["attributes"]["Length"]) == ([0, 1, 2, 3, 4, 5], 6)
-    standing = {box["frame"]: box["attributes"] for box in ready.boxes() if box["attributes"]["Species"] == "cod"}
-    assert standing[3] == {"Species": "cod", "Confidence": 0.0}
-    assert 7 not in standing
+    boxes_by_frame = {box["frame"]: box["attributes"] for box in ready.boxes() if box["attributes"]["Species"] == "cod"}
+    assert boxes_by_frame[3] == {"Species": "cod", "Confidence": 0.0}
+    assert 7 not in boxes_by_frame
     before = ready.states(), ready.boxes()
     ready.upload(1, fill_gaps=True, threshold=0.5)
     ready.upload_tracks(1, fill_gaps=True)
@@ -83,7 +85,7 @@ def test_boxes_that_fill_gaps_are_uploaded_if_asked(ready):
     check_as_found(ready)
 
 
-def test_a_track_keeps_those_of_its_boxes_that_stand(ready):
+def test_a_track_refers_to_its_boxes_that_exist(ready):
     run(ready)
     ready.upload(1, threshold=0.7)
     done = ready.upload_tracks(1)[0]
@@ -121,7 +123,7 @@ def test_faults_leave_each_track_once(ready, kind, operation):
 
 
 @pytest.mark.parametrize("kind", ["drop_answer", "reset"])
-def test_faults_while_removing(ready, kind):
+def test_temporary_faults_while_boxes_are_removed(ready, kind):
     run(ready)
     ready.tracked(1, COD)
     ready.server.fault(kind, operation="DeleteStateList")
@@ -129,8 +131,8 @@ def test_faults_while_removing(ready, kind):
     assert [boxes_of(ready, one) for one in ready.states(show_all_marks=1, show_deleted=1)] == [[0, 1, 2, 5]]
 
 
-def test_states_without_boxes_are_made_whole(ready):
-    """A request that names an unknown box is refused, and leaves its states without any."""
+def test_states_without_boxes_are_completed(ready):
+    """A request that names an unknown box is refused, and leaves its states without boxes."""
     run(ready)
     wanted = [dict(one) for one in ready.states()]
     ready.api.delete_state_list(
@@ -151,8 +153,8 @@ def test_states_without_boxes_are_made_whole(ready):
     check_as_found(ready)
 
 
-def test_doubled_tracks_are_one(ready):
-    """Two runs at once, in two folders; neither sees what the other has not committed."""
+def test_duplicate_tracks_are_removed(ready):
+    """Two runs at once, in two folders; neither sees uncommitted tracks of the other."""
     other = OneVersion(ready.folder.with_name("other"), ready.server)
     shutil.copytree(ready.folder, other.folder)
     ready.server.fault("late_commit", operation="CreateStateList", seconds=0, times=2, together=2)
@@ -179,7 +181,7 @@ def test_refused_states_are_not_left_behind(ready, monkeypatch):
     assert ready.boxes() == real
 
 
-def test_what_has_no_tracks_is_left_alone(ready):
+def test_tracks_of_a_media_without_tracks_are_left_alone(ready):
     run(ready)
     ready.server.clear_requests()
     ready.tracked(1, state="not tracked", reason="it is a picture")
@@ -202,15 +204,20 @@ def test_mark_waits_for_tracks(ready):
     assert ready.mark(1, 2, tracks=True)["media_ids"] == [1, 2]
 
 
-def test_mark_is_renewed_where_tracks_changed(ready):
+def test_mark_is_renewed_if_tracks_changed(ready):
     run(ready)
     ready.mark(1, tracks=True)
     before = ready.api.get_media(1)["attributes"]
     ready.mark(1, tracks=True)
     assert ready.api.get_media(1)["attributes"] == before
+    time.sleep(1.1)  # a mark's time has whole seconds
+    ready.tracked(1, COD)
+    run(ready)
+    ready.mark(1, tracks=True)
+    assert ready.api.get_media(1)["attributes"][MARK] > before[MARK]
 
 
-def test_shared_job_does_again_only_what_changed(ready):
+def test_a_shared_job_uploads_only_changed_media_again(ready):
     ready.detected(2, COD)
     ready.upload(2)
     ready.tracked(2, COD)
@@ -225,8 +232,8 @@ def test_shared_job_does_again_only_what_changed(ready):
     assert sum(one["tracks"] for one in again) == 2
 
 
-def test_refusal_to_count_what_stands_is_that_media_s(ready):
-    """In a job that media share, though an earlier job has verified it."""
+def test_a_refused_count_of_tracks_fails_only_that_media(ready):
+    """In a job that media share, although an earlier job has verified the media."""
     ready.detected(2, COD)
     ready.upload(2)
     ready.tracked(2, COD)
@@ -235,7 +242,7 @@ def test_refusal_to_count_what_stands_is_that_media_s(ready):
     assert [one["state"] for one in ready.upload_tracks(1, 2, code_hash="1")] == ["failed", "verified"]
 
 
-def test_killed_job_fails_what_was_not_verified(ready):
+def test_a_killed_job_is_recorded_as_failed(ready):
     ready.upload_tracks(1)
     paths = {
         name: [ready.folder / f"{file}_1.{kind}"]

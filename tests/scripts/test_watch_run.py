@@ -1,4 +1,4 @@
-"""How a run stands, from its files."""
+"""The progress of a run, read from its files."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def run(tmp_path):
     return made
 
 
-def test_one_line(run, capsys):
+def test_progress_in_one_line(run, capsys):
     record = run.folder / "resources/records/3.json"
     record.write_text(record.read_text().replace('"fps"', '"num_frames": 180, "fps"'))
     assert watch_run.main([str(run.folder), "--once"]) == 0
@@ -40,7 +40,7 @@ def test_one_line(run, capsys):
     )
 
 
-def test_tracks_in_tator_are_counted_where_they_are_uploaded(run, capsys):
+def test_uploaded_tracks_are_counted(run, capsys):
     folder = run.folder / "results/track_uploads"
     folder.mkdir()
     write_record(folder / "1.json", track_upload_record(3))
@@ -51,7 +51,7 @@ def test_tracks_in_tator_are_counted_where_they_are_uploaded(run, capsys):
 
 @pytest.fixture
 def folder_run(run):
-    """A run of media.folder: nothing goes to Tator."""
+    """Return a run of media.folder: nothing is uploaded to Tator."""
     for path in run.folder.glob("results/uploads/*.json"):
         path.unlink()
     for path in run.folder.glob("resources/records/*.json"):
@@ -84,7 +84,7 @@ def test_a_record_of_another_version_is_named(run, capsys):
     assert "detections/1.json: the key frames is missing" in capsys.readouterr().err
 
 
-def test_a_log_that_nobody_writes_is_of_no_running_job(run, capsys):
+def test_a_job_with_an_old_log_is_not_running(run, capsys):
     old = time.time() - 120
     os.utime(run.folder / "logs/detect/3.log", (old, old))
     watch_run.main([str(run.folder), "--once"])
@@ -92,25 +92,25 @@ def test_a_log_that_nobody_writes_is_of_no_running_job(run, capsys):
 
 
 @pytest.mark.parametrize(
-    ("log", "made", "shown"),
+    ("log", "output", "shown"),
     [
         ("detect_many/1.log", "resources/batches/detected_1.json", "a.mp4 and others"),
         ("detect_part/1.2.log", "resources/parts/1/2.json", "a.mp4, part 2"),
     ],
 )
-def test_jobs_of_many_media_and_of_parts_run_too(run, log, made, shown):
+def test_jobs_of_many_media_and_of_parts_are_shown(run, log, output, shown):
     (run.folder / "logs" / log).parent.mkdir()
     (run.folder / "logs" / log).write_text("x INFO 5 of 20 media (25 %), 1.0 media/s, 0:00:15 left\n")
     watched = watch_run.Run(run.folder)
     watched.update()
     assert shown in {job.name for job in watched.jobs}
-    (run.folder / made).parent.mkdir(parents=True)
-    (run.folder / made).write_text("{}")
-    watched.update()
+    (run.folder / output).parent.mkdir(parents=True)
+    (run.folder / output).write_text("{}")
+    watched.look()
     assert len(watched.jobs) == 1
 
 
-def test_damaged_media_whose_boxes_were_asked_for_have_not_failed(run, capsys):
+def test_damaged_media_whose_boxes_were_uploaded_have_not_failed(run, capsys):
     run.add("damaged.mp4", state="damaged", reason="cut", frames=10)
     path = run.folder / "results/uploads/4.json"
     path.write_text(path.read_text().replace('"not uploaded"', '"verified"'))
@@ -118,7 +118,7 @@ def test_damaged_media_whose_boxes_were_asked_for_have_not_failed(run, capsys):
     assert " 1 failed" in capsys.readouterr().out
 
 
-def test_it_ends_with_a_run_whose_jobs_failed(run, monkeypatch):
+def test_watching_ends_with_a_failed_run(run, monkeypatch):
     lock = run.folder / ".snakemake/locks/0.output.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
@@ -128,7 +128,7 @@ def test_it_ends_with_a_run_whose_jobs_failed(run, monkeypatch):
     assert len(console.file.getvalue().splitlines()) == 2
 
 
-def test_a_terminal_shows_one_picture_and_it_ends_with_the_run(run, monkeypatch):
+def test_a_terminal_shows_a_live_view_until_the_run_ends(run, monkeypatch):
     console = Console(file=io.StringIO(), force_terminal=True, width=150)
 
     def sleep(_):
@@ -147,7 +147,7 @@ def test_a_terminal_shows_one_picture_and_it_ends_with_the_run(run, monkeypatch)
     assert "4 of 4 media detected, 4 uploaded or reported, 0 running, 1 failed" in shown
 
 
-def test_lines_where_there_is_no_terminal(run, monkeypatch):
+def test_lines_are_printed_if_there_is_no_terminal(run, monkeypatch):
     console = Console(file=io.StringIO(), width=80)
 
     def end(_):
@@ -196,7 +196,7 @@ def test_media_of_earlier_runs_do_not_count(run, capsys):
     assert capsys.readouterr().out.startswith("1 of 2 media detected, 1 uploaded or reported, 1 running")
 
 
-def test_results_that_the_run_makes_again_do_not_count_before(run, capsys):
+def test_old_results_that_the_run_makes_again_do_not_count(run, capsys):
     old = time.time() - 120
     for path in run.folder.glob("results/*/*.json"):
         os.utime(path, (old, old))
@@ -209,17 +209,17 @@ def test_results_that_the_run_makes_again_do_not_count_before(run, capsys):
     assert capsys.readouterr().out.startswith("1 of 2 media detected, 0 uploaded or reported")
 
 
-def test_it_does_not_end_while_the_folder_is_locked(run, monkeypatch):
+def test_watching_continues_while_the_folder_is_locked(run, monkeypatch):
     for kind in ("detections", "uploads"):
         (run.folder / f"results/{kind}/3.json").write_bytes((run.folder / f"results/{kind}/1.json").read_bytes())
     run.finish()
-    locked, looks = lock(run.folder, "input", [1, 2, 3]), []
+    locked, checks = lock(run.folder, "input", [1, 2, 3]), []
 
     def sleep(_):
-        looks.append(1)
-        if len(looks) == 3:
+        checks.append(1)
+        if len(checks) == 3:
             locked.unlink()
 
     monkeypatch.setattr(watch_run.time, "sleep", sleep)
     watch_run.watch_run(run.folder, Console(file=io.StringIO(), width=80), 0.0)
-    assert len(looks) == 3
+    assert len(checks) == 3

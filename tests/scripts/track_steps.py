@@ -1,4 +1,4 @@
-"""What the tests of tracks in Tator share: a media with two tracks, in a version of its own."""
+"""Shared by the tests of tracks in Tator: a media with two tracks, in a new version for each test."""
 
 from pathlib import Path
 
@@ -27,13 +27,13 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def of_all(server):
-    """What the tests share: the type of tracks, and the clients of two people."""
+    """Return the track type, and the clients of two people."""
     type_id = Steps(Path(), server).add_track_type()
     return type_id, *(tator.get_api(server.host, server.tokens[name]) for name in ("admin", "person"))
 
 
 class OneVersion(Steps):
-    """The steps with clients that are made once."""
+    """The steps, with clients that are made once for all tests."""
 
     api = None
     person = None
@@ -72,13 +72,13 @@ def writes(steps):
 
 
 def boxes_of(steps, state):
-    """Return the frames of the boxes that a state points at and that stand today."""
-    standing = {box["id"]: box["frame"] for box in steps.boxes()}
-    return sorted(standing[row] for row in state["localizations"] if row in standing)
+    """Return the frames of the current boxes of a state."""
+    frames = {box["id"]: box["frame"] for box in steps.boxes()}
+    return sorted(frames[row] for row in state["localizations"] if row in frames)
 
 
 def check_as_found(steps):
-    """Each track stands once, at the rows of its boxes."""
+    """Check that each track exists once, with the rows of its boxes."""
     assert len(steps.states(show_all_marks=1, show_deleted=1)) == 2
     found = by_species(steps)
     assert {name: boxes_of(steps, state) for name, state in found.items()} == {"cod": [0, 1, 2, 5], "crab": [1, 2, 3]}

@@ -1,4 +1,4 @@
-"""A real SLURM cluster of one node, on loopback and in one folder; its GPUs are two that SLURM counts."""
+"""A real SLURM cluster of one node, on loopback and in one folder, with two GPUs that exist only for SLURM."""
 
 import os
 import pwd
@@ -13,9 +13,9 @@ from tests.docker_engine import free_port
 from tests.faults.steps import until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo")
-# Debian's daemons are not on everybody's path.
+# Debian's daemons are not on every user's path.
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-# The node says it has more than this machine; two partitions, as sites have them.
+# The node claims more resources than this machine has; two partitions, as at sites.
 SETTINGS = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -46,7 +46,7 @@ PartitionName=gpu Nodes={host}
 
 
 class Cluster:
-    """Controller, node and munge as processes of this one; `environ` is what SLURM's commands need to find it."""
+    """Controller, node and munge as child processes; `environ` has the variables that SLURM's commands need."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,12 +67,12 @@ class Cluster:
         try:
             munge = self.folder / "munge"
             files = [f"--{name}-file={munge}.{name}" for name in ("key", "pid", "log", "seed")]
-            # Forced, as only this user may enter the folder of its socket.
+            # Forced, since only this user may enter the folder of its socket.
             self._start("munged", "--foreground", "--force", f"--socket={munge}.socket", *files)
             until(lambda: munge.with_suffix(".socket").exists(), 10)
             self._start("slurmctld", "-D")
             self._start("slurmd", "-D")
-            until(lambda: "idle" in self.says("sinfo", "--noheader", "--format=%T", check=False), 30)
+            until(lambda: "idle" in self.output_of("sinfo", "--noheader", "--format=%T", check=False), 30)
         except BaseException:
             self._stop()
             raise
@@ -81,27 +81,27 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.says("scancel", "--user", str(os.getuid()), check=False)
+        self.output_of("scancel", "--user", str(os.getuid()), check=False)
         try:
             until(lambda: not self.jobs(), 30)
         finally:
             self._stop()
 
-    def says(self, *command: str, check: bool = True) -> str:
-        """Return what one of SLURM's commands prints."""
+    def output_of(self, *command: str, check: bool = True) -> str:
+        """Return the output of one of SLURM's commands."""
         environ = {**os.environ, **self.environ}
         return subprocess.run(command, env=environ, capture_output=True, text=True, check=check).stdout
 
     def jobs(self, *options: str) -> list[str]:
-        """Return the states of the jobs that SLURM has, ended ones left out."""
-        return self.says("squeue", "--noheader", "--format=%T", *options).split()
+        """Return the states of the jobs that SLURM has, without ended ones."""
+        return self.output_of("squeue", "--noheader", "--format=%T", *options).split()
 
     def every_job(self) -> list[str]:
-        """Return all that SLURM tells of each job it had, its batch script included."""
+        """Return all information of SLURM about each job, with its batch script."""
         found = []
-        for line in self.says("scontrol", "--details", "--oneliner", "show", "job").splitlines():
+        for line in self.output_of("scontrol", "--details", "--oneliner", "show", "job").splitlines():
             number = line.split()[0].removeprefix("JobId=")
-            found.append(line + "\n" + self.says("scontrol", "write", "batch_script", number, "-"))
+            found.append(line + "\n" + self.output_of("scontrol", "write", "batch_script", number, "-"))
         return found
 
     def _start(self, program: str, *arguments: str) -> None:

@@ -1,4 +1,4 @@
-"""A cluster for all tests here, and a Tator site of each test's own."""
+"""Fixtures: one SLURM cluster for all tests, and a Tator site for each test."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,8 +11,7 @@ from tests.needs import lacking
 from tests.slurm.cluster import PATH, PROGRAMS, Cluster
 from tests.workflow import CLUSTERS
 
-# SLURM's own, asked until a job of the run (the last word) is done, or none is left: the executor looks every so many
-# seconds, 10 more each time that none is done.
+# Runs SLURM's squeue until a job has ended, since the executor waits 10 seconds longer before each call.
 SQUEUE = """#!/bin/sh
 for run; do :; done
 seen="$0.$run"
@@ -31,7 +30,7 @@ echo "$answer"
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Yield a cluster that runs."""
+    """Yield a running cluster."""
     missing = [program for program in PROGRAMS if not shutil.which(program, path=PATH)]
     if missing:
         lacking(f"{', '.join(missing)} (Debian's slurm-wlm and munge) not found")
@@ -50,7 +49,7 @@ def site(cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
         patient.parent.mkdir()
         patient.write_text(SQUEUE.replace("{squeue}", str(shutil.which("squeue"))))
         patient.chmod(0o755)
-        plugins = tmp_path / "plugins"  # for SLURM alone: each job would import the others too
+        plugins = tmp_path / "plugins"  # only those for SLURM: each job would import the others as well
         plugins.mkdir()
         for path in CLUSTERS.glob("snakemake_*slurm*"):
             (plugins / path.name).symlink_to(path)

@@ -22,15 +22,15 @@ partitions:
 
 @pytest.fixture
 def start(site, tmp_path):
-    """Return a function that starts a run, with what a site's users add, and with waits that are not meant for days."""
+    """Return a function that starts a run with the options of a site, and with short waits."""
     partitions = tmp_path / "partitions.yaml"
     partitions.write_text(PARTITIONS)
-    words = f"--slurm-partition-config {partitions} --slurm-status-command squeue --latency-wait 5 "
-    words += "--slurm-init-seconds-before-status-checks 1 --seconds-between-status-checks 1"
+    site_options = f"--slurm-partition-config {partitions} --slurm-status-command squeue --latency-wait 5 "
+    site_options += "--slurm-init-seconds-before-status-checks 1 --seconds-between-status-checks 1"
     runs = []
 
     def start(*options, **environ):
-        runs.append(site.start(*words.split(), *options, **environ))
+        runs.append(site.start(*site_options.split(), *options, **environ))
         return runs[-1]
 
     yield start
@@ -41,19 +41,17 @@ def start(site, tmp_path):
 
 def command_lines():
     for process in psutil.process_iter():
-        with suppress(psutil.Error):  # it ended meanwhile
+        with suppress(psutil.Error):  # it ended in the meantime
             yield " ".join(process.cmdline())
 
 
-def test_failed_ended_cancelled_and_resumed_it_leaves_what_a_run_on_one_machine_leaves(
-    cluster, site, start, undisturbed
-):
+def test_a_run_that_failed_was_stopped_and_resumed_equals_a_local_run(cluster, site, start, undisturbed):
     # No job imports these.
     site.folder.mkdir()
     for name in ("yaml", "numpy", "snakemake"):
         (site.folder / f"{name}.py").write_text("raise SystemExit('imported')\n")
 
-    # A job that fails ends the run, with its log; its neighbours are done.
+    # A job that fails ends the run, with its log; the other jobs are finished.
     site.settings["network"]["sha256"] = {"graph.pb": "0" * 64}
     failed = start()
     assert failed.wait() != 0
@@ -63,7 +61,7 @@ def test_failed_ended_cancelled_and_resumed_it_leaves_what_a_run_on_one_machine_
     assert cluster.jobs() == []
     del site.settings["network"]["sha256"]
 
-    # Told to end (SIGTERM), Snakemake waits for what SLURM has of it, and starts no more.
+    # After SIGTERM, Snakemake waits for its jobs in SLURM, and starts no others.
     ended = start("--verbose")
     until(lambda: cluster.jobs("--states=RUNNING"))
     ended.process.send_signal(signal.SIGTERM)
@@ -71,7 +69,7 @@ def test_failed_ended_cancelled_and_resumed_it_leaves_what_a_run_on_one_machine_
     assert cluster.jobs() == []
     assert (site.folder / "resources/network/graph.pb").exists()
 
-    # Interrupted (Ctrl-C), it cancels its jobs at once; but not while it asks squeue, which is here not made to wait.
+    # After Ctrl-C, it cancels its jobs at once, but not while it waits for squeue, which is not delayed here.
     cancelled = start("--verbose", PATH=PATH)
     until(lambda: "Status query timing" in cancelled.text and cluster.jobs("--states=RUNNING"))
     cancelled.process.send_signal(signal.SIGINT)
@@ -79,22 +77,22 @@ def test_failed_ended_cancelled_and_resumed_it_leaves_what_a_run_on_one_machine_
     assert cancelled.wait() != 0, cancelled.text
     assert not (site.folder / "resources/destination.json").exists()
 
-    # The same command goes on. What comes after the uploads, one media or a thousand, is done without a cluster.
+    # The same command continues the run. Rules after the uploads run without the cluster.
     run, lines = start("--verbose", "--until", "upload_detections", "merge_detections"), set()
     while run.process.poll() is None:
         lines.update(command_lines())
         time.sleep(0.3)
     assert run.wait() == 0, run.text
-    last = dataclasses.replace(site, profile="default").goes_well()
+    last = dataclasses.replace(site, profile="default").run_ok()
     assert "rule detect:" not in last
     assert site.state() == undisturbed
 
-    slurm_was_asked_for_what_the_profile_says(cluster.every_job())
+    check_requested_resources(cluster.every_job())
     assert any("srun -n1" in line for line in lines)
-    the_token_is_nowhere(cluster, site, lines, (failed.text, ended.text, cancelled.text, run.text, last))
+    check_token_is_not_shown(cluster, site, lines, (failed.text, ended.text, cancelled.text, run.text, last))
 
 
-def slurm_was_asked_for_what_the_profile_says(jobs):
+def check_requested_resources(jobs):
     detecting = [job for job in jobs if "detect:" in job]
     assert len(detecting) == 2
     assert [job for job in jobs if "TresPerJob=gres:gpu:1" in job] == detecting
@@ -102,8 +100,8 @@ def slurm_was_asked_for_what_the_profile_says(jobs):
     assert all("NumCPUs=4" in job and "mem=8000M" in job for job in detecting)
 
 
-def the_token_is_nowhere(cluster, site, lines, terminals):
-    """But in the environment that SLURM keeps for each job, for its own eyes."""
+def check_token_is_not_shown(cluster, site, lines, terminals):
+    """Check that the token is only in the environment that SLURM keeps for each job."""
     assert not [text for text in [*cluster.every_job(), *lines] if site.server.token in text]
     assert site.secrets_in(*terminals) == []
     files = [path for path in cluster.folder.rglob("*") if path.is_file()]

@@ -21,7 +21,7 @@ _LOOPBACK = "127.0.0.1"
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Writes no line for each request: `GET /requests` tells more."""
+    """Handler that logs no lines, since `GET /requests` has more."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing."""
@@ -31,24 +31,24 @@ class _QuietHandler(WSGIRequestHandler):
         return super().date_time_string(clock.now().timestamp() if timestamp is None else timestamp)
 
     def make_environ(self) -> dict[str, Any]:
-        """Return what the application is told, also of the slashes at a path's beginning that Python makes one."""
+        """Return the WSGI environment, with all slashes at the path's beginning, which Python reduces to one."""
         environ = super().make_environ()
         target = self.requestline.split()[1]
         slashes = len(target) - len(target.lstrip("/"))
         return {**environ, "PATH_INFO": "/" * (slashes - 1) + environ["PATH_INFO"]}
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
-        """End this connection, whose peer is gone or whose end a test ordered."""
+        """End the connection after its peer has closed it, or a test ordered its end."""
         self.close_connection = True
 
 
 def _listen(port: int) -> BaseWSGIServer:
-    """Open a port before its application exists, because the addresses it signs hold the port."""
+    """Open a port before its application exists, since the addresses that it signs contain the port."""
     return make_server(_LOOPBACK, port, Flask(__package__), threaded=True, request_handler=_QuietHandler)
 
 
 def write(first: dict[str, Any]) -> None:
-    """Write the line that tells whoever started the server where it is."""
+    """Write the server's address and ids as a line of JSON."""
     print(json.dumps(first), flush=True)  # noqa: T201
 
 
@@ -56,8 +56,8 @@ def main(arguments: Sequence[str] | None = None, ready: Callable[[dict[str, Any]
     """Serve until stopped.
 
     Args:
-        arguments: in place of the command line's.
-        ready: takes what the server tells of itself, once both of its ports are open.
+        arguments: arguments in place of those of the command line.
+        ready: called with the server's address and ids once both of its ports are open.
     """
     parser = argparse.ArgumentParser(prog="python -m tests.tator_server", description=__doc__)
     parser.add_argument("--media", type=Path, required=True, help="folder of which each file becomes a media")

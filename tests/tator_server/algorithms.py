@@ -1,8 +1,8 @@
-"""Operations by which an algorithm is registered, read in the source of Tator 1.5 and never recorded.
+"""Operations that register an algorithm, from the source of Tator 1.5; they were not recorded.
 
-Statuses, messages and the order of the checks are the source's. So is what is accepted although it is wrong: a new
-manifest of an algorithm that exists is not looked at, nor whether its new name is taken, and its cluster cannot be
-taken away. Saved manifests are kept for ever.
+Statuses, messages and the order of the checks are those of the source, also where it accepts wrong requests: the new
+manifest and the new name of an existing algorithm are not checked, and its cluster cannot be removed. Saved manifests
+are kept for ever.
 """
 
 import secrets
@@ -22,7 +22,7 @@ _ORGANIZATION = 1
 
 
 def _absent(model: str) -> RefusedError:
-    """Return Django's own 404, which differs from that for a number in the address."""
+    """Return Django's 404 for a missing record, which differs from that for an id in the address."""
     return RefusedError(f"{model} matching query does not exist.", status=404)
 
 
@@ -42,7 +42,7 @@ def _register(call: Call) -> Record:
     if files_per_job < 1:
         raise RefusedError(f"Provided files_per_job ({files_per_job}) must be at least 1")
     _check_cluster(call, user)
-    record = {**dict.fromkeys(_FIELDS), "tparams": [], **_given(call), "project": project}
+    record = {**dict.fromkeys(_FIELDS), "tparams": [], **_fields_of(call), "project": project}
     record["manifest"] = f"{project}/{PurePosixPath(call.body['manifest']).name}"
     number = call.store.add("algorithm", record)
     return {"message": "Successfully registered algorithm argo workflow.", "id": number}
@@ -51,12 +51,12 @@ def _register(call: Call) -> Record:
 @operation("UpdateAlgorithm", EDIT, of="algorithm")
 def _update(call: Call) -> Record:
     _check_cluster(call, _user(call))
-    call.store.change("algorithm", call.target["id"], **_given(call))
+    call.store.change("algorithm", call.target["id"], **_fields_of(call))
     return {"message": f"Algorithm {call.target['id']} successfully updated!"}
 
 
-def _given(call: Call) -> Record:
-    """Return the fields of the body that are written: none of them can be made null."""
+def _fields_of(call: Call) -> Record:
+    """Return the fields of the body that are written; none of them can be set to null."""
     if call.body.get("template") is not None:
         raise NotCoveredError("hosted templates")
     given = {name: call.body[name] for name in _FIELDS if call.body.get(name) is not None}
@@ -68,7 +68,7 @@ def _given(call: Call) -> Record:
 
 
 def _user(call: Call) -> Record:
-    """Return whom the body names, who need not be who asks."""
+    """Return the user that the body names, who may differ from the token's user."""
     user = call.store.find("user", call.body["user"])
     if user is None:
         raise _absent("User")
@@ -97,7 +97,7 @@ def _check_cluster(call: Call, user: Record) -> None:
         raise _absent("JobCluster")
 
 
-# Meant to ask for Can Transfer, as here; in 1.5 the name of that attribute is misspelt, so that anybody may.
+# Tator intends to require Can Transfer, as here; in 1.5 that attribute's name is misspelt, so that anybody may.
 @operation("SaveAlgorithmManifest", TRANSFER)
 def _save_manifest(call: Call) -> Record:
     for needed in ("upload_url", "name"):
@@ -124,7 +124,7 @@ def _upload_info(call: Call) -> Record:
 
 @operation("GetJobClusterList", VIEW)
 def _get_clusters(call: Call) -> list[Record]:
-    """Return them with their credentials, as Tator does, to the organization's admins."""
+    """Return the clusters with their credentials, as Tator does, to the organization's admins."""
     organization = call.params["organization"]
     if organization != _ORGANIZATION:
         raise MissingError("Organization")

@@ -48,7 +48,7 @@ def api_app(store: Store, addresses: Addresses, faults: Faults, log: RequestLog)
 
     @app.before_request
     def first_slash() -> None:
-        """Take `//schema`, as of a host with a slash behind, for another address than `/schema`."""
+        """Do not serve `//schema`, the address with a host that ends in a slash, as `/schema`."""
         if request.environ["PATH_INFO"].startswith("//"):
             raise NotFound
 
@@ -76,12 +76,12 @@ def api_app(store: Store, addresses: Addresses, faults: Faults, log: RequestLog)
 
     @app.get("/<int:project>/annotation/<int:media>")
     def player(project: int, media: int) -> Response:
-        """Stand where Tator's player is, to which a report's links lead; there is nothing to see."""
+        """Answer links of a report to Tator's player, which the stand-in does not have."""
         frame = request.args.get("frame", 0, type=int)
-        said = (
+        text = (
             f"This stand-in has no player: in Tator you would see frame {frame} of media {media} of project {project}."
         )
-        return Response(said, mimetype="text/plain")
+        return Response(text, mimetype="text/plain")
 
     @app.errorhandler(NotFound)
     def unknown_address(error: NotFound) -> Response:
@@ -110,7 +110,7 @@ def _schema() -> Response:
 
 
 def _answer(store: Store, addresses: Addresses, operation: Operation, path: dict[str, int]) -> Response:
-    """Do what was asked, in one transaction: all of it or nothing."""
+    """Carry out a request in one transaction."""
     try:
         user = _user(store, request)
         query = operation.read_query(request.args)
@@ -137,7 +137,7 @@ def _answer(store: Store, addresses: Addresses, operation: Operation, path: dict
 
 
 def _user(store: Store, asked: Request) -> Record:
-    """Return whose token it is. A bad token is a 400, not a 401."""
+    """Return the token's user. A bad token is a 400, not a 401."""
     scheme, _, token = asked.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "token":
         raise RefusedError("Authentication credentials were not provided.")
@@ -155,7 +155,7 @@ def _body(operation: Operation, asked: Request) -> Any:
             return {}
         raise RefusedError("Missing required request body")
     try:
-        body = json.loads(asked.get_data())  # which reads NaN, as Tator's parser does
+        body = json.loads(asked.get_data())  # accepts NaN, as Tator's parser does
     except ValueError as error:
         raise RefusedError("Request body validation error", details=f"Failed to deserialize: {error}") from error
     if body == []:
@@ -165,7 +165,7 @@ def _body(operation: Operation, asked: Request) -> Any:
 
 
 def _json(answer: Any, status: int) -> Response:
-    """Return a JSON answer, with NaN as it is: a list with it is no JSON, but Python reads it; an object is a 500."""
+    """Return a JSON answer; in a list, NaN is written as it is, which Python reads; in an object, it is a 500."""
     text = json.dumps(answer, ensure_ascii=False)
     if isinstance(answer, dict) and _has_nan(answer):
         return Response(_SERVER_ERROR, 500)
@@ -177,7 +177,7 @@ def _has_nan(record: Record) -> bool:
 
 
 def _media_named(operation: Operation, asked: Request, path: dict[str, int]) -> set[int]:
-    """Return the media ids that a request names anywhere, for faults that apply to one media."""
+    """Return the media ids in a request, for faults that apply to one media."""
     found = {path["id"]} if operation.path == "/rest/Media/{id}" else set()
     found |= {int(part) for part in asked.args.get("media_id", "").split(",") if part.isdigit()}
     body = asked.get_json(silent=True, cache=True) if operation.body else None

@@ -1,7 +1,7 @@
-"""Operations on the attributes of a type, and what each does to the objects that exist.
+"""Operations on the attributes of a type, and their effects on existing objects.
 
-As recorded: a new attribute with a default is written into every row at once, in place and without a trace; a changed
-default changes no row; a rename and a removal change all rows.
+As recorded: a new attribute with a default is written into every row at once, in place, without changing its dates; a
+changed default changes no row; a rename and a removal change all rows.
 """
 
 import json
@@ -17,21 +17,21 @@ _ENTITIES = {"MediaType": "media_type", "LocalizationType": "localization_type",
 
 
 def _owner(call: Call) -> tuple[str, Record]:
-    """Return the kind of a type and the type, which the user has to own."""
+    """Return the kind of a type, and the type; the user needs Full Control of its project."""
     if call.body.get("entity_type") not in _ENTITIES:
         raise NotCoveredError(f"attributes of {call.body.get('entity_type')}")
     kind = _ENTITIES[call.body["entity_type"]]
     owner = find(call.store, kind, call.params["id"])
     if not may(call.user, find(call.store, "project", owner["project"]), FULL):
         raise ForbiddenError
-    if not call.store.lock(kind, owner["id"]):  # it waits for no other transaction
+    if not call.store.lock(kind, owner["id"]):  # does not wait for other transactions
         message = f'could not obtain lock on row in relation "main_{kind.replace("_", "")}"\n'
         raise RefusedError(message, details=message)
     return kind, owner
 
 
 def _rewrite(call: Call, kind: str, owner: Record, change: Callable[[Record], Record]) -> None:
-    """Change the attributes of every object of a type, old marks and tombstones too, where they stand."""
+    """Change the attributes of every object of a type in place, also of old marks and tombstones."""
     store = call.store
     if kind == "media_type":
         for media in store.all("media", owner["project"]):
@@ -51,11 +51,11 @@ def _add(call: Call) -> Record:
         raise RefusedError("'name'" if "addition" in call.body else "'addition'")
     attribute = {"description": "", "required": False, "order": 0, **call.body["addition"]}
     attributes.check_type(attribute)
-    there = owner["attribute_types"] or []
+    existing = owner["attribute_types"] or []
     name = attribute["name"]
-    if name in [one["name"] for one in there]:
+    if name in [one["name"] for one in existing]:
         raise RefusedError(f"{name} is already an attribute.")
-    call.store.change(kind, owner["id"], attribute_types=[*there, attribute])
+    call.store.change(kind, owner["id"], attribute_types=[*existing, attribute])
     if "default" in attribute:
         _rewrite(call, kind, owner, lambda found: {**found, name: attribute["default"]})
     return {"message": f"New attribute type '{name}' added"}

@@ -13,7 +13,7 @@ AttributeTypes = Iterable[Mapping[str, Any]]
 SECTIONS = "tator_user_sections"  # an attribute that every media has, whatever its type says
 
 _NAME = re.compile(r"^[A-Za-z0-9_\s\-><%:&#;(),@]+$")
-_WORDS = {"bool": "boolean", "int": "integer"}
+_DTYPE_NAMES = {"bool": "boolean", "int": "integer"}
 
 
 def convert(kind: Mapping[str, Any], value: Any) -> Any:
@@ -23,7 +23,7 @@ def convert(kind: Mapping[str, Any], value: Any) -> Any:
         RefusedError: when it cannot be converted, or is outside the type's bounds or choices.
     """
     name, dtype = kind["name"], kind["dtype"]
-    refused = RefusedError(f"Invalid attribute value {value} for {_WORDS.get(dtype, dtype)} attribute {name}")
+    refused = RefusedError(f"Invalid attribute value {value} for {_DTYPE_NAMES.get(dtype, dtype)} attribute {name}")
     if dtype == "bool":
         found = value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).lower())
         if found is None:
@@ -53,7 +53,7 @@ def check_type(kind: dict[str, Any]) -> None:
     """Check an attribute that is to be added to a type.
 
     Raises:
-        RefusedError: it lacks something, or its name has a character that Tator does not take.
+        RefusedError: when a field is missing, or its name has a character that Tator does not allow.
     """
     if kind["name"].startswith("$"):
         raise RefusedError("Attribute type name can not start with '$' character")
@@ -72,7 +72,7 @@ def check_type(kind: dict[str, Any]) -> None:
 def complete(kinds: AttributeTypes, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return a new object's attributes: the given ones that its type has, and the type's defaults.
 
-    Names that the type lacks are dropped without a word.
+    Names that the type lacks are dropped without an error.
 
     Raises:
         RefusedError: when a value is unfit, or a required one is missing.
@@ -117,10 +117,10 @@ def changes(entity_type: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[s
 
 
 def refuse_unquotable(values: Mapping[str, Any]) -> None:
-    """Fail on the values that Tator pastes into SQL unquoted when it changes attributes in place.
+    """Refuse values that Tator inserts into SQL unquoted when it changes attributes in place.
 
-    That is how every media patch and every localization patch by id works. A quote, a percent sign, a tab and
-    a NUL are its victims; newline, double quote and backslash are escaped and pass.
+    Every media patch and every localization patch by id does that. It fails with a quote, a percent sign, a tab and a
+    NUL; newline, double quote and backslash are escaped.
     """
     refuse_nul(values)
     for name, value in values.items():
@@ -142,7 +142,7 @@ def refuse_unquotable(values: Mapping[str, Any]) -> None:
 
 
 def refuse_nul(values: Mapping[str, Any]) -> None:
-    """Fail on a NUL, which PostgreSQL cannot store in JSON."""
+    """Refuse a NUL, which PostgreSQL cannot store in JSON."""
     if any(isinstance(value, str) and "\0" in value for value in values.values()):
         message = "unsupported Unicode escape sequence\nDETAIL:  \\u0000 cannot be converted to text.\n"
         raise RefusedError(message, details=message)

@@ -1,4 +1,4 @@
-"""Operations on what a project consists of: users, projects, types and versions."""
+"""Operations on users, projects, types, sections and versions."""
 
 import uuid
 from typing import Any
@@ -12,7 +12,7 @@ _USER_FIELDS = ("id", "username", "first_name", "last_name", "email", "is_staff"
 
 
 def _user(record: Record) -> Record:
-    return {name: record[name] for name in _USER_FIELDS}  # and never the token
+    return {name: record[name] for name in _USER_FIELDS}  # without the token
 
 
 @operation("Whoami", VIEW)

@@ -1,4 +1,4 @@
-"""Provide one server for all tests of a module; each test uses its own version, media or fault."""
+"""Fixtures: one server for all tests of a module; each test uses its own version, media or fault."""
 
 import shutil
 from collections.abc import Iterator

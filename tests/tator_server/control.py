@@ -1,6 +1,6 @@
-"""What is not Tator's: the page for people, and what tests order, count and change directly.
+"""Routes that Tator does not have: the page for people, and faults, logs and direct changes for tests.
 
-None of it needs a token, is logged, or suffers faults.
+They need no token, are not logged, and have no faults.
 """
 
 from dataclasses import asdict
@@ -19,7 +19,7 @@ _MARK = "Object Detector Processed"
 
 
 class Controls:
-    """The routes beside the API, on its application."""
+    """The routes for tests and people, on the application of the API."""
 
     def __init__(self, app: Flask, store: Store, addresses: Addresses, faults: Faults, log: RequestLog) -> None:
         self._store = store
@@ -117,16 +117,16 @@ def add_media(
     attributes: Record | None = None,
     **fields: Any,
 ) -> int:
-    """Add a media of any make and return its id.
+    """Add a media of any kind and return its id.
 
     Args:
-        store: where to.
-        name: its name.
-        project: of which project.
-        dtype: the first of the project's media types of this make is taken, unless `fields` has a `type`.
+        store: the server's state.
+        name: name of the media.
+        project: id of its project.
+        dtype: kind of the media, whose first type in the project is used unless `fields` has a `type`.
         files_by_role: files to copy in, by role (archival, streaming, image).
-        attributes: its attributes, completed by the type's defaults.
-        fields: any field of a media, to override what would be there.
+        attributes: attributes of the media, completed by the type's defaults.
+        fields: other fields of the media, which override those that would be set.
     """
     types = store.all("media_type", project)
     entity_type = next(record for record in types if record["dtype"] == dtype)
@@ -141,7 +141,7 @@ def add_media(
 
 
 def _dimensions(files_by_role: dict[str, list[str]]) -> Record:
-    """Return what Tator would note of a media from its best file; the checksum only from the original."""
+    """Return the fields that Tator would set from the media's best file; the checksum only from the original."""
     role = next(role for role in ("archival", "image", "streaming", *files_by_role) if role in files_by_role)
     path = Path(files_by_role[role][-1])
     found = files.probe(path)
@@ -150,7 +150,7 @@ def _dimensions(files_by_role: dict[str, list[str]]) -> Record:
 
 
 def _overview(store: Store) -> dict[str, Any]:
-    """Return what the page shows: the project's media, and boxes by version."""
+    """Return the content of the page: the project's media, and boxes by version."""
     boxes = store.rows(
         "SELECT version, media, COUNT(*) AS boxes FROM localization AS row WHERE NOT variant_deleted AND mark ="
         " (SELECT MAX(mark) FROM localization AS o WHERE o.elemental_id = row.elemental_id AND o.version = row.version)"

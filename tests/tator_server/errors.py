@@ -1,6 +1,6 @@
-"""What the server answers instead of a result, in Tator's shapes."""
+"""Errors that the server answers, in Tator's formats."""
 
-# What the driver of a database says when its connection ends.
+# Message of the database's driver when its connection ends.
 CONNECTION_CLOSED = (
     "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n"
     "\tbefore or while processing the request.\n"
@@ -11,7 +11,7 @@ class RefusedError(Exception):
     """A request that is not served; the JSON body holds `message` and, for status 400, `details`.
 
     Attributes:
-        kept: what the request did before it failed stays done.
+        kept: whether the changes made before the failure are kept.
     """
 
     def __init__(self, message: str, *, status: int = 400, details: str = "None", kept: bool = False) -> None:
@@ -34,18 +34,18 @@ class MissingError(RefusedError):
 
 
 class ForbiddenError(RefusedError):
-    """A token that may not do this: 403."""
+    """A token without the needed permission: 403."""
 
     def __init__(self) -> None:
         super().__init__("You do not have permission to perform this action.", status=403)
 
 
 class UnknownFieldError(Exception):
-    """A name in `fields=` that no object has: a streamed list (GET) ends before it begins, any other is a 500."""
+    """A name in `fields=` that no object has: a streamed list (GET) is empty, any other answer is a 500."""
 
 
 class NotCoveredError(RefusedError):
-    """Something that Tator does and this server does not: it says so instead of guessing."""
+    """A feature that Tator has and this server does not: 501."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"The stand-in server does not do {what}; a real Tator does.", status=501)

@@ -2,10 +2,10 @@
 
 An order is a JSON object: `kind`, and optionally
 
-- `operation`: the operationId that it applies to. `Download` is a request to a presigned address, and what the
-  body faults apply to anyway; any other kind applies to every `/rest` operation unless an order says otherwise.
+- `operation`: the operationId that it applies to; without it, every `/rest` operation. `Download` is a request to a
+  presigned address, and the default of faults of bodies.
 - `media`: the one media id that it applies to (in the address, the query or the body).
-- `nth` (1): the first of the matching requests that it applies to; `times` (1): how many from there; null: all.
+- `nth` (1): the first matching request that it applies to; `times` (1): the number of requests from there; null: all.
 
 and the kind's own settings, described at `KINDS`.
 """
@@ -38,23 +38,23 @@ KINDS = {
     "cut_download": "close the connection after `after_bytes` of the body (half of it unless given)",
     "short_body": "send the first `after_bytes` (half unless given) with a Content-Length that calls it whole",
     "wrong_bytes": "send a body of the right length with every bit flipped",
-    "late_commit": "do the work from what is visible now, commit it `seconds` later, and answer then; of each "
-    "`together` such requests none before all have done their work",
-    "drop_and_go_on": "close the connection at once, as a gateway does, and do as late_commit does, unheard",
-    "outage": "400 with a database's or a cache's words; `words`: one of WORDS; `after`: true does the work first",
-    "cache_down": "as outage, with words of the cache, of what takes the cache alone: addresses of files",
-    "cut_links": "400 with the database's words once the first `links` (0) links of states to boxes are stored",
+    "late_commit": "do the work from what is visible now, commit it `seconds` later, and answer then; of "
+    "`together` such requests, none is committed before all have done their work",
+    "drop_and_go_on": "close the connection at once, as a gateway does, then do the work as late_commit does",
+    "outage": "400 with a message of the database or the cache; `message`: a key of OUTAGE_MESSAGES; `after`: true "
+    "does the work first",
+    "cache_down": "as outage, with the cache's message, for requests that need the cache: addresses of files",
+    "cut_links": "400 with the database's message after the first `links` (0) links of states to boxes are stored",
     "cut_list": "200 and the first `after_bytes` of the body (half unless given) as gzip without its end",
     "endless_list": "200 and half of the body, and never its end, of a streamed list (GET) whose text fills its last "
     "buffer: its length is a multiple of `buffer` (8192)",
-    "odd_answer": "`json` (text; nothing: the key is left out) in place of what is at `path` in a good JSON answer, "
-    "where there is such a place; `id=7` in it is the row of that id",
-    "expire_addresses": "every address given out until then expires, also one that is kept and given again: 403 now "
-    "and later",
+    "odd_answer": "`json` (text; nothing: the key is left out) in place of the value at `path` in a JSON answer, "
+    "if it exists; `id=7` in the path is the row of that id",
+    "expire_addresses": "every address made until then expires, also a cached one: 403 now and later",
 }
-# Recorded from a real server while PostgreSQL or Redis was away, or usual words of theirs (the last five).
+# Recorded from a real server while PostgreSQL or Redis was down, or usual messages of theirs (the last five).
 _TO = 'connection to server at "db", port 5432 failed: '
-WORDS = {
+OUTAGE_MESSAGES = {
     "refused": f"{_TO}Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n",
     "starting": f"{_TO}FATAL:  the database system is starting up\n",
     "stopping": f"{_TO}FATAL:  the database system is shutting down\n",
@@ -75,14 +75,14 @@ _REFUSALS = {
 }
 _HELD_BACK = {"late_commit", "drop_and_go_on"}
 _LISTS_WITH_ADDRESSES = {"GetMedia", "GetMediaList", "GetMediaListById"}
-_FOR_EVER_SECONDS = 3600.0
+_ENDLESS_SECONDS = 3600.0
 _MEETING_SECONDS = 60.0
 _ON_DOWNLOADS = {"cut_download", "short_body", "wrong_bytes", "expire_addresses"}
 
 
 @dataclass
 class Fault:
-    """One order, and how often it was met."""
+    """One order, and the numbers of its matching requests."""
 
     kind: str
     operation: str | None = None
@@ -93,7 +93,7 @@ class Fault:
     seconds: float = 1.0
     after_bytes: int | None = None
     after: bool = False
-    words: str = "closed"
+    message: str = "closed"
     links: int = 0
     buffer: int = 8192
     together: int = 1
@@ -112,15 +112,15 @@ class Fault:
         kind = order.get("kind")
         if kind not in KINDS:
             raise ValueError(f"kind {kind!r}: one of {', '.join(KINDS)}")
-        if order.get("words", "closed") not in WORDS:
-            raise ValueError(f"words {order['words']!r}: one of {', '.join(WORDS)}")
+        if order.get("message", "closed") not in OUTAGE_MESSAGES:
+            raise ValueError(f"message {order['message']!r}: one of {', '.join(OUTAGE_MESSAGES)}")
         unknown = set(order) - (set(cls.__dataclass_fields__) - {"seen", "fired"})
         if unknown:
             raise ValueError(f"unknown settings {sorted(unknown)}")
         if kind in _ON_DOWNLOADS:
             order = {"operation": "Download", **order}
         if kind == "cache_down":
-            order = {"words": "cache", **order}
+            order = {"message": "cache", **order}
         if kind == "revoke_token":
             order = {"times": None, **order}
         return cls(**order)
@@ -140,7 +140,7 @@ class Fault:
 
 
 class Faults:
-    """The orders in force."""
+    """The current orders."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -148,20 +148,20 @@ class Faults:
         self._meetings: dict[int, threading.Barrier] = {}
 
     def order(self, order: dict[str, Any]) -> None:
-        """Put an order in force."""
+        """Add an order."""
         fault = Fault.ordered(order)
         with self._lock:
             self._orders.append(fault)
             self._meetings[id(fault)] = threading.Barrier(fault.together)
 
     def clear(self) -> None:
-        """Forget all orders."""
+        """Remove all orders."""
         with self._lock:
             self._orders.clear()
             self._meetings.clear()
 
     def listing(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the orders: those that may still happen, and those that did (some are both)."""
+        """Return the orders that may still apply (`pending`), and those that have applied (`fired`); some are both."""
         with self._lock:
             pending = [f for f in self._orders if f.times is None or f.fired < f.times]
             return {"pending": [asdict(f) for f in pending], "fired": [asdict(f) for f in self._orders if f.fired]}
@@ -203,22 +203,22 @@ def _held_back(handle: Callable[[], Response], wait: Callable[[], None] | None, 
 
 
 def _wait(meetings: list[tuple[threading.Barrier, float]]) -> None:
-    """Wait until the other requests of each meeting are there, and then for its seconds."""
+    """Wait until the other requests of each meeting have done their work, and then for its seconds."""
     for meeting, _ in meetings:
-        with suppress(threading.BrokenBarrierError):  # the others did not come
+        with suppress(threading.BrokenBarrierError):  # the others did not arrive
             meeting.wait(_MEETING_SECONDS)
     time.sleep(max(seconds for _, seconds in meetings))
 
 
 class HangUp(Response):
-    """No answer: the connection ends, by a reset or by a plain close."""
+    """No answer: the connection is reset or closed."""
 
     def __init__(self, *, reset: bool) -> None:
         super().__init__()
         self.reset = reset
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """End the connection. The exception tells the web server that its peer is gone."""
+        """End the connection. The exception tells the web server that its peer has closed it."""
         connection: socket.socket = environ["werkzeug.socket"]
         if self.reset:
             linger = b"\x01\0\0\0\0\0\0\0"  # struct linger {1, 0}: closing sends RST
@@ -254,7 +254,7 @@ def _afterwards(fault: Fault, response: Response) -> Response:
 
 
 def _changed(fault: Fault, response: Response) -> Response:
-    """Return a good answer with the fault in its body."""
+    """Return a successful answer with the fault in its body."""
     if fault.kind == "endless_list" and (request.method != "GET" or len(response.get_data()) % fault.buffer):
         return response
     if fault.kind in ("cut_list", "endless_list"):
@@ -273,7 +273,7 @@ def _changed(fault: Fault, response: Response) -> Response:
 
 def _odd(fault: Fault, answer: Any, status: int) -> Response:
     """Return an answer with a piece of JSON text, valid or not, in place of one value."""
-    mark = "what the test puts here"
+    mark = "replaced by the test's text"
     holder = inside = [answer]
     last: Any = 0
     try:
@@ -285,7 +285,7 @@ def _odd(fault: Fault, answer: Any, status: int) -> Response:
             del inside[last]
         else:
             inside[last] = mark
-    except (LookupError, ValueError):  # there is no such place
+    except (LookupError, ValueError):  # the answer has no such place
         pass
     text = json.dumps(holder[0]).replace(json.dumps(mark), fault.json or "")
     return Response(text, status, {"Content-Type": "application/json"})
@@ -302,25 +302,25 @@ def _first(chunks: Iterator[bytes], keep: int, *, cut: bool) -> Iterator[bytes]:
 
 
 def _unended(fault: Fault, body: bytes) -> Response:
-    """Return a streamed list of which the end is missing: the status was sent before anything went wrong."""
+    """Return a streamed list without its end: the status was sent before the fault occurred."""
     packer = zlib.compressobj(wbits=31)
     keep = len(body) // 2 if fault.after_bytes is None else fault.after_bytes
-    # What was sent of an empty list is nothing at all, not even the head of a gzip stream.
+    # Of an empty body nothing is sent, not even the header of a gzip stream.
     part = packer.compress(body[:keep]) + packer.flush(zlib.Z_SYNC_FLUSH) if keep else b""
 
     def parts() -> Iterator[bytes]:
         yield part
         if fault.kind == "endless_list":
-            time.sleep(_FOR_EVER_SECONDS)
+            time.sleep(_ENDLESS_SECONDS)
 
     return Response(parts(), 200, {"Content-Type": "application/json", "Content-Encoding": "gzip"})
 
 
 def _outage(fault: Fault) -> Response:
-    """Return an exception of the database or the cache, as Tator answers it: only the database's are details too."""
-    message = WORDS[fault.words]
+    """Return an exception of the database or the cache, as Tator does: only the database's is in `details` as well."""
+    message = OUTAGE_MESSAGES[fault.message]
     cache = "redis" in message.lower()
-    return _refusal(message, details="None" if cache or fault.words == "unknown" else message)
+    return _refusal(message, details="None" if cache or fault.message == "unknown" else message)
 
 
 def _refusal(message: str, details: str = "None") -> Response:

@@ -1,4 +1,4 @@
-"""What a media's file is, and how the store and the media's record speak of it."""
+"""Properties of a media's file, and its entries in the store and in the media's record."""
 
 import hashlib
 import mimetypes
@@ -16,7 +16,7 @@ _HUNDRED_MB = 100 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Probe:
-    """What is found in a file; null where it is neither a video nor an image."""
+    """Properties of a file; None if it is neither a video nor an image."""
 
     dtype: str
     width: int | None = None
@@ -30,7 +30,7 @@ class Probe:
 
 
 def probe(path: Path) -> Probe:
-    """Examine a file by its content, or by its name's extension when the content is nothing known."""
+    """Return the properties of a file, by its content, or by its extension if the content is unknown."""
     return _image(path) or _video(path) or Probe("image" if _looks_like_image(path.name) else "video")
 
 
@@ -55,9 +55,9 @@ def _video(path: Path) -> Probe | None:
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            context = getattr(stream, "codec_context", None)  # none where FFmpeg has no decoder
+            context = getattr(stream, "codec_context", None)  # none if FFmpeg has no decoder
             width, height = (context.width, context.height) if context else (None, None)
-            if (context and not width) or container.format.name == "tty":  # junk that its name made FFmpeg believe in
+            if (context and not width) or container.format.name == "tty":  # junk that FFmpeg recognizes by its name
                 return None
             fps = stream.average_rate or Fraction(0)
             duration = stream.duration * stream.time_base if stream.duration and stream.time_base else Fraction(0)
@@ -78,14 +78,14 @@ def _video(path: Path) -> Probe | None:
 
 
 def tator_md5(path: Path) -> str:
-    """Return Tator's own checksum: the MD5 of the first 100 MB's MD5 and the size, in digits."""
+    """Return Tator's checksum: the MD5 of the text of the first 100 MB's MD5 and the size."""
     with path.open("rb") as stream:
         first = hashlib.md5(stream.read(_HUNDRED_MB), usedforsecurity=False).hexdigest()
     return hashlib.md5(f"{first}{path.stat().st_size}".encode(), usedforsecurity=False).hexdigest()
 
 
 def add_original(store: Store, project: int, media: int, path: Path, found: Probe) -> Record:
-    """Put a file of the media folder into the store, where it lies, and return the media's `media_files`."""
+    """Add a file of the media folder to the store, without a copy, and return the media's `media_files`."""
     role = "image" if found.dtype == "image" else "archival"
     return {role: [_add(store, f"1/{project}/{media}", role, path, found, folder="media")]}
 
@@ -99,7 +99,7 @@ def add_copies(store: Store, project: int, media: int, files: Mapping[str, Itera
 
 
 def add_upload(store: Store, key: str, content: bytes) -> str:
-    """Keep what was sent to an upload address, and return its ETag."""
+    """Store the content sent to an upload address, and return its ETag."""
     path = key.replace("/", "_")
     (store.folders["objects"] / path).write_bytes(content)
     etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -108,11 +108,11 @@ def add_upload(store: Store, key: str, content: bytes) -> str:
 
 
 def _add(store: Store, prefix: str, role: str, path: Path, found: Probe, *, folder: str) -> Record:
-    word = "in" if role == "archival" else found.height if role == "streaming" else role
+    prefix_of_name = "in" if role == "archival" else found.height if role == "streaming" else role
     etag = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    # Tator's are random; these are the same for the same file, so that a stored record stays true.
+    # Tator's names are random; these are the same for the same file, so that stored records stay valid.
     mark = hashlib.md5(f"{path.name} {etag}".encode(), usedforsecurity=False).hexdigest()[:10]
-    name = f"{word}_{mark}{path.suffix if path.suffix.isascii() else ''}"
+    name = f"{prefix_of_name}_{mark}{path.suffix if path.suffix.isascii() else ''}"
     key, inside = f"{prefix}/{name}", path.name
     if folder == "objects":
         inside = key.replace("/", "_")

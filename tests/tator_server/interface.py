@@ -1,6 +1,6 @@
 """The interface as Python: operations, their query parameters and the checks of their bodies.
 
-All of it comes from openapi.yaml, which the client downloads too, so the two cannot disagree.
+They come from openapi.yaml, which the client downloads too.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ TEXT = (Path(__file__).parent / "openapi.yaml").read_text(encoding="utf-8")
 ETAG = f'"{hashlib.md5(TEXT.encode(), usedforsecurity=False).hexdigest()}"'
 DOCUMENT: dict[str, Any] = yaml.load(TEXT, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
-# Tator filters by these too; an operation serves those that openapi.yaml names for it. Ignoring them, as Tator
-# ignores names that it does not know, would give a wrong answer where the real server gives a right one.
+# Tator filters by these as well; an operation serves those that openapi.yaml names for it. The others are refused:
+# ignoring them, as Tator ignores unknown names, would give wrong answers.
 NOT_COVERED = frozenset(
     [
         "section",
@@ -62,12 +62,12 @@ class Operation:
 
     @property
     def success(self) -> int:
-        """Return the status of a good answer."""
+        """Return the status of a successful answer."""
         return 201 if self.method == "POST" else 200
 
     @cached_property
     def _checker(self) -> Any:
-        import jsonschema  # 0.2 s that a server that only reads need not wait for
+        import jsonschema  # takes 0.2 s, and is needed for bodies only
 
         return jsonschema.Draft4Validator({**_nullable(self.body), "components": _nullable(DOCUMENT["components"])})
 
@@ -83,7 +83,7 @@ class Operation:
         return found
 
     def check_body(self, body: object) -> None:
-        """Refuse a body that is not of the operation's form, echoing all of it, as Tator does.
+        """Refuse a body that does not fit the operation's schema; the error repeats the whole body, as in Tator.
 
         Raises:
             RefusedError: with the whole body in its details.
@@ -110,7 +110,7 @@ def _declared(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def refuse_uncovered(names: Iterable[str]) -> None:
-    """Refuse what the real server would heed and this one would not."""
+    """Refuse parameters that the real server uses and this one does not."""
     for name in names:
         if name in NOT_COVERED or name.startswith("related_attribute"):
             raise NotCoveredError(f"'{name}'")

@@ -54,7 +54,7 @@ class Server:
     pid: int
 
     def fault(self, kind: str, **settings: Any) -> None:
-        """Order a fault; faults.py says which kinds and settings there are."""
+        """Order a fault; faults.py lists the kinds and settings."""
         self._control("POST", "/faults", {"kind": kind, **settings})
 
     def faults(self) -> dict[str, list[dict[str, Any]]]:
@@ -63,7 +63,7 @@ class Server:
         return found
 
     def clear_faults(self) -> None:
-        """Forget all faults."""
+        """Remove all faults."""
         self._control("DELETE", "/faults")
 
     def requests(self, operation: str | None = None) -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ class Server:
         Args:
             name: any text.
             fields: `dtype` (video), `project`, `files` ({role: [path]}: copied; roles are archival, streaming, image),
-                and any field of a media, which overrides what would be.
+                and other fields of the media, which override those that would be set.
         """
         files = {role: [str(path) for path in paths] for role, paths in fields.pop("files", {}).items()}
         return int(self._control("POST", "/control/media", {"name": name, "files_by_role": files, **fields})["id"])
@@ -102,7 +102,7 @@ class Server:
         return found
 
     def use_fine_grained_permissions(self, fine_grained: bool = True) -> None:
-        """Go on as a server with TATOR_FINE_GRAIN_PERMISSION, or without."""
+        """Continue as a server with TATOR_FINE_GRAIN_PERMISSION, or without it."""
         self._control("POST", "/control/permissions", {"fine_grained": fine_grained})
 
     def _control(self, method: str, path: str, body: object = None) -> Any:
@@ -116,7 +116,7 @@ class Server:
 def running(
     media_folder: Path, state_folder: Path, *, port: int = 0, store_port: int = 0, clock_ahead: float = 0.0
 ) -> Iterator[Server]:
-    """Serve a folder's media until the block ends, with a clock that is ahead by so many seconds.
+    """Serve a folder's media until the block ends, with a clock that is `clock_ahead` seconds ahead.
 
     Raises:
         RuntimeError: when the server does not start.
@@ -135,7 +135,7 @@ def running(
 
 
 def _server(receiver: Connection, pid: int) -> Server:
-    """Return the server of the process that sends its first words here."""
+    """Return the server of a process, after it has sent its address and ids."""
     try:
         first = receiver.recv() if receiver.poll(_START_SECONDS) else None
     except EOFError:

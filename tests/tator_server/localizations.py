@@ -16,14 +16,14 @@ from .operations import EDIT, VIEW, Call, find, is_fine_grained, may, operation,
 from .store import Record, Store, now
 
 _SHAPE = ("x", "y", "width", "height", "u", "v", "points")
-# What a patch of one localization heeds; the rest is dropped. A zero width or height is dropped too.
+# Fields that a patch of one localization changes; others are dropped, and so is a width or height of zero.
 _PATCHED = {"box": ("x", "y", "width", "height"), "line": ("x", "y", "u", "v"), "dot": ("x", "y"), "poly": ("points",)}
 
 
 def _add_mark(store: Store, box: Record, *, created: str | None = None) -> int:
     """Add a row for a box with the mark after its last, and return the row's id."""
     time = now()
-    # Id and mark are chosen now, from the rows that are visible now, also where the transaction commits later.
+    # Id and mark are chosen from the rows visible now, also if the transaction commits later.
     query = "SELECT COALESCE(MAX(mark) + 1, 0) AS next FROM localization WHERE elemental_id = ? AND version = ?"
     mark = store.rows(query, box["elemental_id"], box["version"])[0]["next"]
     last = store.rows("SELECT seq FROM sqlite_sequence WHERE name = 'localization'")
@@ -45,7 +45,7 @@ def _add_mark(store: Store, box: Record, *, created: str | None = None) -> int:
 
 
 def _change_row(store: Store, box: Record) -> None:
-    """Change a row where it stands, without a new mark."""
+    """Change a row in place, without a new mark."""
     store.execute(
         "UPDATE localization SET version = ?, elemental_id = ?, frame = ?, shape = ?, attributes = ?, modified_by = ?,"
         " modified_datetime = ? WHERE id = ?",
@@ -78,7 +78,7 @@ def _count_localizations(call: Call) -> int:
 
 @operation("CreateLocalizationList", EDIT)
 def _create_localizations(call: Call) -> Record:
-    """Create boxes, all or none of them; but see `_lament_nan`."""
+    """Create boxes, all or none of them; but see `_refuse_nan`."""
     if not call.body:
         raise RefusedError("Localization creation requires list of localizations!", details="'body'")
     store, project = call.store, call.params["project"]
@@ -105,18 +105,18 @@ def _create_localizations(call: Call) -> Record:
             "modified_by": call.user["id"],
         }
         ids.append(_add_mark(store, box))
-    _lament_nan(specs)
+    _refuse_nan(specs)
     return {"message": f"Successfully created {len(ids)} localizations!", "id": ids}
 
 
-def _of_project(store: Store, kind: str, ids: set[int], project: int, words: str) -> dict[int, Record]:
-    """Return the known ones of some records; all that are known must be of one project, this one."""
+def _of_project(store: Store, kind: str, ids: set[int], project: int, noun: str) -> dict[int, Record]:
+    """Return the records that exist, by id; all of them must be of the project."""
     known = {number: record for number in sorted(ids) if (record := store.find(kind, number)) is not None}
     projects = sorted({record["project"] for record in known.values()})
     if len(projects) != 1:
-        raise RefusedError(f"{words} must be part of project {project}, got projects {projects}!")
+        raise RefusedError(f"{noun} must be part of project {project}, got projects {projects}!")
     if projects[0] != project:
-        raise RefusedError(f"{words} must be part of project {project}, got project {projects[0]}!")
+        raise RefusedError(f"{noun} must be part of project {project}, got project {projects[0]}!")
     return known
 
 
@@ -144,10 +144,10 @@ def _frame(frame: int) -> int:
     return frame
 
 
-def _lament_nan(specs: list[Record]) -> None:
-    """Refuse NaN: in an attribute before the boxes are stored, elsewhere after it.
+def _refuse_nan(specs: list[Record]) -> None:
+    """Refuse NaN: in an attribute before the boxes are stored, in other fields afterwards.
 
-    What is not an attribute fails only when Tator writes its change log: the boxes stay, and break each list with them.
+    Other fields fail only when Tator writes its change log: the boxes remain, and break each list that contains them.
     """
 
     def is_nan(values: Iterable[Any]) -> bool:
@@ -213,7 +213,7 @@ def _delete_localization(call: Call) -> Record:
 
 
 def _add_tombstone(call: Call, box: Record) -> int:
-    """Add a tombstone: a mark that says the box is deleted."""
+    """Add a tombstone: a mark of a deleted box."""
     return _add_mark(call.store, box | {"variant_deleted": True, "modified_by": call.user["id"]})
 
 
@@ -221,10 +221,10 @@ def _add_tombstone(call: Call, box: Record) -> int:
 def _delete_localizations(call: Call) -> Record:
     """Delete the marks that are selected.
 
-    Pruning removes just those: without `show_all_marks` and `show_deleted` the mark before comes to light again.
+    Pruning removes only those: without `show_all_marks` and `show_deleted` the previous mark becomes visible again.
     """
     found = queries.localizations(call.store, call.params)
-    # With fine-grained permissions the rights are those on each box, so that none are needed for nothing.
+    # Fine-grained permissions are checked for each box, so that no boxes need no permission.
     needed = found or not is_fine_grained(call.store)
     if needed and not may(call.user, find(call.store, "project", call.params["project"]), EDIT):
         raise ForbiddenError
@@ -239,7 +239,7 @@ def _delete_localizations(call: Call) -> Record:
 
 @operation("UpdateLocalizationList", EDIT)
 def _update_localizations(call: Call) -> Record:
-    """Patch attributes: by `ids` in place, which shows in `modified_by` alone; by anything else as new marks."""
+    """Patch attributes: by `ids` in place, which changes only `modified_by`; by other parameters as new marks."""
     store, wanted = call.store, dict(call.params)
     if wanted.get("ids"):
         wanted |= {"show_all_marks": 1, "in_place": 1}

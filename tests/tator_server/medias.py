@@ -53,7 +53,7 @@ def _shown(call: Call, media: Record) -> Record:
     for role in _FILE_ROLES:
         for definition in media["media_files"].get(role, []):
             for field in ("path", "segment_info"):
-                if field in definition and "://" not in definition[field]:  # a reference stays as it is
+                if field in definition and "://" not in definition[field]:  # a reference is kept
                     definition[field] = call.addresses.sign(definition[field], seconds)
     return media
 
@@ -136,7 +136,7 @@ def _update_media(call: Call) -> Record:
         fields["media_files"] = (media["media_files"] or {}) | live
     if "archive_state" in wanted:
         fields |= _archived(media, wanted["archive_state"])
-    # Tator's queries leave modified_by and modified_datetime as they were.
+    # Tator does not change modified_by and modified_datetime.
     call.store.change("media", media["id"], **fields)
     return {"message": f"Media {media['id']} successfully updated!"}
 
@@ -163,7 +163,7 @@ def _multi(store: Store, media: Record, multi: Record) -> Record:
 
 
 def _archived(media: Record, wanted: str) -> Record:
-    """Return the fields that a wish to archive or to restore changes; most wishes change nothing."""
+    """Return the fields that a request to archive or restore changes; most requests change nothing."""
     states = {
         ("to_live", "archived"): "to_live",
         ("to_live", "to_archive"): "live",
@@ -237,9 +237,9 @@ def _clone_medias(call: Call) -> Record:
 
 @operation("GetDownloadInfo", TRANSFER)
 def _download_info(call: Call) -> list[Record]:
-    """Sign any key of the project, whether there is such an object or not, as Tator does.
+    """Sign any key of the project, also one without an object, as Tator does.
 
-    An address that the same user got for more than an hour is given again, in whatever project it is asked for.
+    An address that is valid for more than an hour is given to the same user again, for any project.
     """
     project = find(call.store, "project", call.params["project"])
     if is_fine_grained(call.store) and not may(call.user, project, FULL):

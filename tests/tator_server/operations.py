@@ -1,4 +1,4 @@
-"""List the operations: what serves each operationId, and which permission it needs."""
+"""The function for each operationId, and the permission that it needs."""
 
 import sqlite3
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from .errors import ForbiddenError, MissingError
 from .presigned import Addresses
 from .store import Record, Store
 
-# From least to most; whoever has one has those before it.
+# In ascending order; each includes those before it.
 PERMISSIONS = ("View Only", "Can Edit", "Can Transfer", "Can Execute", "Full Control")
 VIEW, EDIT, TRANSFER, EXECUTE, FULL = PERMISSIONS
 
@@ -26,9 +26,9 @@ _MODELS = {
     "state_type": "StateType",
     "algorithm": "Algorithm",
 }
-# What each level may do, as Tator's own converter of memberships writes it (api/main/_permission_util.py): a byte each
-# for, from the right, a project, its sections and versions, their media, boxes, and what belongs to those. Bits of a
-# byte, from the right: to see that a thing exists, to read, make, change, delete, execute, upload, and give rights.
+# Bits of each permission, as Tator converts memberships (api/main/_permission_util.py): from the right, one byte each
+# for the project, its sections and versions, their media, boxes, and objects of those. Bits of a byte, from the right:
+# to see that an object exists, to read, make, change, delete, execute, upload, and grant rights.
 _MASKS = {VIEW: 0x0303030303, EDIT: 0x1F1F1F1F03, TRANSFER: 0x1F1F5F1F03, EXECUTE: 0x3F1F5F3F23, FULL: 0x3F9FDFBFFF}
 
 
@@ -37,7 +37,7 @@ class Call:
     """One checked request.
 
     Attributes:
-        user: whose token it is.
+        user: the token's user.
         params: the body's fields, overridden by the query's and the path's, as Tator merges them.
         body: the body as sent.
         target: the object named by the path's id, if the operation has one.
@@ -53,7 +53,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Handler:
-    """What serves an operation."""
+    """The function and permission of an operation."""
 
     serve: Callable[[Call], Any]
     needs: str
@@ -71,7 +71,7 @@ class Handler:
         if self.of is not None:
             call.target = find(call.store, self.of, call.params["id"])
             number = call.target["id"] if self.of == "project" else call.target.get("project")
-            if self.of == "state":  # which does not show its project
+            if self.of == "state":  # its record does not have the project
                 number = state_rows.project(call.store, call.target["id"])
         if number is not None:
             project = find(call.store, "project", number)
@@ -86,7 +86,7 @@ HANDLERS: dict[str, Handler] = {}
 
 
 def is_fine_grained(store: Store) -> bool:
-    """Whether the server runs with TATOR_FINE_GRAIN_PERMISSION; `POST /control/permissions` changes it."""
+    """Return whether the server runs as with TATOR_FINE_GRAIN_PERMISSION; `POST /control/permissions` changes it."""
     return store.setting("fine_grained", "") == "1"
 
 
@@ -101,7 +101,7 @@ def operation(name: str, needs: str, of: str | None = None) -> Callable[[Callabl
 
 
 def may(user: Record, project: Record, needs: str) -> bool:
-    """Tell whether a user has a permission on a project; one who is not a member has none."""
+    """Return whether a user has a permission on a project; users who are not members have none."""
     granted = project["permissions"].get(str(user["id"]))
     return granted is not None and PERMISSIONS.index(granted) >= PERMISSIONS.index(needs)
 
@@ -127,9 +127,9 @@ def find(store: Store, kind: str, id: int) -> Record:
 
 
 def with_permissions(records: list[Record], call: Call, project_id: int) -> list[Record]:
-    """Return media or boxes with what their user may do, which only a site with fine-grained permissions says.
+    """Return media or boxes with the user's permissions, which only a site with fine-grained permissions has.
 
-    For a box both its media's section and its version count.
+    Those of a box are limited by the section of its media and by its version.
     """
     if not is_fine_grained(call.store):
         return records

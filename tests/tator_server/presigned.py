@@ -1,7 +1,7 @@
 """Serve the object store as S3 does: on a separate origin, with addresses that contain their permission.
 
-An address holds a signature and a time at which it expires. It must be asked for without the API's token: S3
-refuses a request that brings two kinds of authority, and so does this.
+An address has a signature and a time at which it expires. A request to it must not have the API's token: S3 refuses
+requests with two kinds of authorization.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from .store import Store
 
 _BUCKET = "tator"
 _CHUNK = 1 << 16
-_KEPT_BACK = 3600  # seconds for which a kept address is good at least
+_KEPT_BACK = 3600  # seconds for which a cached address is valid at least
 _SIGNED = ("Expires", "X-Amz-Date", "X-Amz-Signature")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 _REASONS = {
@@ -36,7 +36,7 @@ _REASONS = {
 
 
 class Addresses:
-    """Signs addresses, and tells whether one is good. The key outlives a restart, so its addresses do too."""
+    """Signs and checks addresses. The key is stored in the state, so addresses remain valid after a restart."""
 
     def __init__(self, store: Store, origin: str) -> None:
         self.origin = origin
@@ -45,7 +45,7 @@ class Addresses:
         self._key = store.setting("signing_key", secrets.token_hex(32)).encode()
 
     def sign(self, key: str, seconds: int, method: str = "GET") -> str:
-        """Return an address for an object's key that is good for one method and so many seconds."""
+        """Return an address for an object's key that is valid for one method and `seconds`."""
         expires = str(int(time.time()) + seconds)
         age = self._age()
         query = urlencode(
@@ -54,37 +54,37 @@ class Addresses:
         return f"{self.origin}/{_BUCKET}/{quote(key)}?{query}"
 
     def sign_and_keep(self, user: int, key: str, seconds: int) -> str:
-        """Return an address, and keep it for that user as Tator does in Redis: until it is good for one more hour."""
+        """Return an address, and cache it for the user as Tator does in Redis: until one hour before it expires."""
         address = self.sign(key, seconds)
         if seconds > _KEPT_BACK:
             self._kept[user, key] = (address, time.monotonic() + seconds - _KEPT_BACK)
         return address
 
     def kept(self, user: int, key: str) -> str | None:
-        """Return an address that the same user got and that is still kept."""
+        """Return the cached address of a user and key, or None."""
         address, until = self._kept.get((user, key), (None, 0.0))
         return address if time.monotonic() < until else None
 
     def fault(self, method: str, key: str, expires: str, age: str, signature: str) -> str | None:
-        """Return S3's code for what is wrong with an address, or None."""
+        """Return S3's code for the fault of an address, or None."""
         if not hmac.compare_digest(signature.encode(), self._signature(method, key, expires, age).encode()):
             return "SignatureDoesNotMatch"
         return "AccessDenied" if int(expires) < time.time() or age != self._age() else None
 
     def content(self, url: str) -> bytes | None:
-        """Return what a download address leads to, None where S3 would give an error."""
+        """Return the content at a download address, or None if S3 would answer with an error."""
         parts = urlsplit(url)
         key = unquote(parts.path.removeprefix(f"/{_BUCKET}/"))
-        given = dict(parse_qsl(parts.query))
-        if not url.startswith(f"{self.origin}/") or self.fault("GET", key, *(given.get(name, "") for name in _SIGNED)):
+        query = dict(parse_qsl(parts.query))
+        if not url.startswith(f"{self.origin}/") or self.fault("GET", key, *(query.get(name, "") for name in _SIGNED)):
             return None
         path = self._store.object_path(key)
         return path.read_bytes() if path else None
 
     def expire(self) -> None:
-        """Make every address given out so far expire now, as when the store gets other keys.
+        """Let all addresses made so far expire now, as if the store's keys were changed.
 
-        Those that are kept are still given: what keeps them knows nothing of the store.
+        Cached addresses are still given out, since the cache does not know the store.
         """
         self._store.change_setting("address_age", str(int(self._age()) + 1))
 

@@ -1,7 +1,7 @@
-"""Which objects a list, a count or a bulk change is about.
+"""Selection of objects for lists, counts and bulk changes.
 
-The pitfalls are the real server's: a list of ids that is empty filters nothing, and neither does an attribute
-that no type has.
+The pitfalls are those of the real server: an empty list of ids filters nothing, and neither does an attribute that no
+type has.
 """
 
 import json
@@ -25,13 +25,13 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 _READERS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": lambda text: text.lower() != "false"}
 _ORDERED = ("float", "datetime", "int")
-_WORDS = ("string", "enum")
+_TEXTS = ("string", "enum")
 
 
 def localizations(store: Store, params: Mapping[str, Any]) -> list[Record]:
     """Return the marks that the parameters select, by id.
 
-    Without `show_all_marks` only the last mark of each box counts; without `show_deleted` no tombstone.
+    Without `show_all_marks` only the last mark of each box is selected; without `show_deleted` no tombstone.
     """
     where, values = _where(params)
     rows = store.rows(f"SELECT * FROM localization WHERE {where} ORDER BY id", *values)
@@ -40,7 +40,7 @@ def localizations(store: Store, params: Mapping[str, Any]) -> list[Record]:
 
 
 def without_parents(rows: list[Record], params: Mapping[str, Any]) -> list[Record]:
-    """Leave out the parents of other rows where two or more versions are named, as Tator does unless `merge=0`."""
+    """Remove the parents of other rows if two or more versions are named, as Tator does unless `merge=0`."""
     if not params.get("merge", 1) or len(params.get("version", [])) < 2:
         return rows
     parents = {row["parent"] for row in rows}
@@ -48,7 +48,7 @@ def without_parents(rows: list[Record], params: Mapping[str, Any]) -> list[Recor
 
 
 def count_localizations(store: Store, params: Mapping[str, Any]) -> int:
-    """Return how many marks the parameters select; like a real server's, a count is cheaper than a list."""
+    """Return the number of marks that the parameters select; a count is cheaper than a list, as on a real server."""
     if params.keys() & {*_COMPARISONS, "attribute_null", "start", "stop"} or len(params.get("version", [])) > 1:
         return len(localizations(store, params))
     where, values = _where(params)
@@ -56,7 +56,7 @@ def count_localizations(store: Store, params: Mapping[str, Any]) -> int:
 
 
 def _where(params: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """Return the condition of what parameters select but for attributes, and its values."""
+    """Return the SQL condition of the parameters other than attributes, and its values."""
     where, values = ["project = ?"], [params["project"]]
 
     def among(column: str, wanted: list[Any]) -> None:
@@ -120,7 +120,7 @@ def localization(row: sqlite3.Row) -> Record:
 
 
 def medias(store: Store, params: Mapping[str, Any]) -> list[Record]:
-    """Return the media that the parameters select, by name and then id, whatever order was asked."""
+    """Return the media that the parameters select, by name and then id before `sort_by` applies."""
     types = {record["id"]: record for record in store.all("media_type", params["project"])}
     ids = {*params.get("ids", []), *params.get("media_id", [])}
     states = {"live": ("live",), "archived": ("to_archive", "archived", "to_live")}.get(
@@ -142,7 +142,7 @@ def medias(store: Store, params: Mapping[str, Any]) -> list[Record]:
 
     every = store.all("media", params["project"])
     found = [media for media in every if wanted(media)]
-    if "section" in params:  # only folders, and not what is in folders inside them
+    if "section" in params:  # without the media of folders inside the section
         added = {section["id"] for section in store.all("section", params["project"])}
         if params["section"] not in {media["primary_section"] for media in every} | added:
             raise MissingError("Section")
@@ -156,7 +156,7 @@ def medias(store: Store, params: Mapping[str, Any]) -> list[Record]:
 
 
 def expect_count(params: Mapping[str, Any], found: list[Record], change: str) -> None:
-    """Refuse a bulk change that is not about as many objects as the caller says."""
+    """Refuse a bulk change of another number of objects than the caller expects."""
     expected = params.get("count")
     if expected is not None and expected != len(found):
         raise RefusedError(f"Safety check failed - expected {expected} but would {change} {len(found)}")
@@ -180,7 +180,7 @@ def chosen_fields(records: list[Record], fields: str | None) -> list[Record]:
 
 
 def by_attribute(records: list[Record], types: Mapping[int, Record], params: Mapping[str, Any]) -> list[Record]:
-    """Filter by `attribute=Name::value` and its relatives.
+    """Filter by `attribute=Name::value` and similar parameters.
 
     A name that none of the types has filters nothing; one that only some have excludes objects of the others.
     """
@@ -210,7 +210,7 @@ def _tests(entity_type: Record, comparison: str, pair: str) -> list[Callable[[Re
     if comparison == "attribute_null":
         wanted = text.lower() != "false"
         return [lambda attributes: (attributes.get(name) is None) == wanted]
-    allowed = {"attribute": (*_ORDERED, *_WORDS, "bool"), "attribute_contains": _WORDS}.get(comparison, _ORDERED)
+    allowed = {"attribute": (*_ORDERED, *_TEXTS, "bool"), "attribute_contains": _TEXTS}.get(comparison, _ORDERED)
     if dtype not in allowed:
         raise RefusedError(f"Filter operation '{comparison}' not allowed for dtype '{dtype}'!")
     try:
@@ -223,7 +223,7 @@ def _tests(entity_type: Record, comparison: str, pair: str) -> list[Callable[[Re
 
 
 def paged(records: list[Record], params: Mapping[str, Any]) -> list[Record]:
-    """Return records in the order asked for, and of them the stretch from `start` to `stop`."""
+    """Return records in the order of `sort_by`, from `start` to `stop`."""
     for key in reversed(params.get("sort_by", [])):
         name = key.lstrip("-")
 

@@ -11,7 +11,7 @@ from flask import Request
 
 @dataclass
 class Entry:
-    """One line of the request log. It holds no token and no signature."""
+    """One entry of the request log, without tokens and signatures."""
 
     number: int
     method: str
@@ -27,7 +27,7 @@ class Entry:
 
 @dataclass
 class RequestLog:
-    """What was asked, in order, since the start or the last `clear`."""
+    """The requests in order, since the start or the last `clear`."""
 
     entries: list[Entry] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))

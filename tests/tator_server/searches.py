@@ -28,7 +28,7 @@ def decoded(encoded_search: str) -> Record:
     """Return the search that `encoded_search` holds, as Base64 of JSON.
 
     Raises:
-        RefusedError: when it is something else.
+        RefusedError: when it is not Base64 of JSON.
     """
     try:
         found: Record = json.loads(base64.b64decode(encoded_search))
@@ -38,7 +38,7 @@ def decoded(encoded_search: str) -> Record:
 
 
 def finds(search: Mapping[str, Any], media: Record, attributes: frozenset[str]) -> bool:
-    """Tell whether a search finds a media; one for an attribute that no type has finds nothing."""
+    """Return whether a search finds a media; a search for an attribute that no type has finds none."""
     if "method" in search:
         combine = _COMBINATIONS[search["method"].lower()]
         return combine([finds(part, media, attributes) for part in search["operations"]])

@@ -1,6 +1,6 @@
-"""What a new state holds, and how the files of the media folder become media.
+"""Content of a new state, and media from the files of the media folder.
 
-Ids of different kinds differ, so that a test notices when one is taken for another.
+Ids of different kinds differ, so that a test notices if one is used for another.
 """
 
 import secrets
@@ -33,7 +33,7 @@ _BOX_TYPES = {
 
 
 def seed(store: Store) -> None:
-    """Fill a new state; leave one that holds something alone."""
+    """Fill a new state; leave a state with content unchanged."""
     if store.all("project"):
         return
     for number, (username, first, last) in _PEOPLE.items():
@@ -53,7 +53,7 @@ def seed(store: Store) -> None:
 
 
 def add_files(store: Store, folder: Path) -> None:
-    """Add each file of the folder that is not yet a media, in name order."""
+    """Add each file of the folder that is not a media yet, in order of names."""
     known = {row["path"] for row in store.rows("SELECT path FROM object WHERE folder = 'media'")}
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith(".") and path.name not in known:

@@ -1,4 +1,4 @@
-"""The rows of states, their media and their boxes, and which of them a list is about."""
+"""Rows of states with their media and boxes, and their selection for lists."""
 
 import json
 import sqlite3
@@ -38,7 +38,7 @@ def add_mark(store: Store, row: Record, *, created: str | None = None) -> int:
 
 
 def change(store: Store, row: Record) -> None:
-    """Change a row where it stands."""
+    """Change a row in place."""
     store.execute(
         "UPDATE state SET elemental_id = ?, frame = ?, attributes = ?, modified_by = ?, modified_datetime = ?"
         " WHERE id = ?",
@@ -71,19 +71,19 @@ def project(store: Store, number: int) -> int:
 
 
 def boxes_of(store: Store, number: int) -> list[int]:
-    """Return the rows of boxes that a state points at."""
+    """Return the ids of the boxes of a state."""
     query = "SELECT localization FROM state_localization WHERE state = ? ORDER BY localization"
     return [row["localization"] for row in store.rows(query, number)]
 
 
 def add_boxes(store: Store, number: int, boxes: Iterable[int]) -> None:
-    """Let a state point at boxes; twice is once."""
+    """Add boxes to a state; boxes that it has already are ignored."""
     for box in boxes:
         store.execute("INSERT OR IGNORE INTO state_localization VALUES (?, ?)", number, box)
 
 
 def remove_boxes(store: Store, number: int, boxes: Iterable[int] | None) -> None:
-    """Take boxes out of a state; None: all."""
+    """Remove boxes from a state; None removes all."""
     for box in boxes_of(store, number) if boxes is None else boxes:
         store.execute("DELETE FROM state_localization WHERE state = ? AND localization = ?", number, box)
 
@@ -112,7 +112,7 @@ def copy_segments(store: Store, source: int, target: int) -> None:
 
 
 def known_boxes(store: Store, boxes: Iterable[int]) -> dict[int, int]:
-    """Return those of the boxes that there are or that were pruned, with their projects."""
+    """Return the projects of those boxes that exist or were pruned, by id."""
     query = "SELECT id, project FROM {} WHERE id IN (SELECT value FROM json_each(?))"
     wanted = json.dumps(sorted(boxes))
     rows = [row for table in ("localization", "pruned_localization") for row in store.rows(query.format(table), wanted)]
@@ -134,13 +134,13 @@ def frame_of(store: Store, box: int) -> int:
 
 
 def in_other_rows(store: Store, box: int, number: int) -> bool:
-    """Whether another row of any state points at the box."""
+    """Return whether another row of any state has the box."""
     query = "SELECT 1 FROM state_localization WHERE localization = ? AND state != ?"
     return bool(store.rows(query, box, number))
 
 
 def delete_own_boxes(store: Store, number: int, *, prune: bool) -> None:
-    """Delete the boxes that are in no other state, where they stand."""
+    """Delete the boxes that are in no other state, in place."""
     for box in boxes_of(store, number):
         if not in_other_rows(store, box, number):
             change = "DELETE FROM localization" if prune else "UPDATE localization SET variant_deleted = 1"
@@ -148,12 +148,12 @@ def delete_own_boxes(store: Store, number: int, *, prune: bool) -> None:
 
 
 def renew_segments(store: Store, number: int, boxes: Iterable[int] | None = None) -> None:
-    """Compute the runs of consecutive frames; two boxes on a frame begin a new run, and without boxes one is null.
+    """Compute the runs of consecutive frames; a second box on a frame begins a new run, and no boxes give a null run.
 
     Args:
-        store: where.
-        number: the row.
-        boxes: of which boxes; None: of those that the row points at.
+        store: the server's state.
+        number: id of the row.
+        boxes: boxes whose frames are used; None for those of the row.
     """
     frames = sorted(frame_of(store, box) for box in (boxes_of(store, number) if boxes is None else boxes))
     found: Segments = []
@@ -198,8 +198,8 @@ def newest(store: Store, target: Record) -> Record:
 def listed(store: Store, params: Mapping[str, Any]) -> list[Record]:
     """Return the marks that the parameters select, by id.
 
-    As on the real server a filter by media or by boxes shortens these lists in the answer, an empty list filters
-    nothing, and of two or more versions the parents of other rows are left out.
+    As on the real server, a filter by media or boxes shortens these lists in the answer, an empty list filters
+    nothing, and in lists of two or more versions the parents of other rows are left out.
     """
     media, boxes = _linked(params)
     where, values = _where(params, media, boxes)
@@ -219,7 +219,7 @@ def _linked(params: Mapping[str, Any]) -> tuple[list[int], list[int]]:
 
 
 def _where(params: Mapping[str, Any], media: list[int], boxes: list[int]) -> tuple[str, list[Any]]:
-    """Return the condition of what parameters select but for attributes, and its values."""
+    """Return the SQL condition of the parameters other than attributes, and its values."""
     among = "{} IN (SELECT value FROM json_each(?))"
     elemental_ids = [*params.get("elemental_ids", []), *([params["elemental_id"]] if "elemental_id" in params else [])]
     lists = {
@@ -250,7 +250,7 @@ def _where(params: Mapping[str, Any], media: list[int], boxes: list[int]) -> tup
 
 
 def chosen_fields(records: list[Record], fields: str | None) -> list[Record]:
-    """Return only the fields named, and always media and boxes, which must not be named."""
+    """Return the named fields, and always media and boxes, which must not be named."""
     if fields is None:
         return records
     names = fields.split(",")
@@ -261,7 +261,7 @@ def chosen_fields(records: list[Record], fields: str | None) -> list[Record]:
 
 
 def _part(record: Record, names: list[str]) -> Record:
-    """Return the fields named; `attributes.Species` is one attribute."""
+    """Return the named fields; `attributes.Species` is one attribute."""
     found = {name: record[name] for name in names if "." not in name}
     for field, _, key in (name.partition(".") for name in names if "." in name):
         found[field] = {**found.get(field, {}), key: record[field].get(key)}

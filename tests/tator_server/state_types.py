@@ -1,4 +1,4 @@
-"""Operations on types of states; of tracks the association is Localization."""
+"""Operations on types of states; those of tracks are associated with localizations."""
 
 import uuid
 

@@ -1,7 +1,7 @@
-"""Operations on states, of which tracks are those whose type is associated with localizations.
+"""Operations on states; tracks are states whose type is associated with localizations.
 
-Like a box, a state is the rows of one elemental_id in one version. A state points at rows of boxes, whatever becomes of
-these: what edits, deletes or posts a box again leaves it alone. Creating several is no transaction: states are stored
+Like a box, a state is the rows of one elemental_id in one version. A state refers to rows of boxes; edits, deletions
+and new rows of a box do not change the state. Creating several states is not one transaction: the states are stored
 first, then their media, then their boxes, then the runs of frames (`segments`).
 """
 
@@ -12,7 +12,7 @@ from .errors import CONNECTION_CLOSED, ForbiddenError, RefusedError
 from .operations import EDIT, FULL, VIEW, Call, find, is_fine_grained, may, operation, with_permissions
 from .store import LINKS, Record, Store, now
 
-# What the answer to a patch says of the rights to somebody with full control; to others it says nothing.
+# The permission in the answer to a patch by a user with full control; for others it is 0.
 _ALL = 255
 _NO_STATE = "State matching query does not exist."
 _FOREIGN_KEY = (
@@ -110,7 +110,7 @@ def _create(call: Call) -> Record:
 
 
 def _link(store: Store, ids: list[int], specs: list[Record], medias: dict[int, Record], known: dict[int, int]) -> None:
-    """Add media, then boxes, then segments; whatever fails leaves what was done before it."""
+    """Add media, then boxes, then segments; a failure keeps the changes made before it."""
     unknown = next((one for spec in specs for one in spec["media_ids"] if one not in medias), None)
     if unknown is not None:
         _no_such(unknown, "media", "main_state_media_media_id_c0ddf17b_fk_main_media_id", "media_id", "media")
@@ -130,7 +130,7 @@ def _link(store: Store, ids: list[int], specs: list[Record], medias: dict[int, R
     for number, spec in zip(ids, specs, strict=True):
         state_rows.add_boxes(store, number, spec.get("localization_ids", []))
         if boxes := spec.get("localization_ids"):
-            state_rows.renew_segments(store, number, boxes)  # of a box that is named twice both times count
+            state_rows.renew_segments(store, number, boxes)  # a box that is named twice counts twice
 
 
 def _no_such(value: int, table: str, name: str, column: str, target: str) -> None:
@@ -138,12 +138,12 @@ def _no_such(value: int, table: str, name: str, column: str, target: str) -> Non
     raise RefusedError(message, details=message, kept=True)
 
 
-def _of_project(store: Store, kind: str, ids: set[int], project: int, words: str) -> dict[int, Record]:
+def _of_project(store: Store, kind: str, ids: set[int], project: int, noun: str) -> dict[int, Record]:
     known = {number: record for number in sorted(ids) if (record := store.find(kind, number)) is not None}
     projects = sorted({record["project"] for record in known.values()})
     if projects != [project]:
         got = f"projects {projects}" if len(projects) != 1 else f"project {projects[0]}"
-        raise RefusedError(f"{words} must be part of project {project}, got {got}!")
+        raise RefusedError(f"{noun} must be part of project {project}, got {got}!")
     return known
 
 
@@ -185,8 +185,8 @@ def _update_by_elemental_id(call: Call) -> Record:
 def _patch(call: Call, target: Record) -> Record:
     """Patch the newest mark, whichever was named; without `in_place` as a new one.
 
-    Boxes are added to and taken out of the row that was the newest, and what it has then is copied: of its boxes no
-    history is kept, of its segments it is. The copy has the media of its boxes too.
+    Boxes are added to and removed from the row that was the newest, which is then copied: its segments have a history,
+    its boxes have none. The copy also has the media of its boxes.
     """
     store, wanted = call.store, call.body
     last = state_rows.newest(store, target)
@@ -202,7 +202,7 @@ def _patch(call: Call, target: Record) -> Record:
     changed = {**last, "attributes": last["attributes"] | new, "frame": frame, "modified_by": call.user["id"]}
     if wanted.get("elemental_id"):
         changed["elemental_id"] = _elemental_id(wanted["elemental_id"])
-    number, touched = last["id"], _change_links(store, last["id"], wanted)
+    number, links_changed = last["id"], _change_links(store, last["id"], wanted)
     if wanted.get("in_place"):
         state_rows.change(store, changed | {"modified_datetime": now()})
     else:
@@ -212,7 +212,7 @@ def _patch(call: Call, target: Record) -> Record:
         state_rows.copy_links(store, last["id"], number)
         state_rows.add_media(store, number, state_rows.media_of(store, state_rows.boxes_of(store, number)))
         state_rows.copy_segments(store, last["id"], number)
-    if touched:
+    if links_changed:
         state_rows.renew_segments(store, number)
     name = f"{last['elemental_id']}@{last['version']}/{last['mark']}"
     shown = {k: v for k, v in find(store, "state", number).items() if k not in ("localizations", "media")}
@@ -222,7 +222,7 @@ def _patch(call: Call, target: Record) -> Record:
 
 
 def _change_links(store: Store, number: int, wanted: Record) -> bool:
-    """Add and remove boxes, and media with them; unknown ones are passed over. Say whether boxes were named."""
+    """Add and remove boxes, and add their media; unknown boxes are ignored. Return whether boxes were named."""
     add, gone = wanted.get("localization_ids_add", []), wanted.get("localization_ids_remove", [])
     if "localization_ids" in wanted:
         state_rows.remove_boxes(store, number, None)
@@ -287,7 +287,7 @@ def _delete_one(call: Call, target: Record) -> Record:
 
 @operation("DeleteStateList", VIEW)
 def _delete_many(call: Call) -> Record:
-    """Delete what is selected: tombstones without media and boxes, or, pruned, just these rows."""
+    """Delete the selected states: with tombstones without media and boxes or, if pruned, only the selected rows."""
     store = call.store
     found = state_rows.listed(store, call.params)
     needed = found or not is_fine_grained(store)

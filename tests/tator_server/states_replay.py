@@ -1,8 +1,8 @@
-"""A server on which what a real Tator 1.5 answered about states (tracks) can be asked again.
+"""A server on which recorded requests to a real Tator 1.5 about states (tracks) are repeated.
 
-`tests/data/tator-states-recordings.json` holds requests and answers in the order in which they were recorded. Between
-them boxes and tracks were made that were not recorded: these are put there as the recorded rows of the database show
-them, and ids begin where the real server's stood.
+`tests/data/tator-states-recordings.json` has requests and answers in the order in which they were recorded. Boxes and
+tracks that were made between them were not recorded: they are added as the recorded rows of the database show them, and
+ids start at those of the real server.
 """
 
 import ast
@@ -25,11 +25,11 @@ RECORDINGS: list[Record] = json.loads(
 PROJECT, TRACK, OWNER = 39, 9, 12
 PEOPLE = {1: "admin", 3: "View Only", 4: "Can Edit", 5: "no member"}
 BOX_OF_OTHER_MEDIA = 151786
-# Requests whose bodies were shortened in the recording, and those by filters that the stand-in says it does not have.
+# Requests whose bodies were shortened in the recording, and requests with filters that the stand-in does not have.
 LEFT_OUT = {39, 40, 41, 65, 66, 78}
 SECTIONS = (range(4, 39), range(42, 84), range(90, 172), range(178, 197), range(199, 215), range(216, 225))
-ASKED = [number for section in SECTIONS for number in section if number not in LEFT_OUT]
-# Tracks that were made before a recording, unrecorded: their ids, by the number of that recording.
+REPLAYED = [number for section in SECTIONS for number in section if number not in LEFT_OUT]
+# Ids of tracks that were made before a recording without being recorded, by the number of the recording.
 MADE_BEFORE = {
     42: (522, 523, 524, 525), 91: (526,), 112: (536, 537, 538), 121: (546,), 136: (549, 550, 551, 552, 553, 554),
     154: (562, 563, 564, 565), 161: (570,), 164: (572, 573), 170: (574,), 178: (580,), 199: (1821, 1822, 1823, 1824),
@@ -41,7 +41,7 @@ def row(number: int, version: int, boxes: range, **more: Any) -> Record:
     return {"id": number, "version": version, "localizations": list(boxes), "media": [267], **more}
 
 
-# What no recorded row of the database shows.
+# Rows of the database that were not recorded.
 KNOWN_ROWS = {
     522: row(522, 63, range(151681, 151682)),
     523: row(
@@ -76,7 +76,7 @@ NO_ID = "00000000-0000-4000-8000-{:012d}"
 
 
 def recorded_rows() -> Iterator[Record]:
-    """Yield the rows of states and boxes that recordings show."""
+    """Yield the recorded rows of states and boxes."""
     for recording in RECORDINGS:
         shown = recording.get("database")
         for one in shown if isinstance(shown, list) else [(shown or {}).get("newest")]:
@@ -85,8 +85,8 @@ def recorded_rows() -> Iterator[Record]:
 
 
 def frames() -> dict[int, int]:
-    """Return the frame of each box that was there before, as far as segments and rows tell."""
-    found = {box: box - 151730 for box in range(151730, 151738)}  # a person's, of whom it is not said
+    """Return the frame of each box that existed before, as far as it follows from segments and rows."""
+    found = {box: box - 151730 for box in range(151730, 151738)}  # boxes of a person, whose frames were not recorded
     for one in [*recorded_rows(), *KNOWN_ROWS.values()]:
         boxes, runs = one.get("localizations") or [], one.get("segments")
         if "frame" in one and "x" in one:
@@ -125,7 +125,7 @@ class Replay:
             add("media", {"project": PROJECT, "type": 46, "name": f"{number}.mp4", "deleted": False}, id=number)
         for number in range(61, 90):
             add("version", {"project": PROJECT, "name": str(number), "number": number - 61}, id=number)
-        for number in range(4):  # which makes the types
+        for number in range(4):  # the requests that make the types
             self.set_sequence("state_type", 9 + number)
             assert self.ask(number).status_code == 201
         at = frames()
@@ -157,7 +157,7 @@ class Replay:
         self.store.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", kind, next_id - 1)
 
     def before(self, number: int) -> None:
-        """Make what was made unrecorded, and let ids begin as they did."""
+        """Make the tracks that were not recorded, and set the next ids to those of the recording."""
         for one in MADE_BEFORE.get(number, ()):
             known = self._rows[one]
             self.set_sequence("state", one)
@@ -178,11 +178,11 @@ class Replay:
     def rows(self) -> int:
         return int(self.store.rows("SELECT COUNT(*) AS rows FROM state")[0]["rows"])
 
-    def standing(self, number: int) -> list[tuple[Record, Record]]:
-        """Return the rows that a recording shows, and as they stand here."""
-        return [(one, self._standing(one)) for one in shown_rows(RECORDINGS[number])]
+    def row_pairs(self, number: int) -> list[tuple[Record, Record]]:
+        """Return the rows of a recording, each with the same row of the stand-in."""
+        return [(one, self._own_row(one)) for one in shown_rows(RECORDINGS[number])]
 
-    def _standing(self, shown: Record) -> Record:
+    def _own_row(self, shown: Record) -> Record:
         table = "localization" if "x" in shown else "state"
         found = self.store.rows(f"SELECT * FROM {table} WHERE id = ?", shown["id"])
         if not found:
@@ -192,20 +192,20 @@ class Replay:
             f"SELECT MAX(mark) AS last FROM {table} WHERE elemental_id = ? AND version = ?{alive}",
             *(found[0]["elemental_id"], found[0]["version"]),
         )
-        here: Record = {**dict(found[0]), "latest_mark": last[0]["last"]}
-        if here.get("hidden"):  # what was the last was merged away
-            here["latest_mark"] = here["mark"] + 1
-        here["attributes"] = json.loads(here["attributes"])
+        row: Record = {**dict(found[0]), "latest_mark": last[0]["last"]}
+        if row.get("hidden"):  # its last mark was merged into another state
+            row["latest_mark"] = row["mark"] + 1
+        row["attributes"] = json.loads(row["attributes"])
         if "x" in shown:
-            here["x"] = json.loads(here["shape"])["x"]
+            row["x"] = json.loads(row["shape"])["x"]
             query = "SELECT state FROM state_localization WHERE localization = ? ORDER BY state"
-            here["in_states"] = [row["state"] for row in self.store.rows(query, shown["id"])] or None
-            return here
+            row["in_states"] = [row["state"] for row in self.store.rows(query, shown["id"])] or None
+            return row
         media = self.store.rows("SELECT media FROM state_media WHERE state = ? ORDER BY media", shown["id"])
-        here["segments"] = json.loads(here["segments"]) if here["segments"] else None
-        here["localizations"] = state_rows.boxes_of(self.store, shown["id"]) or None
-        here["media"] = [row["media"] for row in media] or None
-        return here
+        row["segments"] = json.loads(row["segments"]) if row["segments"] else None
+        row["localizations"] = state_rows.boxes_of(self.store, shown["id"]) or None
+        row["media"] = [row["media"] for row in media] or None
+        return row
 
     def ask(self, number: int) -> Any:
         method, address = RECORDINGS[number]["request"].split(" ", 1)

@@ -1,9 +1,8 @@
 """The server's state: one SQLite file in the state folder.
 
-One connection behind one lock: requests are served one at a time, each in a transaction of its own, which
-gives the all-or-nothing that tests rely on. A transaction may be held back (`held_back`): its statements and row ids
-are chosen at once, from what is visible then, and nobody sees its rows before it commits. So two writers race as on
-PostgreSQL.
+There is one connection with a lock: requests are served one at a time, each in its own transaction. A transaction can
+be held back (`held_back`): its statements and row ids are chosen at once, from the rows visible then, and its rows are
+not visible before it commits. So two writers race as on PostgreSQL.
 """
 
 import json
@@ -18,7 +17,7 @@ from typing import Any
 
 Record = dict[str, Any]
 
-# Kinds of which each record is kept as one JSON document.
+# Kinds whose records are stored as one JSON document each.
 KINDS = (
     *("user", "project", "media_type", "localization_type", "state_type", "version", "media"),
     *("algorithm", "manifest", "job_cluster", "section"),
@@ -28,7 +27,7 @@ _TABLES = "".join(
     f"CREATE TABLE IF NOT EXISTS {kind} (id INTEGER PRIMARY KEY AUTOINCREMENT, project INTEGER, body TEXT NOT NULL);\n"
     for kind in KINDS
 ) + (
-    # An object of the store: `folder` is the media folder's or the state folder's name, `path` is inside it.
+    # An object of the store: `folder` is "media" or "objects", `path` is inside it.
     "CREATE TABLE IF NOT EXISTS object (key TEXT PRIMARY KEY, folder TEXT, path TEXT, size INTEGER, etag TEXT);\n"
     # A row is one mark of a box. `shape` is JSON, because SQLite would keep NaN as NULL.
     "CREATE TABLE IF NOT EXISTS localization (id INTEGER PRIMARY KEY AUTOINCREMENT, project INTEGER, type INTEGER,"
@@ -37,7 +36,7 @@ _TABLES = "".join(
     " modified_by INTEGER, modified_datetime TEXT);\n"
     "CREATE INDEX IF NOT EXISTS localization_mark ON localization (elemental_id, version, mark);\n"
     "CREATE INDEX IF NOT EXISTS localization_media ON localization (media, version);\n"
-    # What remains of a pruned box: states may point at it.
+    # Pruned boxes, which states may still have.
     "CREATE TABLE IF NOT EXISTS pruned_localization (id INTEGER PRIMARY KEY, project INTEGER, frame INTEGER);\n"
     "CREATE TRIGGER IF NOT EXISTS pruned AFTER DELETE ON localization BEGIN"
     " INSERT OR REPLACE INTO pruned_localization VALUES (OLD.id, OLD.project, OLD.frame); END;\n"
@@ -55,14 +54,14 @@ _TABLES = "".join(
 )
 
 
-# What waits before the transactions of this request commit, if anything does.
+# Called before the transactions of this request commit, or None.
 HELD_BACK: ContextVar[Callable[[], None] | None] = ContextVar("HELD_BACK", default=None)
-# After how many links of states to boxes the database's connection ends while this request is served.
+# Number of links of states to boxes after which the database's connection ends in this request, or None.
 LINKS: ContextVar[int | None] = ContextVar("LINKS", default=None)
 
 
 class Clock:
-    """The server's clock, which may be wrong by some seconds, or the machines' that ask it are."""
+    """The server's clock, which may be ahead of or behind that of its clients."""
 
     ahead = 0.0
 
@@ -91,7 +90,7 @@ class Store:
         self._db = sqlite3.connect(state / "tator.sqlite", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=OFF")  # outlives the process; need not outlive the machine
+        self._db.execute("PRAGMA synchronous=OFF")  # the state has to survive the process, but not the machine
         self._db.executescript(_TABLES)
 
     def close(self) -> None:
@@ -116,13 +115,13 @@ class Store:
 
     @contextmanager
     def held_back(self, wait: Callable[[], None]) -> Iterator[None]:
-        """Keep all changes of the block, or none, and let others see them only after `wait` has returned.
+        """Keep all changes of the block, or none, and show them to others only after `wait` has returned.
 
-        The changes are taken back and made again at the commit. Ids stay taken meanwhile, as those of a sequence do.
+        The changes are undone and repeated at the commit. Their ids remain reserved, as those of a sequence do.
         """
         journal: list[tuple[str, tuple[object, ...]]] = []
         try:
-            yield from self._begun(journal)
+            yield from self._journaled(journal)
             wait()
             with self.transaction():
                 for query, values in journal:
@@ -131,8 +130,8 @@ class Store:
             with self._lock:
                 self._locked = {row: owner for row, owner in self._locked.items() if owner is not journal}
 
-    def _begun(self, journal: list[tuple[str, tuple[object, ...]]]) -> Iterator[None]:
-        """Write the changes of a block down, and take them back."""
+    def _journaled(self, journal: list[tuple[str, tuple[object, ...]]]) -> Iterator[None]:
+        """Record the changes of a block in the journal, and undo them."""
         with self._lock:
             self._db.execute("BEGIN")
             self._journal = journal
@@ -144,11 +143,11 @@ class Store:
                 self._db.execute("ROLLBACK")
             for name, last in taken:
                 changed = self._db.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?", (last, name))
-                if not changed.rowcount:  # the first rows of a table, taken back, take its line with them
+                if not changed.rowcount:  # undoing the first rows of a table removes its line
                     self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, last))
 
     def lock(self, kind: str, id: int) -> bool:
-        """Take a record for this transaction until it commits; return False where another one has it."""
+        """Lock a record for this transaction until it commits; return False if another transaction has it."""
         owner = self._locked.get((kind, id))
         if self._journal is not None and owner is None:
             self._locked[kind, id] = self._journal
@@ -167,7 +166,7 @@ class Store:
             return self._db.execute(query, values).lastrowid or 0
 
     def setting(self, name: str, default: str) -> str:
-        """Return a setting, keeping `default` for the next time when there is none."""
+        """Return a setting; if it does not exist, store and return `default`."""
         with self.transaction():
             self.execute("INSERT OR IGNORE INTO setting VALUES (?, ?)", name, default)
             return str(self.rows("SELECT value FROM setting WHERE name = ?", name)[0]["value"])
@@ -179,7 +178,7 @@ class Store:
     def add(self, kind: str, body: Record, *, id: int | None = None) -> int:
         """Add a record of a kind, at `id` or the next free one, and return its id."""
         body = {key: value for key, value in body.items() if key != "id"}
-        if id is None:  # chosen now, as that of a box, also where the transaction commits later
+        if id is None:  # chosen now, as for boxes, also if the transaction commits later
             last = self.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", kind)
             id = last[0]["seq"] + 1 if last else 1
         statement = f"INSERT INTO {kind} (id, project, body) VALUES (?, ?, ?)"
@@ -202,11 +201,11 @@ class Store:
         self.execute(f"UPDATE {kind} SET project = ?, body = ? WHERE id = ?", body.get("project"), json.dumps(body), id)
 
     def object_path(self, key: str) -> Path | None:
-        """Return where an object of the store lies, or None."""
+        """Return the file of an object of the store, or None."""
         found = self.rows("SELECT folder, path FROM object WHERE key = ?", key)
         path = self.folders[found[0]["folder"]] / found[0]["path"] if found else None
         return path if path and path.is_file() else None
 
     def remove(self, kind: str, id: int) -> None:
-        """Remove a record; its id is not given again."""
+        """Remove a record; its id is not used again."""
         self.execute(f"DELETE FROM {kind} WHERE id = ?", id)

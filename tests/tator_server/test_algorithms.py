@@ -1,4 +1,4 @@
-"""What Tator's source says of registering, helpful or not, asked through the unmodified client."""
+"""Registering algorithms as in Tator's source, with the unmodified client."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def saved(api, server: Server, text: str) -> str:
     return api.save_algorithm_manifest(server.project_id, body).url
 
 
-def test_the_clients_own_way_works(server: Server, api, manifest: Path) -> None:
+def test_the_client_registers_an_algorithm(server: Server, api, manifest: Path) -> None:
     tator.util.register_algorithm(server.host, server.token, server.project_id, str(manifest), "Own", 3, ["a"], "b")
     [made] = [one for one in api.get_algorithm_list(server.project_id) if one.name == "Own"]
     assert (made.user, made.files_per_job, made.categories, made.description) == (server.users["admin"], 3, ["a"], "b")
@@ -44,10 +44,10 @@ def test_the_clients_own_way_works(server: Server, api, manifest: Path) -> None:
     assert text == manifest.read_text()
 
 
-def test_what_registering_checks(server: Server, api) -> None:
+def test_checks_of_a_registration(server: Server, api) -> None:
     good = saved(api, server, "a: 1")
     project = server.project_id
-    for fields, status, words in (
+    for fields, status, text in (
         ({}, 400, "'manifest'"),
         ({"manifest": "none.yaml"}, 400, "Provided manifest (none.yaml) does not exist in /media"),
         ({"manifest": saved(api, server, "a: [")}, 400, "while parsing a flow"),
@@ -62,7 +62,7 @@ def test_what_registering_checks(server: Server, api) -> None:
         ({"manifest": good, "name": "x" * 129}, 400, "value too long for type character varying(128)"),
     ):
         answered, message = refused(api.register_algorithm, project, spec(server, **fields))
-        assert (answered, words in message) == (status, True), message
+        assert (answered, text in message) == (status, True), message
     number = api.register_algorithm(project, spec(server, manifest=good)).id
     assert "already exists for project" in refused(api.register_algorithm, project, spec(server, manifest=good))[1]
     viewer = tator.get_api(server.host, server.tokens["viewer"])
@@ -72,7 +72,7 @@ def test_what_registering_checks(server: Server, api) -> None:
     assert refused(viewer.update_algorithm, number, spec(server))[0] == 403
 
 
-def test_what_updating_does_not_check(server: Server, api) -> None:
+def test_an_update_is_not_checked(server: Server, api) -> None:
     cluster = server.add("job_cluster", organization=1, name="gpu", host="h", port=1, token="t", cert="c")
     made = saved(api, server, "a: 1")
     number = api.register_algorithm(server.project_id, spec(server, name="A", manifest=made, cluster=cluster)).id
@@ -85,13 +85,13 @@ def test_what_updating_does_not_check(server: Server, api) -> None:
     assert refused(person.update_algorithm, number, spec(server, user=server.users["person"]))[0] == 403
 
 
-def test_uploads_and_downloads_have_addresses_of_their_own(server: Server, api) -> None:
+def test_uploads_and_downloads_have_different_addresses(server: Server, api) -> None:
     upload = api.get_upload_info(server.project_id)
     assert requests.get(upload.urls[0]).status_code == 403
     address = api.get_download_info(server.project_id, {"keys": [upload.key]})[0].url
     assert (requests.get(address).status_code, requests.put(address, data="x").status_code) == (404, 403)
     status, message = refused(api.save_algorithm_manifest, server.project_id, {"name": "a", "upload_url": address})
-    assert (status, address in message) == (400, True), "Tator tells the address, signature and all"
+    assert (status, address in message) == (400, True), "Tator shows the address with its signature"
     foreign = api.get_upload_info(server.foreign_project_id).key
     assert refused(api.get_download_info, server.project_id, {"keys": [foreign]})[0] == 403
 
@@ -103,7 +103,7 @@ def test_attributes_are_added(server: Server, api) -> None:
     assert api.create_attribute_type(number, added).message == "New attribute type 'Sex' added"
     [kind] = [one for one in api.get_localization_type_list(server.project_id) if one.id == number]
     assert kind.attribute_types[-1] == {"description": "", "required": False, "order": 0, **new}
-    for addition, words in (
+    for addition, text in (
         (new, "Sex is already an attribute."),
         ({"name": "Size", "dtype": "enum"}, "missing 'choices' field"),
         ({"name": "$size", "dtype": "int"}, "can not start with '$'"),
@@ -111,13 +111,13 @@ def test_attributes_are_added(server: Server, api) -> None:
         ({"dtype": "int"}, "'name'"),
     ):
         status, message = refused(api.create_attribute_type, number, {**added, "addition": addition})
-        assert (status, words in message) == (400, True), message
+        assert (status, text in message) == (400, True), message
     assert refused(api.create_attribute_type, 99, added)[0] == 404
     person = tator.get_api(server.host, server.tokens["person"])
     assert refused(person.create_attribute_type, number, added)[0] == 403
 
 
-def test_clusters_are_for_the_organizations_admins(server: Server, api) -> None:
+def test_clusters_are_shown_to_admins_of_the_organization_only(server: Server, api) -> None:
     number = server.add("job_cluster", organization=1, name="gpu", host="h", port=1, token="t", cert="c")
     assert [one.token for one in api.get_job_cluster_list(1) if one.id == number] == ["t"]
     assert refused(api.get_job_cluster_list, 9) == (404, "No Organization matches the given query.")

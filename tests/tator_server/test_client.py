@@ -30,13 +30,13 @@ def test_schema_is_cached_by_its_etag(server: Server, api) -> None:
     etag = requests.get(f"{server.host}/schema/").headers["ETag"]
     assert requests.get(f"{server.host}/schema", headers={"If-None-Match": etag}).status_code == 304
     assert requests.get(f"{server.host}/rest/schema").status_code == 404
-    for behind in ("/rest", "/", "//"):
+    for suffix in ("/rest", "/", "//"):
         with pytest.raises(requests.HTTPError, match="404"):
-            tator.get_api(f"{server.host}{behind}", server.token)
+            tator.get_api(f"{server.host}{suffix}", server.token)
 
 
 @pytest.mark.parametrize("path", ["//schema/", "//rest/Media/1", "/rest//Media/1", "/rest/Media//1", "/rest/Media/1/"])
-def test_a_slash_too_many_is_another_address(server: Server, path: str) -> None:
+def test_an_address_with_an_additional_slash_is_not_found(server: Server, path: str) -> None:
     answer = requests.get(f"{server.host}{path}", headers={"Authorization": f"Token {server.token}"})
     assert (answer.status_code, answer.history) == (404, [])
     assert "<title>Not Found</title>" in answer.text
@@ -73,7 +73,7 @@ def test_presigned_media_needs_no_transfer_permission(server: Server, tmp_path: 
     assert refused.value.status == 403
 
 
-def test_token_never_follows_to_the_store(server: Server, api, tmp_path: Path) -> None:
+def test_the_token_is_not_sent_to_the_store_by_the_client(server: Server, api, tmp_path: Path) -> None:
     drain(api, api.get_media(1), tmp_path / "out.mp4")
     [download] = server.requests("Download")
     assert not download["authorization"]
@@ -112,7 +112,7 @@ def test_boxes_are_created_listed_counted_and_deleted(server: Server, api, versi
     assert [one.frame for one in api.get_localization_list(project, version=[version])] == [499]
 
 
-def test_one_box_as_an_object_and_by_chunks(server: Server, api, version: int) -> None:
+def test_boxes_are_created_singly_and_in_chunks(server: Server, api, version: int) -> None:
     assert len(api.create_localization_list(server.project_id, body=box(server, version)).id) == 1
     boxes = [box(server, version, frame=n) for n in range(5)]
     chunks = tator.util.chunked_create(api.create_localization_list, server.project_id, chunk_size=2, body=boxes)
@@ -120,7 +120,7 @@ def test_one_box_as_an_object_and_by_chunks(server: Server, api, version: int) -
     assert api.get_localization_count(server.project_id, version=[version]) == 6
 
 
-def test_any_make_of_media(server: Server, api, tmp_path: Path) -> None:
+def test_media_of_any_kind(server: Server, api, tmp_path: Path) -> None:
     file = SYNTHETIC / "clip_910001.mp4"
     streaming = api.get_media(server.add_media("s.mp4", files={"streaming": [file]}))
     assert streaming.media_files.archival is None
@@ -141,7 +141,7 @@ def test_any_make_of_media(server: Server, api, tmp_path: Path) -> None:
     assert server.change("media", archived, num_frames=1)["num_frames"] == 1
 
 
-def test_media_are_made_and_changed_over_the_api(server: Server, api) -> None:
+def test_media_are_created_and_changed_with_the_api(server: Server, api) -> None:
     specs = {"type": server.multi_type_id, "name": "multi", "md5": "0" * 32}
     made = api.create_media_list(server.project_id, body=[specs])
     assert made.message == f"Media object {made.id[0]} created for multi multi on project Stand-in"
@@ -169,13 +169,13 @@ def test_restart_keeps_everything(tmp_path: Path) -> None:
     shutil.copy(SYNTHETIC / "clip_910002.mp4", media / "a.mp4")
     with running(media, state, port=int(first.host.rpartition(":")[2]), store_port=store_port) as server:
         assert (server.token, server.host) == (first.token, first.host)
-        assert server.media == {1: "b.mp4", 2: "a.mp4"}  # what came later has later ids
+        assert server.media == {1: "b.mp4", 2: "a.mp4"}  # later files have higher ids
         api = tator.get_api(server.host, server.token)
         assert api.get_localization(number).attributes == {"Species": "cod", "Confidence": 0.5}
         assert requests.get(address).status_code == 200
 
 
-def test_page_escapes_names_and_shows_what_happened(server: Server, api, version: int) -> None:
+def test_page_escapes_names_and_shows_boxes_and_marks(server: Server, api, version: int) -> None:
     api.create_localization_list(server.project_id, body=[box(server, version)] * 3)
     api.update_media(2, {"attributes": {"Object Detector Processed": "2026-01-01"}})
     page = requests.get(server.host)

@@ -1,8 +1,8 @@
-"""What a real Tator 1.5 answered, asked of the stand-in.
+"""Recorded answers of a real Tator 1.5, compared with the stand-in.
 
-`tests/data/tator-recordings.json` holds requests and answers in the order in which they were recorded. All are
-replayed, in that order, on a server whose project, types and media are as they were; the sequences of ids are set to
-where the real server's stood, so that answers are equal in every value but times and signatures.
+`tests/data/tator-recordings.json` has requests and answers in the order in which they were recorded. All are replayed
+in this order on a server with the same project, types and media; the sequences of ids are set to those of the real
+server, so that answers are equal in every value except times and signatures.
 """
 
 import json
@@ -42,7 +42,7 @@ def number_of(what: str) -> int:
 
 
 class Replay:
-    """A server with the recorded project, and how each recording is asked of it."""
+    """A server with the recorded project, to which recorded requests are sent."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "media").mkdir()
@@ -87,7 +87,7 @@ class Replay:
         self.store.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", kind, next_id - 1)
 
     def before(self, number: int) -> None:
-        """Do what was done on the real server between two recordings, and was not recorded."""
+        """Make the changes between two recordings that were not recorded."""
         steps: dict[int, Callable[[], object]] = {
             number_of("create a version"): lambda: self.set_sequence("version", 8),
             number_of("create two boxes"): lambda: self.set_sequence("localization", 32336),
@@ -122,7 +122,7 @@ class Replay:
 
 
 def recorded_box() -> Record:
-    """Return the box of which the recorded request held 501."""
+    """Return the box that the recorded request had 501 times."""
     fractions = {"x": 0.1, "y": 0.1, "width": 0.2, "height": 0.2}
     return {"type": 3, "media_id": 2, "frame": 0, **fractions, "version": 8,
             "attributes": {"Species": "fish", "Confidence": 0.5}}  # fmt: skip
@@ -142,7 +142,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[TestRespo
 
 
 def plain(answer: Any) -> Any:
-    """Return an answer without what differs from one time to the next: times become their type."""
+    """Return an answer without values that differ each time: times become their type."""
     if isinstance(answer, list):
         return [plain(part) for part in answer]
     if isinstance(answer, dict):
@@ -153,14 +153,14 @@ def plain(answer: Any) -> Any:
 
 
 @pytest.mark.parametrize("number", range(len(RECORDINGS)), ids=NAMES)
-def test_answer_is_the_recorded_one(number: int, answers: list[TestResponse]) -> None:
+def test_the_answer_equals_the_recorded_one(number: int, answers: list[TestResponse]) -> None:
     recording, answer = RECORDINGS[number], answers[number]
     expected = recording["answer"]
 
     assert answer.status_code == recording["status"], answer.text[:500]
     if recording["what"].startswith("download: "):
         compare_headers(answer, expected)
-    elif isinstance(expected, str):  # cut when it was recorded
+    elif isinstance(expected, str):  # shortened when it was recorded
         assert json.dumps(answer.json, ensure_ascii=False).startswith(expected.removesuffix("..."))
     elif recording["what"] == "unknown address":
         head = expected["(not JSON)"][: expected["(not JSON)"].index("<link")].strip()
@@ -176,7 +176,7 @@ def test_answer_is_the_recorded_one(number: int, answers: list[TestResponse]) ->
 
 
 def compare_headers(answer: TestResponse, expected: dict[str, str | None]) -> None:
-    """Compare a download's headers; the length of an error text and the hash of the content are others."""
+    """Compare a download's headers, except the length of an error text and the hash of the content."""
     for name, value in expected.items():
         found = answer.headers.get(name)
         if name == "ETag" and value is not None:
@@ -185,7 +185,7 @@ def compare_headers(answer: TestResponse, expected: dict[str, str | None]) -> No
             assert found == value, name
 
 
-def test_range_holds_the_right_bytes(tmp_path: Path) -> None:
+def test_a_range_has_the_right_bytes(tmp_path: Path) -> None:
     replay = Replay(tmp_path)
     answer = replay.objects.test_client().get(replay.address, headers={"Range": "bytes=1000-"})
     assert answer.data == replay.file[1000:]
@@ -195,7 +195,7 @@ def test_range_holds_the_right_bytes(tmp_path: Path) -> None:
 
 
 class TestSeeded:
-    """Objects that the server makes have the shape of recorded ones."""
+    """Objects that the server makes have the keys and types of recorded ones."""
 
     @pytest.fixture
     def fresh(self, media_folder: Path, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
@@ -215,7 +215,7 @@ class TestSeeded:
         store.close()
 
     def shape(self, value: Any) -> Any:
-        """Return the types of a record's values; null and a number are both right for what may be unset."""
+        """Return the types of a record's values that are not null."""
         return {key: type(part) for key, part in value.items() if part is not None}
 
     @pytest.mark.parametrize(

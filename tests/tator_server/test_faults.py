@@ -1,4 +1,4 @@
-"""Each kind of fault happens as ordered, and is told of."""
+"""Each kind of fault applies as ordered, and is listed."""
 
 import json
 import time
@@ -20,7 +20,7 @@ def address_of(api, media: int = 1) -> str:
     return api.get_media(media, presigned=600).media_files.archival[0].path
 
 
-def test_throttled_is_a_400_that_says_so(server: Server, api) -> None:
+def test_throttling_is_a_400(server: Server, api) -> None:
     server.fault("throttle", times=2)
     for _ in range(2):
         with pytest.raises(ApiException, match=r"Request was throttled\. Expected available in 1 second.") as refused:
@@ -58,7 +58,7 @@ def test_status(server: Server, api, version: int, after: bool) -> None:
 
 def test_html_instead_of_json(server: Server, api) -> None:
     server.fault("html")
-    assert b"<html>" in api.get_media(1)  # which is what the client makes of it
+    assert b"<html>" in api.get_media(1)  # the client returns the page
 
 
 def test_slow(server: Server, api) -> None:
@@ -90,7 +90,7 @@ def test_cut_download_is_partial_and_resumable(server: Server, api, tmp_path: Pa
     assert len(server.requests("Download")) == 3 + 10
 
 
-def test_short_body_claims_to_be_whole(server: Server, api, tmp_path: Path) -> None:
+def test_a_short_body_has_a_content_length_of_its_size(server: Server, api, tmp_path: Path) -> None:
     server.fault("short_body", after_bytes=10, times=None)
     media = api.get_media(1)
     assert drain(api, media, tmp_path / "out.mp4")[-1] == 100
@@ -105,7 +105,7 @@ def test_wrong_bytes(server: Server, api, tmp_path: Path) -> None:
     assert tator.util.md5sum(str(tmp_path / "out.mp4")) != media.md5
 
 
-def test_expired_addresses_stay_expired_and_new_ones_are_good(server: Server, api) -> None:
+def test_expired_addresses_remain_expired_and_new_ones_are_valid(server: Server, api) -> None:
     server.fault("expire_addresses", nth=2)
     address = address_of(api)
     assert [requests.get(address).status_code for _ in range(3)] == [200, 403, 403]
@@ -113,7 +113,7 @@ def test_expired_addresses_stay_expired_and_new_ones_are_good(server: Server, ap
     assert requests.get(address_of(api)).status_code == 200
 
 
-def test_one_media_only(server: Server, api) -> None:
+def test_a_fault_of_one_media(server: Server, api) -> None:
     server.fault("status", status=500, media=2, times=None)
     server.fault("status", status=503, operation="Download", media=2)
     address = address_of(api, 1)
@@ -127,7 +127,7 @@ def test_one_media_only(server: Server, api) -> None:
         api.get_download_info(server.project_id, {"keys": [key]})
 
 
-def test_schema_is_spared_unless_named(server: Server) -> None:
+def test_the_schema_has_no_fault_unless_named(server: Server) -> None:
     server.fault("status", times=None)
     tator.get_api(server.host, server.token)
     server.fault("status", operation="GetSchema")
@@ -155,21 +155,21 @@ def test_odd_answer(server: Server, api) -> None:
     assert odd[1] == without[1] == sound[1]
 
 
-def test_every_kind_is_tested() -> None:
+def test_every_kind_of_fault_is_tested() -> None:
     files = [Path(__file__), Path(__file__).with_name("test_stated_facts.py")]
     text = "".join(path.read_text(encoding="utf-8") for path in files)
     assert [kind for kind in faults.KINDS if f'fault("{kind}"' not in text] == []
 
 
 def made_at_once(server: Server, api, version: int, identity: str) -> None:
-    """Make one box by two requests of which neither sees the other's."""
-    with ThreadPoolExecutor(2) as both:
+    """Make one box by two requests that do not see each other's box."""
+    with ThreadPoolExecutor(2) as pool:
         spec = [box(server, version, elemental_id=identity)]
-        for done in [both.submit(api.create_localization_list, server.project_id, body=spec) for _ in range(2)]:
+        for done in [pool.submit(api.create_localization_list, server.project_id, body=spec) for _ in range(2)]:
             done.result()
 
 
-def test_late_commits_race(server: Server, api, version: int) -> None:
+def test_late_commits_make_two_rows(server: Server, api, version: int) -> None:
     """As recorded: both rows have mark 0 and are listed; one more mark hides both."""
     server.fault("late_commit", operation="CreateLocalizationList", seconds=0, times=2, together=2)
     identity, project = str(uuid.uuid4()), server.project_id
@@ -186,25 +186,25 @@ def test_late_commits_race(server: Server, api, version: int) -> None:
 
 
 def test_versions_made_at_once(server: Server, api) -> None:
-    """The one that commits later has the lower id, as its answer says, and both have the same number."""
+    """The version that is committed later has the lower id, and both have the same number."""
     project, made = server.project_id, {"name": str(uuid.uuid4())}
     server.fault("late_commit", operation="CreateVersion", seconds=2)
-    with ThreadPoolExecutor(1) as beside:
-        begun = beside.submit(api.create_version, project, made)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(api.create_version, project, made)
         while not server.requests("CreateVersion"):
             time.sleep(0.02)
         second = api.create_version(project, made).id
-        first = begun.result().id
+        first = late.result().id
     found = [one for one in api.get_version_list(project) if one.name == made["name"]]
     assert sorted(one.id for one in found) == [first, second]
     assert first < second
     assert len({one.number for one in found}) == 1
 
 
-def test_nobody_sees_what_is_not_committed(server: Server, api, version: int) -> None:
+def test_uncommitted_boxes_are_not_visible(server: Server, api, version: int) -> None:
     server.fault("late_commit", operation="CreateLocalizationList", seconds=2)
-    with ThreadPoolExecutor(1) as beside:
-        made = beside.submit(api.create_localization_list, server.project_id, body=[box(server, version)])
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(api.create_localization_list, server.project_id, body=[box(server, version)])
         while not server.requests("CreateLocalizationList"):
             time.sleep(0.02)
         assert api.get_localization_count(server.project_id, version=[version]) == 0
@@ -212,7 +212,7 @@ def test_nobody_sees_what_is_not_committed(server: Server, api, version: int) ->
     assert api.get_localization_count(server.project_id, version=[version]) == 1
 
 
-def test_dropped_while_the_server_goes_on(server: Server, api, version: int) -> None:
+def test_the_work_continues_after_the_connection_was_dropped(server: Server, api, version: int) -> None:
     server.fault("drop_and_go_on", operation="CreateLocalizationList", seconds=1)
     with pytest.raises(requests.ConnectionError):
         api.create_localization_list(server.project_id, body=[box(server, version)])
@@ -221,15 +221,15 @@ def test_dropped_while_the_server_goes_on(server: Server, api, version: int) -> 
     assert api.get_localization_count(server.project_id, version=[version]) == 1
 
 
-@pytest.mark.parametrize("words", faults.WORDS)
+@pytest.mark.parametrize("message", faults.OUTAGE_MESSAGES)
 @pytest.mark.parametrize("after", [False, True])
-def test_outage(server: Server, api, version: int, words: str, after: bool) -> None:
-    server.fault("outage", words=words, after=after, operation="CreateLocalizationList")
+def test_outage(server: Server, api, version: int, message: str, after: bool) -> None:
+    server.fault("outage", message=message, after=after, operation="CreateLocalizationList")
     with pytest.raises(ApiException) as failed:
         api.create_localization_list(server.project_id, body=[box(server, version)])
     answer = json.loads(failed.value.body)
-    assert (failed.value.status, answer["message"]) == (400, faults.WORDS[words])
-    assert answer["details"] == ("None" if words in ("cache", "cache loading", "unknown") else answer["message"])
+    assert (failed.value.status, answer["message"]) == (400, faults.OUTAGE_MESSAGES[message])
+    assert answer["details"] == ("None" if message in ("cache", "cache loading", "unknown") else answer["message"])
     assert api.get_localization_count(server.project_id, version=[version]) == after
 
 
@@ -245,7 +245,7 @@ def test_cut_list_has_status_200(server: Server, api, version: int, after_bytes:
         answer.json()
 
 
-def test_list_is_endless_by_the_length_of_its_text(server: Server, api, version: int) -> None:
+def test_a_list_is_endless_if_its_text_fills_the_buffer(server: Server, api, version: int) -> None:
     api.create_localization_list(server.project_id, body=[box(server, version)] * 3)
     address = f"{server.host}/rest/Localizations/{server.project_id}?version={version}&stop="
     known = {"Authorization": f"Token {server.token}"}

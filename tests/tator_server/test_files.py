@@ -1,4 +1,4 @@
-"""What the stand-in finds in a media's file."""
+"""Properties of a media's file."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.tator_server import files
 
 
 def test_a_codec_without_a_decoder(tmp_path: Path) -> None:
-    """It has a rate and a count of frames all the same, as the real server's record has."""
+    """It has a rate and a number of frames, as the real server's record has."""
     path = write_video(tmp_path / "a.mp4")
     content = path.read_bytes()
     assert content.count(b"avc1") >= 1

@@ -1,4 +1,4 @@
-"""What a careless pipeline would trip over on a real server, and must trip over here."""
+"""Pitfalls of a real server, which the stand-in must have as well."""
 
 import base64
 import json
@@ -76,7 +76,7 @@ class TestFilters:
         address = f"{server.host}/rest/Localizations/{server.project_id}?{query}"
         assert requests.get(address, headers={"Authorization": f"Token {server.token}"}).status_code == 400
 
-    def test_what_is_not_covered_says_so(self, server: Server) -> None:
+    def test_features_that_are_missing_are_a_501(self, server: Server) -> None:
         address = f"{server.host}/rest/Medias/{server.project_id}?multi_section=1"
         answer = requests.get(address, headers={"Authorization": f"Token {server.token}"})
         assert (answer.status_code, "stand-in" in answer.text) == (501, True)
@@ -166,7 +166,7 @@ class TestCreation:
         for wrong in ({"B": "many"}, {"B": -1}, {"C": "perhaps"}, {"D": "z"}, {"E": "yesterday"}):
             assert refusal(create, **wrong)[0] == 400
 
-    def test_nan_is_stored_and_is_no_json(self, server: Server, api, version: int) -> None:
+    def test_nan_is_stored_and_is_not_json(self, server: Server, api, version: int) -> None:
         headers = {"Authorization": f"Token {server.token}", "Content-Type": "application/json"}
         text = str([box(server, version), box(server, version, x="NaN")]).replace("'NaN'", "NaN").replace("'", '"')
         answer = requests.post(f"{server.host}/rest/Localizations/{server.project_id}", data=text, headers=headers)
@@ -185,7 +185,7 @@ class TestMarks:
         spec = box(server, version, elemental_id=elemental_id, **fields)
         return elemental_id, api.create_localization_list(server.project_id, body=[spec]).id[0]
 
-    def test_edit_by_a_person_leaves_a_trace_and_is_overridden(self, server: Server, api, version: int) -> None:
+    def test_an_edit_adds_a_mark_and_is_replaced_by_a_new_box(self, server: Server, api, version: int) -> None:
         elemental_id, number = self.made(server, api, version)
         as_person(server).update_localization(number, {"attributes": {"Species": "it's 100%"}, "width": 0})
         [edited] = api.get_localization_list(server.project_id, elemental_id=elemental_id)
@@ -213,7 +213,7 @@ class TestMarks:
         api.delete_localization_list(project, {**body, "count": 2}, **everything)
         assert api.get_localization_list(project, **everything) == []
 
-    def test_pruning_the_last_mark_alone_brings_back_the_one_before(self, server: Server, api, version: int) -> None:
+    def test_pruning_only_the_last_mark_shows_the_one_before(self, server: Server, api, version: int) -> None:
         elemental_id, number = self.made(server, api, version)
         api.update_localization(number, {"x": 0.7})
         api.delete_localization_list(
@@ -222,7 +222,7 @@ class TestMarks:
         [before] = api.get_localization_list(server.project_id, version=[version])
         assert (before.id, before.x, before.mark) == (number, 0.1, 0)
 
-    def test_patch_by_ids_leaves_no_mark(self, server: Server, api, version: int) -> None:
+    def test_a_patch_by_ids_adds_no_mark(self, server: Server, api, version: int) -> None:
         _, number = self.made(server, api, version)
         patch = {"ids": [number], "attributes": {"Species": "eel"}}
         api.update_localization_list(server.project_id, patch)
@@ -239,7 +239,7 @@ class TestMarks:
             "must be the same" in refusal(api.update_localization_list, server.project_id, patch, version=[version])[1]
         )
 
-    def test_version_with_boxes_stays(self, server: Server, api, version: int) -> None:
+    def test_a_version_with_boxes_cannot_be_deleted(self, server: Server, api, version: int) -> None:
         _, number = self.made(server, api, version)
         assert "Found 1 localizations" in refusal(api.delete_version, version)[1]
         api.delete_localization(number, {})
@@ -249,14 +249,14 @@ class TestMarks:
 
 class TestMarkingMedia:
     @pytest.mark.parametrize("value", ["it's", "100%", "a\tb", "a\0b"])
-    def test_values_that_fail(self, server: Server, api, value: str) -> None:
+    def test_values_that_fail_in_sql(self, server: Server, api, value: str) -> None:
         for call, args in ((api.update_media, (1,)), (api.update_media_list, (server.project_id,))):
             body = {"attributes": {"Notes": value}} | ({"ids": [1]} if len(args) and args[0] != 1 else {})
             assert refusal(call, *args, body)[0] == 400
         assert api.get_media(1).attributes.get("Notes") != value
 
     @pytest.mark.parametrize("value", ['a "b" \\ c', "two\nlines", "日本", ""])
-    def test_values_that_pass(self, server: Server, api, value: str) -> None:
+    def test_values_that_are_accepted(self, server: Server, api, value: str) -> None:
         api.update_media(1, {"attributes": {"Notes": value}})
         assert api.get_media(1).attributes["Notes"] == value
 
@@ -268,7 +268,7 @@ class TestMarkingMedia:
 
 
 class TestPermissions:
-    def test_viewer_reads_only(self, server: Server, version: int) -> None:
+    def test_a_viewer_can_only_read(self, server: Server, version: int) -> None:
         viewer = tator.get_api(server.host, server.tokens["viewer"])
         assert viewer.get_localization_count_by_id(server.project_id, {}, version=[version]) == 0
         for call, *args in (
@@ -279,7 +279,7 @@ class TestPermissions:
             assert refusal(call, *args)[0] == 403
         assert refusal(viewer.create_localization_list, server.project_id, body=[box(server, version)])[0] == 403
 
-    def test_person_edits_but_does_not_download(self, server: Server, api, version: int) -> None:
+    def test_a_person_can_edit_but_not_download(self, server: Server, api, version: int) -> None:
         person = as_person(server)
         person.create_localization_list(server.project_id, body=[box(server, version)])
         key = person.get_media(1).media_files.archival[0].path

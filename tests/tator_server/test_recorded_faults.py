@@ -1,4 +1,4 @@
-"""What a real Tator 1.5 did with equal boxes and with attributes that come, change and go, asked of the stand-in.
+"""Recorded answers of a real Tator 1.5 about equal boxes and changed attributes, compared with the stand-in.
 
 `tests/data/tator-faults-recordings.json` holds the messages and the rows after each request, in the order in which they
 were recorded.
@@ -20,7 +20,7 @@ RECORDINGS = {one["what"]: one for one in LISTED}
 
 
 def rows(api: Any, server: Server, kind: int) -> list[dict[str, Any]]:
-    """Return the attributes of a type's rows, with times as a word: they differ from one run to the next."""
+    """Return the attributes of a type's rows, with "<now>" in place of times."""
     found = api.get_localization_list(server.project_id, type=kind, show_all_marks=1)
     return [without_times(one.attributes) for one in found]
 
@@ -35,7 +35,7 @@ def test_attributes_over_time(server: Server, api, version: int) -> None:
     record = {"project": server.project_id, "name": "Timed", "dtype": "box", "attribute_types": kinds, "media": [1]}
     kind = server.add("localization_type", **record, elemental_id="x")
     steps = [one for one in LISTED if one["request"].split("/")[2] in ("AttributeType", "Localizations")]
-    seen = 0
+    compared = 0
     for one in steps:
         method, body, status = one["request"].split(" ")[0], one["body"], one["status"]
         if one["request"].endswith("/AttributeType/45"):
@@ -56,18 +56,18 @@ def test_attributes_over_time(server: Server, api, version: int) -> None:
         else:
             continue
         if "database" in one:
-            seen += 1
-            ours = rows(api, server, kind)
+            compared += 1
+            found = rows(api, server, kind)
             for row in one["database"]:
-                assert without_times(row["attributes"]) in ours, one["what"]
-    assert seen > 8
+                assert without_times(row["attributes"]) in found, one["what"]
+    assert compared > 8
 
 
 @pytest.mark.parametrize("what", ["... cleaned: one id, prune, wrong count", "count in the BODY of a delete of many"])
 def test_counts_are_checked(server: Server, api, version: int, what: str) -> None:
     message = RECORDINGS[what]["answer"]["message"]
-    expected, there = map(int, re.findall(r"\d+", message))
-    api.create_localization_list(server.project_id, body=[box(server, version)] * there)
+    expected, count = map(int, re.findall(r"\d+", message))
+    api.create_localization_list(server.project_id, body=[box(server, version)] * count)
     body = {"prune": 1, "count": expected}
     status, text = refusal(api.delete_localization_list, server.project_id, body, version=[version])
     assert (status, json.loads(text)["message"]) == (400, message)

@@ -1,7 +1,7 @@
-"""What a real Tator 1.5 answered without its database or its cache, and to odd requests, asked of the stand-in.
+"""Recorded answers of a real Tator 1.5 without its database or cache, and to odd requests, compared with the stand-in.
 
 `tests/data/tator-outages-recordings.json` holds requests and answers in the order in which they were recorded. The
-texts of the recorded outages are given to the workflow's own judgement too.
+workflow's classification of the recorded messages is tested as well.
 """
 
 import json
@@ -17,7 +17,7 @@ from tator.exceptions import ApiException
 
 from scripts.lib.server.faults import Ended, Refused, Transient, classified
 
-from .faults import WORDS
+from .faults import OUTAGE_MESSAGES
 from .launch import Server
 from .test_client import box
 from .test_recorded_rights import ask, people
@@ -35,19 +35,19 @@ def recorded(beginning: str) -> dict[str, Any]:
 
 
 def answers(one: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the answers of a recording, also of one that holds several."""
+    """Return the 400s of a recording, which may have several answers."""
     each = one["answer"] if isinstance(one["answer"], list) else [{"status": one["status"], "answer": one["answer"]}]
     return [answer for answer in each if answer.get("status") == 400 and isinstance(answer.get("answer"), dict)]
 
 
 REFUSED = {json.dumps(answer["answer"]): (one["what"], answer["answer"]) for one in LISTED for answer in answers(one)}
 CHECKED = ("NaN", "hexadecimal UUID")
-OUTAGES = [answer for _, answer in REFUSED.values() if not any(words in answer["message"] for words in CHECKED)]
-CHECKS = [answer for _, answer in REFUSED.values() if any(words in answer["message"] for words in CHECKED)]
+OUTAGES = [answer for _, answer in REFUSED.values() if not any(text in answer["message"] for text in CHECKED)]
+CHECKS = [answer for _, answer in REFUSED.values() if any(text in answer["message"] for text in CHECKED)]
 
 
 def normal(text: str) -> str:
-    """Return a text with the recordings' marks in place of a host and a port."""
+    """Return a text with the placeholders of the recordings in place of a host and a port."""
     text = re.sub(r'at "[^"]+", port (\d+|<n>)', 'at "<host>", port <n>', text)
     return re.sub(r"connecting to [^ ]+\. ", "connecting to <host:port>. ", text)
 
@@ -66,22 +66,22 @@ def test_all_kinds_were_recorded() -> None:
 
 
 @pytest.mark.parametrize("answer", OUTAGES, ids=lambda answer: answer["message"][-40:].strip())
-def test_recorded_outage_is_waited_for(answer: dict[str, str]) -> None:
+def test_recorded_outages_are_temporary_faults(answer: dict[str, str]) -> None:
     with pytest.raises(Ended) as fault:
         raise_as_classified(answer)
     assert fault.value.of_server
 
 
 @pytest.mark.parametrize("answer", CHECKS, ids=lambda answer: answer["message"][:20])
-def test_recorded_check_is_not(answer: dict[str, str]) -> None:
+def test_recorded_checks_are_refusals(answer: dict[str, str]) -> None:
     with pytest.raises(Refused):
         raise_as_classified(answer)
 
 
 @pytest.mark.parametrize("answer", OUTAGES, ids=lambda answer: answer["message"][-40:].strip())
-def test_stand_in_has_the_recorded_words(server: Server, answer: dict[str, str]) -> None:
-    words = next(name for name, text in WORDS.items() if normal(text) == answer["message"])
-    server.fault("outage", operation="GetVersionList", words=words)
+def test_the_stand_in_has_the_recorded_messages(server: Server, answer: dict[str, str]) -> None:
+    message = next(name for name, text in OUTAGE_MESSAGES.items() if normal(text) == answer["message"])
+    server.fault("outage", operation="GetVersionList", message=message)
     found = ask(server, server.token, "GET", f"/rest/Versions/{server.project_id}")
     assert found.status_code == 400
     assert {name: normal(text) for name, text in found.json().items()} == answer
@@ -95,8 +95,8 @@ def test_stand_in_has_the_recorded_words(server: Server, answer: dict[str, str])
         ("a prune of many boxes ended", "DeleteLocalizationList", "DELETE"),
     ],
 )
-def test_work_stands_after_the_400(server: Server, version: int, beginning: str, operation: str, method: str) -> None:
-    """As recorded, the rows after the request are those that a success would leave."""
+def test_work_is_done_before_the_400(server: Server, version: int, beginning: str, operation: str, method: str) -> None:
+    """As recorded, the rows after the request are those of a successful request."""
     first = next(one for one in recorded(beginning)["answer"] if one["status"] == 400)
     assert first["rows after"] - first["rows before"] in (500, 1500)
     path = f"/rest/Localizations/{server.project_id}"
@@ -108,7 +108,7 @@ def test_work_stands_after_the_400(server: Server, version: int, beginning: str,
         body = {"attributes": {"Species": "patchedx"}, "in_place": 1}
     elif method == "DELETE":
         body = {"prune": 1}
-    server.fault("outage", operation=operation, words="closed", after=True)
+    server.fault("outage", operation=operation, message="closed", after=True)
     answer = ask(server, server.token, method, f"{path}?version={version}&show_all_marks=1", body)
     assert (answer.status_code, answer.json()) == (400, first["answer"])
     listed = ask(server, server.token, "GET", f"{path}?version={version}&show_all_marks=1").json()
@@ -119,7 +119,7 @@ def test_work_stands_after_the_400(server: Server, version: int, beginning: str,
 
 
 def wire(server: Server, path: str) -> tuple[requests.Response, bytes, bool, str]:
-    """Return an answer, its bytes on the wire, whether the gzip stream ends, and the text that comes of it."""
+    """Return an answer, its bytes on the wire, whether the gzip stream is complete, and its text."""
     headers = {"Authorization": f"Token {server.token}", "Accept-Encoding": "gzip"}
     with requests.get(f"{server.host}{path}", headers=headers, stream=True, timeout=30) as answer:
         raw = b"".join(answer.raw.stream(decode_content=False))
@@ -132,7 +132,7 @@ def wire(server: Server, path: str) -> tuple[requests.Response, bytes, bool, str
     recorded("the database connection ended in the middle of a list of boxes")["answer"][:4],
     ids=lambda cut: f"{cut['text characters']} characters",
 )
-def test_list_that_breaks_off(server: Server, version: int, cut: dict[str, Any]) -> None:
+def test_a_list_without_its_end(server: Server, version: int, cut: dict[str, Any]) -> None:
     path = f"/rest/Localizations/{server.project_id}?version={version}"
     boxes = [box(server, version, frame=frame) for frame in range(20)]
     ask(server, server.token, "POST", f"/rest/Localizations/{server.project_id}", boxes)
@@ -143,7 +143,7 @@ def test_list_that_breaks_off(server: Server, version: int, cut: dict[str, Any])
     assert {name: answer.headers.get(name) for name in cut["headers"]} == cut["headers"]
     assert (ended, bool(raw), len(text)) == (cut["gzip stream ended"], bool(cut["bytes on the wire"]), kept)
     assert text[:5] == cut["begins"][:5]
-    # The client reads it without a word, and the workflow does not take it for a list.
+    # The client reads it without an error, and the workflow notices that it is incomplete.
     server.fault("cut_list", operation="GetLocalizationList", after_bytes=kept)
     api = tator.get_api(server.host, server.token)
     with pytest.raises(Transient):
@@ -217,7 +217,7 @@ def test_effective_permission(server: Server, people: dict[str, str], version: i
 def test_effective_permission_of_each_level(
     server: Server, people: dict[str, str], version: int, level: str, masks: tuple[int, int]
 ) -> None:
-    """What was not recorded follows from Tator's source, by the same rule as what was."""
+    """Values that were not recorded follow from Tator's source, by the same rule as the recorded ones."""
     ask(server, server.token, "POST", f"/rest/Localizations/{server.project_id}", [box(server, version)])
     project = server.project_id
     listed = (f"/rest/Medias/{project}", f"/rest/Localizations/{project}?version={version}")
@@ -231,11 +231,11 @@ def test_effective_permission_of_each_level(
 
 
 @pytest.mark.parametrize("level", ["View Only", "Can Edit"])
-@pytest.mark.parametrize("deed", ["a real box deleted softly", "a real box pruned", "boxes patched"])
+@pytest.mark.parametrize("change", ["a real box deleted softly", "a real box pruned", "boxes patched"])
 def test_changes_with_fine_grained_permissions(
-    server: Server, people: dict[str, str], version: int, level: str, deed: str
+    server: Server, people: dict[str, str], version: int, level: str, change: str
 ) -> None:
-    one = RECORDINGS[f"fine-grain, {level}: {deed}"]
+    one = RECORDINGS[f"fine-grain, {level}: {change}"]
     path = f"/rest/Localizations/{server.project_id}"
     number = ask(server, server.token, "POST", path, [box(server, version)]).json()["id"][0]
     identity = ask(server, server.token, "GET", f"/rest/Localization/{number}").json()["elemental_id"]

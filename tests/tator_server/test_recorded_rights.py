@@ -1,4 +1,4 @@
-"""What a real Tator 1.5 answered about rights, clones and references, asked of the stand-in.
+"""Recorded answers of a real Tator 1.5 about rights, clones and references, compared with the stand-in.
 
 `tests/data/tator-files-recordings.json` holds requests and answers in the order in which they were recorded. Ids of
 media and projects differ here, so they are replaced in requests and answers alike.
@@ -28,7 +28,7 @@ def ask(server: Server, token: str, method: str, path: str, body: object = None)
 
 @pytest.fixture
 def people(server: Server) -> dict[str, str]:
-    """Return a token for each level, and for no member."""
+    """Return a token for each level, and for a user who is not a member."""
     granted, tokens = {"1": "Full Control"}, {}
     for level in (*LEVELS, "no member"):
         tokens[level] = secrets.token_hex(20)
@@ -46,7 +46,7 @@ def people(server: Server) -> dict[str, str]:
     ("fine_grained", "recorded"),
     [(False, "who may do what, old permissions"), (True, "who may do what, fine-grain permissions on")],
 )
-def test_who_may_do_what(
+def test_permissions_of_each_level(
     server: Server, people: dict[str, str], version: int, fine_grained: bool, recorded: str
 ) -> None:
     project, key = server.project_id, server.all("media")[0]["media_files"]["archival"][0]["path"]
@@ -85,7 +85,7 @@ def test_who_may_do_what(
 
 
 def test_clones_references_and_addresses(server: Server, people: dict[str, str]) -> None:
-    """Ask the recorded requests in their order: what Tator keeps of one answer changes a later one."""
+    """Send the recorded requests in their order, since cached addresses change later answers."""
     first, second = server.project_id, server.foreign_project_id
     path = server.all("media")[0]["media_files"]["archival"][0]["path"]
     picture = server.add_media(
@@ -95,9 +95,9 @@ def test_clones_references_and_addresses(server: Server, people: dict[str, str])
     )
     numbers = {"2": first, "3": second}
     clone = 0
-    asked = [one for one in LISTED if one["request"] != "see answer"]
-    assert len(asked) == 19
-    for one in asked:
+    recordings = [one for one in LISTED if one["request"] != "see answer"]
+    assert len(recordings) == 19
+    for one in recordings:
         method, address = one["request"].split(" ", 1)
         operation = address.split("/")[2]
         body = json.loads(json.dumps(one["body"]).replace("1/2/2/short_mJBIxYmxVL.mp4", path))
@@ -119,8 +119,8 @@ def test_clones_references_and_addresses(server: Server, people: dict[str, str])
             assert (found["message"], len(found["id"])) == (one["answer"]["message"], 1)
             [clone] = found["id"]
         elif operation in ("Media", "Medias"):
-            ours, theirs = (record[0] if isinstance(record, list) else record for record in (found, one["answer"]))
-            assert kinds_of_path(ours, server.store) == kinds_of_path(theirs, "http://store")
+            ours, expected = (record[0] if isinstance(record, list) else record for record in (found, one["answer"]))
+            assert kinds_of_path(ours, server.store) == kinds_of_path(expected, "http://store")
         elif answer.status_code == 201:
             assert [url["url"].startswith(server.store) for url in found] == [True] * len(one["answer"])
         else:
@@ -128,7 +128,7 @@ def test_clones_references_and_addresses(server: Server, people: dict[str, str])
 
 
 def kinds_of_path(media: dict[str, Any], store: str) -> set[str]:
-    """Return what the paths of a media's video or picture are: keys, presigned addresses, the reference."""
+    """Return the kinds of the paths of a media's files: the start of a key, "address", or "reference"."""
     roles = ("archival", "streaming", "image")
     paths = [file["path"] for role in roles for file in media["media_files"].get(role) or []]
     return {"reference" if path == REFERENCE else "address" if path.startswith(store) else path[:2] for path in paths}

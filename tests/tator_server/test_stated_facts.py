@@ -1,4 +1,4 @@
-"""Test that the stand-in behaves as a real Tator 1.5 is known to, beyond the recordings that other tests replay."""
+"""Known behaviour of a real Tator 1.5, beyond the recordings that other tests replay, tested on the stand-in."""
 
 import json
 import re
@@ -24,14 +24,14 @@ Rows = list[dict[str, Any]]
 
 @pytest.fixture
 def call(server: Server) -> Callable[..., Any]:
-    """Return a function that asks as the admin, and returns the answer's JSON; any other status than 2xx fails."""
+    """Return a function that sends a request as the admin, and returns the answer's JSON; errors fail the test."""
 
-    def asked(method: str, path: str, body: object = None, *, status: int | None = None) -> Any:
+    def requested(method: str, path: str, body: object = None, *, status: int | None = None) -> Any:
         answer = ask(server, server.token, method, f"/rest/{path}", body)
         assert answer.status_code == status if status else answer.ok, answer.text
         return answer.json()
 
-    return asked
+    return requested
 
 
 @pytest.fixture
@@ -42,12 +42,12 @@ def track_type(server: Server, call: Callable[..., Any], request: pytest.Fixture
 
 @pytest.fixture
 def doubled(server: Server, call: Callable[..., Any], version: int) -> Rows:
-    """Make one box by two requests of which neither sees the other's; return the rows."""
+    """Make one box by two requests that do not see each other's box; return the rows."""
     boxes = f"Localizations/{server.project_id}"
     server.fault("late_commit", operation="CreateLocalizationList", seconds=0, times=2, together=2)
-    with ThreadPoolExecutor(2) as both:
+    with ThreadPoolExecutor(2) as pool:
         spec = [box(server, version, elemental_id=IDENTITY)]
-        for one in [both.submit(call, "POST", boxes, spec) for _ in range(2)]:
+        for one in [pool.submit(call, "POST", boxes, spec) for _ in range(2)]:
             one.result()
     return rows(call, server, version)
 
@@ -61,7 +61,7 @@ def rows(call: Callable[..., Any], server: Server, version: int, *, latest: bool
 
 class TestDoubles:
     def test_one_row_is_removed_with_the_count_in_the_query(self, server, call, version, doubled) -> None:
-        wrong, right = (OF_FAULTS[f"... cleaned: one id, prune, {words}"] for words in
+        wrong, right = (OF_FAULTS[f"... cleaned: one id, prune, {count}"] for count in
                         ("wrong count", "count 1, show_all_marks"))  # fmt: skip
         body = {"ids": [doubled[1]["id"]], "prune": 1}
         for one in (wrong, right):
@@ -73,10 +73,10 @@ class TestDoubles:
         assert [row["mark"] for row in rows(call, server, version)] == [1]
 
     @pytest.mark.parametrize("which", [0, 1])
-    @pytest.mark.parametrize("deed", ["posted again", "edited by its id"])
-    def test_one_more_mark_hides_both(self, server, call, version, doubled, deed, which) -> None:  # noqa: PLR0917
+    @pytest.mark.parametrize("change", ["posted again", "edited by its id"])
+    def test_one_more_mark_hides_both(self, server, call, version, doubled, change, which) -> None:  # noqa: PLR0917
         assert [(row["elemental_id"], row["mark"]) for row in doubled] == [(IDENTITY, 0)] * 2
-        if deed == "posted again":
+        if change == "posted again":
             call("POST", f"Localizations/{server.project_id}", [box(server, version, elemental_id=IDENTITY)])
         else:
             call("PATCH", f"Localization/{doubled[which]['id']}", {"x": 0.7})
@@ -92,11 +92,11 @@ class TestDoubles:
         assert [(row["mark"], row["variant_deleted"]) for row in every] == sorted(shown)
         assert rows(call, server, version) == []
 
-    def test_tracks_double_alike(self, server, call, version, track_type) -> None:
+    def test_tracks_are_doubled_in_the_same_way(self, server, call, version, track_type) -> None:
         spec = [{"type": track_type, "version": version, "media_ids": [1], "elemental_id": IDENTITY}]
         server.fault("late_commit", operation="CreateStateList", seconds=0, times=2, together=2)
-        with ThreadPoolExecutor(2) as both:
-            for one in [both.submit(call, "POST", f"States/{server.project_id}", spec) for _ in range(2)]:
+        with ThreadPoolExecutor(2) as pool:
+            for one in [pool.submit(call, "POST", f"States/{server.project_id}", spec) for _ in range(2)]:
                 one.result()
         doubles = rows(call, server, version, kind="state")
         recorded_ones = next(one for one in OF_STATES if one["what"].startswith("the same elemental_id posted twice"))
@@ -108,7 +108,7 @@ class TestDoubles:
 
 
 class TestTwoVersions:
-    """Of two or more versions the rows that are parents of others are left out, unless `merge=0`."""
+    """In lists of two or more versions, rows that are parents of others are left out, unless `merge=0`."""
 
     @pytest.fixture
     def ids(self, server, call, version, track_type) -> dict[str, tuple[str, int, int]]:
@@ -166,7 +166,7 @@ def test_filters_shorten_the_lists_of_a_track(server, call, version, track_type)
         assert (row["id"], row["localizations"], row["media"]) == (number, *expected), query or body
 
 
-def test_versions_with_tracks_stay_until_these_are_deleted(server, call, version, track_type) -> None:
+def test_versions_with_tracks_cannot_be_deleted_before_the_tracks(server, call, version, track_type) -> None:
     project = server.project_id
     boxes = call("POST", f"Localizations/{project}", [box(server, version), box(server, version, frame=1)])["id"]
     track = {"type": track_type, "version": version, "media_ids": [1], "localization_ids": boxes}
@@ -181,7 +181,7 @@ def test_versions_with_tracks_stay_until_these_are_deleted(server, call, version
 
 
 def test_attributes_of_tracks_over_time(server, call, version, track_type) -> None:
-    """As those of boxes: old marks too."""
+    """As attributes of boxes, also of old marks."""
     path, kind = f"States/{server.project_id}", {"entity_type": "StateType"}
     [number] = call("POST", path, [{"type": track_type, "version": version, "media_ids": [1]}])["id"]
     call("PATCH", f"State/{number}", {"attributes": {"Length": 4}})
@@ -231,8 +231,8 @@ def test_tracks_with_fine_grained_permissions(server, call, people, version, tra
         server.use_fine_grained_permissions(False)
 
 
-def test_nan_is_written_as_python_reads_it(server, call, version) -> None:
-    """As recorded: `"x":NaN`, which is no JSON to others."""
+def test_nan_is_written_into_lists(server, call, version) -> None:
+    """As recorded: `"x":NaN`, which is not valid JSON, but which Python reads."""
     text = json.dumps([box(server, version), box(server, version, x=float("nan"))])
     headers = {"Authorization": f"Token {server.token}", "Content-Type": "application/json"}
     path = f"/rest/Localizations/{server.project_id}"
@@ -245,8 +245,8 @@ def test_nan_is_written_as_python_reads_it(server, call, version) -> None:
     assert [row["x"] == row["x"] for row in rows(call, server, version)] == [True, False]
 
 
-def asked_of_all(server: Server, call: Callable[..., Any], version: int, track_type: int) -> dict[str, int]:
-    """Make the requests of the recorded sweeps; return their statuses by method and path."""
+def statuses_of_all(server: Server, call: Callable[..., Any], version: int, track_type: int) -> dict[str, int]:
+    """Send the requests of the recorded sweeps; return their statuses by method and path."""
     project, statuses = server.project_id, {}
     key = server.all("media")[0]["media_files"]["archival"][0]["path"]
     track = {"type": track_type, "version": version, "media_ids": [1]}
@@ -277,27 +277,27 @@ def asked_of_all(server: Server, call: Callable[..., Any], version: int, track_t
 
 
 def test_without_the_database_every_operation_is_a_400(server, call, version, track_type) -> None:
-    server.fault("outage", words="refused", times=None)
-    statuses = asked_of_all(server, call, version, track_type)
+    server.fault("outage", message="refused", times=None)
+    statuses = statuses_of_all(server, call, version, track_type)
     assert (len(statuses), set(statuses.values())) == (19, {400})
     server.clear_faults()
-    assert set(asked_of_all(server, call, version, track_type).values()) == {200, 201}
+    assert set(statuses_of_all(server, call, version, track_type).values()) == {200, 201}
 
 
 def test_without_the_cache_only_addresses_are_a_400(server, call, version, track_type) -> None:
     server.fault("cache_down", times=None)
-    statuses = asked_of_all(server, call, version, track_type)
+    statuses = statuses_of_all(server, call, version, track_type)
     assert {name for name, status in statuses.items() if status not in (200, 201)} == {
         "POST DownloadInfo", "GET Media?presigned", "PUT Medias?presigned",
     }  # fmt: skip
     refused = call("GET", "Media/1?presigned=3600", status=400)
-    words = recorded("Redis stopped: presigned")["answer"]
-    assert {**refused, "message": refused["message"].replace("redis:6379", "<host:port>")} == words
+    expected = recorded("Redis stopped: presigned")["answer"]
+    assert {**refused, "message": refused["message"].replace("redis:6379", "<host:port>")} == expected
 
 
 @pytest.mark.parametrize("links", [0, 3])
 def test_connection_that_ends_while_links_are_written(server, call, version, track_type, links: int) -> None:
-    """As recorded: the states stand, with as many links to boxes as were written, and without segments."""
+    """As recorded: the states exist with the links to boxes that were written, and without segments."""
     one = recorded("the database connection of a POST of 300 tracks of 20 boxes")["answer"][0]
     assert (one["rows before"], one["rows after"]) == ([0, 0], [300, 0])
     project = server.project_id

@@ -1,4 +1,4 @@
-"""Find the inputs of a rule: what its own folder holds, and what is stored in others'."""
+"""Find the stored inputs of a rule, in its own folder and in those of other rules."""
 
 import shutil
 from pathlib import Path

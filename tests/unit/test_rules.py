@@ -1,4 +1,4 @@
-"""Each rule alone: stored inputs in, outputs compared with stored ones."""
+"""Each rule alone, with stored inputs; its outputs are compared with stored ones."""
 
 import csv
 import hashlib
@@ -25,7 +25,7 @@ from tests.unit.inputs import FOLDER, copy_inputs, stored_inputs
 from tests.workflow import ROOT, snakemake
 
 RULES = sorted(path.name for path in FOLDER.iterdir() if (path / "expected").is_dir())
-# What is another thing in each run, or on each machine.
+# Values that differ in each run, or on each machine.
 VOLATILE = {
     "seconds",
     "stages",
@@ -43,12 +43,12 @@ VOLATILE = {
 # tf2onnx numbers its nodes differently each time, and int8 is rounded differently by different processors.
 VOLATILE |= {"onnx_sha256", "graph_sha256", "weights_sha256", "int8", "both", "drift", "score_difference"}
 PIXELS, SCORES = 0.05, 0.001
-# What rules need beside a token, which tells that they speak to Tator; and a stand-in for what is not here.
+# Markers of rules in addition to those that follow from their token.
 OWN_NEEDS = {
     "convert_network": ["convert"],
     "quantize_network": ["convert"],
     "detect": ["networks"],
-    "detect_part": ["networks", "service"],  # after a checkpoint the media are resolved again
+    "detect_part": ["networks", "service"],  # the media are resolved again after a checkpoint
     "join_parts": ["networks", "service"],
     "build_engine": ["networks"],
     "evaluate": ["pages"],
@@ -61,7 +61,7 @@ STAND_INS = {"build_engine": gpu_driver.ENVIRON}
 
 
 def test_every_rule_has_a_folder():
-    """Also those of jobs that media share, whose names go on with the number of the first media."""
+    """Also rules of shared jobs, whose names end with the id of the first media."""
     text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     own = re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.MULTILINE)
     shared = re.findall(r"^ +name:\n +f\"(\w+)_\{media_ids\[0\]\}\"$", text, re.MULTILINE)
@@ -70,7 +70,7 @@ def test_every_rule_has_a_folder():
 
 
 def test_each_input_is_stored_once():
-    """What is stored already, at the same path of a run, is named in inputs.yaml."""
+    """A file that is stored already, at the same path of a run, is named in inputs.yaml instead."""
     stored = defaultdict(list)
     for path in (path for folder in ("data", "expected") for path in FOLDER.glob(f"*/{folder}/**/*") if path.is_file()):
         _, folder, *in_run = path.relative_to(FOLDER).parts
@@ -92,7 +92,7 @@ def needs(rule):
 
 
 def marks(rule):
-    """Return its needs, and that it shares nothing with the others, so that any worker may run it."""
+    """Return a rule's markers, and a group of its own, so that any worker may run it."""
     return [*needs(rule), pytest.mark.xdist_group(rule)]
 
 
@@ -105,7 +105,7 @@ def test_rule(rule, tmp_path, request):
     host, token = (server.host, server.token) if server else ("http://127.0.0.1:9", "none")
     work, expected = tmp_path / "work", FOLDER / rule / "expected"
     copy_inputs(rule, work)
-    (work / "network").mkdir(parents=True, exist_ok=True)  # this and the next the settings name
+    (work / "network").mkdir(parents=True, exist_ok=True)  # named in the settings
     if not (work / "truth_file.csv").exists():
         (work / "truth_file.csv").write_text("frame,x,y,w,h,species\n0,1,1,9,9,cod\n")
     settings = yaml.safe_load((FOLDER / "settings.yaml").read_text().replace("HOST", host))
@@ -115,9 +115,15 @@ def test_rule(rule, tmp_path, request):
     if "folder" in settings.get("media", {}) and "match" not in settings["upload"]:
         del settings["tator"], settings["upload"]
     files = sorted(path.relative_to(expected) for path in expected.rglob("*") if path.is_file())
-    # Of jobs that media share, Snakemake knows the files of hashes alone.
-    asked = [file for file in files if file.parent.name == "batches"] or files
-    arguments = [*sorted({target(file) for file in asked}), "--force", "--notemp", "--allowed-rules", name_in_run(rule)]
+    # Of shared jobs, Snakemake knows only the files of hashes.
+    targets = [file for file in files if file.parent.name == "batches"] or files
+    arguments = [
+        *sorted({target(file) for file in targets}),
+        "--force",
+        "--notemp",
+        "--allowed-rules",
+        name_in_run(rule),
+    ]
     environ = {"TATOR_AUTH_TOKEN": token, **STAND_INS.get(rule, {})}
     done = snakemake(work, *arguments, settings=settings, environ=environ)
     assert done.returncode == 0, done.stdout
@@ -126,19 +132,19 @@ def test_rule(rule, tmp_path, request):
 
 
 def name_in_run(rule):
-    """Return a rule's name; that of a job that media share ends with the number of its first media."""
+    """Return a rule's name in a run; that of a shared job ends with the id of its first media."""
     first = {"list_many": media_id_of("b.jpg")}.get(rule, 1)
     return f"{rule}_{first}" if rule.endswith("_many") else rule
 
 
 def target(file):
-    """Return what makes a file: it, or the folder that its rule makes."""
+    """Return the target for a file: the file, or the folder that its rule makes."""
     depth = {"crops": 3, "yolo": 2, "cvat": 2, "mot": 2, "viame": 2}.get(file.parts[1], len(file.parts))
     return str(Path(*file.parts[:depth]))
 
 
 def comparable(path):
-    """Return a file's content with what may differ taken out, and numbers that compare with a tolerance."""
+    """Return a file's content without values that may differ, and with numbers that compare with a tolerance."""
     readers = {
         ".json": lambda: _json(path.read_text()),
         ".zip": lambda: _zip(path),
@@ -146,11 +152,11 @@ def comparable(path):
         ".html": lambda: Words(path.read_text()).found,
         ".jpg": lambda: cv2.imread(str(path)).shape,
     }
-    if path.parent.name == "batches":  # hashes of files that hold times
+    if path.parent.name == "batches":  # hashes of files with times
         return list(json.loads(path.read_text()))
     if path.suffix in readers:
         return readers[path.suffix]()
-    if path.name == "media.csv":  # the files are as old as their copies
+    if path.name == "media.csv":  # has the dates of the copied files
         with path.open(newline="") as stream:
             return [{**row, "modified": None} for row in csv.DictReader(stream)]
     if path.suffix == ".csv" and b"det_conf" in path.read_bytes().partition(b"\n")[0]:
@@ -169,7 +175,7 @@ def _zip(path):
 
 
 class Words(HTMLParser):
-    """The words and links of a page outside its charts and settings; the server has another address each time."""
+    """The texts and links of a page outside its charts and settings; the server's address differs each time."""
 
     def __init__(self, text):
         super().__init__()

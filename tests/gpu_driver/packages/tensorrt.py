@@ -1,4 +1,4 @@
-"""What `import tensorrt` finds in a job that the tests start with this folder in PYTHONPATH: the stand-in."""
+"""Stand-in for `tensorrt`, for jobs that tests start with this folder in PYTHONPATH."""
 
 import sys
 

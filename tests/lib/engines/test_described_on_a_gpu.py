@@ -130,13 +130,13 @@ def test_outputs_on_cuda_equal_those_on_the_cpu(gpus: Any, tmp_path: Path, kind:
     found = network(tmp_path, kind, unit)
     with opened(found, "onnxruntime", 3, device="cpu") as engine:
         expected = infer(engine, found[2])
-    gpu_session.GpuSession.asked.clear()
+    gpu_session.GpuSession.requested.clear()
     with opened(found, "onnxruntime", 3, device="cuda") as engine:
         actual = infer(engine, found[2])
         assert engine.description["device"] == "CUDA"
         assert "candidates" not in engine.description
     # Without TensorRT, which builds an engine for each size of a batch.
-    assert gpu_session.GpuSession.asked == [[CUDA, CPU_PROVIDER]] * 2
+    assert gpu_session.GpuSession.requested == [[CUDA, CPU_PROVIDER]] * 2
     for one, other in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(one.boxes, other.boxes)
         np.testing.assert_array_equal(one.scores, other.scores)

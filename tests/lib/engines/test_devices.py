@@ -148,20 +148,20 @@ def test_tensorrt_within_onnxruntime(cuda: type[GpuSession], tmp_path: Path, mon
     graph, folder = write_onnx(tmp_path / "graph.onnx"), tmp_path / "run/engines"
     batch = np.random.default_rng(0).integers(0, 256, (2, SIZE.height, SIZE.width, 3), dtype=np.uint8)
     expected, plain = infer(graph, "cpu", folder, batch)
-    cuda.asked.clear()
+    cuda.requested.clear()
     found, record = infer(graph, "cuda", folder, batch)
     np.testing.assert_array_equal(found.boxes, expected.boxes)
     np.testing.assert_array_equal(found.scores, expected.scores)
     assert (record["device"], record["provider"]) == ("CUDA", TENSORRT_PROVIDER)
     assert "provider" not in plain
-    name, options = cuda.asked[-1][0]
+    name, options = cuda.requested[-1][0]
     assert (name, options["trt_engine_cache_path"], options["trt_fp16_enable"]) == (TENSORRT_PROVIDER, str(folder), "0")
-    assert cuda.asked[-1][1:] == ON_CUDA
-    # Candidates are selected without TensorRT: an engine for these few operators is not worth building.
+    assert cuda.requested[-1][1:] == ON_CUDA
+    # Candidates are picked without it: an engine of these few operators is not worth building.
     monkeypatch.setattr(engine_module, "is_worthwhile", lambda anchors: True)
     monkeypatch.setattr(engine_module, "write_top_k", lambda: top_k.write_top_k(4))
     infer(graph, "cuda", folder, batch, min_score=0.3)
-    assert [providers[0] for providers in cuda.asked[-2:]] == [(TENSORRT_PROVIDER, options), CUDA]
+    assert [providers[0] for providers in cuda.requested[-2:]] == [(TENSORRT_PROVIDER, options), CUDA]
 
 
 def test_tensorrt_that_cannot_be_loaded_is_not_used(
@@ -176,7 +176,7 @@ def test_tensorrt_that_cannot_be_loaded_is_not_used(
     assert "cannot load the TensorRT" in caplog.text
     monkeypatch.setattr(devices, "has_tensorrt", lambda: False)
     infer(graph, "cuda", tmp_path / "engines", batch)
-    assert cuda.asked[-1] == ON_CUDA
+    assert cuda.requested[-1] == ON_CUDA
 
 
 def test_the_libraries_that_pip_installs_are_loaded_first(
@@ -217,7 +217,7 @@ def test_rows_are_bound_on_a_gpu_too(cuda: type[GpuSession], tmp_path: Path, mon
     rows = RowsConvention("rgb_0_to_1", 1, 2)
     found = {device: infer(written, device, tmp_path, batch, rows=rows)[0] for device in ("cpu", "cuda")}
     assert set(seen) == {"cuda"}
-    assert cuda.asked[-1] == ON_CUDA  # without TensorRT, which builds an engine for each size of a batch
+    assert cuda.requested[-1] == ON_CUDA  # without TensorRT, which builds an engine for each size of a batch
     np.testing.assert_array_equal(found["cpu"].boxes, found["cuda"].boxes)
     np.testing.assert_array_equal(found["cpu"].scores, found["cuda"].scores)
 

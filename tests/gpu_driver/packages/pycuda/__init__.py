@@ -1,1 +1,1 @@
-"""What `import pycuda` finds there."""
+"""Stand-in for the package `pycuda`, for jobs."""

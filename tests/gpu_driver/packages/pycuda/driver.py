@@ -1,4 +1,4 @@
-"""What `import pycuda.driver` finds there."""
+"""Stand-in for `pycuda.driver`, for jobs."""
 
 import sys
 

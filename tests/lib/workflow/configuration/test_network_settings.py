@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lib.workflow.configuration.test_settings import refusal, resolve
+from tests.lib.workflow.configuration.resolved_settings import refusal, resolve
 
 NO_SIZE = {"img_max_side": None, "img_min_side": None}
 
