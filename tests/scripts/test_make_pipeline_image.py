@@ -7,7 +7,7 @@ import pytest
 
 from scripts.commands.make_pipeline_image import main
 from scripts.lib.errors import SettingsError
-from scripts.lib.workflow import job
+from scripts.lib.workflow.jobs import job
 from tests.docker_engine import forget, registry_or_skip
 from tests.scripts.data_image_steps import INI, MAKE, ROOT, SYNTHETIC, engine, get, make
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.likeness import unlike_copy
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture
@@ -94,7 +93,7 @@ def test_each_number_has_the_picture_of_the_copy(tmp_path: Path, site: Server, k
     assert summary.used + summary.left_out == summary.decoded
     assert (summary.repeated > 0, summary.left_out > 0) == (expected.repeated, expected.left_out)
     assert summary.turned == expected.turned
-    assert (unlike_copy(original, shown) is None) is expected.alike
+    assert (difference_from_copy(original, shown) is None) is expected.alike
 
 
 @pytest.mark.parametrize(

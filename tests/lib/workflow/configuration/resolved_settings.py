@@ -8,7 +8,7 @@ import yaml
 from snakemake.utils import update_config
 
 from scripts.lib.errors import SettingsError
-from scripts.lib.workflow import settings
+from scripts.lib.workflow.configuration import settings
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = yaml.safe_load((ROOT / "config/config.schema.yaml").read_text())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.lib.workflow import settings
+from scripts.lib.workflow.configuration import settings
 from tests.lib.workflow.configuration.resolved_settings import refusal, resolve
 
 

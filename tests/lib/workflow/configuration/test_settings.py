@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scripts.lib import token
 from scripts.lib.display_text import shown
 from scripts.lib.errors import SettingsError
-from scripts.lib.workflow import settings
+from scripts.lib.workflow.configuration import settings
 from tests.lib.workflow.configuration.resolved_settings import DEFAULTS, MINIMAL, ROOT, SCHEMA, refusal, resolve
 
 
