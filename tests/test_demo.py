@@ -78,7 +78,7 @@ def answer(command):
 
 
 def test_the_second_network_is_small_and_its_own_size_is_known():
-    found = found_network.open_page(SAMPLE / "fcos" / "graph.onnx", found_network.NetworkSettings(), "fcos")
+    found = found_network.inspect_graph(SAMPLE / "fcos" / "graph.onnx", found_network.NetworkSettings(), "fcos")
     assert (found.description.family, found.names.source.endswith("names.txt")) == ("torchvision", True)
     assert list(found.names.names) == list(species(SAMPLE / "train.ini"))
     assert (SAMPLE / "fcos" / "graph.onnx").stat().st_size < 3_000_000

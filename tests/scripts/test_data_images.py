@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.lib.data_images.tags import digest_behind_tag, remembered_digest
+from scripts.lib.data_images.tags import current_digest, stored_digest
 from scripts.lib.errors import GraphError, ServerError
 from scripts.lib.files import write_json
 from tests.docker_engine import make_image, make_reference_image, push, registry_or_skip
@@ -126,18 +126,18 @@ def test_a_moved_tag_is_noticed(engine, registry, tmp_path, fetch):
     warnings: list[str] = []
     make_image(engine, name, GOOD)
     first = push(engine, name)
-    assert remembered_digest(network, memory) is None
-    assert [digest_behind_tag(network, memory, warnings.append) for _ in range(2)] == [first, first]
+    assert stored_digest(network, memory) is None
+    assert [current_digest(network, memory, warnings.append) for _ in range(2)] == [first, first]
     make_image(engine, name, {**GOOD, "network/notes": b"new"})
     second = push(engine, name)
-    assert remembered_digest(network, memory) == first
+    assert stored_digest(network, memory) == first
     assert warnings == []
-    assert digest_behind_tag(network, memory, warnings.append) == second == remembered_digest(network, memory)
+    assert current_digest(network, memory, warnings.append) == second == stored_digest(network, memory)
     assert len(warnings) == 1
     assert f"{name} was {first} and is now {second}" in warnings[0]
     for fixed in ({"data_image": f"{name}@{first}"}, {"digest": first}, {"archive": "net.tar"}):
-        assert digest_behind_tag(network | fixed, memory, warnings.append) is None
-    assert remembered_digest(network | {"data_image": f"{registry.address}/other:1"}, memory) is None
+        assert current_digest(network | fixed, memory, warnings.append) is None
+    assert stored_digest(network | {"data_image": f"{registry.address}/other:1"}, memory) is None
 
 
 def test_a_registry_that_does_not_answer_changes_nothing(tmp_path, monkeypatch):
@@ -146,5 +146,5 @@ def test_a_registry_that_does_not_answer_changes_nothing(tmp_path, monkeypatch):
     write_json(memory, {"data_image": name, "digest": "sha256:abc"})
     network = {"data_image": name, "archive": None, "digest": None, "fetch": "registry", "ca_file": None}
     warnings: list[str] = []
-    assert digest_behind_tag(network, memory, warnings.append) == "sha256:abc"
+    assert current_digest(network, memory, warnings.append) == "sha256:abc"
     assert re.search("could not check whether its tag has moved: .*the registry fails", warnings[0])

@@ -106,7 +106,7 @@ def test_jobs_of_many_media_and_of_parts_are_shown(run, log, output, shown):
     assert shown in {job.name for job in watched.jobs}
     (run.folder / output).parent.mkdir(parents=True)
     (run.folder / output).write_text("{}")
-    watched.look()
+    watched.update()
     assert len(watched.jobs) == 1
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames.copy_comparison import difference_from_copy
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture

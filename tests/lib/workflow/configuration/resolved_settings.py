@@ -10,7 +10,7 @@ from snakemake.utils import update_config
 from scripts.lib.errors import SettingsError
 from scripts.lib.workflow.configuration import settings
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SCHEMA = yaml.safe_load((ROOT / "config/config.schema.yaml").read_text())
 DEFAULTS = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 MINIMAL = {
