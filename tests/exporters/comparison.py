@@ -141,7 +141,7 @@ def times(network: NetworkFiles, options: DetectOptions, picture: np.ndarray, th
     with opened.load() as engine:
         fitting = Fitting(opened.resize, opened.size)
         shape = (options.batch_size, engine.size.height, engine.size.width, 3)
-        batches = [np.zeros(shape, np.uint8) for _ in range(engine.depth)]
+        batches = [np.zeros(shape, fitting.resize.dtype) for _ in range(engine.depth)]
 
         def finish() -> None:
             outputs = engine.finish()

@@ -80,6 +80,8 @@ class BatchReader:
         fit: Callable[[Frame, Pixels], None] = preprocess.fit,
         threads: int = 1,
         cutter: Cutter | None = None,
+        *,
+        dtype: str = "uint8",
     ) -> None:
         """Prepare.
 
@@ -89,12 +91,13 @@ class BatchReader:
             fit: writes a frame into its place in a batch.
             threads: how many pictures are decoded at once, or frames of a video converted and fitted.
             cutter: cuts large frames into tiles; None if that is not asked for.
+            dtype: of a batch.
         """
         self._tasks, self._threads, self._cutter = tasks, threads, cutter
         self._fitting = FittingPool(fit, Size(shape[2], shape[1]), threads)
         self._free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-        for _ in range(max(_BATCHES, _BYTES // math.prod(shape))):
-            self._free.put(Batch(np.empty(shape, np.uint8)))  # takes no memory before it is written to
+        for _ in range(max(_BATCHES, _BYTES // (math.prod(shape) * np.dtype(dtype).itemsize))):
+            self._free.put(Batch(np.empty(shape, dtype)))  # takes no memory before it is written to
         self._full: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._stop = False
         self._error: BaseException | None = None

@@ -103,7 +103,10 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
-            reading = BatchReader(tasks, self._shape, self._fitting.fit, self._threads, self._cutter)
+            fitting = self._fitting
+            reading = BatchReader(
+                tasks, self._shape, fitting.fit, self._threads, self._cutter, dtype=fitting.resize.dtype
+            )
             with ResultWriter(self._open) as writer, reading as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.tasks)

@@ -10,7 +10,8 @@ from scripts.lib.boxes import Floats, Integers, Size
 from scripts.lib.engines.base import Outputs
 from scripts.lib.engines.top_k_described import Found
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import BoxFormat, Description, check_labels
+from scripts.lib.graphs.class_count import check_labels
+from scripts.lib.graphs.description import BoxFormat, Description
 
 _SHOWN = 5
 

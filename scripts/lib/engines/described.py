@@ -29,7 +29,7 @@ Arrays = Sequence[npt.NDArray[Any]]
 
 
 class Runner(Closeable):
-    """Runs a graph on batches of bytes.
+    """Runs a graph on batches of frames.
 
     Attributes:
         depth: how many batches may be under way.
@@ -43,7 +43,7 @@ class Runner(Closeable):
 
     @abstractmethod
     def start(self, batch: Pixels) -> None:
-        """Begin a batch, (n, H, W, 3) BGR bytes, not to be changed before `finish` gave its outputs."""
+        """Begin a batch, (n, H, W, 3) BGR of the resize's dtype, not to be changed before `finish` gave its outputs."""
 
     @abstractmethod
     def finish(self) -> list[Found]:
@@ -90,7 +90,7 @@ class DescribedEngine(Engine):
         self.nms = nms or description.suppression or FINAL
         self.description = {**record, **runner.record, "layout": description.family, "version": runner.version}
         try:
-            frame = np.zeros((1, size.height, size.width, 3), np.uint8)
+            frame = np.zeros((1, size.height, size.width, 3), description.resize.dtype)
             self.infer(frame)
             if least_score is not None and (most := runner.pick(least_score)) is not None:
                 self.description["candidates"] = most

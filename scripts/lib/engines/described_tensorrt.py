@@ -66,7 +66,7 @@ class TensorRtRunner(Runner):
             self._picks = MEAN in given
             picked = names_picked(self._each) if self._picks else []
             kinds = {
-                FRAMES: np.uint8,
+                FRAMES: description.resize.dtype,
                 **{name: np.int32 if name == PLACES else np.float32 for name in (*names, *picked)},
             }
             for _ in range(self.depth):

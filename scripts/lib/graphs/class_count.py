@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from scripts.lib.display_text import short
 from scripts.lib.engines.layouts import LAYOUTS
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import Description, check_labels
+from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.signature import Signature
 
 # The ends of the names of the last layers' biases, by exporter: of the layer with a number for each class and anchor,
@@ -58,6 +58,27 @@ def check_class_count(signature: Signature, description: Description | None, nam
             check_labels(description, columns, len(names), signature.source)
     elif (classes := _retinanet_classes(signature)) is not None:
         check_names(classes, names, signature.source, source)
+
+
+def check_labels(description: Description, columns: int, names: int, graph: str) -> None:
+    """Refuse names that do not fit the number of classes that a graph scores.
+
+    Raises:
+        GraphError: naming both numbers and the remedy.
+    """
+    if description.labels is not None:
+        if max(description.labels, default=-1) < columns:
+            return
+        expected = f"{max(description.labels) + 1} or more"
+    elif columns == description.first_label + names:
+        return
+    else:
+        expected = str(description.first_label + names)
+    raise GraphError(
+        f"{graph} scores {columns} classes; expected {expected}, as there are {names} names and the first has the "
+        f"label {description.first_label}: give the names that the network was trained with, or correct "
+        "network.first_label"
+    )
 
 
 def check_names(classes: int, names: Sequence[str], graph: str, source: str) -> None:

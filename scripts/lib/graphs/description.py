@@ -31,6 +31,7 @@ class Resize:
         place: where a letterbox puts the frame.
         colour: of the padding, the same for every channel.
         filter: `linear` looks at four pixels, as OpenCV does; `antialiased` at all that a new pixel covers, as Pillow.
+        values: `bytes`: scaled pixels are rounded; `floats`: they are not.
         rounding: what a letterbox does to the scaled sides.
         one_gain: boxes are mapped back by the factor before rounding, the same for both sides, as YOLOv5 and YOLOX do;
             else by each side's own.
@@ -40,8 +41,21 @@ class Resize:
     place: Literal["centre", "top_left"] = "centre"
     colour: int = 0
     filter: Literal["linear", "antialiased"] = "linear"
+    values: Literal["bytes", "floats"] = "bytes"
     rounding: Literal["nearest", "down"] = "nearest"
     one_gain: bool = False
+
+    @property
+    def dtype(self) -> str:
+        """NumPy's name of the type of the pixels in a batch."""
+        return "float32" if self.values == "floats" else "uint8"
+
+    @property
+    def contradiction(self) -> str | None:
+        """What is wrong with them together; None if nothing is."""
+        if self.kind == "pad" and self.values == "floats":
+            return "resize.values is floats with the kind pad; expected the kind stretch or letterbox with it"
+        return None
 
 
 @dataclass(frozen=True)
@@ -221,6 +235,11 @@ class Description:
         """Return it with another size."""
         return replace(self, width=size.width if size else None, height=size.height if size else None)
 
+    @property
+    def with_bytes(self) -> "Description":
+        """The same, where scaled pixels are rounded to bytes."""
+        return replace(self, resize=replace(self.resize, values="bytes"))
+
     def to_values(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
         from scripts.lib.engines import nms_settings
@@ -291,8 +310,8 @@ def input_size(
 
 def _contradiction(described: Description) -> str | None:
     outputs, boxes = described.outputs, described.boxes
-    if outputs.contradiction is not None:
-        return outputs.contradiction
+    if (problem := outputs.contradiction or described.resize.contradiction) is not None:
+        return problem
     if outputs.are_final and (described.scores.objectness or described.scores.background != "none"):
         return "outputs has labels, or rows, and scores has objectness or a background; expected one of the two"
     if (boxes.unit == "grid") != bool(boxes.strides):
@@ -323,24 +342,3 @@ def _listed(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _listed(one) for key, one in value.items()}
     return [_listed(one) for one in value] if isinstance(value, tuple | list) else value
-
-
-def check_labels(description: Description, columns: int, names: int, graph: str) -> None:
-    """Refuse names that do not fit the number of classes that a graph scores.
-
-    Raises:
-        GraphError: naming both numbers and the remedy.
-    """
-    if description.labels is not None:
-        if max(description.labels, default=-1) < columns:
-            return
-        expected = f"{max(description.labels) + 1} or more"
-    elif columns == description.first_label + names:
-        return
-    else:
-        expected = str(description.first_label + names)
-    raise GraphError(
-        f"{graph} scores {columns} classes; expected {expected}, as there are {names} names and the first has the "
-        f"label {description.first_label}: give the names that the network was trained with, or correct "
-        "network.first_label"
-    )
