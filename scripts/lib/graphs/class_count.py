@@ -1,6 +1,6 @@
 """Find the number of classes in a network's file, and refuse another number of names before the network runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from scripts.lib.display_text import short
 from scripts.lib.engines.layouts import LAYOUTS
@@ -8,6 +8,14 @@ from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.signature import Signature
 
+# As below, of an SSD of TensorFlow's Object Detection API, without and with shared weights.
+_TENSORFLOW_SSD = (
+    ("BoxPredictor_0/ClassPredictor/biases", "BoxPredictor_0/BoxEncodingPredictor/biases"),
+    (
+        "WeightSharedConvolutionalBoxPredictor/ClassPredictor/biases",
+        "WeightSharedConvolutionalBoxPredictor/BoxPredictor/biases",
+    ),
+)
 # The ends of the names of the last layers' biases, by exporter: of the layer with a number for each class and anchor,
 # and of the layer with four numbers for each anchor; None if the first has one number for each class.
 _LAST_LAYERS = (
@@ -16,8 +24,9 @@ _LAST_LAYERS = (
     ("classification_head.cls_logits.bias", "regression_head.bbox_reg.bias"),
     ("classification_head.module_list.0.bias", "regression_head.module_list.0.bias"),
     ("classification_head.module_list.0.1.bias", "regression_head.module_list.0.1.bias"),
-    # TensorFlow's Object Detection API: Faster R-CNN. An SSD of it may have no number for the background.
+    # TensorFlow's Object Detection API: Faster R-CNN, and SSD
     ("SecondStageBoxPredictor/ClassPredictor/biases", None),
+    *_TENSORFLOW_SSD,
     # keras-retinanet
     ("pyramid_classification/bias", "pyramid_regression/bias"),
 )
@@ -30,14 +39,27 @@ def classes_of_weights(shapes: Mapping[str, Sequence[int]]) -> int | None:
     """Return the number of classes of the last layers, with the background; None if no layer has a known name.
 
     Args:
-        shapes: the shapes of the weights by name.
+        shapes: the shapes of the weights by name; of a frozen graph, of all its nodes.
     """
     for scores, boxes in _LAST_LAYERS:
         numbers = _length(shapes, scores)
         each = _BOX if boxes is None else _length(shapes, boxes)
         if numbers and each and numbers * _BOX % each == 0:
-            return numbers * _BOX // each
+            found = numbers * _BOX // each
+            return _with_background(found, shapes) if (scores, boxes) in _TENSORFLOW_SSD else found
     return None
+
+
+def _with_background(numbers: int, nodes: Collection[str]) -> int | None:
+    """Return the classes of an SSD of TensorFlow with the background, which it scores or not; None if it is not clear.
+
+    Args:
+        numbers: how many numbers an anchor has.
+        nodes: the names of its nodes.
+    """
+    if any(name.endswith("Postprocessor/Slice/begin") for name in nodes):  # leaves out the first number
+        return numbers
+    return numbers + 1 if any(name.endswith("Postprocessor/convert_scores") for name in nodes) else None
 
 
 def check_class_count(signature: Signature, description: Description | None, names: Sequence[str], source: str) -> None:
