@@ -13,6 +13,7 @@ from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import detr, other_families, yolo
 from scripts.lib.graphs.description import Description, from_values
 from scripts.lib.graphs.hints import NetworkHints
+from scripts.lib.graphs.pixel_steps import with_own_scaling
 from scripts.lib.graphs.refusals import refuse_other_tasks
 from scripts.lib.graphs.signature import Signature
 
@@ -73,7 +74,7 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
                 f"{signature.source}: is not of the family {known.family} (network.family): {_inside(signature)}; "
                 f"{_advice(found)}"
             )
-        return found[known.family]
+        return with_own_scaling(found[known.family], signature.pixel_step, signature.source)
     if len(found) > 1:
         raise SettingsError(
             f"{signature.source}: may be of the family {' or '.join(found)}, which read the same outputs differently: "
@@ -85,7 +86,7 @@ def describe(signature: Signature, known: NetworkHints) -> Description | None:
         raise GraphError(f"{signature.source}: is of no known family: {_inside(signature)}; {advice}")
     [(name, description)] = found.items()
     _log.info("%s: is of the family %s", signature.source, name)
-    return description
+    return with_own_scaling(description, signature.pixel_step, signature.source)
 
 
 def _has_own_engine(signature: Signature, known: NetworkHints) -> bool:
