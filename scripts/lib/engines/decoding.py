@@ -19,7 +19,9 @@ _SHOWN = 5
 class Decoder:
     """Decodes the outputs of one network."""
 
-    def __init__(self, description: Description, size: Size, names: int, graph: str) -> None:
+    def __init__(
+        self, description: Description, size: Size, names: int, graph: str, least_score: float | None = None
+    ) -> None:
         """Prepare.
 
         Args:
@@ -27,7 +29,9 @@ class Decoder:
             size: the size of the network's input.
             names: how many classes have a name.
             graph: its name in errors.
+            least_score: leave out boxes that cannot score so much, where that is quickly known; None to return all.
         """
+        self._least_score = least_score
         self._description, self._size, self._names, self._graph = description, size, names, graph
         first = description.first_label
         self._labels = np.asarray(description.labels or range(first, first + names), np.int64)
@@ -62,7 +66,11 @@ class Decoder:
             if labels.shape != scores.shape:
                 raise self._misshapen(outputs)
             return Outputs(self._in_pixels(boxes, None), self._one_hot(scores, labels))
-        return Outputs(self._in_pixels(boxes, found.places), self._named(self._scores(scores)))
+        places = found.places
+        if places is None and (places := self._likely(scores)) is not None:
+            self._check_grid(boxes)
+            boxes, scores = boxes[:, places], scores[:, places]
+        return Outputs(self._in_pixels(boxes, places), self._named(self._scores(scores)))
 
     def _of_table(
         self, outputs: Sequence[npt.NDArray[Any]], *, boxes_last: bool
@@ -94,6 +102,20 @@ class Decoder:
             scores = np.where(rows[..., places["picture"]] < 0, 0, scores)
         return boxes, scores, labels
 
+    def _likely(self, numbers: Floats) -> Integers | None:
+        """Return the places of the boxes whose objectness is high enough in a picture; None if that decides nothing.
+
+        In most pictures few are left, and no score of the others has to be computed or compared.
+        """
+        kind = self._description.scores
+        if self._least_score is None or not kind.objectness or kind.function != "none" or not numbers.size:
+            return None
+        objectness = numbers[..., 0]
+        # A class score above 1, or one that is not a number, could make more of it.
+        if not (objectness.min() >= 0 and numbers[..., 1:].max() <= 1):
+            return None
+        return np.flatnonzero((objectness >= self._least_score).any(axis=0))
+
     def _with_rank(self, array: npt.NDArray[Any], rank: int, outputs: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Return an output with an axis for the batch."""
         if array.ndim not in (rank, rank - 1):
@@ -104,14 +126,10 @@ class Decoder:
         """Return the boxes' corners in pixels, as a new array; `places` are their indices among all boxes."""
         kind = self._description.boxes
         found = np.array(boxes, np.float32)
+        if places is None:
+            self._check_grid(found)
         if self._grid is not None:
             corners, strides = self._grid if places is None else (self._grid[0][places], self._grid[1][places])
-            if places is None and len(corners) != found.shape[1]:
-                raise GraphError(
-                    f"{self._graph}: gives {found.shape[1]} boxes; expected {len(corners)}, one for each cell of "
-                    f"{', '.join(map(str, kind.strides))} pixels of {self._size.width} x {self._size.height}: correct "
-                    "network.family, or the strides in network.description"
-                )
             found[..., :2] = (found[..., :2] + corners) * strides
             found[..., 2:] = np.exp(found[..., 2:]) * strides
         if kind.corners == "cxcywh":
@@ -123,6 +141,15 @@ class Decoder:
         if kind.unit == "fraction":
             found *= np.array([*self._size, *self._size], np.float32)
         return found
+
+    def _check_grid(self, boxes: Floats) -> None:
+        """Refuse another number of boxes than there are cells."""
+        if self._grid is not None and len(self._grid[0]) != boxes.shape[1]:
+            raise GraphError(
+                f"{self._graph}: gives {boxes.shape[1]} boxes; expected {len(self._grid[0])}, one for each cell of "
+                f"{', '.join(map(str, self._description.boxes.strides))} pixels of {self._size.width} x "
+                f"{self._size.height}: correct network.family, or the strides in network.description"
+            )
 
     def _scores(self, numbers: Floats) -> Floats:
         """Return the scores of every column that is a class."""

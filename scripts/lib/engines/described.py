@@ -84,7 +84,7 @@ class DescribedEngine(Engine):
         Raises:
             GraphError: its outputs are not as described.
         """
-        self._runner, self._decoder, self._graph = runner, Decoder(description, size, names, graph), graph
+        self._runner, self._decoder, self._graph = runner, Decoder(description, size, names, graph, least_score), graph
         self._counts: deque[int] = deque()
         self.batch_size, self.size, self.classes, self.depth = batch_size, size, names, runner.depth
         self.nms = nms or description.suppression or FINAL
