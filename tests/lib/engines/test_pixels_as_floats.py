@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from scripts.detect import detect
 from scripts.lib.boxes import Size
+from scripts.lib.detection.network import Network as LoadedNetwork
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import read_detections
@@ -58,6 +59,18 @@ def described(folder: Path, resize: dict[str, Any], divisor: float = 255) -> Net
     return Network(folder, family="described", description=description)
 
 
+def asked(engine: str, precision: str = "f32") -> DetectOptions:
+    return DetectOptions(
+        img_max_side=None, img_min_side=None, keep_threshold=0.1, batch_size=2, frame_stride=1, frame_range=None,
+        max_frames=None, engine=engine, precision=precision, engines=Path("engines"), pixels=None, first_label=None,
+        nms=None, threads=1,
+    )  # fmt: skip
+
+
+def files_of(network: Network) -> NetworkFiles:
+    return NetworkFiles(network.graph, network.out / "train.ini", network.out / "provenance.json", [])
+
+
 @every_engine
 def test_every_engine_takes_floats(tmp_path: Path, engine: str) -> None:
     brightness(tmp_path / "graph.onnx")
@@ -78,12 +91,8 @@ def test_what_the_step_feeds(tmp_path: Path, engine: str, values: str, score: fl
     about = ready | {"name": "picture", "kind": "image", "width": 16, "height": 16}
     (tmp_path / "record.json").write_text(json.dumps(about))
     (tmp_path / "download.json").write_text(json.dumps(ready))
-    options = DetectOptions(
-        img_max_side=None, img_min_side=None, keep_threshold=0.1, batch_size=2, frame_stride=1, frame_range=None,
-        max_frames=None, engine=engine, precision="f32", engines=tmp_path, pixels=None, first_label=None, nms=None,
-        threads=1,
-    )  # fmt: skip
-    files = NetworkFiles(network.graph, network.out / "train.ini", network.out / "provenance.json", [])
+    options = asked(engine)
+    files = files_of(network)
     paths = {kind: [tmp_path / name] for kind, name in (
         ("media", "media.png"), ("records", "record.json"), ("downloads", "download.json"), ("detections", "1.csv"),
         ("outcomes", "1.json"), ("previews", "1.zip"),
@@ -113,6 +122,14 @@ def test_scaled_floats_differ_from_bytes_by_their_rounding_only(kind: Any, size:
     assert shown.dtype == np.uint8
     left, top, inner = fitting.placed(Size(30, 20))
     np.testing.assert_array_equal(shown, np.rint(exact)[top : top + inner.height, left : left + inner.width])
+
+
+def test_a_network_in_int8_takes_bytes(tmp_path: Path) -> None:
+    brightness(tmp_path / "graph.onnx")
+    files = files_of(described(tmp_path, FLOATS))
+    assert [LoadedNetwork(files, asked("openvino", each)).resize.dtype for each in ("f32", "int8")] == [
+        "float32", "uint8",
+    ]  # fmt: skip
 
 
 def test_floats_with_what_takes_none_are_refused(tmp_path: Path) -> None:
