@@ -1,12 +1,14 @@
 """Fit a frame into the network's size, and map boxes back to the frame."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
 from scripts.lib import preprocess, scaling
-from scripts.lib.boxes import Mapping, Pixels, Size, mapping_of_padded
+from scripts.lib.boxes import Floats, Mapping, Pixels, Size, mapping_of_padded
 from scripts.lib.graphs.description import Resize
 from scripts.lib.scaling import Frame
 
@@ -40,6 +42,8 @@ class Fitting:
     def fit(self, frame: Frame, out: Pixels) -> None:
         """Write a frame, (height, width, 3) or what makes that, into `out`, (network height, network width, 3).
 
+        `out` has the resize's dtype, or bytes where those are to be rounded all the same.
+
         Raises:
             MediaFault: `unsupported`: the frame cannot be converted, or is so elongated that its padding would need
                 gigabytes.
@@ -70,7 +74,7 @@ class Fitting:
         return Placement(left, top, size)
 
     def shown(self, fitted: Pixels, frame: Size) -> Pixels:
-        """Return the part of the output of `fit` that shows the frame.
+        """Return the part of the output of `fit` that shows the frame, in bytes.
 
         Args:
             fitted: (network height, network width, 3).
@@ -79,7 +83,8 @@ class Fitting:
         if self.resize.kind == "pad":
             return preprocess.without_padding(fitted, frame)
         left, top, size = self.placed(frame)
-        return fitted[top : top + size.height, left : left + size.width]
+        part = fitted[top : top + size.height, left : left + size.width]
+        return part if part.dtype == np.uint8 else np.rint(part).astype(np.uint8)
 
     def mapping(self, frame: Size) -> Mapping:
         """Return the way from the network's pixels to those of a frame of this size."""
@@ -96,10 +101,24 @@ class Fitting:
 
 def _scale(frame: Frame, out: Pixels, kind: str) -> None:
     size = scaling.size_of(out)
-    if kind == "linear" or scaling.size_of(frame) == size:
+    if scaling.size_of(frame) == size:
         scaling.scale(frame, out)
-        return
+    elif out.dtype != np.uint8:
+        out[...] = _scaled_floats(scaling.picture_of(frame).astype(np.float32), size, kind)
+    elif kind == "linear":
+        scaling.scale(frame, out)
+    else:
+        # Its order of colours does not matter to it.
+        out[...] = _by_pillow(scaling.picture_of(frame), size)
+
+
+def _scaled_floats(picture: Floats, size: Size, kind: str) -> Floats:
+    if kind == "linear":
+        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.dstack([_by_pillow(np.ascontiguousarray(picture[..., at]), size) for at in range(picture.shape[2])])
+
+
+def _by_pillow(picture: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
     from PIL import Image
 
-    # Its order of colours does not matter to it.
-    out[...] = np.asarray(Image.fromarray(scaling.picture_of(frame)).resize(size, Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))

@@ -213,7 +213,8 @@ def test_suppression_equals_the_plain_one(case: tuple, iou: float, limit: int) -
     boxes, scores = case
     expected = plainly_suppressed(boxes, scores, iou, limit)
     assert suppress(boxes, scores, iou, limit).tolist() == expected
-    with mock.patch.object(suppression, "_AT_ONCE", -1):  # as where there are many boxes
+    # As where there are many boxes.
+    with mock.patch.multiple(suppression, _AT_ONCE=-1, _BEST_AT_ONCE=3, _FEWEST_AT_ONCE=1):
         assert suppress(boxes, scores, iou, limit).tolist() == expected
 
 
