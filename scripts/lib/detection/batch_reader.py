@@ -64,7 +64,7 @@ class BatchReader:
         self._error: BaseException | None = None
         self._running, self._lock = processes + 1, threading.Lock()
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
-        self._parts = PartReaders(processes, shape, fit, cutter)
+        self._parts = PartReaders(processes, shape, fit, cutter, dtype)
 
     def __enter__(self) -> Self:
         self._parts.start(self._full, self._ended)

@@ -121,7 +121,7 @@ class MediaJob:
         self._begun = []
         network, failures = Network(self._network_files, self._options), list(self._source.failures)
         if processes and any(each.wanted.file_kind == "video" and not each.part for each in work):
-            processes = most_processes(processes, self._options.batch_size, network.size)
+            processes = most_processes(processes, self._options.batch_size, network.size, network.resize.dtype)
         else:
             processes = 0
         with ExitStack() as stack:
