@@ -68,7 +68,8 @@ class Network:
 def found(network: Network, engine: str, threshold: float = 0.25, **more: object) -> list[tuple]:
     """Return the boxes found in a black picture: box, label and score."""
     with network.opened(engine, **more) as opened:
-        outputs = opened.infer(np.zeros((2, opened.size.height, opened.size.width, 3), np.uint8))
+        shape = (2, opened.size.height, opened.size.width, 3)
+        outputs = opened.infer(np.zeros(shape, network.description.resize.dtype))
         assert len(outputs.boxes) == 2
         kept = select(outputs.boxes[1], outputs.scores[1], threshold, opened.nms)
     scores = kept.scores[np.arange(len(kept.labels)), kept.labels]

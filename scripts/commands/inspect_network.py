@@ -143,7 +143,7 @@ def _boxes(  # noqa: PLR0917, only the function above calls it
 
     description, names = found.description, len(found.names.names)
     fitting = Fitting(description.resize if description else Resize(), size)
-    batch = np.zeros((1, size.height, size.width, 3), np.uint8)
+    batch = np.zeros((1, size.height, size.width, 3), fitting.resize.dtype)
     fitting.fit(frame, batch[0])
     rows = RowsConvention(asked.pixels, asked.first_label, names)
     with open_engine(

@@ -1,12 +1,14 @@
 """Fit a frame to the network's size, and map boxes back to the frame."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
 from scripts.lib import preprocess, scaling
-from scripts.lib.boxes import Mapping, Pixels, Size, mapping_of_padded
+from scripts.lib.boxes import Floats, Mapping, Pixels, Size, mapping_of_padded
 from scripts.lib.graphs.description import Resize
 from scripts.lib.scaling import Frame
 
@@ -42,7 +44,7 @@ class Fitting:
 
         Args:
             frame: array (height, width, 3), or a frame that is not converted yet.
-            out: array (network height, network width, 3).
+            out: array (network height, network width, 3) of the resize's dtype, or of bytes, to which it is rounded.
 
         Raises:
             MediaFault: `unsupported`: the frame cannot be converted, or is so elongated that its padding would need
@@ -79,7 +81,7 @@ class Fitting:
         return Placement(left, top, size)
 
     def shown(self, fitted: Pixels, frame: Size) -> Pixels:
-        """Return the part of the output of `fit` that shows the frame.
+        """Return the part of the output of `fit` that shows the frame, in bytes.
 
         Args:
             fitted: output of `fit`, (network height, network width, 3).
@@ -88,7 +90,8 @@ class Fitting:
         if self.resize.kind == "pad":
             return preprocess.without_padding(fitted, frame)
         left, top, size = self.placement(frame)
-        return fitted[top : top + size.height, left : left + size.width]
+        part = fitted[top : top + size.height, left : left + size.width]
+        return part if part.dtype == np.uint8 else np.rint(part).astype(np.uint8)
 
     def mapping(self, frame: Size) -> Mapping:
         """Return the mapping from network pixels to pixels of a frame of this size."""
@@ -105,10 +108,24 @@ class Fitting:
 
 def _scale(frame: Frame, out: Pixels, kind: str) -> None:
     size = scaling.size_of(out)
-    if kind == "linear" or scaling.size_of(frame) == size:
+    if scaling.size_of(frame) == size:
         scaling.scale(frame, out)
-        return
+    elif out.dtype != np.uint8:
+        out[...] = _scaled_floats(scaling.picture_of(frame).astype(np.float32), size, kind)
+    elif kind == "linear":
+        scaling.scale(frame, out)
+    else:
+        out[...] = _by_pillow(scaling.picture_of(frame), size)
+
+
+def _scaled_floats(picture: Floats, size: Size, kind: str) -> Floats:
+    if kind == "linear":
+        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.dstack([_by_pillow(np.ascontiguousarray(picture[..., at]), size) for at in range(picture.shape[2])])
+
+
+def _by_pillow(picture: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
     from PIL import Image
 
     # Pillow expects RGB, but scales all channels in the same way.
-    out[...] = np.asarray(Image.fromarray(scaling.picture_of(frame)).resize(size, Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))

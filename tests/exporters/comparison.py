@@ -29,7 +29,7 @@ from scripts.lib.errors import GraphError, PipelineError
 from scripts.lib.files import read_json
 from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.nms_settings import to_values
-from scripts.lib.suppression import Nms, select
+from scripts.lib.suppression import Nms, reached, select
 from tests.exporters.exporter_process import Environments, exported
 from tests.exporters.families import NETWORKS, Exported
 from tests.exporters.kept_results import keep, kept, state_of
@@ -141,12 +141,13 @@ def times(network: NetworkFiles, options: DetectOptions, picture: np.ndarray, th
     with opened.load() as engine:
         fitting = Fitting(opened.resize, opened.size)
         shape = (options.batch_size, engine.size.height, engine.size.width, 3)
-        batches = [np.zeros(shape, np.uint8) for _ in range(engine.depth)]
+        batches = [np.zeros(shape, fitting.resize.dtype) for _ in range(engine.depth)]
 
         def finish() -> None:
             outputs = engine.finish()
-            for pair in zip(outputs.boxes, outputs.scores, strict=True):
-                select(*pair, options.keep_threshold, engine.nms)
+            for boxes, scores in zip(outputs.boxes, outputs.scores, strict=True):
+                places = reached(scores, options.keep_threshold)
+                select(boxes, scores, options.keep_threshold, engine.nms, places)
 
         def ours() -> Rates:
             started, spent, rounds = time.perf_counter(), time.process_time(), 0

@@ -80,11 +80,8 @@ NETWORKS = {
     # Random weights choose queries by the rounding of a pixel, so a part of the frame is used that is not resized.
     "LW-DETR": Exported("transformers", ("lw_detr", (480, 480)), family="rt-detr", crop=480),
     "RF-DETR of transformers": Exported("transformers", ("rf_detr", (480, 480)), family="rt-detr", crop=480),
-    # The package resizes floats, the workflow bytes: so one row without resizing, and one with a larger tolerance.
     "RF-DETR nano": Exported("rfdetr", family="rf-detr", crop=384),
-    "RF-DETR nano resized": Exported(
-        "rfdetr", (0.6,), {"queries": 576}, family="rf-detr", tolerance=(0.5, 0.02), fixed_frames=True
-    ),
+    "RF-DETR nano resized": Exported("rfdetr", (0.6,), {"queries": 576}, family="rf-detr"),
     "SSDLite": Exported(
         "torchvision", ("ssdlite320_mobilenet_v3_large", 0.02), family="torchvision", settings=_FRAME, fixed_frames=True
     ),

@@ -54,7 +54,8 @@ def test_suppression_equals_the_plain_loops(case: tuple, iou: float, limit: int)
     boxes, scores = case
     expected = suppressed_with_loops(boxes, scores, iou, limit)
     assert suppress(boxes, scores, iou, limit).tolist() == expected
-    with mock.patch.object(suppression, "_AT_ONCE", -1):  # the path for many boxes
+    # As where there are many boxes.
+    with mock.patch.multiple(suppression, _AT_ONCE=-1, _BEST_AT_ONCE=3, _FEWEST_AT_ONCE=1):
         assert suppress(boxes, scores, iou, limit).tolist() == expected
 
 

@@ -158,7 +158,7 @@ def test_an_edit_between_the_listing_and_the_write_stays(counted, monkeypatch):
         if changes.get(1, {}).get(COD) == 3:
             counted.edit(1, **{COD: 44})
 
-    monkeypatch.setattr(media_attributes, "LOOK_SECONDS", -1)
+    monkeypatch.setattr(media_attributes, "READ_AGAIN_SECONDS", -1)
     monkeypatch.setattr(WrittenCounts, "begin", with_an_edit)
     record = counted.write()
     assert (record["people"], record["failed"], record["media_ids"]) == ({"1": [COD]}, {}, [1, 2])

@@ -41,6 +41,7 @@ class BatchReader:
         cutter: Cutter | None = None,
         *,
         processes: int = 0,
+        dtype: str = "uint8",
     ) -> None:
         """Allocate the batches, and start the processes.
 
@@ -51,18 +52,19 @@ class BatchReader:
             threads: number of pictures decoded at once, or of frames of a video converted and fitted at once.
             cutter: cuts large frames into tiles; None to leave them whole.
             processes: number of processes that read parts of videos.
+            dtype: NumPy's name of the type of a batch's pixels.
         """
         self._tasks, self._threads, self._cutter = tasks, threads, cutter
         self._fitting = FittingPool(fit, Size(shape[2], shape[1]), threads)
         free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-        for _ in range(max(_BATCHES, _BYTES // math.prod(shape))):
-            free.put(Batch(np.empty(shape, np.uint8)))  # takes no memory before it is written to
+        for _ in range(max(_BATCHES, _BYTES // (math.prod(shape) * np.dtype(dtype).itemsize))):
+            free.put(Batch(np.empty(shape, dtype)))  # takes no memory before it is written to
         self._full: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._queues = BatchQueues(free, self._full)
         self._error: BaseException | None = None
         self._running, self._lock = processes + 1, threading.Lock()
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
-        self._parts = PartReaders(processes, shape, fit, cutter)
+        self._parts = PartReaders(processes, shape, fit, cutter, dtype)
 
     def __enter__(self) -> Self:
         self._parts.start(self._full, self._ended)

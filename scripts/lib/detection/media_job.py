@@ -66,9 +66,6 @@ class MediaJob:
         self._source, self._network_files, self._options, self._notes = source, network_files, options, notes
         self._begun: list[BegunMedia] = []
         self._nvdec = load_nvdec(decode_threads.decoder(), os.environ)
-        # An engine on the CPU needs the same cores, and NVDEC decodes one video at a time.
-        on_gpu = self._nvdec is None and runs_on_gpu(options.engine, options.device, os.environ)
-        self._processes = decode_threads.limited(min(options.threads, MOST_THREADS)) if on_gpu else 0
 
     def detect(self, work: Sequence[MediaInJob], suspects: Collection[int] = ()) -> None:
         """Detect in media, each of which becomes a result.
@@ -95,7 +92,7 @@ class MediaJob:
             if each.media_id in suspects:
                 self._alone(each)
         work = [each for each in work if each.media_id not in suspects]
-        processes = self._processes
+        processes = self._most_processes()
         while work:
             try:
                 work = self._together(work, processes)
@@ -111,6 +108,14 @@ class MediaJob:
                 did = {each.work.media for each in begun}
                 work = [each for each in work if each.media not in did]
 
+    def _most_processes(self) -> int:
+        """Return the number of processes that may read parts of videos."""
+        options = self._options
+        # An engine on the CPU needs the same cores, and NVDEC decodes one video at a time.
+        if self._nvdec is not None or not runs_on_gpu(options.engine, options.device, os.environ):
+            return 0
+        return decode_threads.limited(min(options.threads, MOST_THREADS))
+
     def _together(self, work: Sequence[MediaInJob], processes: int = 0) -> list[MediaInJob]:
         """Detect in media with one network; return the videos that have to be read again, in one piece.
 
@@ -121,7 +126,7 @@ class MediaJob:
         self._begun = []
         network, failures = Network(self._network_files, self._options), list(self._source.failures)
         if processes and any(each.wanted.file_kind == "video" and not each.part for each in work):
-            processes = most_processes(processes, self._options.batch_size, network.size)
+            processes = most_processes(processes, self._options.batch_size, network.size, network.resize.dtype)
         else:
             processes = 0
         with ExitStack() as stack:

@@ -93,7 +93,8 @@ class Network:
     @property
     def resize(self) -> Resize:
         """How frames become pictures of the network's size."""
-        return self.description.resize if self.description else Resize()
+        described = self._of_graph(self.options.precision)
+        return described.resize if described else Resize()
 
     @cached_property
     def size(self) -> Size:

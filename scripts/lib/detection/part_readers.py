@@ -42,15 +42,17 @@ _STOP_SECONDS = 0.5
 _NO_PIXELS: Pixels = np.empty(0, np.uint8)
 
 
-def most_processes(count: int, batch_size: int, size: Size) -> int:
+def most_processes(count: int, batch_size: int, size: Size, dtype: str = "uint8") -> int:
     """Return the number of processes that memory allows, 0 if that is a single one, with which nothing is gained.
 
     Args:
         count: the number of processes that are wanted.
         batch_size: frames in a batch.
         size: the size of the network's input.
+        dtype: NumPy's name of the type of a batch's pixels.
     """
-    count = min(count, int(memory.left() * _SHARE / (_BATCHES * batch_size * size.width * size.height * 3)))
+    batch = batch_size * size.width * size.height * 3 * np.dtype(dtype).itemsize
+    count = min(count, int(memory.left() * _SHARE / (_BATCHES * batch)))
     return count if count > 1 else 0
 
 
@@ -167,14 +169,15 @@ class _Nowhere:
 class _PartReader:
     """A process, and the thread of the job that waits for its batches."""
 
-    def __init__(self, shape: tuple[int, int, int, int]) -> None:
+    def __init__(self, shape: tuple[int, int, int, int], dtype: str) -> None:
         """Allocate the batches.
 
         Args:
             shape: (N, H, W, 3), the shape of a batch.
+            dtype: NumPy's name of the type of its pixels.
         """
-        shared = mmap.mmap(-1, _BATCHES * math.prod(shape))
-        pixels = np.frombuffer(shared, np.uint8).reshape(_BATCHES, *shape)
+        shared = mmap.mmap(-1, _BATCHES * math.prod(shape) * np.dtype(dtype).itemsize)
+        pixels = np.frombuffer(shared, dtype).reshape(_BATCHES, *shape)
         self.batches = [Batch(each) for each in pixels]
         self.connection, self.its_connection = Pipe()
         self.its_pipe, self.pipe = os.pipe()
@@ -256,8 +259,9 @@ class PartReaders:
     """The processes of a job that read parts of videos."""
 
     def __init__(
-        self, count: int, shape: tuple[int, int, int, int], fit: Callable[[Frame, Pixels], None], cutter: Cutter | None
-    ) -> None:
+        self, count: int, shape: tuple[int, int, int, int], fit: Callable[[Frame, Pixels], None],
+        cutter: Cutter | None, dtype: str = "uint8",
+    ) -> None:  # fmt: skip
         """Fork the processes.
 
         Args:
@@ -265,8 +269,9 @@ class PartReaders:
             shape: (N, H, W, 3), the shape of a batch.
             fit: writes a frame into its place in a batch.
             cutter: cuts large frames into tiles; None to leave them whole.
+            dtype: NumPy's name of the type of a batch's pixels.
         """
-        self._readers = [_PartReader(shape) for _ in range(count)]
+        self._readers = [_PartReader(shape, dtype) for _ in range(count)]
         self._tasks: queue.Queue[MediaTask | None] = queue.Queue(1)
         self._threads: list[threading.Thread] = []
         megabytes = memory.megabytes(memory.left()) // max(1, count)

@@ -107,9 +107,11 @@ class Detector:
         self._expected = expected
         under_way: deque[Batch] = deque()
         try:
+            fitting = self._fitting
             reading = BatchReader(
-                tasks, self._shape, self._fitting.fit, self._threads, self._cutter, processes=self._processes
-            )
+                tasks, self._shape, fitting.fit, self._threads, self._cutter, processes=self._processes,
+                dtype=fitting.resize.dtype,
+            )  # fmt: skip
             with ResultWriter(self._open) as writer, reading as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.tasks)

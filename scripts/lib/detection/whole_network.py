@@ -54,10 +54,10 @@ class WholeNetwork:
             GraphError: it suppresses inside, or is not what its description says.
         """
         if self.description is not None and self.description.suppression is not None:
-            from scripts.lib.engines.openvino.described import read_of_bytes
+            from scripts.lib.engines.openvino.described import read_with_frames
 
             taken = read_input(read_file(self.graph), self.description, self.size)
-            return read_of_bytes(self.graph, self.description, taken, self.size), self.description.suppression
+            return read_with_frames(self.graph, self.description, taken, self.size), self.description.suppression
         from scripts.lib.engines.openvino.graph import cut, read_graph, read_nms
 
         whole, layout = read_graph(self.graph)
@@ -98,7 +98,7 @@ def read_network(
         SettingsError: neither the settings nor the network say its size.
     """
     values = read_record(ProvenanceRecord, provenance).description
-    described = None if values is None else from_values(values, str(provenance))
+    described = None if values is None else from_values(values, str(provenance)).with_bytes  # as int8 takes them
     if described is not None and described.suppression is None:
         raise _uncut(graph)
     own = size_of_input(read_file(graph)) if described is None and None in asked else None

@@ -55,8 +55,8 @@ class Engine(Closeable):
         """Begin a batch.
 
         Args:
-            batch: (n, H, W, 3) BGR bytes, n at most N; not to be changed before `finish` gave its outputs. An engine
-                whose batches are fixed pads it.
+            batch: (n, H, W, 3) BGR bytes, or floats where the description's resize says so, n at most N; not to be
+                changed before `finish` gave its outputs. An engine whose batches are fixed pads it.
         """
 
     @abstractmethod

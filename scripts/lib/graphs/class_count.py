@@ -1,13 +1,21 @@
 """Find the number of classes in a network's file, and check the number of names before the network runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import Description, check_labels
+from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.signature import Signature
 
+# As below, of an SSD of TensorFlow's Object Detection API, without and with shared weights.
+_TENSORFLOW_SSD = (
+    ("BoxPredictor_0/ClassPredictor/biases", "BoxPredictor_0/BoxEncodingPredictor/biases"),
+    (
+        "WeightSharedConvolutionalBoxPredictor/ClassPredictor/biases",
+        "WeightSharedConvolutionalBoxPredictor/BoxPredictor/biases",
+    ),
+)
 # Suffixes of the names of the last layers' biases, by exporter: of the layer with a number for each class and anchor,
 # and of the layer with four numbers for each anchor; None if the first layer has one number for each class.
 _LAST_LAYERS = (
@@ -16,8 +24,9 @@ _LAST_LAYERS = (
     ("classification_head.cls_logits.bias", "regression_head.bbox_reg.bias"),
     ("classification_head.module_list.0.bias", "regression_head.module_list.0.bias"),
     ("classification_head.module_list.0.1.bias", "regression_head.module_list.0.1.bias"),
-    # TensorFlow's Object Detection API: Faster R-CNN. Its SSDs are left out, as they may have no class for background.
+    # TensorFlow's Object Detection API: Faster R-CNN, and SSD
     ("SecondStageBoxPredictor/ClassPredictor/biases", None),
+    *_TENSORFLOW_SSD,
     # keras-retinanet
     ("pyramid_classification/bias", "pyramid_regression/bias"),
 )
@@ -30,14 +39,27 @@ def classes_of_weights(shapes: Mapping[str, Sequence[int]]) -> int | None:
     """Return the number of classes in the last layers, including the background; None if no layer has a known name.
 
     Args:
-        shapes: shapes of the weights by name.
+        shapes: shapes of the weights by name; of a frozen graph, of all its nodes.
     """
     for scores, boxes in _LAST_LAYERS:
         numbers = _length(shapes, scores)
         each = _BOX if boxes is None else _length(shapes, boxes)
         if numbers and each and numbers * _BOX % each == 0:
-            return numbers * _BOX // each
+            found = numbers * _BOX // each
+            return _with_background(found, shapes) if (scores, boxes) in _TENSORFLOW_SSD else found
     return None
+
+
+def _with_background(numbers: int, nodes: Collection[str]) -> int | None:
+    """Return the number of classes of a TensorFlow SSD, including the background; None if the nodes do not show it.
+
+    Args:
+        numbers: number of values for each anchor.
+        nodes: names of the nodes.
+    """
+    if any(name.endswith("Postprocessor/Slice/begin") for name in nodes):  # leaves out the background
+        return numbers
+    return numbers + 1 if any(name.endswith("Postprocessor/convert_scores") for name in nodes) else None
 
 
 def check_class_count(signature: Signature, description: Description | None, names: Sequence[str], source: str) -> None:
@@ -58,6 +80,27 @@ def check_class_count(signature: Signature, description: Description | None, nam
             check_labels(description, columns, len(names), signature.source)
     elif (classes := _retinanet_classes(signature)) is not None:
         check_names(classes, names, signature.source, source)
+
+
+def check_labels(description: Description, columns: int, names: int, graph: str) -> None:
+    """Refuse names that do not fit the number of classes that a graph scores.
+
+    Raises:
+        GraphError: naming both numbers and the remedy.
+    """
+    if description.labels is not None:
+        if max(description.labels, default=-1) < columns:
+            return
+        expected = f"{max(description.labels) + 1} or more"
+    elif columns == description.first_label + names:
+        return
+    else:
+        expected = str(description.first_label + names)
+    raise GraphError(
+        f"{graph} scores {columns} classes; expected {expected}, as there are {names} names and the first has the "
+        f"label {description.first_label}: give the names that the network was trained with, or correct "
+        "network.first_label"
+    )
 
 
 def check_names(classes: int, names: Sequence[str], graph: str, source: str) -> None:

@@ -33,6 +33,7 @@ class Resize:
         colour: value of the padding in all channels.
         filter: `linear` interpolates between four pixels, as OpenCV; `antialiased` averages all pixels that a new pixel
             covers, as Pillow.
+        values: `bytes`: scaled pixels are rounded; `floats`: they are not.
         rounding: how a letterbox rounds the scaled sides.
         one_gain: whether boxes are mapped back with the same factor for both sides, from before rounding, as YOLOv5 and
             YOLOX do; otherwise with a factor for each side.
@@ -42,8 +43,21 @@ class Resize:
     place: Literal["centre", "top_left"] = "centre"
     colour: int = 0
     filter: Literal["linear", "antialiased"] = "linear"
+    values: Literal["bytes", "floats"] = "bytes"
     rounding: Literal["nearest", "down"] = "nearest"
     one_gain: bool = False
+
+    @property
+    def dtype(self) -> str:
+        """NumPy's name of the type of the pixels in a batch."""
+        return "float32" if self.values == "floats" else "uint8"
+
+    @property
+    def contradiction(self) -> str | None:
+        """The error in the combination of values; None if there is none."""
+        if self.kind == "pad" and self.values == "floats":
+            return "resize.values is floats with the kind pad; expected the kind stretch or letterbox with it"
+        return None
 
 
 @dataclass(frozen=True)
@@ -224,6 +238,11 @@ class Description:
         """Return the description with another size."""
         return replace(self, width=size.width if size else None, height=size.height if size else None)
 
+    @property
+    def with_bytes(self) -> "Description":
+        """The same description, with scaled pixels rounded to bytes."""
+        return replace(self, resize=replace(self.resize, values="bytes"))
+
     def to_values(self) -> dict[str, Any]:
         """Return the description as a JSON object."""
         values = asdict(self)
@@ -290,8 +309,8 @@ def input_size(
 
 def _contradiction(described: Description) -> str | None:
     outputs, boxes = described.outputs, described.boxes
-    if outputs.contradiction is not None:
-        return outputs.contradiction
+    if (problem := outputs.contradiction or described.resize.contradiction) is not None:
+        return problem
     if outputs.are_final and (described.scores.objectness or described.scores.background != "none"):
         return "outputs has labels, or rows, and scores has objectness or a background; expected one of the two"
     if (boxes.unit == "grid") != bool(boxes.strides):
@@ -322,24 +341,3 @@ def _listed(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _listed(one) for key, one in value.items()}
     return [_listed(one) for one in value] if isinstance(value, tuple | list) else value
-
-
-def check_labels(description: Description, columns: int, names: int, graph: str) -> None:
-    """Refuse names that do not fit the number of classes that a graph scores.
-
-    Raises:
-        GraphError: naming both numbers and the remedy.
-    """
-    if description.labels is not None:
-        if max(description.labels, default=-1) < columns:
-            return
-        expected = f"{max(description.labels) + 1} or more"
-    elif columns == description.first_label + names:
-        return
-    else:
-        expected = str(description.first_label + names)
-    raise GraphError(
-        f"{graph} scores {columns} classes; expected {expected}, as there are {names} names and the first has the "
-        f"label {description.first_label}: give the names that the network was trained with, or correct "
-        "network.first_label"
-    )

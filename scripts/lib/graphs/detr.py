@@ -71,7 +71,7 @@ def rf_detr(signature: Signature, hints: NetworkHints) -> Description | None:
         )
     suppression = Nms(iou=1.0, max_detections=_queries(signature, hints), per_class=True)
     return Description(
-        "rf-detr", OutputNames(boxes="dets", scores="labels"), Resize("stretch"), IMAGENET, _FRACTIONS,
+        "rf-detr", OutputNames(boxes="dets", scores="labels"), Resize("stretch", values="floats"), IMAGENET, _FRACTIONS,
         Scores("sigmoid"), suppression, labels=labels,
     )  # fmt: skip
 

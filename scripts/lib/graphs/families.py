@@ -13,6 +13,7 @@ from scripts.lib.graphs.description import Description, from_values
 from scripts.lib.graphs.feeding import COLOURS, read_input, size_of_input
 from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.layouts import LAYOUTS
+from scripts.lib.graphs.pixel_steps import with_own_scaling
 from scripts.lib.graphs.refusals import refuse_other_tasks
 from scripts.lib.graphs.signature import Signature
 
@@ -72,7 +73,7 @@ def describe(signature: Signature, hints: NetworkHints) -> Description | None:
                 f"{signature.source}: is not of the family {hints.family} (network.family): "
                 f"{_describe_tensors(signature)}; {_advice(found)}"
             )
-        return found[hints.family]
+        return with_own_scaling(found[hints.family], signature.pixel_step, signature.source)
     if len(found) > 1:
         raise SettingsError(
             f"{signature.source}: may be of the family {' or '.join(found)}, which read the same outputs differently: "
@@ -84,7 +85,7 @@ def describe(signature: Signature, hints: NetworkHints) -> Description | None:
         raise GraphError(f"{signature.source}: is of no known family: {_describe_tensors(signature)}; {advice}")
     [(name, description)] = found.items()
     _log.info("%s: is of the family %s", signature.source, name)
-    return description
+    return with_own_scaling(description, signature.pixel_step, signature.source)
 
 
 def _has_no_description(signature: Signature, hints: NetworkHints) -> bool:

@@ -101,13 +101,15 @@ def read_input(signature: Signature, description: Description, size: Size | None
             f"{description.pixels.divisor:g}, less {list(description.pixels.mean)}: correct network.family, or pixels "
             "in network.description"
         )
+    if one.kind == "uint8" and description.resize.values == "floats":
+        raise GraphError(f"{signature.source}: takes bytes, and resize.values is floats; expected bytes: correct it")
     # If each picture has separate outputs, the number of pictures is fixed even if the input's length is not.
     batch = description.outputs.at_once or shape[0] or None
     return Input(one.name, one.kind, channels_last, batched, batch if batched else 1, others)
 
 
 def operators(pixels: PixelFormat, taken: Input, size: Size, count: int) -> list[Operator]:
-    """Return ONNX operators that make of frames' bytes, (n, H, W, 3) BGR, what `numbers` makes of them.
+    """Return ONNX operators that make of frames, (n, H, W, 3) BGR of bytes or floats, what `numbers` makes of them.
 
     Args:
         pixels: the pixel format of the network.
@@ -137,7 +139,9 @@ def of_bytes(description: Description) -> Description:
     outputs = description.outputs
     kinds = [kind for kind in ("table", "boxes", "scores", "labels") if getattr(outputs, kind) is not None]
     places: dict[str, Any] = {kind: index for index, kind in enumerate(kinds)}
-    return replace(description, outputs=replace(outputs, **places), pixels=PixelFormat("bgr", 1.0), inputs={})
+    return replace(
+        description.with_bytes, outputs=replace(outputs, **places), pixels=PixelFormat("bgr", 1.0), inputs={},
+    )  # fmt: skip
 
 
 def size_of_input(signature: Signature) -> Size | None:
@@ -156,7 +160,7 @@ def numbers(batch: boxes.Pixels, pixels: PixelFormat, taken: Input) -> npt.NDArr
     """Return the values of the network's input for some pictures, for engines that cannot compute it in the graph.
 
     Args:
-        batch: (n, H, W, 3) BGR bytes.
+        batch: (n, H, W, 3) BGR, bytes or floats.
         pixels: the pixel format of the network.
         taken: the network's input.
     """

@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-_SCALARS = {"string": 9, "bytes": 12, "int32": 5, "int64": 3}
+_SCALARS = {"string": 9, "bytes": 12, "int32": 5, "int64": 3, "float": 2}
 _MESSAGE = 11
 _OPTIONAL, _REPEATED = 1, 3
 
@@ -76,8 +76,14 @@ _SIGNATURE = {
         "node": (1, "NodeProto*"), "initializer": (5, "TensorProto*"), "input": (11, "ValueInfo*"),
         "output": (12, "ValueInfo*"),
     },
-    "NodeProto": {"op_type": (4, "string")},
-    "TensorProto": {"dims": (1, "int64*"), "name": (8, "string")},
+    "NodeProto": {
+        "input": (1, "string*"), "output": (2, "string*"), "op_type": (4, "string"), "attribute": (5, "Attribute*"),
+    },
+    "Attribute": {"name": (1, "string"), "t": (5, "TensorProto")},
+    "TensorProto": {
+        "dims": (1, "int64*"), "data_type": (2, "int32"), "float_data": (4, "float*"), "name": (8, "string"),
+        "raw_data": (9, "bytes"),
+    },
     "ValueInfo": {"name": (1, "string"), "type": (2, "Type")},
     "Type": {"tensor_type": (1, "TensorType")},
     "TensorType": {"elem_type": (1, "int32"), "shape": (2, "Shape")},
@@ -135,7 +141,7 @@ def read_weights(content: bytes) -> Any:
 
 
 def read_signature(content: bytes) -> Any:
-    """Return an ONNX file's inputs, outputs, operators and metadata as messages.
+    """Return an ONNX file's inputs, outputs, operators, constants and metadata as messages.
 
     Raises:
         ValueError: the content is not a ModelProto.

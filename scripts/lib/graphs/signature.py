@@ -1,10 +1,14 @@
 """The signature of a network's file: its inputs, outputs and metadata."""
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 Shape = tuple[int | None, ...]
+LARGEST_BYTE = 255
+# Operators on pixels, each with the number from which on it shows that they are bytes; for Mul, down to which.
+ARITHMETIC = {"Mul": 1 / 32, "Div": 32.0, "Sub": 16.0, "Add": 16.0}
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,30 @@ class Tensor:
         return f"{self.name or 'without a name'} {self.kind or 'of an unknown type'} ({lengths})"
 
 
+class PixelStep(NamedTuple):
+    """An operator with a constant.
+
+    Attributes:
+        kind: Mul, Div, Sub or Add.
+        values: the constant's, one or one for each channel.
+    """
+
+    kind: str
+    values: tuple[float, ...]
+
+    @property
+    def divides_by_255(self) -> bool:
+        """Whether it makes numbers from 0 to 1 of bytes."""
+        factors = [{"Mul": one, "Div": 1 / one if one else 0.0}.get(self.kind, 0.0) for one in self.values]
+        return all(math.isclose(factor * LARGEST_BYTE, 1, rel_tol=1e-3) for factor in factors)
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether its numbers are those of pixels from 0 to 255."""
+        limit = ARITHMETIC[self.kind]
+        return any(0 < abs(one) <= limit if self.kind == "Mul" else abs(one) >= limit for one in self.values)
+
+
 @dataclass(frozen=True)
 class Signature:
     """Inputs, outputs and metadata of a graph.
@@ -41,6 +69,7 @@ class Signature:
         classes: number of classes in the last layers, including the background; None if the weights do not show it.
         takes_patches: whether the network divides a picture into patches, as vision transformers do; None if the
             weights do not show it.
+        pixel_step: first operator that changes the pixels; None if there is none, or it is not known.
     """
 
     source: str
@@ -51,6 +80,7 @@ class Signature:
     is_frozen: bool = False
     classes: int | None = None
     takes_patches: bool | None = None
+    pixel_step: PixelStep | None = None
 
     def without_inputs(self, names: Collection[str]) -> "Signature":
         """Return the signature without these inputs."""

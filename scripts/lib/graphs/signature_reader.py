@@ -9,6 +9,7 @@ from scripts.lib.graphs.class_count import classes_of_weights
 from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.messages import read_graph_def, read_signature
 from scripts.lib.graphs.openvino_file import read_openvino_file
+from scripts.lib.graphs.pixel_steps import first_step
 from scripts.lib.graphs.signature import Signature, Tensor
 
 # Types of inputs and outputs by their numbers in ONNX and in TensorFlow.
@@ -49,14 +50,16 @@ def _of_onnx(content: bytes, source: str) -> Signature:
     """
     message = read_signature(content)
     weights = {constant.name: list(constant.dims) for constant in message.graph.initializer}
+    inputs = tuple(_onnx_tensor(one) for one in message.graph.input if one.name not in weights)
     return Signature(
         source=source,
-        inputs=tuple(_onnx_tensor(one) for one in message.graph.input if one.name not in weights),
+        inputs=inputs,
         outputs=tuple(_onnx_tensor(one) for one in message.graph.output),
         operators=frozenset(node.op_type for node in message.graph.node),
         metadata={entry.key: entry.value for entry in message.metadata_props},
         classes=classes_of_weights(weights),
         takes_patches=_takes_patches(weights.values()),
+        pixel_step=first_step(message.graph, inputs[0].name) if inputs else None,
     )
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scripts.lib import memory, preprocess
@@ -16,11 +17,14 @@ from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.media_parts import part_count
 from scripts.lib.detection.media_task import FrameInput, MediaTask, PartOfFile
 from scripts.lib.detection.part_readers import most_processes
+from scripts.lib.fitting import Fitting
 from scripts.lib.frames.parts import plan_parts
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Summary
+from scripts.lib.graphs.description import Resize
 from scripts.lib.workflow.configuration import engine_choice
 from scripts.lib.workflow.configuration.engine_choice import runs_on_gpu
 from tests.lib.detection.test_batch_reader import Nowhere
+from tests.lib.frames.test_threads import File
 from tests.media_files import FAST, write_video
 from tests.workflow import ROOT
 
@@ -61,6 +65,25 @@ def test_every_frame_of_every_part_comes_in_order(tasks: list[MediaTask]) -> Non
     assert [each for task in tasks for each in numbers[task]] == list(range(100))
     assert [task.frames.summary.used for task in tasks] == [len(each) for each in numbers.values()]
     assert not multiprocessing.active_children()
+
+
+def test_a_batch_of_floats(tasks: list[MediaTask], tmp_path: Path) -> None:
+    """The pixels are those of a job without processes."""
+    fitting = Fitting(Resize("stretch", values="floats"), Size(SHAPE[2], SHAPE[1]))
+
+    def pixels_of(tasks: list[MediaTask], processes: int) -> list[np.ndarray]:
+        found: dict[tuple[int, int], np.ndarray] = {}
+        with BatchReader(tasks, SHAPE, fitting.fit, processes=processes, dtype=fitting.resize.dtype) as reader:
+            for batch in reader:
+                for item, pixels in zip(batch.items, batch.pixels, strict=False):
+                    found[tasks.index(item.task), item.number] = pixels.copy()
+                reader.give_back(batch)
+        return [found[key] for key in sorted(found)]
+
+    few = pixels_of(tasks, 2)
+    assert len(few) == 100
+    assert all((pixels % 1 != 0).any() for pixels in few)
+    np.testing.assert_array_equal(few, pixels_of([MediaTask(File(tmp_path / "a.mp4", 1), Nowhere())], 0))
 
 
 def test_processes_end_where_the_job_stops_in_mid_part(tasks: list[MediaTask]) -> None:
@@ -127,6 +150,7 @@ def test_memory_limits_the_parts_and_the_processes(monkeypatch: pytest.MonkeyPat
     assert part_count(summary(1200), 4, ALL_FRAMES) == 4
     assert part_count(summary(1200, 3840, 2160), 4, ALL_FRAMES) == 1
     assert most_processes(16, 8, Size(640, 384)) == 10
+    assert most_processes(16, 8, Size(640, 384), "float32") == 2
     assert most_processes(16, 8, Size(4096, 4096)) == 0
 
 

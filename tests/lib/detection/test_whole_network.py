@@ -8,7 +8,7 @@ import pytest
 
 from scripts.lib.boxes import Size
 from scripts.lib.detection.whole_network import read_network
-from scripts.lib.engines.openvino.described import read_of_bytes
+from scripts.lib.engines.openvino.described import read_with_frames
 from scripts.lib.engines.openvino.graph import after_convolutions, load_openvino
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
@@ -49,13 +49,13 @@ def test_the_size_is_the_files_unless_it_says_none(tmp_path: Path) -> None:
         read(tmp_path, DESCRIBED)
 
 
-def test_what_is_read_of_bytes_gives_the_same(tmp_path: Path) -> None:
+def test_what_is_read_with_frames_gives_the_same(tmp_path: Path) -> None:
     """Its outputs are in the order in which they are read, whatever the file's, and its pixels are bytes."""
     rng = np.random.default_rng(0)
     arrays = {"classes": rng.random((1, 5, 2), np.float32), "corners": rng.random((1, 5, 4), np.float32)}
     graph, size = write_detector(tmp_path / "graph.onnx", arrays), Size(SIDE, SIDE)
     description = from_values(DESCRIBED)
-    model = read_of_bytes(graph, description, read_input(read_file(graph), description, size), size)
+    model = read_with_frames(graph, description, read_input(read_file(graph), description, size), size)
     bytes_in = tmp_path / "bytes.xml"
     load_openvino().save_model(model, bytes_in, compress_to_fp16=False)
     frames = rng.integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)

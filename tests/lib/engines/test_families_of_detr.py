@@ -26,7 +26,7 @@ def test_rf_detr(tmp_path: Path, engine: str) -> None:
     rf_detr(tmp_path / "graph.onnx", 3)
     names(tmp_path)
     network = Network(tmp_path)
-    assert network.description.family == "rf-detr"
+    assert (network.description.family, network.description.resize.values) == ("rf-detr", "floats")
     assert found(network, engine) == [((8, 16, 24, 48), 1, 0.5)]
 
 

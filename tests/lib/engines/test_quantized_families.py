@@ -60,7 +60,7 @@ def test_int8_finds_the_boxes_of_f32(quantized: dict[str, Network], name: str) -
     frames = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), np.uint8)
     kept = []
     for graph, description in (
-        (network.graph, network.description),
+        (network.graph, network.description.with_bytes),
         (network.out / "int8.xml", of_bytes(network.description)),
     ):
         with open_engine(

@@ -12,6 +12,7 @@ from scripts.commands.inspect_network import main as inspect_network
 from scripts.get_network import get_network
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.class_count import classes_of_weights
+from scripts.lib.graphs.messages import read_graph_def
 from tests.detector_graphs import raw, write_detector
 from tests.family_networks import Network, gpu, names
 from tests.onnx_graph import write_onnx
@@ -88,6 +89,48 @@ def test_the_background_of_detectron2_is_its_last_class(tmp_path: Path) -> None:
 def test_the_last_layer_of_tensorflows_detectors(ending: str, expected: int | None) -> None:
     shapes = {f"{ending}/ClassPredictor/biases": [4], f"{ending}/BoxEncodingPredictor/biases": [12]}
     assert classes_of_weights(shapes) == expected
+
+
+# The biases of an SSD of TensorFlow's, for four classes, and three anchors in a cell.
+SSD = {"BoxPredictor_0/ClassPredictor/biases": [15], "BoxPredictor_0/BoxEncodingPredictor/biases": [12]}
+SHARED = {
+    "WeightSharedConvolutionalBoxPredictor/ClassPredictor/biases": [30],
+    "WeightSharedConvolutionalBoxPredictor/BoxPredictor/biases": [24],
+}
+SCORES = {"Postprocessor/convert_scores": []}
+
+
+@pytest.mark.parametrize("layers", [SSD, SHARED, {f"import/{name}": shape for name, shape in SSD.items()}])
+def test_an_ssd_of_tensorflow_leaves_out_the_background_after_its_sigmoid(layers: dict[str, list[int]]) -> None:
+    """Without a slice that leaves the first number out, none of them is of the background."""
+    assert classes_of_weights(layers | SCORES | {"Postprocessor/Slice/begin": [3]}) == 5
+    assert classes_of_weights(layers | SCORES) == 6
+    assert classes_of_weights(layers) is None
+
+
+def test_a_frozen_ssd_of_tensorflow_has_a_name_for_each_class(tmp_path: Path) -> None:
+    outputs = [f"detection_{kind}" for kind in ("boxes", "scores", "classes")]
+    write_frozen(
+        tmp_path / "graph.pb", {**SSD, **SCORES, "Postprocessor/Slice/begin": [3], **{name: [] for name in outputs}}
+    )
+    names(tmp_path, "cod", "crab", "kelp")
+    size = {"img_max_side": 64, "img_min_side": 64}
+    with pytest.raises(GraphError, match=r"graph.pb scores 5 classes; expected 4, as there are 3 names"):
+        Network(tmp_path, **size)
+    names(tmp_path, "cod", "crab", "kelp", "squid")
+    assert Network(tmp_path, **size).description.family == "tensorflow"
+
+
+def write_frozen(path: Path, constants: dict[str, list[int]]) -> None:
+    """Write a frozen graph of an input, and of constants of these shapes that hold no numbers."""
+    graph = read_graph_def(b"")
+    placeholder = graph.node.add(name="image_tensor", op="Placeholder").attr.add(key="dtype")
+    placeholder.value.type = 4  # uint8
+    for name, shape in constants.items():
+        tensor = graph.node.add(name=name, op="Const").attr.add(key="value").value.tensor
+        for length in shape:
+            tensor.shape.dim.add(size=length)
+    path.write_bytes(graph.SerializeToString())
 
 
 def test_torchvisions_own_list_of_categories_begins_with_the_background(tmp_path: Path) -> None:

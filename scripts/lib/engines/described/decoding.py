@@ -10,7 +10,8 @@ from scripts.lib.boxes import Floats, Integers, Size
 from scripts.lib.engines.base import Outputs
 from scripts.lib.engines.onnx_graphs.top_k_described import RawOutputs
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import BoxFormat, Description, check_labels
+from scripts.lib.graphs.class_count import check_labels
+from scripts.lib.graphs.description import BoxFormat, Description
 
 _SHOWN = 5
 
@@ -18,7 +19,9 @@ _SHOWN = 5
 class Decoder:
     """Decodes the outputs of one network."""
 
-    def __init__(self, description: Description, size: Size, names: int, graph: str) -> None:
+    def __init__(
+        self, description: Description, size: Size, names: int, graph: str, min_score: float | None = None
+    ) -> None:
         """Store the description, and compute the column of each label and the grid of the boxes.
 
         Args:
@@ -26,7 +29,9 @@ class Decoder:
             size: the size of the network's input.
             names: number of class names.
             graph: name of the graph for errors.
+            min_score: boxes whose objectness is below it are left out; None to return all.
         """
+        self._min_score = min_score
         self._description, self._size, self._names, self._graph = description, size, names, graph
         first = description.first_label
         self._labels = np.asarray(description.labels or range(first, first + names), np.int64)
@@ -62,7 +67,11 @@ class Decoder:
             if labels.shape != scores.shape:
                 raise self._misshapen(outputs)
             return Outputs(self._in_pixels(boxes, None), self._one_hot(scores, labels))
-        return Outputs(self._in_pixels(boxes, raw.indices), self._named(self._scores(scores)))
+        indices = raw.indices
+        if indices is None and (indices := self._likely(scores)) is not None:
+            self._check_grid(boxes)
+            boxes, scores = boxes[:, indices], scores[:, indices]
+        return Outputs(self._in_pixels(boxes, indices), self._named(self._scores(scores)))
 
     def _split_table(
         self, outputs: Sequence[npt.NDArray[Any]], *, boxes_last: bool
@@ -94,6 +103,20 @@ class Decoder:
             scores = np.where(rows[..., starts["picture"]] < 0, 0, scores)
         return boxes, scores, labels
 
+    def _likely(self, raw: Floats) -> Integers | None:
+        """Return the indices of the boxes whose objectness is high enough in a picture; None if all must be returned.
+
+        In most pictures few are left, and the scores of the others need not be computed or compared.
+        """
+        kind = self._description.scores
+        if self._min_score is None or not kind.objectness or kind.function != "none" or not raw.size:
+            return None
+        objectness = raw[..., 0]
+        # With a class score above 1, or one that is not a number, the score may be above the objectness.
+        if not (objectness.min() >= 0 and raw[..., 1:].max() <= 1):
+            return None
+        return np.flatnonzero((objectness >= self._min_score).any(axis=0))
+
     def _with_rank(self, array: npt.NDArray[Any], rank: int, outputs: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Return an output with a batch axis added if it has none."""
         if array.ndim not in (rank, rank - 1):
@@ -104,14 +127,10 @@ class Decoder:
         """Return the corners of boxes in pixels as a new array; `indices` are those of selected boxes among all."""
         kind = self._description.boxes
         found = np.array(boxes, np.float32)
+        if indices is None:
+            self._check_grid(found)
         if self._grid is not None:
             corners, strides = self._grid if indices is None else (self._grid[0][indices], self._grid[1][indices])
-            if indices is None and len(corners) != found.shape[1]:
-                raise GraphError(
-                    f"{self._graph}: gives {found.shape[1]} boxes; expected {len(corners)}, one for each cell of "
-                    f"{', '.join(map(str, kind.strides))} pixels of {self._size.width} x {self._size.height}: correct "
-                    "network.family, or the strides in network.description"
-                )
             found[..., :2] = (found[..., :2] + corners) * strides
             found[..., 2:] = np.exp(found[..., 2:]) * strides
         if kind.corners == "cxcywh":
@@ -123,6 +142,15 @@ class Decoder:
         if kind.unit == "fraction":
             found *= np.array([*self._size, *self._size], np.float32)
         return found
+
+    def _check_grid(self, boxes: Floats) -> None:
+        """Refuse another number of boxes than there are cells."""
+        if self._grid is not None and len(self._grid[0]) != boxes.shape[1]:
+            raise GraphError(
+                f"{self._graph}: gives {boxes.shape[1]} boxes; expected {len(self._grid[0])}, one for each cell of "
+                f"{', '.join(map(str, self._description.boxes.strides))} pixels of {self._size.width} x "
+                f"{self._size.height}: correct network.family, or the strides in network.description"
+            )
 
     def _scores(self, raw: Floats) -> Floats:
         """Return the scores of all columns, from the values of the network."""

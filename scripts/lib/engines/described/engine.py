@@ -28,7 +28,7 @@ Arrays = Sequence[npt.NDArray[Any]]
 
 
 class Runner(Closeable):
-    """Runs a graph on batches of bytes.
+    """Runs a graph on batches of frames.
 
     Attributes:
         depth: largest number of batches that may be started and not yet finished.
@@ -42,7 +42,7 @@ class Runner(Closeable):
 
     @abstractmethod
     def start(self, batch: Pixels) -> None:
-        """Begin a batch, (n, H, W, 3) BGR bytes, not to be changed before `finish` gave its outputs."""
+        """Begin a batch, (n, H, W, 3) BGR of the resize's dtype, not to be changed before `finish` gave its outputs."""
 
     @abstractmethod
     def finish(self) -> list[RawOutputs]:
@@ -83,13 +83,13 @@ class DescribedEngine(Engine):
         Raises:
             GraphError: the outputs do not match the description.
         """
-        self._runner, self._decoder, self._graph = runner, Decoder(description, size, names, graph), graph
+        self._runner, self._decoder, self._graph = runner, Decoder(description, size, names, graph, min_score), graph
         self._counts: deque[int] = deque()
         self.batch_size, self.size, self.classes, self.depth = batch_size, size, names, runner.depth
         self.nms = nms or description.suppression or FINAL
         self.description = {**record, **runner.record, "layout": description.family, "version": runner.version}
         try:
-            frame = np.zeros((1, size.height, size.width, 3), np.uint8)
+            frame = np.zeros((1, size.height, size.width, 3), description.resize.dtype)
             self.infer(frame)
             if min_score is not None and (most := runner.select_top_k(min_score)) is not None:
                 self.description["candidates"] = most

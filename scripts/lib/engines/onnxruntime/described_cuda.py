@@ -33,7 +33,7 @@ class CudaRunner(OnnxRuntimeRunner):
             graph, description, taken, size=size, batch_size=batch_size, threads=threads, device=device
         )  # fmt: skip
         self._description = description
-        self._feeding = GpuFeeding(description.pixels, taken, size, device)
+        self._feeding = GpuFeeding(description.pixels, taken, size, device, description.resize.dtype)
         self._shapes: list[tuple[int, ...]] = []
         self._top_k: _TopK | None = None
 

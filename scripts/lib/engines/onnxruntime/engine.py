@@ -202,6 +202,13 @@ def read_session(
     except Exception as error:  # onnxruntime's errors have no common base class
         raise GraphError(f"{graph}: onnxruntime cannot read it: {error}") from error
     require_provider(session.get_providers(), device)
+    for one in session.get_inputs():
+        if 0 in one.shape:
+            raise GraphError(
+                f"{graph}: its input {one.name} has the shape ({', '.join(map(str, one.shape))}), and onnxruntime "
+                "takes only what has a length of 0 there; expected 1, or a length that is open: export it again, or "
+                "set detect.engine: openvino"
+            )
     return session
 
 

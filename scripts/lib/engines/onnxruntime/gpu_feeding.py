@@ -1,4 +1,4 @@
-"""Convert the bytes of frames to a network's input on an NVIDIA GPU, so that only bytes are copied there."""
+"""Convert frames to a network's input on an NVIDIA GPU, so that usually only bytes are copied there."""
 
 import importlib
 from typing import Any
@@ -20,7 +20,7 @@ _TYPES = {"float32": FLOAT, "float16": FLOAT16, "uint8": UINT8}
 class GpuFeeding(Closeable):
     """A small graph that onnxruntime runs before the network."""
 
-    def __init__(self, pixels: PixelFormat, taken: Input, size: Size, device: Device) -> None:
+    def __init__(self, pixels: PixelFormat, taken: Input, size: Size, device: Device, dtype: str = "uint8") -> None:
         """Open a session of the graph.
 
         Args:
@@ -28,12 +28,13 @@ class GpuFeeding(Closeable):
             taken: the network's input.
             size: the size of the network's input.
             device: the GPU.
+            dtype: NumPy's name of the type of the frames' pixels.
 
         Raises:
             DeviceError: the GPU cannot be used.
         """
         self._device = device.name
-        self._session: Any = open_small(write_feeding(pixels, taken, size), device)
+        self._session: Any = open_small(write_feeding(pixels, taken, size, dtype), device)
         self._pinned = PinnedArrays(load_runtime(importlib.import_module("onnxruntime").cuda_version))
 
     def feed(self, batch: Pixels, *, is_reused: bool) -> Any:
@@ -73,13 +74,14 @@ def open_small(model: bytes, device: Device) -> Any:
     return session
 
 
-def write_feeding(pixels: PixelFormat, taken: Input, size: Size) -> bytes:
-    """Return an ONNX file that makes of the bytes of frames, (n, H, W, 3) BGR, what a network takes.
+def write_feeding(pixels: PixelFormat, taken: Input, size: Size, dtype: str = "uint8") -> bytes:
+    """Return an ONNX file that makes of frames, (n, H, W, 3) BGR, what a network takes.
 
     Args:
         pixels: the pixel format of the network.
         taken: the network's input.
         size: the size of the network's input.
+        dtype: NumPy's name of the type of the frames' pixels.
     """
     steps: list[Step] = []
     constants: Constants = {}
@@ -92,4 +94,5 @@ def write_feeding(pixels: PixelFormat, taken: Input, size: Size) -> bytes:
         last = f"step/{index}"
         steps.append(Step(kind, inputs, [last], attributes))
     steps[-1] = steps[-1]._replace(outputs=[NUMBERS])
-    return write_graph("feeding", steps, constants, inputs={FRAMES: UINT8}, outputs={NUMBERS: _TYPES[taken.kind]})
+    given, made = {FRAMES: _TYPES[dtype]}, {NUMBERS: _TYPES[taken.kind]}
+    return write_graph("feeding", steps, constants, inputs=given, outputs=made)

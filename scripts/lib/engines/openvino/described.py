@@ -1,4 +1,4 @@
-"""OpenVINO for described networks: the input is bytes, and pixels are prepared inside the graph."""
+"""OpenVINO for described networks: the input is frames, and pixels are prepared inside the graph."""
 
 import importlib
 from collections import deque
@@ -14,7 +14,7 @@ from scripts.lib.engines.described.engine import Runner, missing_output_error, p
 from scripts.lib.engines.onnx_graphs.top_k_described import RawOutputs
 from scripts.lib.engines.openvino.graph import compile_for_cpu, load_openvino
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import Description, PixelFormat
+from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.feeding import COLOURS, Input
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class OpenVinoRunner(Runner):
         ov = load_openvino()
         self._graph = graph
         self._frames_at_once = taken.batch or 1
-        whole = read_of_bytes(graph, description, taken, size)
+        whole = read_with_frames(graph, description, taken, size)
         count = -(-batch_size // self._frames_at_once)
         compiled = compile_for_cpu(whole, str(graph), threads=threads, requests=count)
         self._tensor, self.version = ov.Tensor, str(ov.get_version())
@@ -54,7 +54,7 @@ class OpenVinoRunner(Runner):
         self._pending: deque[tuple[Sequence[Any], list[Pixels]]] = deque()
 
     def start(self, batch: Pixels) -> None:
-        """Begin a batch; its bytes are read in place."""
+        """Begin a batch, which is read in place."""
         requests, pieces = self._idle.popleft(), split_batch(batch, self._frames_at_once)
         for request, piece in zip(requests, pieces, strict=False):
             content = pad_batch(piece, self._frames_at_once)
@@ -89,8 +89,8 @@ class OpenVinoRunner(Runner):
         self._idle.clear()
 
 
-def read_of_bytes(graph: Path, description: Description, taken: Input, size: Size) -> "openvino.Model":
-    """Return a graph that takes the bytes of frames, (n, H, W, 3) BGR, and gives the outputs that are read, in order.
+def read_with_frames(graph: Path, description: Description, taken: Input, size: Size) -> "openvino.Model":
+    """Return a graph that takes frames, (n, H, W, 3) BGR, and gives the outputs that are read, in order.
 
     Args:
         graph: a `.pb`, `.onnx` or `.xml` file.
@@ -107,7 +107,7 @@ def read_of_bytes(graph: Path, description: Description, taken: Input, size: Siz
         outputs = _outputs(model, description, str(graph))
         part = ov.Model(outputs, _fix_other_inputs(model, taken.others_of(unit)))
         part.reshape(taken.shape(unit, size))
-        return _taking_bytes(part, description.pixels, taken, unit, size)
+        return _taking_frames(part, description, taken, unit, size)
     except RuntimeError as error:
         raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
 
@@ -144,15 +144,16 @@ def _outputs(model: "openvino.Model", description: Description, graph: str) -> l
     return found
 
 
-def _taking_bytes(
-    part: "openvino.Model", pixels: PixelFormat, taken: Input, count: int, size: Size
+def _taking_frames(
+    part: "openvino.Model", description: Description, taken: Input, count: int, size: Size
 ) -> "openvino.Model":
-    """Return a graph of (n, H, W, 3) BGR bytes for one of the numbers that the network takes."""
-    ov = load_openvino()
+    """Return a graph of (n, H, W, 3) BGR for one of the numbers that the network takes."""
+    ov, pixels = load_openvino(), description.pixels
     ops = importlib.import_module("openvino.opset13")
     old = part.get_parameters()[0]
-    bytes_in = ops.parameter([count, size.height, size.width, COLOURS], ov.Type.u8, name="frames")
-    values = bytes_in
+    kind = ov.Type(np.dtype(description.resize.dtype))
+    frames = ops.parameter([count, size.height, size.width, COLOURS], kind, name="frames")
+    values = frames
     axis = 3
     if not taken.channels_last:
         values, axis = ops.transpose(values, np.array([0, 3, 1, 2])), 1
@@ -174,4 +175,4 @@ def _taking_bytes(
         values = ops.squeeze(values, np.array([0]))
     for user in list(old.output(0).get_target_inputs()):
         user.replace_source_output(values.output(0))
-    return ov.Model([result.input_value(0) for result in part.get_results()], [bytes_in])
+    return ov.Model([result.input_value(0) for result in part.get_results()], [frames])

@@ -73,7 +73,7 @@ class TensorRtRunner(Runner):
             self._has_top_k = MEAN in tensors
             selected = top_k_output_names(self._outputs_per_frame) if self._has_top_k else []
             kinds = {
-                FRAMES: np.uint8,
+                FRAMES: description.resize.dtype,
                 **{name: np.int32 if name == INDICES else np.float32 for name in (*names, *selected)},
             }
             for _ in range(self.depth):

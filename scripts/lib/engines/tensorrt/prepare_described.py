@@ -1,9 +1,10 @@
-"""Prepare the ONNX graph of a described family for TensorRT: a fixed batch of bytes in, the needed outputs out."""
+"""Prepare the ONNX graph of a described family for TensorRT: a fixed batch of frames in, the needed outputs out."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.boxes import Size
@@ -12,7 +13,7 @@ from scripts.lib.engines.onnx_graphs.folding import fold_constants
 from scripts.lib.engines.onnx_graphs.half import halve
 from scripts.lib.engines.onnx_graphs.top_k_described import append_top_k
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import Description, PixelFormat
+from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.feeding import COLOURS, Input, operators, read_input
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.graphs.signature import Signature
@@ -44,7 +45,7 @@ def obstacle(signature: Signature, description: Description) -> str | None:
 
 
 def prepare_described(graph: Path, description: Description, *, size: Size, batch_size: int, precision: str) -> bytes:
-    """Return the graph as an ONNX file's bytes: uint8 (n, H, W, 3) BGR in, float32 out, all of fixed size.
+    """Return the graph as an ONNX file's bytes: (n, H, W, 3) BGR in, float32 out, all of fixed size.
 
     Its outputs are the description's, in order, see output_name; if there are many boxes, the best of them are further
     outputs, see top_k_described.py. n is the batch size, or the number of pictures that the network was exported for.
@@ -74,7 +75,7 @@ def prepare_described(graph: Path, description: Description, *, size: Size, batc
     try:
         model = onnx.load(graph)
         _set_outputs(model, [find_output(one, signature.output_names, str(graph)) for one in description.outputs.all])
-        _take_bytes(model, taken, description.pixels, size, unit)
+        _take_frames(model, taken, description, size, unit)
         _fix_other_inputs(model, taken.others_of(unit))
         model = fold_constants(model)
         if precision == "f16":
@@ -100,13 +101,13 @@ def _set_outputs(model: "onnx.ModelProto", names: list[str]) -> None:
         model.graph.output.append(helper.make_tensor_value_info(output_name(index), TensorProto.FLOAT, None))
 
 
-def _take_bytes(model: "onnx.ModelProto", taken: Input, pixels: PixelFormat, size: Size, count: int) -> None:
-    """Have the graph take the bytes of frames, and make of them what it took, in the steps of feeding.numbers."""
-    from onnx import TensorProto, helper, numpy_helper
+def _take_frames(model: "onnx.ModelProto", taken: Input, description: Description, size: Size, count: int) -> None:
+    """Have the graph take frames, and make of them what it took, in the steps of feeding.numbers."""
+    from onnx import helper, numpy_helper
 
     steps: list[onnx.NodeProto] = []
     last = FRAMES
-    for kind, values, attributes in operators(pixels, taken, size, count):
+    for kind, values, attributes in operators(description.pixels, taken, size, count):
         name = f"frames/{len(steps)}"
         inputs = [last]
         if values is not None:
@@ -125,9 +126,8 @@ def _take_bytes(model: "onnx.ModelProto", taken: Input, pixels: PixelFormat, siz
     constants = {constant.name for constant in graph.initializer}
     others = [one for one in graph.input if one.name in constants]
     del graph.input[:]
-    graph.input.append(
-        helper.make_tensor_value_info(FRAMES, TensorProto.UINT8, [count, size.height, size.width, COLOURS])
-    )
+    taking = helper.np_dtype_to_tensor_dtype(np.dtype(description.resize.dtype))
+    graph.input.append(helper.make_tensor_value_info(FRAMES, int(taking), [count, size.height, size.width, COLOURS]))
     graph.input.extend(others)
 
 

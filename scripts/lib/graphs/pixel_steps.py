@@ -1,0 +1,91 @@
+"""Find what an ONNX graph does to its pixels first: some files divide bytes by 255 themselves."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from scripts.lib.errors import SettingsError
+from scripts.lib.graphs.description import Description
+from scripts.lib.graphs.signature import ARITHMETIC, LARGEST_BYTE, PixelStep
+
+# What only changes the type or the order of the axes.
+_PASSING = ("Cast", "Identity", "Transpose")
+# ONNX' numbers of types.
+_KINDS = {1: np.float32, 10: np.float16, 11: np.float64}
+_MOST_VALUES, _MOST_PASSED = 16, 10
+
+
+def first_step(graph: Any, taken: str) -> PixelStep | None:
+    """Return the first operator on a graph's input that changes its numbers; None if it is another or not known.
+
+    Args:
+        graph: an ONNX GraphProto.
+        taken: the name of the input.
+    """
+    for _ in range(_MOST_PASSED):
+        users = [node for node in graph.node if taken in node.input and node.op_type != "Shape"]
+        if len(users) != 1 or not users[0].output:
+            return None
+        [user] = users
+        if user.op_type not in _PASSING:
+            return _step(user, taken, graph)
+        taken = user.output[0]
+    return None
+
+
+def with_own_scaling(description: Description, step: PixelStep | None, source: str) -> Description:
+    """Return the description of a network, with pixels as bytes if its file divides them by 255 itself.
+
+    Args:
+        description: of its family.
+        step: what the file does to its pixels first, if it is known.
+        source: the name of the graph in errors.
+
+    Raises:
+        SettingsError: the file scales bytes in another way, or the family subtracts a mean that it may subtract too.
+    """
+    pixels = description.pixels
+    if step is None or pixels.divisor != LARGEST_BYTE or not step.takes_bytes:
+        return description
+    if step.divides_by_255 and not any(pixels.mean) and set(pixels.deviation) == {1}:
+        return replace(description, pixels=replace(pixels, divisor=1.0))
+    numbers = ", ".join(f"{one:.6g}" for one in dict.fromkeys(step.values))
+    raise SettingsError(
+        f"{source}: begins with {step.kind} of {numbers}, as for pixels from 0 to 255, and may scale them in further "
+        f"steps; the family {description.family} scales them before the network: write network.description with "
+        "family: described, and its pixels as the exporter says"
+    )
+
+
+def _step(node: Any, taken: str, graph: Any) -> PixelStep | None:
+    if node.op_type not in ARITHMETIC or len(node.input) != 2:
+        return None
+    if node.input[1] == taken and node.op_type in ("Div", "Sub"):
+        return None
+    values = _values(_constants(graph).get(next((name for name in node.input if name != taken), "")))
+    return PixelStep(node.op_type, values) if values else None
+
+
+def _constants(graph: Any) -> Mapping[str, Any]:
+    weights = {weight.name: weight for weight in graph.initializer}
+    nodes = {
+        node.output[0]: attribute.t
+        for node in graph.node
+        if node.op_type == "Constant" and node.output
+        for attribute in node.attribute
+        if attribute.name == "value"
+    }
+    return weights | nodes
+
+
+def _values(tensor: Any) -> tuple[float, ...]:
+    """Return the few numbers of a tensor; none if it is another."""
+    if tensor is None or tensor.data_type not in _KINDS or math.prod(tensor.dims) > _MOST_VALUES:
+        return ()
+    kind = np.dtype(_KINDS[tensor.data_type]).newbyteorder("<")
+    if len(tensor.raw_data) % kind.itemsize:
+        return ()
+    return tuple(np.frombuffer(tensor.raw_data, kind).tolist()) or tuple(tensor.float_data)
