@@ -24,7 +24,7 @@ from scripts.lib.graphs.description import Resize
 from scripts.lib.workflow.configuration import engine_choice
 from scripts.lib.workflow.configuration.engine_choice import runs_on_gpu
 from tests.lib.detection.test_batch_reader import Nowhere
-from tests.lib.frames.test_threads import File
+from tests.lib.frames.test_threads import FileInput
 from tests.media_files import FAST, write_video
 from tests.workflow import ROOT
 
@@ -83,7 +83,7 @@ def test_a_batch_of_floats(tasks: list[MediaTask], tmp_path: Path) -> None:
     few = pixels_of(tasks, 2)
     assert len(few) == 100
     assert all((pixels % 1 != 0).any() for pixels in few)
-    np.testing.assert_array_equal(few, pixels_of([MediaTask(File(tmp_path / "a.mp4", 1), Nowhere())], 0))
+    np.testing.assert_array_equal(few, pixels_of([MediaTask(FileInput(tmp_path / "a.mp4", 1), Nowhere())], 0))
 
 
 def test_processes_end_where_the_job_stops_in_mid_part(tasks: list[MediaTask]) -> None:
