@@ -179,8 +179,8 @@ class _PartReader:
         self.connection, self.its_connection = Pipe()
         self.its_pipe, self.pipe = os.pipe()
         for batch in self.batches:
-            batch.home = _ReturnedBatches(self.batches, self.pipe)
-            batch.home.put(batch)
+            batch.owner = _ReturnedBatches(self.batches, self.pipe)
+            batch.owner.put(batch)
 
     def close_ends_of_job(self) -> None:
         """Close what only the job uses, in a forked process, so that the end of the job is noticed."""
@@ -249,7 +249,7 @@ class _PartReader:
         task.frames.summary = end.summary
         task.frames.fault = MediaFault(*end.fault) if end.fault else None
         task.frames.release()
-        full.put(Batch(_NO_PIXELS, ended=[task], home=_Nowhere()))
+        full.put(Batch(_NO_PIXELS, ended=[task], owner=_Nowhere()))
 
 
 class PartReaders:
@@ -322,8 +322,8 @@ class PartReaders:
             error = found
         ended(error)
 
-    def others(self, tasks: Iterable[MediaTask]) -> Iterator[MediaTask]:
-        """Pass tasks of parts to the processes, and yield the others.
+    def dispatch(self, tasks: Iterable[MediaTask]) -> Iterator[MediaTask]:
+        """Pass tasks of parts to the processes, and yield the dispatch.
 
         Args:
             tasks: all tasks.

@@ -168,7 +168,7 @@ class Detector:
         writer.wait(_UNWRITTEN)
         self._watch.lap("pictures", ())  # of media that are being written down nothing may change any more
         self._tell(batch)
-        reader.give_back(batch)
+        reader.release(batch)
 
     def _restart(self, task: MediaTask, restarts: int) -> None:
         """Forget the boxes of a media if it has started again since."""

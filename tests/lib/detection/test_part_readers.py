@@ -55,7 +55,7 @@ def test_every_frame_of_every_part_comes_in_order(tasks: list[MediaTask]) -> Non
             for item in batch.items:
                 numbers[item.task].append(item.number)
             ended += batch.ended
-            reader.give_back(batch)
+            reader.release(batch)
     assert sorted(map(id, ended)) == sorted(map(id, tasks))
     assert [each for task in tasks for each in numbers[task]] == list(range(100))
     assert [task.frames.summary.used for task in tasks] == [len(each) for each in numbers.values()]
@@ -140,5 +140,7 @@ def test_engines_on_a_gpu(engine: str, device: str, on_gpu: bool) -> None:
 def test_onnxruntime_is_on_a_gpu_if_there_are_one_and_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.lib.workflow.configuration.engine_choice.missing_gpu", lambda _: None)
     for provider in (True, False):
-        monkeypatch.setattr("scripts.lib.workflow.configuration.engine_choice.has_cuda_provider", lambda found=provider: found)
+        monkeypatch.setattr(
+            "scripts.lib.workflow.configuration.engine_choice.has_cuda_provider", lambda found=provider: found
+        )
         assert runs_on_gpu("onnxruntime", "auto", {}) is provider

@@ -57,7 +57,7 @@ def through(paths: list[Path], threads: int) -> Any:
             for at, item in enumerate(batch.items):
                 found.append((inputs.index(item.task.frames), item.number, item.size, zlib.crc32(batch.pixels[at])))
             ended += [inputs.index(task.frames) for task in batch.ended]
-            reader.give_back(batch)
+            reader.release(batch)
     faults = [frames.fault and (frames.fault.state, frames.fault.reason) for frames in inputs]
     return found, ended, [dataclasses.asdict(frames.summary) for frames in inputs], faults
 
@@ -168,7 +168,7 @@ def read(tasks: Iterable[MediaTask]) -> list[FrameInput]:
     with BatchReader(tasks, SHAPE, threads=2) as reader:
         for batch in reader:
             ended += [task.frames for task in batch.ended]
-            reader.give_back(batch)
+            reader.release(batch)
     return ended
 
 
