@@ -219,7 +219,7 @@ def test_a_video_that_ends_too_early_has_the_boxes_before(run: Step, tmp_path: P
 def test_a_video_that_is_begun_again_keeps_nothing_of_before(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it stops between two tiles of a frame."""
     from scripts.lib.detection.cutting import Cutter
-    from scripts.lib.frames.threads import NotSound
+    from scripts.lib.frames.threads import SuspectedDamage
 
     run(VIDEO, tiles="auto", max_frames=20)
     expected = run.detections.read_bytes()
@@ -229,7 +229,7 @@ def test_a_video_that_is_begun_again_keeps_nothing_of_before(run: Step, monkeypa
         for piece in original(self, picture):
             given.append(piece)
             if len(given) == 53:
-                raise NotSound("for a test")
+                raise SuspectedDamage("for a test")
             yield piece
 
     monkeypatch.setattr(Cutter, "pieces", pieces)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from scripts.lib import decode_threads, memory, scaling
 from scripts.lib.boxes import Pixels, Size, padded_size
-from scripts.lib.frames.source import Later, Picture
+from scripts.lib.frames.source import DeferredPicture, Picture
 from scripts.lib.frames.threads import MOST_THREADS
 from scripts.lib.scaling import Frame, UnconvertedFrame
 
@@ -86,7 +86,7 @@ class FittingPool:
         """Largest number of pieces of a frame that may be pending at once."""
         return _PER_THREAD * self.threads
 
-    def submit(self, make: Later, place: Pixels) -> Future[FittedFrame]:
+    def submit(self, make: DeferredPicture, place: Pixels) -> Future[FittedFrame]:
         """Submit a frame to be converted and fitted by a thread.
 
         Args:
@@ -105,7 +105,7 @@ class FittingPool:
         """
         return self._pool.submit(self._fit_frame, picture, place, sums=sums)
 
-    def fit(self, picture: Picture | Later, place: Pixels, *, sums: bool) -> CompletedFit:
+    def fit(self, picture: Picture | DeferredPicture, place: Pixels, *, sums: bool) -> CompletedFit:
         """Fit a frame in the calling thread.
 
         Args:
@@ -118,7 +118,7 @@ class FittingPool:
         """
         return CompletedFit(self._fit_frame(picture, place, sums=sums))
 
-    def _fit_frame(self, picture: Picture | Later, place: Pixels, *, sums: bool) -> FittedFrame:
+    def _fit_frame(self, picture: Picture | DeferredPicture, place: Pixels, *, sums: bool) -> FittedFrame:
         frame: Frame = picture() if callable(picture) and not isinstance(picture, UnconvertedFrame) else picture
         self._fit(frame, place)
         return FittedFrame(scaling.size_of(frame), _row_sums(place) if sums else b"")

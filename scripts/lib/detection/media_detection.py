@@ -23,7 +23,7 @@ from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource
-from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.threads import SuspectedDamage
 from scripts.lib.previews import Previews
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord, DownloadRecord, FrameCounts, MediaRecord, Seams
@@ -171,7 +171,7 @@ class MediaResults(ResultOutput):
 
     def restart(self) -> None:
         """Forget boxes and pictures."""
-        self.abandon(NotSound("detection in the media starts again"))
+        self.abandon(SuspectedDamage("detection in the media starts again"))
         self._files, self._rows = ExitStack(), None
         self._album = self._new_album()
 

@@ -21,8 +21,8 @@ from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.pictures_ahead import Opener, opened_ahead
 from scripts.lib.detection.repeated import DifferentFramesError, EarlierFrames, digest_of
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.source import FrameSource, Later, Picture
-from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.source import DeferredPicture, FrameSource, Picture
+from scripts.lib.frames.threads import SuspectedDamage
 from scripts.lib.scaling import UnconvertedFrame, size_of
 
 _log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class TaskReader:
         digests = array("q")
         try:
             yield from self._frames(task, opened(), digests, None, several=self._fitting.threads > 1)
-        except NotSound as found:
+        except SuspectedDamage as found:
             _log.info("the video is read again, decoded with one thread, as it shows a sign of damage: %s", found)
         else:
             return
@@ -146,7 +146,7 @@ class TaskReader:
 
         Raises:
             MediaFault: the media cannot be read any further.
-            NotSound: the media has to be read again with one thread.
+            SuspectedDamage: the media has to be read again with one thread.
             DifferentFramesError: a frame differs from that of the first reading.
         """
         with source as frames:
@@ -157,7 +157,7 @@ class TaskReader:
             reading = _Reading(task, digests if several or frames.threads > 1 else None, earlier)
             limit: int | None = None if several else 1  # of pending frames; unknown before the first frame
             try:
-                for number, picture in frames.later() if defers else frames:
+                for number, picture in frames.deferred() if defers else frames:
                     if limit is None and isinstance(picture, np.ndarray | UnconvertedFrame):
                         limit = self._fitting.max_pending(size_of(picture))
                     together = callable(picture) and limit is not None and limit > 1
@@ -176,15 +176,15 @@ class TaskReader:
                     if not together:
                         yield from self._collect(reading, 0)
                 yield from self._collect(reading, 0)
-            except (MediaFault, NotSound) as error:
+            except (MediaFault, SuspectedDamage) as error:
                 yield from self._collect(reading, 0)
                 if isinstance(error, MediaFault) and frames.threads > 1:
-                    raise NotSound(error.reason) from None
+                    raise SuspectedDamage(error.reason) from None
                 raise
             finally:
                 self._release_places()
 
-    def _pieces(self, picture: Picture | Later) -> Iterable[tuple[Picture | Later, Piece | None]]:
+    def _pieces(self, picture: Picture | DeferredPicture) -> Iterable[tuple[Picture | DeferredPicture, Piece | None]]:
         """Return the pieces of a frame, or the frame itself if it is not cut."""
         if self._cutter is None or callable(picture):
             return ((picture, None),)
@@ -192,7 +192,7 @@ class TaskReader:
 
     def _place(
         self,
-        picture: Picture | Later,
+        picture: Picture | DeferredPicture,
         number: int,
         numbers: Sequence[int],
         media: Size,
@@ -225,7 +225,7 @@ class TaskReader:
             left: number of frames that may stay pending.
 
         Raises:
-            NotSound: a frame could not be converted after it was counted.
+            SuspectedDamage: a frame could not be converted after it was counted.
             DifferentFramesError: a frame differs from that of the first reading.
         """
         pending = self._pending
@@ -237,7 +237,7 @@ class TaskReader:
             except MediaFault as fault:
                 if frame.piece is not None:  # it was converted before it was counted
                     raise
-                raise NotSound(fault.reason) from None
+                raise SuspectedDamage(fault.reason) from None
             task, earlier = reading.task, reading.earlier
             item = Item(task, frame.number, frame.numbers, fitted.size, frame.media, task.frames.restarts, frame.piece)
             if reading.digests is not None:

@@ -14,7 +14,7 @@ from scripts.lib import scaling
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.frame_scaling import FrameScaler
-from scripts.lib.frames.source import Later, Picture
+from scripts.lib.frames.source import DeferredPicture, Picture
 from scripts.lib.scaling import UnconvertedFrame
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Converter:
         self._of_thread = threading.local()
         self._first: tuple[object, ...] | None = None
 
-    def convert(self, frame: av.video.frame.VideoFrame, turning: Turning | None) -> Picture | Later:
+    def convert(self, frame: av.video.frame.VideoFrame, turning: Turning | None) -> Picture | DeferredPicture:
         """Return a frame's picture, or what makes it.
 
         A frame whose size, pixel format or turning is not the first one's is converted at once, so that whatever is

@@ -2,7 +2,7 @@
 
 Every decoder decodes H.264 and HEVC with 8 bits and 4:2:0 to the same bytes, so pictures are passed on like those
 of FFmpeg's decoder. NVDEC fills gaps without an error for the program: any sign of damage ends such a reading with
-NotSound, and the video is read again by the CPU.
+SuspectedDamage, and the video is read again by the CPU.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ from av.bitstream import BitStreamFilterContext
 
 from scripts.lib.engines.onnxruntime.devices import missing_gpu
 from scripts.lib.errors import DeviceError
-from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.threads import SuspectedDamage
 
 if TYPE_CHECKING:
     from scripts.lib.frames.messages import Message
@@ -112,7 +112,7 @@ class NvdecContext:
             first: its first frame, as the CPU decoded it; NVDEC's is to be the same.
 
         Raises:
-            NotSound: the GPU cannot decode it.
+            SuspectedDamage: the GPU cannot decode it.
         """
         kind, form = _CODECS[stream.codec_context.codec.canonical_name]
         self._library, self._context, self._first = library, stream.codec_context, first
@@ -125,7 +125,7 @@ class NvdecContext:
             codec = getattr(library.cudaVideoCodec, kind)
             self._decoder: Any = library.CreateDecoder(gpuid=0, codec=codec, usedevicememory=False)
         except Exception as error:  # its own kind, and pybind11's, derive from it alone
-            raise NotSound(f"NVDEC cannot be opened: {error}") from error
+            raise SuspectedDamage(f"NVDEC cannot be opened: {error}") from error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
@@ -134,7 +134,7 @@ class NvdecContext:
         """Hand a packet on, None at the end, and return the frames that are ready.
 
         Raises:
-            NotSound: something is not as in a sound video.
+            SuspectedDamage: something is not as in a sound video.
         """
         if packet is not None:
             self._sent[self._count] = packet.pts, packet.dts, packet.duration or 0, packet.opaque
@@ -144,7 +144,7 @@ class NvdecContext:
         if packet is None:
             frames += self._hand_on(b"", self._count)
             if self._sent:
-                raise NotSound(f"NVDEC gave no picture for {len(self._sent)} packets")
+                raise SuspectedDamage(f"NVDEC gave no picture for {len(self._sent)} packets")
         return frames
 
     def _hand_on(self, coded: bytes, number: int) -> list[av.video.frame.VideoFrame]:
@@ -155,19 +155,19 @@ class NvdecContext:
         packet.bsl_data, packet.bsl, packet.pts = held.ctypes.data if coded else 0, len(coded), number
         try:
             return [self._frame(each) for each in self._decoder.Decode(packet)]
-        except NotSound:
+        except SuspectedDamage:
             raise
         except Exception as error:  # its own kind, and pybind11's, derive from it alone
-            raise NotSound(f"NVDEC: {error}") from error
+            raise SuspectedDamage(f"NVDEC: {error}") from error
 
     def _frame(self, decoded: Any) -> av.video.frame.VideoFrame:
         """Return a frame of FFmpeg's with a copy of the picture, whose memory is used again for the next packet."""
         known = self._sent.pop(decoded.getPTS(), None)
         if known is None:
-            raise NotSound("NVDEC gave a picture of an unknown packet")
+            raise SuspectedDamage("NVDEC gave a picture of an unknown packet")
         size = self._width * self._height * 3 // 2
         if decoded.format != self._library.Pixel_Format.NV12 or decoded.framesize() != size:
-            raise NotSound(
+            raise SuspectedDamage(
                 f"NVDEC gave a picture of {decoded.framesize()} bytes, {decoded.format}; expected {size}, NV12"
             )
         given = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(decoded.GetPtrToPlane(0)))
@@ -187,11 +187,11 @@ class NvdecContext:
         """Hold the first frame against the CPU's.
 
         Raises:
-            NotSound: they differ.
+            SuspectedDamage: they differ.
         """
         self._compared = True
         if not all(np.array_equal(one, other) for one, other in zip(planes(frame), planes(self._first), strict=True)):
-            raise NotSound("NVDEC's first picture is not the CPU's")
+            raise SuspectedDamage("NVDEC's first picture is not the CPU's")
 
     def flush_buffers(self) -> None:
         """Give the decoder back; called once nothing is decoded any more."""

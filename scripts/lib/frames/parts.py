@@ -19,7 +19,7 @@ import av.video.frame
 import numpy as np
 
 from scripts.lib.frames import ffmpeg
-from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, Summary, log
+from scripts.lib.frames.source import ALL_FRAMES, DeferredPicture, Picture, Summary, log
 from scripts.lib.frames.video import VideoFrames
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class PartFrames(VideoFrames):
         except av.error.FFmpegError as error:
             log.info("it cannot be sought in (%s): read from the beginning", ffmpeg.reason(error))
 
-    def _pictures(self) -> Iterator[tuple[int, Picture | Later]]:
+    def _pictures(self) -> Iterator[tuple[int, Picture | DeferredPicture]]:
         if self._part.first <= self._wanted[-1]:
             yield from super()._pictures()
 

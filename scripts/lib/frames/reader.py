@@ -15,7 +15,7 @@ from scripts.lib.frames.parts import Part, PartFrames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, log
 from scripts.lib.frames.stills.pictures import StillFrames
-from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.threads import SuspectedDamage
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.records import Kind
 
@@ -40,9 +40,9 @@ def open_frames(
         part: read only this part of a video, see parts.py; its pictures are numbered in order.
         shown: of a video's original, what Tator shows of it; None for a file whose pictures are numbered in order and
             turned as players do.
-        threads: with how many to decode a video at most; with several, NotSound may end the reading.
+        threads: with how many to decode a video at most; with several, SuspectedDamage may end the reading.
         nvdec: PyNvVideoCodec, for a video that is not read in parts to be decoded on the GPU where that gives the same;
-            NotSound may end the reading then too. None: the CPU decodes.
+            SuspectedDamage may end the reading then too. None: the CPU decodes.
 
     Raises:
         MediaFault: `unreadable` for a file that holds no frames, `unsupported` for one of the other kind, of a
@@ -78,7 +78,7 @@ def _decode_on_gpu(video: VideoFrames, path: Path, library: ModuleType) -> str |
         return "another video is being decoded on the GPU"
     try:
         video.decode_with(NvdecContext(library, video.stream, first), watch)
-    except NotSound as error:
+    except SuspectedDamage as error:
         watch.close()
         return str(error)
     return None

@@ -17,7 +17,7 @@ from scripts.lib.records import FrameError, RequestedFrames
 log = logging.getLogger(__name__)
 
 Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
-Later = Callable[[], Picture]  # makes a picture, on any thread
+DeferredPicture = Callable[[], Picture]  # makes a picture, on any thread
 
 MAX_PIXELS = 200_000_000
 _HELD = 2  # copies of a picture's file: FFmpeg's and ours
@@ -176,9 +176,9 @@ class FrameSource(Closeable):
 
     Attributes:
         summary: see Summary.
-        threads: with how many it decodes; with several, reading ends with NotSound at whatever is not as in a sound
+        threads: with how many it decodes; with several, reading ends with SuspectedDamage at whatever is not as in a sound
             file, and the file is to be read again with one.
-        defers: whether `later` leaves frames to be made on other threads.
+        defers: whether `deferred` leaves frames to be made on other threads.
     """
 
     threads = 1
@@ -201,7 +201,7 @@ class FrameSource(Closeable):
             MediaFault: not one frame can be decoded, or one exceeds MAX_PIXELS.
         """
 
-    def later(self) -> Iterator[tuple[int, Picture | Later]]:
+    def deferred(self) -> Iterator[tuple[int, Picture | DeferredPicture]]:
         """Yield as iterating does, instead of that, but of some frames what makes the picture.
 
         These are of the same size as the first frame. What making one raises comes after the frame was counted.

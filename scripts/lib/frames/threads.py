@@ -2,7 +2,7 @@
 
 FFmpeg's frame threads decode several frames at a time and return the same pictures in the same order, but they report
 errors late, and some not at all. So any sign of damage, also a message of the decoder, ends such a
-reading with NotSound; the video is then read again with one thread, in which errors belong to their packets.
+reading with SuspectedDamage; the video is then read again with one thread, in which errors belong to their packets.
 """
 
 import threading
@@ -31,7 +31,7 @@ _LISTENING = threading.Lock()
 _CONVERTERS = ("swscaler", "sws")
 
 
-class NotSound(Exception):
+class SuspectedDamage(Exception):
     """Something is not as in a sound video: read it again with one thread."""
 
 

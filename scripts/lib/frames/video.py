@@ -22,8 +22,8 @@ from scripts.lib.frames.damage import jpeg, png
 from scripts.lib.frames.file_formats import edit_list
 from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch
 from scripts.lib.frames.rotation import display_matrix, upright
-from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, check_size, most_pixels, with_padding
-from scripts.lib.frames.threads import NotSound, ThreadWatch, threads_for, with_waiting
+from scripts.lib.frames.source import ALL_FRAMES, DeferredPicture, Picture, check_size, most_pixels, with_padding
+from scripts.lib.frames.threads import SuspectedDamage, ThreadWatch, threads_for, with_waiting
 from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
 
 if TYPE_CHECKING:
@@ -95,12 +95,12 @@ class VideoFrames(VideoPackets):
         for number, picture in self._pictures():
             yield number, picture if isinstance(picture, np.ndarray) else picture()
 
-    def later(self) -> Iterator[tuple[int, Picture | Later]]:
+    def deferred(self) -> Iterator[tuple[int, Picture | DeferredPicture]]:
         """Yield frames; for those like the first one, functions that make the picture."""
         self._converter.defers = True
         yield from self._pictures()
 
-    def _pictures(self) -> Iterator[tuple[int, Picture | Later]]:
+    def _pictures(self) -> Iterator[tuple[int, Picture | DeferredPicture]]:
         for frame in self._frames():
             self._check_frame(frame)
             used = self.summary.next_number in self._wanted
@@ -212,7 +212,7 @@ class VideoFrames(VideoPackets):
         return frames
 
     def decode_with(self, context: NvdecContext, watch: NvdecWatch) -> None:
-        """Decode with NVDEC; call it before the first frame is read. Any fault then ends reading with NotSound."""
+        """Decode with NVDEC; call it before the first frame is read. Any fault then ends reading with SuspectedDamage."""
         self._decoder, self._watch = cast("VideoCodecContext", context), watch
         self.threads = self._converter.threads = max(2, self.threads)
 
@@ -236,25 +236,25 @@ class VideoFrames(VideoPackets):
             said: FFmpeg's messages to this thread.
 
         Raises:
-            NotSound: there is a fault.
+            SuspectedDamage: there is a fault.
         """
         what = self.summary.damage or (self._watch.words(said) if self._watch else None)
         if not what and (self.summary.skipped or self._completeness.skipped):
             what = "pictures before the first key frame"
         if what:
-            raise NotSound(what)
+            raise SuspectedDamage(what)
 
     def _require_next(self, frame: av.video.frame.VideoFrame) -> None:
         """End reading with several threads at a frame whose packet or time is unknown, or that goes back in time.
 
         Raises:
-            NotSound: it is such a frame.
+            SuspectedDamage: it is such a frame.
         """
         before, self._before = self._before, frame.pts
         if not isinstance(frame.opaque, CodedPacket) or frame.is_corrupt:
-            raise NotSound(f"frame {self.summary.decoded} is damaged or of an unknown packet")
+            raise SuspectedDamage(f"frame {self.summary.decoded} is damaged or of an unknown packet")
         if frame.pts is None or (before is not None and frame.pts <= before):
-            raise NotSound(f"frame {self.summary.decoded} has no time, or one before that of the last")
+            raise SuspectedDamage(f"frame {self.summary.decoded} has no time, or one before that of the last")
 
     def _add_unseen(self, count: int, where: str) -> None:
         """Record pictures that are missing according to the order of the others.
@@ -308,7 +308,7 @@ class VideoFrames(VideoPackets):
             return []  # the decoder was flushed before
         except av.error.FFmpegError as error:
             if self._watch is not None:
-                raise NotSound(ffmpeg.reason(error)) from error
+                raise SuspectedDamage(ffmpeg.reason(error)) from error
             if size := messages.too_large(said):
                 check_size(*size, self._pixel_bytes)
             # Pictures before the first key frame have no reference to be decoded from.
@@ -341,7 +341,7 @@ class VideoFrames(VideoPackets):
         if self._watch is not None:
             self._require_sound([])
 
-    def _upright(self, frame: av.video.frame.VideoFrame) -> Picture | Later:
+    def _upright(self, frame: av.video.frame.VideoFrame) -> Picture | DeferredPicture:
         """Return a frame in BGR and upright, or the function that makes it."""
         return self._converter.convert(frame, self._turning_of(frame))
 

@@ -15,7 +15,7 @@ from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.media_task import FrameInput, MediaTask
 from scripts.lib.detection.pictures_ahead import opened_ahead
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.source import FrameSource, Later, Picture
+from scripts.lib.frames.source import DeferredPicture, FrameSource, Picture
 from scripts.lib.frames.stills.pictures import StillFrames
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.records import Kind
@@ -138,15 +138,15 @@ class Waiting(File):
     def open(self) -> FrameSource:
         self.opened_by = threading.current_thread().name
         source = open_frames(self.path, "video")
-        original = source.later
+        original = source.deferred
 
-        def later() -> Iterator[tuple[int, Picture | Later]]:
+        def deferred() -> Iterator[tuple[int, Picture | DeferredPicture]]:
             if self.following is not None:
                 assert self.following.opened.wait(timeout=30)
                 assert not self.released.is_set()
             return original()
 
-        source.later = later  # type: ignore[method-assign]
+        source.deferred = deferred  # type: ignore[method-assign]
         self.source = source
         self.opened.set()
         return source
