@@ -18,7 +18,7 @@ from scripts.lib.detection.batch import Batch, BatchQueues, Item, Piece
 from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.fitting_pool import CompletedFit, FittedFrame, FittingPool
 from scripts.lib.detection.media_task import MediaTask
-from scripts.lib.detection.pictures_ahead import Opener, opened_ahead
+from scripts.lib.detection.pictures_ahead import Opener, open_ahead
 from scripts.lib.detection.repeated import DifferentFramesError, EarlierFrames, digest_of
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import DeferredPicture, FrameSource, Picture
@@ -84,7 +84,7 @@ class TaskReader:
             self._queues.full.put(batch)
 
     def _batches(self, tasks: Iterable[MediaTask], ahead: int) -> Iterator[Batch]:
-        for task, opened in opened_ahead(tasks, ahead):
+        for task, opened in open_ahead(tasks, ahead):
             try:
                 yield from self._read(task, opened)
             except MediaFault as fault:

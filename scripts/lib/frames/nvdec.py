@@ -225,7 +225,7 @@ class NvdecWatch:
         """Begin to listen; return None if another one is open."""
         return cls() if _LISTENING.acquire(blocking=False) else None
 
-    def words(self, said: "list[Message]") -> str | None:
+    def sign_of_damage(self, said: "list[Message]") -> str | None:
         """Return the first word of damage; None if there is none.
 
         Args:

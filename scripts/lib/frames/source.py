@@ -176,9 +176,9 @@ class FrameSource(Closeable):
 
     Attributes:
         summary: see Summary.
-        threads: with how many it decodes; with several, reading ends with SuspectedDamage at whatever is not as in a sound
-            file, and the file is to be read again with one.
-        defers: whether `deferred` leaves frames to be made on other threads.
+        threads: number of decoding threads; with several, reading ends with SuspectedDamage at any fault, and the file
+            should be read again with one.
+        defers: whether `deferred` may yield functions instead of pictures.
     """
 
     threads = 1

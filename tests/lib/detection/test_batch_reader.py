@@ -37,7 +37,7 @@ class Unreadable(FrameInput):
 class Nowhere(ResultOutput):
     """Takes nothing."""
 
-    def take(self, seen: Any) -> None:
+    def take(self, found: Any) -> None:
         raise AssertionError
 
     def restart(self) -> None:

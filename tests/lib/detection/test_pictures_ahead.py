@@ -13,7 +13,7 @@ import pytest
 
 from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.media_task import FrameInput, MediaTask
-from scripts.lib.detection.pictures_ahead import opened_ahead
+from scripts.lib.detection.pictures_ahead import open_ahead
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import DeferredPicture, FrameSource, Picture
 from scripts.lib.frames.stills.pictures import StillFrames
@@ -213,7 +213,7 @@ def test_where_the_list_of_media_fails_that_is_the_error(tmp_path: Path) -> None
 
 def test_what_was_opened_and_is_not_read_is_closed(tmp_path: Path) -> None:
     first, middle, _ = videos = waiting(tmp_path)
-    given = opened_ahead([MediaTask(video, Nowhere()) for video in videos], 2)
+    given = open_ahead([MediaTask(video, Nowhere()) for video in videos], 2)
     task, opener = next(given)
     assert task.frames is first
     opener().close()

@@ -25,7 +25,7 @@ class Written(ResultOutput):
     def __init__(self, name: str, notes: list[str], may: threading.Event | None = None, error: Any = None) -> None:
         self._name, self._notes, self._may, self._error = name, notes, may, error
 
-    def take(self, seen: Any) -> None:
+    def take(self, found: Any) -> None:
         raise AssertionError
 
     def restart(self) -> None:

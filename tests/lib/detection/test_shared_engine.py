@@ -24,8 +24,8 @@ class Taken(ResultOutput):
         self.frames: list[tuple[int, int]] = []
         self.finished = False
 
-    def take(self, seen: FrameResult) -> None:
-        self.frames.append((seen.number, len(seen.boxes)))
+    def take(self, found: FrameResult) -> None:
+        self.frames.append((found.number, len(found.boxes)))
 
     def restart(self) -> None:
         self.frames = []

@@ -105,7 +105,7 @@ class File(FrameInput):
 class Nowhere(ResultOutput):
     """Takes nothing."""
 
-    def take(self, seen: FrameResult) -> None:
+    def take(self, found: FrameResult) -> None:
         raise AssertionError
 
     def restart(self) -> None:
