@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.lib.boxes import THOUSANDTHS, Size
-from scripts.lib.detection.merging import Merged, Seen, merge
+from scripts.lib.detection.merging import Merged, PieceBoxes, merge
 from scripts.lib.suppression import suppress, suppress_pairs
 from scripts.lib.tiles import Region, Tiling
 
@@ -18,14 +18,14 @@ LEFT, RIGHT = Region(0, 0, 200, 200), Region(100, 0, 200, 200)
 CLASSES = 2
 
 
-def seen(region: Region | None, *rows: tuple[float, float, float, float, float, int]) -> Seen:
+def seen(region: Region | None, *rows: tuple[float, float, float, float, float, int]) -> PieceBoxes:
     """Return boxes (x1, y1, x2, y2, score, label) of a tile."""
     corners = np.array([row[:4] for row in rows], np.float64).reshape(-1, 4)
     boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1) * THOUSANDTHS
     labels = np.array([row[5] for row in rows], np.int64)
     scores = np.full((len(rows), CLASSES), 0.01, np.float32)
     scores[np.arange(len(rows)), labels] = [row[4] for row in rows]
-    return Seen(region, np.rint(boxes).astype(np.int64), labels, scores)
+    return PieceBoxes(region, np.rint(boxes).astype(np.int64), labels, scores)
 
 
 def rows(merged: Merged) -> list[tuple[float, ...]]:
@@ -118,7 +118,7 @@ def test_an_edge_of_the_picture_cuts_nothing() -> None:
         (seen(LEFT, (110, 150, 190, 200, 0.6, 0)), seen(Region(0, 0, 200, 180), (110, 150, 190, 180, 0.9, 0))),
     ],
 )
-def test_a_thing_at_an_edge_of_the_picture_is_whole(whole: Seen, part: Seen) -> None:
+def test_a_thing_at_an_edge_of_the_picture_is_whole(whole: PieceBoxes, part: PieceBoxes) -> None:
     merged = merge([part, whole], FRAME, FRAME)
     assert (merged.boxes.tolist(), merged.joined, merged.dropped) == (whole.boxes.tolist(), 0, 1)
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from scripts.lib.detection.job_media import Downloaded
-from scripts.lib.detection.media_job import MediaJob, Notes
+from scripts.lib.detection.media_job import JobRecords, MediaJob
 from scripts.lib.errors import PipelineError
 from scripts.lib.workflow.jobs import result_cache
 from scripts.lib.workflow.jobs.job_progress import JobProgress
@@ -147,5 +147,5 @@ def test_a_job_that_fails_keeps_its_finished_results(folder, results, monkeypatc
 
     monkeypatch.setattr(MediaJob, "_detect", fails)
     with pytest.raises(PipelineError):
-        MediaJob(Downloaded([]), None, None, Notes(done, JobProgress(folder / "progress"))).detect([])
+        MediaJob(Downloaded([]), None, None, JobRecords(done, JobProgress(folder / "progress"))).detect([])
     assert kept(folder) == [1]
