@@ -1,4 +1,4 @@
-"""Processes read parts of videos, and end with the job."""
+"""Test the processes that read parts of videos: the order of frames, and that they end with the job."""
 
 import multiprocessing
 import os
@@ -19,7 +19,7 @@ from scripts.lib.detection.part_readers import most_processes
 from scripts.lib.frames.parts import plan_parts
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Summary
 from scripts.lib.workflow.configuration.engine_choice import runs_on_gpu
-from tests.lib.detection.test_batch_reader import Nowhere
+from tests.lib.detection.test_batch_reader import NoOutput
 from tests.media_files import FAST, write_video
 from tests.workflow import ROOT
 
@@ -34,7 +34,7 @@ class OnePart(FrameInput):
         self.part = part
 
     def open(self) -> FrameSource:
-        raise AssertionError("it is opened by the process")
+        raise AssertionError("only the process opens the part")
 
     def open_again(self) -> FrameSource:
         raise AssertionError
@@ -43,10 +43,10 @@ class OnePart(FrameInput):
 @pytest.fixture
 def tasks(tmp_path: Path) -> list[MediaTask]:
     path = write_video(tmp_path / "a.mp4", range(100), mux=FAST)
-    return [MediaTask(OnePart(PartOfFile(path, part, ALL_FRAMES)), Nowhere()) for part in plan_parts(path, 4)]
+    return [MediaTask(OnePart(PartOfFile(path, part, ALL_FRAMES)), NoOutput()) for part in plan_parts(path, 4)]
 
 
-def test_every_frame_of_every_part_comes_in_order(tasks: list[MediaTask]) -> None:
+def test_frames_of_all_parts_are_read_in_order(tasks: list[MediaTask]) -> None:
     numbers: dict[MediaTask, list[int]] = {task: [] for task in tasks}
     ended = []
     with BatchReader(tasks, SHAPE, preprocess.fit, processes=2) as reader:
@@ -62,7 +62,7 @@ def test_every_frame_of_every_part_comes_in_order(tasks: list[MediaTask]) -> Non
     assert not multiprocessing.active_children()
 
 
-def test_processes_end_where_the_job_stops_in_mid_part(tasks: list[MediaTask]) -> None:
+def test_processes_end_if_the_job_stops_within_a_part(tasks: list[MediaTask]) -> None:
     with BatchReader(tasks, SHAPE, preprocess.fit, processes=2) as reader:
         next(iter(reader))
         assert len(multiprocessing.active_children()) == 2
@@ -80,14 +80,14 @@ time.sleep(60)
 """
 
 
-def test_processes_end_with_a_job_that_is_killed() -> None:
+def test_processes_end_if_the_job_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", _JOB], stdout=subprocess.PIPE, text=True, cwd=ROOT) as job:
         assert job.stdout is not None
-        children = [int(word) for word in job.stdout.readline().split()]
+        children = [int(number) for number in job.stdout.readline().split()]
         assert len(children) == 2
         os.kill(job.pid, signal.SIGKILL)
-    until = time.monotonic() + 20
-    while any(_runs(child) for child in children) and time.monotonic() < until:
+    deadline = time.monotonic() + 20
+    while any(_runs(child) for child in children) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(_runs, children))
 
@@ -110,7 +110,7 @@ def summary(frames: int | None, width: int = 1280, height: int = 720) -> Summary
         (1200, ALL_FRAMES, 4),
         (23_999, ALL_FRAMES, 4),
         (24_000, ALL_FRAMES, 8),  # two for each process
-        (1200, range(0, 1200, 7)[:100], 1),  # the last frames are not asked for
+        (1200, range(0, 1200, 7)[:100], 1),  # the last frames are not wanted
         (1200, range(0, 10**9, 7), 4),
     ],
 )
@@ -137,7 +137,7 @@ def test_engines_on_a_gpu(engine: str, device: str, on_gpu: bool) -> None:
     assert runs_on_gpu(engine, device, {"CUDA_VISIBLE_DEVICES": "-1"}) is on_gpu
 
 
-def test_onnxruntime_is_on_a_gpu_if_there_are_one_and_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnxruntime_runs_on_a_gpu_if_its_cuda_provider_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.lib.workflow.configuration.engine_choice.missing_gpu", lambda _: None)
     for provider in (True, False):
         monkeypatch.setattr(

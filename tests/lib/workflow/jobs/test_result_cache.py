@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -146,6 +147,7 @@ def test_a_job_that_fails_keeps_its_finished_results(folder, results, monkeypatc
         raise PipelineError("the network is broken")
 
     monkeypatch.setattr(MediaJob, "_detect", fails)
+    options = SimpleNamespace(engine="openvino", device="cpu", threads=1)
     with pytest.raises(PipelineError):
-        MediaJob(Downloaded([]), None, None, JobRecords(done, JobProgress(folder / "progress"))).detect([])
+        MediaJob(Downloaded([]), None, options, JobRecords(done, JobProgress(folder / "progress"))).detect([])
     assert kept(folder) == [1]
