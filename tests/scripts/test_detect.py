@@ -1,4 +1,4 @@
-"""The detect step: nothing lost, each box at its frame and place, and a record of how it was made."""
+"""Test the detect step: no frame is lost, boxes have the right frame and place, and the record is complete."""
 
 import json
 from pathlib import Path
@@ -89,7 +89,7 @@ def labelled(rows: list[Detection], media_id: int) -> list[LabeledBox]:
     ]
 
 
-def test_the_synthetic_videos_as_well_as_the_bare_network(run: Step) -> None:
+def test_the_synthetic_videos_have_the_accuracy_of_the_network(run: Step) -> None:
     truth, found = [], []
     for number in range(910001, 910007):
         outcome = run(SYNTHETIC / f"clip_{number}.mp4", keep_threshold=0.05)
@@ -104,7 +104,7 @@ def test_the_synthetic_videos_as_well_as_the_bare_network(run: Step) -> None:
     assert ap50(truth, found) == pytest.approx(0.9835, abs=0.002)
 
 
-def test_the_aquarium_gives_the_rows_that_were_measured(run: Step) -> None:
+def test_the_aquarium_has_the_recorded_number_of_boxes(run: Step) -> None:
     outcome = run(
         AQUARIUM / "aquarium.mp4", graph=AQUARIUM / "graph.pb", train_ini=AQUARIUM / "train.ini",
         img_max_side=640, img_min_side=480,
@@ -113,7 +113,7 @@ def test_the_aquarium_gives_the_rows_that_were_measured(run: Step) -> None:
     assert outcome["frames"]["decoded"] == 150
 
 
-def test_the_record_says_how_it_was_made(run: Step) -> None:
+def test_the_record_describes_how_boxes_were_found(run: Step) -> None:
     outcome = run(SYNTHETIC / "clip_910001.mp4")
     assert {key: outcome[key] for key in ("media_id", "name", "kind", "state", "reason", "width", "height")} == {
         "media_id": 5, "name": "clip_910001.mp4", "kind": "video", "state": "done", "reason": None, "width": 640,
@@ -129,7 +129,7 @@ def test_the_record_says_how_it_was_made(run: Step) -> None:
     assert outcome["seconds"] > 0
 
 
-def test_rows_are_in_order_inside_and_above_the_threshold(run: Step) -> None:
+def test_rows_are_sorted_inside_the_picture_and_above_the_threshold(run: Step) -> None:
     run(SYNTHETIC / "clip_910004.mp4")
     rows = run.rows()
     assert [row.frame for row in rows] == sorted(row.frame for row in rows)
@@ -149,10 +149,10 @@ def test_the_last_batch_loses_nothing(run: Step, tmp_path: Path, frames: int, ba
     write_pictures(media, pictures)
     outcome = run(media, batch_size=batch_size)
     assert outcome["frames"]["decoded"] == frames
-    seen = {row.frame for row in run.rows()}
+    found = {row.frame for row in run.rows()}
     run(path)
-    assert seen == {row.frame for row in run.rows() if row.frame < frames}
-    assert frames - 1 in seen
+    assert found == {row.frame for row in run.rows() if row.frame < frames}
+    assert frames - 1 in found
 
 
 def write_pictures(path: Path, pictures: list[np.ndarray]) -> None:
@@ -168,9 +168,9 @@ def write_pictures(path: Path, pictures: list[np.ndarray]) -> None:
 
 
 class Mirror(Engine):
-    """Answers with one box, whose left edge is the number painted into the picture.
+    """Returns one box, whose left edge is the number painted into the picture.
 
-    It looks at a batch only when that is to be finished: whoever fills it again too early is found out.
+    It reads a batch only when the batch is finished, so boxes are wrong if the batch is reused too early.
     """
 
     depth, classes, nms, description, size = 2, 3, Nms(0.4, 300), {}, Size(160, 90)
@@ -178,15 +178,15 @@ class Mirror(Engine):
 
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
-        self.batches, self.under_way = 0, []
+        self.batches, self.started = 0, []
 
     def start(self, batch: np.ndarray) -> None:
         self.batches += 1
-        assert len(self.under_way) < self.depth
-        self.under_way.append(batch)
+        assert len(self.started) < self.depth
+        self.started.append(batch)
 
     def finish(self) -> Outputs:
-        numbers = [number_in(picture) for picture in self.under_way.pop(0)]
+        numbers = [number_in(picture) for picture in self.started.pop(0)]
         boxes = [[[number / 2, 1, number / 2 + 10, 2]] for number in numbers]
         return Outputs(np.array(boxes, np.float32), np.full((len(numbers), 1, 3), 0.5, np.float32))
 
@@ -206,18 +206,16 @@ def test_each_frame_gets_its_own_boxes(
     assert mirror.batches == -(-frames // batch_size)
 
 
-def test_the_engine_knows_the_least_score_that_is_asked_for(
-    run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[float] = []
+def test_the_engine_gets_the_threshold_of_scores(run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    thresholds: list[float] = []
 
     def open_engine(*_: object, min_score: float, **__: object) -> Mirror:
-        asked.append(min_score)
+        thresholds.append(min_score)
         return Mirror(8)
 
     monkeypatch.setattr(network, "open_engine", open_engine)
     run(write_video(tmp_path / "a.mp4", range(3)), **(Mirror.settings | {"keep_threshold": 0.4}))
-    assert asked == [0.4]
+    assert thresholds == [0.4]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +227,7 @@ def test_the_engine_knows_the_least_score_that_is_asked_for(
         ({"frame_stride": 3, "frame_range": [10, 50], "max_frames": 9}, range(10, 35, 3)),
     ],
 )
-def test_boxes_carry_the_number_of_their_frame_in_the_whole_video(
+def test_boxes_have_the_number_of_their_frame_in_the_whole_video(
     run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict, frames: range
 ) -> None:
     mirror = Mirror(4)
@@ -247,7 +245,7 @@ def test_boxes_carry_the_number_of_their_frame_in_the_whole_video(
     assert (outcome["state"], outcome["reason"]) == ("done", None if whole else rest)
 
 
-def test_a_part_finds_what_the_whole_finds_there(run: Step) -> None:
+def test_a_range_of_frames_has_the_boxes_of_the_whole_video(run: Step) -> None:
     def boxes() -> list[tuple]:
         return [(row.frame, *map(round, (row.x, row.y, row.w, row.h))) for row in run.rows()]
 
@@ -257,13 +255,13 @@ def test_a_part_finds_what_the_whole_finds_there(run: Step) -> None:
     assert boxes() == [box for box in whole if box[0] in range(13, 42, 4)]
 
 
-def test_a_video_that_has_none_of_the_frames(run: Step, tmp_path: Path) -> None:
+def test_a_video_without_any_wanted_frame(run: Step, tmp_path: Path) -> None:
     outcome = run(write_video(tmp_path / "a.mp4"), frame_range=[40, 50])
     assert (outcome["state"], outcome["reason"]) == ("no detections", "none of its 40 frames is asked for")
     assert (outcome["frames"]["used"], outcome["frames"]["read_to_end"]) == (0, True)
 
 
-def test_damage_behind_the_last_frame_is_not_seen(run: Step, tmp_path: Path) -> None:
+def test_damage_after_the_last_wanted_frame_is_ignored(run: Step, tmp_path: Path) -> None:
     media = tmp_path / "5"
     media.write_bytes((SYNTHETIC / "clip_910004.mp4").read_bytes())
     damage(media, 0.6)
@@ -275,13 +273,13 @@ def test_damage_behind_the_last_frame_is_not_seen(run: Step, tmp_path: Path) -> 
 def test_a_picture(run: Step, tmp_path: Path) -> None:
     video = cv2.VideoCapture(str(SYNTHETIC / "clip_910004.mp4"))
     cv2.imwrite(str(tmp_path / "a.png"), video.read()[1])
-    outcome = run(tmp_path / "a.png", kind="image", frame_range=[5, 9])  # which is for videos
+    outcome = run(tmp_path / "a.png", kind="image", frame_range=[5, 9])  # the range applies to videos only
     assert (outcome["state"], outcome["reason"]) == ("done", None)
     assert (outcome["width"], outcome["height"], outcome["frames"]["decoded"]) == (640, 360, 1)
     assert {row.frame for row in run.rows()} == {0}
 
 
-def test_a_picture_of_another_shape_is_boxed_within_it(run: Step, tmp_path: Path) -> None:
+def test_boxes_are_inside_a_picture_of_another_shape(run: Step, tmp_path: Path) -> None:
     video = cv2.VideoCapture(str(SYNTHETIC / "clip_910004.mp4"))
     cv2.imwrite(str(tmp_path / "a.png"), video.read()[1][:, :300])
     run(tmp_path / "a.png", kind="image", keep_threshold=0.01)
@@ -289,7 +287,7 @@ def test_a_picture_of_another_shape_is_boxed_within_it(run: Step, tmp_path: Path
     assert all(row.x + row.w <= 300 + 1e-9 for row in run.rows())
 
 
-def test_nothing_found(run: Step, tmp_path: Path) -> None:
+def test_no_boxes(run: Step, tmp_path: Path) -> None:
     outcome = run(write_video(tmp_path / "a.mp4", [0] * 10), keep_threshold=0.999)
     assert (outcome["state"], outcome["boxes"], outcome["frames"]["decoded"]) == ("no detections", 0, 10)
     assert run.detections.read_text() == HEADER + "\n"
@@ -309,7 +307,7 @@ def test_onnxruntime_on_an_onnx_graph(run: Step, tmp_path: Path) -> None:
     assert outcome["boxes_without_area"] > 0
 
 
-def test_a_size_that_changes_is_mapped_to_the_first(run: Step, tmp_path: Path) -> None:
+def test_boxes_of_frames_of_another_size_refer_to_the_first_size(run: Step, tmp_path: Path) -> None:
     small = write_video(tmp_path / "small.ts", [0] * 4, size=(160, 90), container="mpegts")
     large = write_video(tmp_path / "large.ts", [0] * 4, size=(320, 180), container="mpegts")
     both = tmp_path / "both.ts"

@@ -1,4 +1,4 @@
-"""The detect step: faults of a media are recorded, everything else fails without a CSV."""
+"""Test the detect step's faults: those of a media are recorded, all others fail without a CSV."""
 
 import sys
 import threading
@@ -24,13 +24,13 @@ pytestmark = pytest.mark.networks
 
 
 @pytest.mark.parametrize("state", ["missing", "unsupported", "skipped"])
-def test_a_media_that_is_not_there_needs_no_engine(run: Step, tmp_path: Path, state: str) -> None:
+def test_a_missing_media_needs_no_engine(run: Step, tmp_path: Path, state: str) -> None:
     empty = tmp_path / "5"
     empty.touch()
-    away = {"state": state, "reason": "it says why"}
-    for given in ({"record": away | {"name": None}, "download": away}, {"download": away}):
-        outcome = run(empty, graph=tmp_path / "none.pb", **given)
-        assert (outcome["state"], outcome["reason"]) == (state, "it says why")
+    missing = {"state": state, "reason": "a reason"}
+    for records in ({"record": missing | {"name": None}, "download": missing}, {"download": missing}):
+        outcome = run(empty, graph=tmp_path / "none.pb", **records)
+        assert (outcome["state"], outcome["reason"]) == (state, "a reason")
         assert (outcome["boxes"], outcome["frames"]["decoded"], outcome["engine"]) == (0, 0, None)
         assert run.detections.read_text() == HEADER + "\n"
 
@@ -57,7 +57,7 @@ def test_a_damaged_video_keeps_its_boxes(run: Step, tmp_path: Path) -> None:
     assert outcome["boxes"] == len(run.rows()) > 50
 
 
-def test_a_video_that_breaks_off_is_damaged(run: Step, tmp_path: Path) -> None:
+def test_a_truncated_video_is_damaged(run: Step, tmp_path: Path) -> None:
     media = write_video(tmp_path / "a.mkv")
     cut(media, 0.6)
     outcome = run(media)
@@ -65,13 +65,13 @@ def test_a_video_that_breaks_off_is_damaged(run: Step, tmp_path: Path) -> None:
     assert 0 < outcome["frames"]["decoded"] < 40
 
 
-def test_the_networks_classes_have_to_fit(run: Step) -> None:
+def test_classes_that_do_not_fit_train_ini_are_refused(run: Step) -> None:
     with pytest.raises(GraphError, match=r"scores 3 classes, .*train\.ini names 7 \(fish, "):
         run(SYNTHETIC / "clip_910001.mp4", train_ini=AQUARIUM / "train.ini")
     assert run.left_nothing()
 
 
-def test_an_engine_that_is_not_here(
+def test_an_engine_that_is_not_installed(
     run: Step, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
@@ -122,13 +122,13 @@ def test_an_exception_anywhere_ends_the_step(
     started = time.monotonic()
     with pytest.raises(Injected):
         run(SYNTHETIC / "clip_910004.mp4", batch_size=4)
-    assert time.monotonic() - started < 60  # it does not wait for a queue's other end
+    assert time.monotonic() - started < 60  # no thread waits for a queue forever
     assert run.left_nothing()
     assert not [thread for thread in threading.enumerate() if thread.name == "reader"]
 
 
 class Stuck(FrameSource):
-    """Gives a few frames and then nothing, for a long time."""
+    """Yields some frames, and then blocks for a long time."""
 
     def __iter__(self):
         for number in range(20):
@@ -139,7 +139,7 @@ class Stuck(FrameSource):
         pass
 
 
-def test_a_reader_that_hangs_does_not_hold_up_an_exception(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blocked_reader_does_not_delay_an_exception(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_detection, "open_frames", lambda *_, **__: Stuck())
     monkeypatch.setattr(OpenVinoEngine, "finish", failing_after(0, None))
     started = time.monotonic()
@@ -148,7 +148,7 @@ def test_a_reader_that_hangs_does_not_hold_up_an_exception(run: Step, monkeypatc
     assert time.monotonic() - started < 25
 
 
-def test_scores_that_are_no_numbers_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_that_are_nan_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     finish = OpenVinoEngine.finish
 
     def broken(self: OpenVinoEngine) -> Any:
@@ -162,8 +162,7 @@ def test_scores_that_are_no_numbers_are_refused(run: Step, monkeypatch: pytest.M
     assert run.left_nothing()
 
 
-def test_a_reader_ahead_waits(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back-pressure: with a slow engine only a few batches are read ahead."""
+def test_only_some_batches_are_read_ahead_of_a_slow_engine(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = []
     finish, add_frame = OpenVinoEngine.finish, Summary.add_frame
     read, done = [0], [0]
@@ -180,7 +179,7 @@ def test_a_reader_ahead_waits(run: Step, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(Summary, "add_frame", count)
     monkeypatch.setattr(OpenVinoEngine, "finish", slow)
-    monkeypatch.setattr(batch_reader, "_BYTES", 0)  # as with large batches
+    monkeypatch.setattr(batch_reader, "_BYTES", 0)  # as few batches as if they were large
     run(SYNTHETIC / "clip_910001.mp4", batch_size=4)
     assert max(ahead) <= 4 * 4 + 1
 
@@ -213,7 +212,7 @@ def test_boxes_as_fractions_are_refused(run: Step, monkeypatch: pytest.MonkeyPat
     assert run.left_nothing()
 
 
-def test_a_graph_whose_rows_hold_fractions_is_refused(run: Step) -> None:
+def test_a_graph_with_rows_of_fractions_is_refused(run: Step) -> None:
     network = {"graph": ODD / "onnx_normalised/graph.onnx", "train_ini": ODD / "onnx_normalised/train.ini"}
     with pytest.raises(GraphError, match=r"a folder: graph\.onnx: gives boxes from 0 to 1 in frame 0.*expected x1, y1"):
         run(SYNTHETIC / "clip_910001.mp4", pixels="rgb_0_to_1", first_label=1, **network)

@@ -13,12 +13,12 @@ from scripts.lib.workflow.processes import interrupts
 from tests.conftest import SYNTHETIC
 from tests.workflow import ROOT
 
-WORDS = ["--network", str(SYNTHETIC), "--size", "320x180"]
+ARGUMENTS = ["--network", str(SYNTHETIC), "--size", "320x180"]
 
 
 @pytest.fixture
 def survey(tmp_path, monkeypatch):
-    """Change to the parent of a folder with a picture, in a shell that names a Tator."""
+    """Change to the parent of a folder with a picture; the environment contains Tator's settings."""
     (tmp_path / "survey").mkdir()
     (tmp_path / "survey" / "a.jpg").write_bytes(b"\xff\xd8\xff" + bytes(20))
     monkeypatch.chdir(tmp_path)
@@ -34,7 +34,7 @@ def written(folder):
 @pytest.mark.jobs
 def test_it_writes_the_settings_and_shows_the_plan(survey):
     environ = {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "scripts.commands.detect_folder", "survey", *WORDS, "--dry-run"]
+    command = [sys.executable, "-m", "scripts.commands.detect_folder", "survey", *ARGUMENTS, "--dry-run"]
 
     done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -48,38 +48,38 @@ def test_it_writes_the_settings_and_shows_the_plan(survey):
     }
 
 
-def test_what_the_file_holds_already_stays(survey, tmp_path, monkeypatch):
+def test_existing_settings_are_kept(survey, tmp_path, monkeypatch):
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
     out = tmp_path / "out"
     out.mkdir()
     (out / "settings.yaml").write_text("detect: {keep_threshold: 0.6, batch_size: 8}\nreport: {media_in_detail: 3}\n")
-    words = ["survey", *WORDS, "--out", str(out)]
-    assert main([*words, "--export", "yolo", "cvat"]) == 0
+    arguments = ["survey", *ARGUMENTS, "--out", str(out)]
+    assert main([*arguments, "--export", "yolo", "cvat"]) == 0
     found = written(out)
     assert found["detect"] == {"keep_threshold": 0.6, "batch_size": 8, "img_max_side": 320, "img_min_side": 180}
     assert found["report"] == {"media_in_detail": 3}
     assert found["export"] == {"yolo": True, "cvat": True}
-    assert main([*words, "--threshold", "0.5"]) == 0
+    assert main([*arguments, "--threshold", "0.5"]) == 0
     assert written(out)["detect"]["keep_threshold"] == 0.5
     assert written(out)["export"] == {"yolo": True, "cvat": True}
 
 
-@pytest.mark.parametrize(("word", "value"), [("auto", "auto"), ("640x480", {"width": 640, "height": 480})])
-def test_tiles(survey, tmp_path, monkeypatch, word, value):
+@pytest.mark.parametrize(("argument", "value"), [("auto", "auto"), ("640x480", {"width": 640, "height": 480})])
+def test_tiles(survey, tmp_path, monkeypatch, argument, value):
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
-    assert main(["survey", *WORDS, "--out", str(tmp_path / "out"), "--tiles", word]) == 0
+    assert main(["survey", *ARGUMENTS, "--out", str(tmp_path / "out"), "--tiles", argument]) == 0
     assert written(tmp_path / "out")["detect"]["tiles"] == value
 
 
-def test_a_graph_of_another_name_is_linked(survey, tmp_path, monkeypatch):
+def test_a_graph_with_another_name_is_linked(survey, tmp_path, monkeypatch):
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
     network = tmp_path / "models"
     network.mkdir()
     (network / "reef.pb").write_bytes((SYNTHETIC / "graph.pb").read_bytes())
-    words = ["survey", "--network", str(network / "reef.pb"), "--size", "320x180", "--out", "out"]
-    assert main(words) == 1  # without train.ini
+    arguments = ["survey", "--network", str(network / "reef.pb"), "--size", "320x180", "--out", "out"]
+    assert main(arguments) == 1  # without train.ini
     (network / "train.ini").write_bytes((SYNTHETIC / "train.ini").read_bytes())
-    assert main(words) == 0
+    assert main(arguments) == 0
     folder = tmp_path / "out" / "network"
     assert written(tmp_path / "out")["network"] == {"directory": str(folder), "graph": "graph.pb"}
     assert {path.name: path.resolve() for path in folder.iterdir()} == {
@@ -89,22 +89,22 @@ def test_a_graph_of_another_name_is_linked(survey, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
-        (["nowhere", *WORDS], "nowhere: is not a folder; expected one with pictures or videos"),
+        (["nowhere", *ARGUMENTS], "nowhere: is not a folder; expected one with pictures or videos"),
         (["survey", "--network", "gone.pb"], "gone.pb does not exist; expected a graph, or a folder with one"),
         (["survey", "--network", "."], "holds none of graph.pb, graph.onnx, graph.xml; name the file to use"),
         (["survey", "--network", "survey/a.jpg"], "ends in '.jpg'; expected .pb, .onnx or .xml"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(survey, capsys, words, said):
-    assert main(words) == 1
-    assert said in capsys.readouterr().err
+def test_faults_have_a_message(survey, capsys, arguments, message):
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
 
 
-def test_the_settings_that_it_writes_are_complete(survey, monkeypatch):
+def test_the_written_settings_are_valid(survey, monkeypatch):
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
-    assert main(["survey", *WORDS]) == 0
+    assert main(["survey", *ARGUMENTS]) == 0
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     for section, part in written(survey.with_name("survey_detections")).items():
         config[section] |= part
@@ -112,7 +112,7 @@ def test_the_settings_that_it_writes_are_complete(survey, monkeypatch):
     assert settings.resolve(config, {}, schema)["media"]["folder"] == str(survey)
 
 
-def test_a_graph_that_names_its_classes_needs_nothing_beside_it(survey, tmp_path, monkeypatch):
+def test_a_graph_with_names_of_classes_needs_no_train_ini(survey, tmp_path, monkeypatch):
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
     network = tmp_path / "models"
     network.mkdir()

@@ -1,4 +1,4 @@
-"""Detection in originals and copies: what stands in the records and in the reason."""
+"""Test detection in originals and copies: the record of numbering, and the reason."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def step_in(folder: Path) -> Step:
 
 
 def without_packet(source: Path, target: Path, lost: int) -> Path:
-    """Copy a video's packets but one."""
+    """Copy a video's packets except one."""
     with av.open(str(source)) as video, av.open(str(target), "w") as out:
         stream = out.add_stream_from_template(video.streams.video[0])
         for number, packet in enumerate(video.demux(video=0)):
@@ -45,19 +45,19 @@ def test_tators_record_that_disagrees_with_the_file_is_said(tmp_path: Path) -> N
     assert outcome["reason"] == "; ".join(sentences)
 
 
-def test_hevc_that_goes_on_elsewhere_may_be_shown_otherwise(tmp_path: Path) -> None:
-    """Tator's transcoder loses pictures at such a place; this workflow does not."""
+def test_hevc_with_a_jump_of_its_edit_list_may_differ_from_the_copy(tmp_path: Path) -> None:
+    """Tator's transcoder loses pictures at such a jump; this workflow does not."""
     encode = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=10"}
     clip = write_video(tmp_path / "a.mov", range(30), codec="libx265", encode=encode)
     set_edits(clip, [(400, 1024, 1), (400, 20 * 512 + 1024, 1)])
     both = {"file": stored_file("a.mov"), "copy": stored_file("b.mp4", "streaming")}
-    for name, record, said in (("copy", both, True), ("alone", {**both, "copy": None}, False)):
+    for name, record, expected in (("copy", both, True), ("alone", {**both, "copy": None}, False)):
         outcome = step_in(tmp_path / name)(clip, record=record, download=ORIGINAL)
         assert outcome["state"] in ("done", "no detections"), outcome["reason"]
-        assert ("the copy may show others" in (outcome["reason"] or "")) is said
+        assert ("the copy may show others" in (outcome["reason"] or "")) is expected
 
 
-def test_the_black_pictures_that_the_transcoder_appends_are_no_disagreement(tmp_path: Path) -> None:
+def test_black_pictures_that_the_transcoder_appends_are_not_a_disagreement(tmp_path: Path) -> None:
     for count in (58, 60, 61, 62):
         record = {"file": stored_file("a.mp4"), "fps": 20.0, "num_frames": count, "width": 640, "height": 360}
         outcome = step_in(tmp_path / str(count))(VIDEO, record=record, download=ORIGINAL)
@@ -70,14 +70,14 @@ def test_a_lost_packet_of_an_original_is_said_where_its_copy_is_read(steps: Step
     media_id = steps.server.add_media("a.mkv", files={"archival": [original], "streaming": [copy]})
     steps.server.change("media", media_id, fps=25.0, num_frames=61, width=160, height=90)
     [record] = steps.resolve(media_id)
-    got = steps.download(media_id)
-    assert got["role"] == "streaming"
+    download = steps.download(media_id)
+    assert download["role"] == "streaming"
     why = (
         "the original is not shown as it is: picture 19, at 0.800 s, stands at number 20 in the copy; "
         "by the times of the others 1 picture is missing, the first after picture 18"
     )
-    assert got["role_reason"] == why
-    outcome = step_in(tmp_path / "step")(steps.folder / f"media_{media_id}", record=record, download=got)
+    assert download["role_reason"] == why
+    outcome = step_in(tmp_path / "step")(steps.folder / f"media_{media_id}", record=record, download=download)
     assert outcome["state"] in ("done", "no detections")
     assert outcome["reason"] == f"Tator's streaming copy was read, as {why}"
     assert outcome["numbering"]["replaces_original"] is True
@@ -89,15 +89,16 @@ def test_a_lost_packet_of_an_original_that_is_asked_for_is_said(steps: Steps, tm
     single = write_video(tmp_path / "single.mkv", range(60), codec="mjpeg", pixels="yuvj420p")
     copy = write_video(tmp_path / "copy.mp4", range(60))
     found = {}
-    for source, lost in ((single, 25), (whole, 15), (whole, 20)):  # one that stands alone, a reference, a key frame
+    # A frame that no other refers to, a reference, and a key frame.
+    for source, lost in ((single, 25), (whole, 15), (whole, 20)):
         original = without_packet(source, tmp_path / f"original{lost}.mkv", lost)
         media_id = steps.server.add_media("a.mkv", files={"archival": [original], "streaming": [copy]})
         steps.server.change("media", media_id, fps=25.0, num_frames=61, width=160, height=90)
         [record] = steps.resolve(media_id, file="archival")
-        got = steps.download(media_id)
-        assert got["role"] == "archival"
+        download = steps.download(media_id)
+        assert download["role"] == "archival"
         media = steps.folder / f"media_{media_id}"
-        found[lost] = step_in(tmp_path / f"step{lost}")(media, record=record, download=got)
+        found[lost] = step_in(tmp_path / f"step{lost}")(media, record=record, download=download)
     assert (found[25]["frames"]["numbers"], found[25]["numbering"]["repeated"]) == (60, 1)
     assert "1 of its pictures stand at several numbers and 0 at none" in found[25]["reason"]
     assert found[15]["state"] == "damaged"

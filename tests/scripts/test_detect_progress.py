@@ -1,4 +1,4 @@
-"""The detect step: lines of progress in its log."""
+"""Test the lines of progress in the log of the detect step."""
 
 import re
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_lines_of_progress(
     assert f"60 frames decoded, {outcome['frames']['used']} of them through the network" in caplog.text
 
 
-def test_progress_when_nothing_tells_the_number_of_frames(caplog: pytest.LogCaptureFixture) -> None:
+def test_progress_if_the_number_of_frames_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
     class Endless(Stuck):
         def __iter__(self):
             for _ in range(16):
@@ -44,12 +44,12 @@ def test_progress_when_nothing_tells_the_number_of_frames(caplog: pytest.LogCapt
     class Counted(FrameInput):
         open = open_again = Endless
 
-    class Nowhere(ResultOutput):
+    class NoOutput(ResultOutput):
         take = restart = finish = abandon = lambda *_: None
 
     with pytest.MonkeyPatch.context() as patch, caplog.at_level("INFO"):
         patch.setattr("scripts.lib.progress.SECONDS", 0.0)
         detector = pipeline.Detector(lambda: Mirror(8), size=Mirror.size, batch_size=8, threshold=0.3)
-        detector.run([MediaTask(Counted(), Nowhere())])
+        detector.run([MediaTask(Counted(), NoOutput())])
     assert re.search(r"^INFO .*8 frames, \d+\.\d frames/s$", caplog.text, re.MULTILINE)
     assert "left" not in caplog.text

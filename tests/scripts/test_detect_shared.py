@@ -1,4 +1,4 @@
-"""Several media in a job: pictures stay in memory, the rest is downloaded and removed, nothing is done twice."""
+"""Test jobs of several media: pictures stay in memory, videos are removed, and finished media are not repeated."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ SYNTHETIC = Path(__file__).parents[1] / "data/synthetic"
 
 
 class Job:
-    """A video and three pictures on a site, and a job of them all; notes what was downloaded to a disk."""
+    """A job of a video and three pictures; records the media that are downloaded to a disk."""
 
     def __init__(self, steps: Steps, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.steps, self.on_disk = steps, list[int]()
@@ -37,13 +37,13 @@ class Job:
             self.pictures.append(steps.server.add_media(path.name, dtype="image", files={"image": [path]}))
         self.media_ids = [1, *self.pictures]
         write_record(steps.folder / "provenance.json", provenance("a folder"))
-        to_disk = download_ahead.fetch_media
+        fetch_media = download_ahead.fetch_media
 
-        def noted(wanted: MediaRecord, *args: Any, **named: Any) -> dict[str, Any]:
+        def recorded(wanted: MediaRecord, *args: Any, **named: Any) -> dict[str, Any]:
             self.on_disk.append(wanted.media_id)
-            return to_disk(wanted, *args, **named)
+            return fetch_media(wanted, *args, **named)
 
-        monkeypatch.setattr(download_ahead, "fetch_media", noted)
+        monkeypatch.setattr(download_ahead, "fetch_media", recorded)
 
     def __call__(self, *, keep_files: bool = False, prefetch_mb: int = 100) -> dict[int, str]:
         """Run the job; return the state of each media."""
@@ -75,7 +75,7 @@ class Job:
 
     @property
     def files(self) -> list[int]:
-        """The media whose files are there."""
+        """The media whose files exist."""
         return sorted(int(path.name) for path in (self.steps.folder / "media").glob("*"))
 
     def found(self) -> list[str]:
@@ -88,40 +88,40 @@ def job(steps, tmp_path, monkeypatch):
     return Job(steps, tmp_path, monkeypatch)
 
 
-def test_pictures_reach_no_disk_and_the_rest_is_removed(job):
+def test_pictures_stay_in_memory_and_videos_are_removed(job):
     assert set(job().values()) == {"done"}
     assert (job.on_disk, job.files) == ([1], [])
     assert read_json(job.steps.folder / "batch.json").keys() >= {"run/1.csv", f"run/{job.pictures[0]}.zip"}
 
 
-def test_large_pictures_go_to_disk_and_have_the_same_boxes(job, monkeypatch):
+def test_large_pictures_are_downloaded_to_disk_and_have_the_same_boxes(job, monkeypatch):
     job()
     boxes = job.found()
     monkeypatch.setattr(job_media, "IN_MEMORY", 1)
-    write_record(job.steps.folder / "provenance.json", provenance("another folder"))  # or all is restored
+    write_record(job.steps.folder / "provenance.json", provenance("another folder"))  # so that no result is restored
     job()
     assert (sorted(job.on_disk), job.files) == ([1, 1, *job.pictures], [])
     assert job.found() == boxes
 
 
-def test_files_that_are_to_be_kept_are(job):
+def test_files_are_kept_if_that_is_set(job):
     job(keep_files=True)
     assert sorted(job.on_disk) == job.files == job.media_ids
 
 
-def test_what_nobody_will_go_on_with_goes(job):
+def test_unfinished_downloads_that_no_job_continues_are_removed(job):
     folder = job.steps.folder / "media"
     folder.mkdir()
     job()
     names = [read_json(job.steps.folder / f"record_{number}.json")["file"]["path"] for number in job.media_ids]
-    # One of a media that was finished, one of a picture that stays in memory, and one of another job.
+    # Those of a finished media, of a picture that stays in memory, and of another job.
     for media_id, name in (1, names[0]), (job.pictures[0], names[1]), (99999, "a.mp4"):
         (folder / f".{media_id}.{name.rpartition('/')[2]}.unfinished").write_bytes(b"x")
     job()
     assert [path.name for path in folder.iterdir()] == [".99999.a.mp4.unfinished"]
 
 
-def test_cut_download_is_gone_on_with(job, monkeypatch):
+def test_an_interrupted_download_is_continued(job, monkeypatch):
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "0")
     job.steps.server.fault("cut_download", after_bytes=30_000, media=1)
     job.steps.server.fault("status", status=500, operation="Download", media=1, nth=2, times=None)
@@ -136,12 +136,12 @@ def test_cut_download_is_gone_on_with(job, monkeypatch):
 
 
 @pytest.mark.parametrize("memory", [1, 10**6])
-def test_memory_that_holds_one_picture_or_a_disk_that_is_full_is_enough(job, monkeypatch, memory):
+def test_memory_for_one_picture_or_a_full_disk_is_enough(job, monkeypatch, memory):
     monkeypatch.setattr(download_ahead, "ALL_IN_MEMORY", memory)
     assert set(job(prefetch_mb=0).values()) == {"done"}
 
 
-def test_picture_that_vanished_is_a_result_and_one_that_fails_keeps_nobody(job, monkeypatch):
+def test_a_missing_picture_is_a_result_and_a_failed_download_does_not_affect_others(job, monkeypatch):
     monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "1")
     gone, refused, whole = job.pictures
     job.steps.resolve(*job.media_ids)

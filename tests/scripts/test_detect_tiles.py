@@ -1,4 +1,4 @@
-"""Detection in tiles: small things in large pictures, in pictures and videos, in every shape of a job."""
+"""Test detection in tiles: small objects in large pictures and videos, for all sizes of batches and jobs."""
 
 import json
 import re
@@ -27,8 +27,8 @@ __all__ = ["run"]
 pytestmark = pytest.mark.networks
 
 VIDEO = SYNTHETIC / "clip_910004.mp4"  # animals in every frame
-# The network was trained on such frames at half their size.
-SIZED = {"width": 640, "height": 360}
+# The network was trained with frames of this size, at half of it.
+TILES = {"width": 640, "height": 360}
 
 
 def frames_of(path: Path, numbers: list[int]) -> list[np.ndarray]:
@@ -39,7 +39,7 @@ def frames_of(path: Path, numbers: list[int]) -> list[np.ndarray]:
 
 
 def survey(places: list[tuple[int, int]], size: Size = Size(3200, 1800)) -> tuple[np.ndarray, list[LabeledBox]]:  # noqa: B008
-    """Return a large picture with a frame of the sample at each place, and the true boxes in it."""
+    """Return a large picture with a frame of the sample video at each place, and the true boxes in it."""
     numbers = [5 * at for at in range(len(places))]
     picture = np.full((size.height, size.width, 3), frames_of(VIDEO, [0])[0].mean(axis=(0, 1)), np.uint8)
     truth = []
@@ -60,26 +60,26 @@ def labelled(rows: list[Detection]) -> list[LabeledBox]:
 PLACES = [(40, 70), (1900, 333), (1111, 1400), (2500, 1300)]
 
 
-def test_small_things_in_a_large_picture_are_found_in_tiles_alone(run: Step, tmp_path: Path) -> None:
+def test_small_objects_in_a_large_picture_are_found_only_in_tiles(run: Step, tmp_path: Path) -> None:
     picture, truth = survey(PLACES)
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     found = {}
-    for tiles in (None, SIZED):
+    for tiles in (None, TILES):
         run(tmp_path / "a.png", kind="image", tiles=tiles, keep_threshold=0.05)
         found[tiles is not None] = ap50(truth, labelled(run.rows()))
     assert found[False] < 0.1
     assert found[True] > 0.8
 
 
-def test_the_record_says_how_tiles_were_cut(run: Step, tmp_path: Path) -> None:
+def test_the_record_describes_the_tiles(run: Step, tmp_path: Path) -> None:
     picture, _ = survey(PLACES)
     cv2.imwrite(str(tmp_path / "a.png"), picture)
-    outcome = run(tmp_path / "a.png", kind="image", tiles=SIZED)
-    said = outcome["tiles"]
-    assert {key: said[key] for key in ("width", "height", "overlap", "frames", "tiles", "whole")} == {
+    outcome = run(tmp_path / "a.png", kind="image", tiles=TILES)
+    used = outcome["tiles"]
+    assert {key: used[key] for key in ("width", "height", "overlap", "frames", "tiles", "whole")} == {
         "width": 640, "height": 360, "overlap": 0.2, "frames": 1, "tiles": 6 * 6, "whole": 1,
     }  # fmt: skip
-    assert said["dropped"] > 0
+    assert used["dropped"] > 0
     assert outcome["frames"]["used"] == 1
     assert outcome["boxes"] == len(run.rows())
     outcome = run(tmp_path / "a.png", kind="image", tiles={"whole": False, "overlap": 0.0})
@@ -90,7 +90,7 @@ def test_the_record_says_how_tiles_were_cut(run: Step, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tiles", [{"width": 640, "height": 360}, {"width": 700, "height": 16384}])
-def test_frames_that_are_not_larger_than_a_tile_give_what_they_gave(run: Step, tiles: dict) -> None:
+def test_frames_that_are_not_larger_than_a_tile_have_the_same_results_as_without_tiles(run: Step, tiles: dict) -> None:
     files = (run.detections, run.previews)
     run(VIDEO)
     before = [path.read_bytes() for path in files]
@@ -99,7 +99,7 @@ def test_frames_that_are_not_larger_than_a_tile_give_what_they_gave(run: Step, t
     assert outcome["tiles"]["frames"] == outcome["tiles"]["tiles"] == 0
 
 
-def test_a_video_comes_out_the_same_with_any_threads_and_batches(run: Step) -> None:
+def test_a_video_has_the_same_boxes_with_any_threads_and_batches(run: Step) -> None:
     found = {}
     for batch_size, threads in ((8, 1), (1, 4), (7, 2), (64, 3)):
         outcome = run(VIDEO, tiles="auto", batch_size=batch_size, threads=threads, max_frames=12)
@@ -120,21 +120,20 @@ def test_a_stride(run: Step) -> None:
 
 
 class Corners(Engine):
-    """Finds what is painted white: a box around all bright pixels of its input."""
+    """Returns a box around all bright pixels of its input."""
 
     depth, classes, nms, description, size = 2, 3, Nms(0.4, 300), {}, Size(160, 90)
     settings: ClassVar = {"img_max_side": 160, "img_min_side": 90}
 
     def __init__(self, batch_size: int = 4) -> None:
-        self.batch_size, self.under_way, self.seen = batch_size, [], 0
+        self.batch_size, self.started = batch_size, []
 
     def start(self, batch: np.ndarray) -> None:
-        assert len(self.under_way) < self.depth
-        self.under_way.append(batch)
+        assert len(self.started) < self.depth
+        self.started.append(batch)
 
     def finish(self) -> Outputs:
-        batch = self.under_way.pop(0)
-        self.seen += len(batch)
+        batch = self.started.pop(0)
         boxes, scores = np.zeros((len(batch), 1, 4), np.float32), np.zeros((len(batch), 1, 3), np.float32)
         for at, picture in enumerate(batch):
             rows, columns = (np.flatnonzero((picture[..., 0] > 200).any(axis=axis)) for axis in (1, 0))
@@ -159,7 +158,7 @@ def painted(size: Size, box: tuple[int, int, int, int]) -> np.ndarray:
     "scene",
     [
         (Size(1000, 600), (500, 300, 520, 310), 0),  # within a tile
-        (Size(1000, 600), (150, 80, 180, 100), 0),  # across the edges of four
+        (Size(1000, 600), (150, 80, 180, 100), 0),  # across the edges of four tiles
         (Size(1000, 600), (100, 100, 900, 120), 1),  # longer than a tile
         (Size(1000, 600), (100, 40, 900, 560), 1),  # fills several tiles
         (Size(1000, 60), (400, 10, 700, 50), 1),  # lower than a tile
@@ -168,7 +167,7 @@ def painted(size: Size, box: tuple[int, int, int, int]) -> np.ndarray:
         (Size(1000, 600), (970, 580, 1000, 600), 0),
     ],
 )
-def test_a_thing_has_one_box_where_it_is(
+def test_an_object_has_one_box_at_its_place(
     run: Step, monkeypatch: pytest.MonkeyPatch, kind: Any, scene: tuple[Size, tuple, int]
 ) -> None:
     size, box, joined = scene
@@ -182,7 +181,7 @@ def test_a_thing_has_one_box_where_it_is(
     assert outcome["tiles"]["joined"] == joined
 
 
-def test_the_whole_picture_finds_what_fills_it(run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_object_is_found_in_the_picture(run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "open_engine", lambda *_, **__: Corners())
     cv2.imwrite(str(tmp_path / "a.png"), painted(Size(1600, 900), (200, 200, 1400, 700)))
     outcome = run(tmp_path / "a.png", kind="image", tiles={"overlap": 0}, batch_size=4, **Corners.settings)
@@ -190,7 +189,7 @@ def test_the_whole_picture_finds_what_fills_it(run: Step, tmp_path: Path, monkey
     assert (outcome["tiles"]["joined"], outcome["tiles"]["whole"]) == (0, 1)
 
 
-def test_a_long_strip_is_detected_in_its_tiles_alone(
+def test_an_elongated_picture_is_detected_only_in_tiles(
     run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(network, "open_engine", lambda *_, **__: Corners())
@@ -203,7 +202,7 @@ def test_a_long_strip_is_detected_in_its_tiles_alone(
     assert outcome["state"] == "unsupported"
 
 
-def test_a_video_that_ends_too_early_has_the_boxes_before(run: Step, tmp_path: Path) -> None:
+def test_a_truncated_video_has_the_boxes_before_its_end(run: Step, tmp_path: Path) -> None:
     media = tmp_path / "a.mkv"
     write_pictures(media, frames_of(VIDEO, list(range(30))))
     cut(media, 0.6)
@@ -216,33 +215,33 @@ def test_a_video_that_ends_too_early_has_the_boxes_before(run: Step, tmp_path: P
     assert outcomes[0]["tiles"]["frames"] == outcomes[0]["frames"]["used"] > 0
 
 
-def test_a_video_that_is_begun_again_keeps_nothing_of_before(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where it stops between two tiles of a frame."""
+def test_a_restarted_video_has_no_boxes_of_the_first_reading(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if the first reading stops between two tiles of a frame."""
     from scripts.lib.detection.cutting import Cutter
     from scripts.lib.frames.threads import SuspectedDamage
 
     run(VIDEO, tiles="auto", max_frames=20)
     expected = run.detections.read_bytes()
-    original, given = Cutter.pieces, []
+    original, cut_pieces = Cutter.pieces, []
 
     def pieces(self: Cutter, picture: np.ndarray) -> Any:
         for piece in original(self, picture):
-            given.append(piece)
-            if len(given) == 53:
+            cut_pieces.append(piece)
+            if len(cut_pieces) == 53:
                 raise SuspectedDamage("for a test")
             yield piece
 
     monkeypatch.setattr(Cutter, "pieces", pieces)
     outcome = run(VIDEO, tiles="auto", max_frames=20)
-    assert len(given) > 20 * 10
+    assert len(cut_pieces) > 20 * 10
     assert run.detections.read_bytes() == expected
     assert outcome["tiles"]["frames"] == 20
-    # Other frames come out the second time: what was found counts no more.
-    given.clear()
+    # The second reading has different frames, so the boxes of the first are discarded.
+    cut_pieces.clear()
     digests = iter(range(10**9))
     monkeypatch.setattr(task_reader, "digest_of", lambda *_: next(digests))
     outcome = run(VIDEO, tiles="auto", max_frames=20)
-    assert len(given) > 20 * 10 + 50
+    assert len(cut_pieces) > 20 * 10 + 50
     assert run.detections.read_bytes() == expected
     assert outcome["tiles"]["frames"] == 20
 
@@ -251,7 +250,7 @@ def test_previews_show_the_whole_picture(run: Step, tmp_path: Path) -> None:
     picture, _ = survey(PLACES)
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     for whole in (True, False):
-        run(tmp_path / "a.png", kind="image", tiles=SIZED | {"whole": whole})
+        run(tmp_path / "a.png", kind="image", tiles=TILES | {"whole": whole})
         with zipfile.ZipFile(run.previews) as album:
             entry = json.loads(album.read("index.json"))["pictures"][0]
             shown = cv2.imdecode(np.frombuffer(album.read(f"{entry['frame']:08d}.jpg"), np.uint8), cv2.IMREAD_COLOR)
@@ -265,15 +264,15 @@ def test_lines_of_progress_count_frames(
     monkeypatch.setattr("scripts.lib.progress.SECONDS", 0)
     with caplog.at_level("INFO"):
         run(VIDEO, tiles="auto", batch_size=8)
-    said = [int(found) for found in re.findall(r"(\d+) of 60 frames", caplog.text)]
-    assert said[0] in (1, 2)
-    assert said == sorted(said)
-    assert said[-1] == 60
+    counts = [int(found) for found in re.findall(r"(\d+) of 60 frames", caplog.text)]
+    assert counts[0] in (1, 2)
+    assert counts == sorted(counts)
+    assert counts[-1] == 60
     assert "days" not in caplog.text
 
 
-def test_media_that_share_batches_have_the_boxes_that_they_have_alone(run: Step, tmp_path: Path) -> None:
-    """Pictures that are cut, one that is not, and one that cannot be read, in batches that none of them fills."""
+def test_media_that_share_batches_have_the_boxes_of_separate_jobs(run: Step, tmp_path: Path) -> None:
+    """Pictures that are cut, one that is not cut, and one that cannot be read; none of them fills a batch."""
     large, _ = survey(PLACES)
     pictures = {"a": large[:1000, :1500], "b": large[333:693, 1900:2540], "d": large[1200:, 2000:]}
     media = [run.folder / f"{name}.png" for name in "abcd"]
@@ -283,7 +282,7 @@ def test_media_that_share_batches_have_the_boxes_that_they_have_alone(run: Step,
             cv2.imwrite(str(path), pictures[path.stem])
         else:
             path.write_bytes(b"no picture")
-        outcome = run(path, kind="image", tiles=SIZED, batch_size=5)
+        outcome = run(path, kind="image", tiles=TILES, batch_size=5)
         alone[path.stem] = (run.detections.read_bytes(), outcome["tiles"] if path.stem in pictures else None)
     assert len({content for content, _ in alone.values()}) == 4
     ready = {"state": "ready", "reason": None}
@@ -294,7 +293,7 @@ def test_media_that_share_batches_have_the_boxes_that_they_have_alone(run: Step,
     options = DetectOptions(
         threads=3, img_max_side=320, img_min_side=180, keep_threshold=0.3, batch_size=5, engine="openvino",
         precision="f32", engines=run.folder, frame_stride=1, frame_range=None, max_frames=None, nms=None, pixels=None,
-        first_label=None, tiles=SIZED,
+        first_label=None, tiles=TILES,
     )  # fmt: skip
     files = {kind: [path.with_suffix(f".{kind}") for path in media] for kind in ("csv", "json", "zip")}
     detect(

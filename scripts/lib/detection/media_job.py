@@ -41,11 +41,11 @@ class JobRecords:
     """The records that a shared job keeps of its media.
 
     Attributes:
-        done: cache of the results of media that did not fail.
+        cache: cache of the results of media that did not fail.
         progress: record of the media that are being processed.
     """
 
-    done: ResultCache
+    cache: ResultCache
     progress: JobProgress
 
 
@@ -92,7 +92,7 @@ class MediaJob:
             self._detect(work, suspects)
         finally:
             if self._records is not None:
-                self._records.done.keep_pending()
+                self._records.cache.keep_pending()
 
     def _detect(self, work: Sequence[MediaInJob], suspects: Collection[int]) -> None:
         single = len(work) == 1 and self._records is None
@@ -207,7 +207,7 @@ class StartedMedia:
     def end(self, *, failed: bool = False) -> None:
         """Record that the results are written; in a shared job, cache them unless the media failed."""
         if self.records is not None and not failed:
-            self.records.done.keep_soon(*self.work.cache_entry)
+            self.records.cache.keep_soon(*self.work.cache_entry)
         self.finished = True
         if self.records is not None:
             self.records.progress.end(self.work.media_id)
