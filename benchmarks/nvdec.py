@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.threads import SuspectedDamage
 
 LEVELS = 2  # grey levels by which a picture may differ
 
@@ -30,7 +30,7 @@ def compared_with_cpu(clip: Path, library: ModuleType) -> str:
                     return f"NOT the same frames, from {frames} on"
                 most = max(most, int(np.abs(pair[0][1].astype(np.int16) - pair[1][1]).max()))
                 frames += 1
-    except NotSound as error:
+    except SuspectedDamage as error:
         return f"read again by the CPU after {frames} frames: {error}"
     held = "within" if most <= LEVELS else "NOT within"
     return f"{frames} frames, at most {most} grey levels apart, {held} {LEVELS}; {_paces(clip, library, frames)}"
@@ -41,7 +41,7 @@ def _paces(clip: Path, library: ModuleType, frames: int) -> str:
     for decoder in (None, library):
         with open_frames(clip, "video", nvdec=decoder) as source:
             start = time.monotonic()
-            for _ in source.later():  # not converted
+            for _ in source.deferred():  # not converted
                 pass
             seconds.append(time.monotonic() - start)
     return f"CPU with one thread {frames / seconds[0]:.0f}, NVDEC {frames / seconds[1]:.0f} frames/s"

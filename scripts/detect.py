@@ -34,32 +34,32 @@ def detect(
 ) -> None:
     """Write each media's boxes, and a record of how they were found.
 
-    A fault of the media itself is a result: it is in the record, and the CSV has the boxes found before it. Media are
-    downloaded by other jobs, which wrote `downloads`; or by this job, ahead of detection, if media share it
-    (`ahead`); or they are files of the user's folder, which `listing` names.
+    A fault of the media itself is a result: it is in the record, and the CSV has the boxes found before it. There are
+    three sources of media: files that other jobs downloaded, with the records `downloads`; downloads in this job, ahead
+    of detection, with the options `ahead`, if media share the job; and files of the user's folder, with `listing`.
 
     Args:
-        records: the records of resolve_media or list_media, in the order of the other lists; if this record or that
-            of the download is not `ready`, its state and reason become the result of this step.
+        records: the records of resolve_media or list_media, in the order of the other lists; if one of them, or the
+            record of its download, is not `ready`, its state and reason become those of detection.
         network_files: the network's files.
         detections: the CSV files to write.
         outcomes: the records of the detections to write.
         previews: the files of preview pictures to write.
         options: the options of detection.
-        media: the downloaded files, or where to download them to; None for files of a folder.
+        media: paths of the downloaded files, or of those to download; None for files of a folder.
         downloads: the records of download_media.
         listing: the listing of a run on a folder.
         planned: the part to detect in, if the only media is a video in parts; the outputs are empty if the video has
             fewer parts.
         shared: the files of a job that media share.
-        ahead: how a job that media share downloads them.
-        killed: what killed a job that media share, if it continues after that.
+        ahead: the download options of such a job.
+        killed: the fault that killed such a job, if it continues after that.
 
     Raises:
         GraphError: the network cannot be used, or does not fit train.ini.
         DeviceError: GPU, driver or TensorRT is missing or fails.
         SettingsError: there is no such engine, or a setting is missing that the network needs.
-        PipelineError: media could not be downloaded; the others are finished.
+        PipelineError: some media could not be downloaded; the others are finished.
         MediaFault: the job was killed while it processed no media.
     """
     require(records)

@@ -28,14 +28,14 @@ def join_parts(
 ) -> None:
     """Write the outputs of detect from the files of a video's parts.
 
-    Media that were not cut are processed here in one piece: pictures, short videos, and videos without suitable key
-    frames. So are videos whose parts show damage, as damage may change the frames after it.
+    Media without parts are processed here in one piece: pictures, short videos, and videos without suitable key frames.
+    So are videos whose parts show damage, as it may change the frames of later parts.
 
     Args:
-        plan: the plan of split_media; empty for a media that is not cut.
-        part_detections: the CSV files of detect, a file for each part.
-        part_outcomes: the records of detect, in the same order.
-        part_previews: the preview files of detect, in the same order.
+        plan: list of the path of split_media's plan; empty for a media that is not cut.
+        part_detections: the CSVs of the parts.
+        part_outcomes: the records of the parts' detections.
+        part_previews: the files of the parts' preview pictures.
         media_files: the downloaded file and its records.
         network_files: the network's files.
         outputs: the files to write.

@@ -26,12 +26,12 @@ def split_media(
 ) -> None:
     """Write the list of a video's parts; see scripts/lib/frames/parts.py.
 
-    The list is empty if the video has to be processed in one piece, and for a picture or a media without a file.
+    The list is empty if the video has to be processed in one piece, or if the media is not a video.
 
     Args:
         record: the record of resolve_media or list_media.
         plan: the JSON list to write.
-        split_seconds: approximate length of a part, in seconds.
+        split_seconds: approximate duration of a part, in seconds.
         media: the downloaded file.
         download: the record of download_media.
         listing: the listing of a run on a folder, instead of `media` and `download`.

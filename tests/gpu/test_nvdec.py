@@ -9,7 +9,7 @@ import pytest
 
 from scripts.lib.frames.nvdec import load_nvdec
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.threads import SuspectedDamage
 from tests.damage_sweep import FORMATS, SIZE, textured
 from tests.media_files import number_in, write_video
 
@@ -48,7 +48,7 @@ def test_damage_ends_the_reading(tmp_path: Path, name: str) -> None:
     content[len(content) // 2 : len(content) // 2 + 300] = bytes(300)
     path.write_bytes(content)
     with (
-        pytest.raises(NotSound),
+        pytest.raises(SuspectedDamage),
         open_frames(path, "video", nvdec=load_nvdec("nvdec", os.environ)) as frames,
     ):
         for _ in frames:

@@ -221,7 +221,7 @@ def test_a_truncated_video_has_the_boxes_before_its_end(run: Step, tmp_path: Pat
 def test_a_video_that_is_restarted_keeps_no_earlier_results(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if it stops between two tiles of a frame."""
     from scripts.lib.detection.cutting import Cutter
-    from scripts.lib.frames.threads import NotSound
+    from scripts.lib.frames.threads import SuspectedDamage
 
     run(VIDEO, tiles="auto", max_frames=20)
     expected = run.detections.read_bytes()
@@ -231,7 +231,7 @@ def test_a_video_that_is_restarted_keeps_no_earlier_results(run: Step, monkeypat
         for piece in original(self, picture):
             cut_pieces.append(piece)
             if len(cut_pieces) == 53:
-                raise NotSound("for a test")
+                raise SuspectedDamage("for a test")
             yield piece
 
     monkeypatch.setattr(Cutter, "pieces", pieces)

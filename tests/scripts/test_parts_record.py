@@ -1,4 +1,4 @@
-"""A video in parts, of several jobs or of one, has the record and boxes of one in one piece, whatever is wrong."""
+"""Test that a video in parts, in several jobs or in one, has the record and boxes of the video in one piece."""
 
 import json
 import multiprocessing
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.networks
 
 ODD = Path(__file__).parents[1] / "data" / "odd"
 PARTS = 3
-OWN = {"seconds", "stages", "parts"}  # of a record: what may differ
+MAY_DIFFER = {"seconds", "stages", "parts"}  # fields of the record
 TS: dict[str, Any] = {"container": "mpegts"}
 OPEN = {"preset": "ultrafast", "bf": "2", "g": "17", "x264-params": "scenecut=0:open-gop=1:b-adapt=0"}
 
@@ -40,7 +40,7 @@ def files_in(folder: Path, name: str) -> DetectionOutputs:
 
 def record_in(found: DetectionOutputs) -> dict[str, Any]:
     record = json.loads(found.outcome.read_text())
-    return {key: value for key, value in record.items() if key not in OWN}
+    return {key: value for key, value in record.items() if key not in MAY_DIFFER}
 
 
 def network_in(folder: Path) -> NetworkFiles:
@@ -75,13 +75,13 @@ def both_ways(folder: Path, media: Path, *, falls_back: bool = False, **asked: A
     """Detect in one piece, in parts by several jobs, and in parts by one job; check that the results are equal.
 
     Args:
-        folder: for all files.
+        folder: folder for all files.
         media: the video.
-        falls_back: whether the one job has to read it in one piece.
+        falls_back: whether the single job is expected to read the video in one piece.
         asked: options of detection.
 
     Returns:
-        The record, and the number of parts of several jobs.
+        The record, and the number of parts in several jobs.
     """
     ready = {"media_id": 5, "state": "ready", "reason": None, "name": media.name}
     record, download, plan = (folder / f"{name}.json" for name in ("record", "download", "plan"))
@@ -89,7 +89,7 @@ def both_ways(folder: Path, media: Path, *, falls_back: bool = False, **asked: A
     record.write_text(json.dumps(ready | sizes))
     download.write_text(json.dumps(ready))
     options = options_in(folder, **asked)
-    given = {"network_files": network_in(folder), "options": options}
+    arguments = {"network_files": network_in(folder), "options": options}
 
     def run(found: DetectionOutputs, part: int | None = None) -> None:
         detect(
@@ -100,37 +100,37 @@ def both_ways(folder: Path, media: Path, *, falls_back: bool = False, **asked: A
             outcomes=[found.outcome],
             previews=[found.previews],
             planned=None if part is None else PlannedPart(plan, part),
-            **given,
+            **arguments,
         )
 
     whole, joined = files_in(folder, "whole"), files_in(folder, "joined")
     run(whole)
     split_media(media=media, record=record, download=download, plan=plan, split_seconds=60 / 25 / PARTS)
     parts = [files_in(folder, f"part{part}") for part in range(PARTS)]
-    for part, its in enumerate(parts):
-        run(its, part)
+    for part, files in enumerate(parts):
+        run(files, part)
     join_parts(
         plan=[plan],
-        part_detections=[its.detections for its in parts],
-        part_outcomes=[its.outcome for its in parts],
-        part_previews=[its.previews for its in parts],
+        part_detections=[files.detections for files in parts],
+        part_outcomes=[files.outcome for files in parts],
+        part_previews=[files.previews for files in parts],
         media_files=MediaFiles(record, media, download),
         outputs=joined,
-        **given,
+        **arguments,
     )
-    together = files_in(folder, "together")
+    one_job = files_in(folder, "one_job")
     with parts_in_a_job():
-        run(together)
-    for found in (joined, together):
+        run(one_job)
+    for found in (joined, one_job):
         assert record_in(found) == record_in(whole)
         assert found.detections.read_bytes() == whole.detections.read_bytes()
-    number, at_once = (json.loads(found.outcome.read_text())["parts"] for found in (joined, together))
-    assert at_once == (1 if falls_back or options.frame_range else min(number, options.threads))
+    number, number_in_one_job = (json.loads(found.outcome.read_text())["parts"] for found in (joined, one_job))
+    assert number_in_one_job == (1 if falls_back or options.frame_range else min(number, options.threads))
     assert not multiprocessing.active_children()
     return record_in(joined), number
 
 
-def transport_packets(path: Path) -> None:
+def destroy_transport_packets(path: Path) -> None:
     content = path.read_bytes()
     at = len(content) * 2 // 3 // 188 * 188
     path.write_bytes(content[:at] + bytes(188 * 3) + content[at + 188 * 3 :])
@@ -145,10 +145,10 @@ def transport_packets(path: Path) -> None:
         ("late.mp4", {"mux": FAST}, lambda path: damage(path, 0.93, 600), "damaged"),
         ("cut.mp4", {"mux": FAST}, lambda path: cut(path, 0.93), "damaged"),
         ("key.mp4", {}, lambda path: leave_out(path, {30}), "damaged"),
-        ("hole.ts", TS, transport_packets, "damaged"),
+        ("hole.ts", TS, destroy_transport_packets, "damaged"),
     ],
 )
-def test_a_made_video(
+def test_a_generated_video(
     tmp_path: Path, name: str, options: dict[str, Any], harm: Callable[[Path], None] | None, state: str
 ) -> None:
     media = write_video(tmp_path / name, range(60), **options)
@@ -179,7 +179,7 @@ def test_odd_sides_in_each_subsampling(tmp_path: Path, pixels: str) -> None:
         ("w02_oddwidth.avi", {}),
     ],
 )
-def test_a_file_as_people_have_them(tmp_path: Path, name: str, asked: dict[str, Any]) -> None:
+def test_an_unusual_file(tmp_path: Path, name: str, asked: dict[str, Any]) -> None:
     record, _ = both_ways(tmp_path, ODD / name, **asked)
     assert record["state"] == "done"
 
@@ -209,7 +209,7 @@ def test_frames_in_tiles_and_in_parts(tmp_path: Path) -> None:
     assert parts > 1
 
 
-def test_several_media_of_a_job_one_of_them_in_parts(tmp_path: Path) -> None:
+def test_a_job_of_several_media_with_one_in_parts(tmp_path: Path) -> None:
     damaged = write_video(tmp_path / "late.mp4", range(60), mux=FAST)
     damage(damaged, 0.93, 600)
     files = [
@@ -241,7 +241,7 @@ def test_several_media_of_a_job_one_of_them_in_parts(tmp_path: Path) -> None:
         )
         return found
 
-    expected = run("one by one")
+    expected = run("in one piece")
     with parts_in_a_job():
         found = run("in parts")
     assert [record_in(each) for each in found] == [record_in(each) for each in expected]

@@ -10,13 +10,13 @@ from scripts.lib.tiles import Region
 
 
 class Piece(NamedTuple):
-    """The part of a frame that is in one place of a batch, if the frame is cut into tiles.
+    """A tile, or the whole, of a frame that is cut into tiles; it takes one place of a batch.
 
     Attributes:
         frame: the frame's size.
-        region: a tile; None for the frame as a whole.
-        begins: whether it is the first of the frame.
-        picture: with the frame's last piece, the frame scaled down for previews; otherwise None.
+        region: the tile; None for the frame as a whole.
+        begins: whether this is the frame's first piece.
+        picture: the frame scaled down for previews, if this is its last piece; otherwise None.
     """
 
     frame: Size
@@ -29,13 +29,13 @@ class Item(NamedTuple):
     """A frame in a batch, or a piece of one.
 
     Attributes:
-        task: the task that it belongs to.
+        task: the task that the frame belongs to.
         number: the frame's number.
         numbers: all numbers of the frame.
         size: the size of the frame, or of the piece, before it was fitted.
         media: the size that boxes refer to.
-        restarts: how often detection in the media had started again.
-        piece: of a frame that is cut into tiles; None if this is the frame.
+        restarts: number of restarts of the media's detection before this frame was read.
+        piece: the piece of a frame that is cut into tiles; None for a whole frame.
     """
 
     task: MediaTask
@@ -48,19 +48,19 @@ class Item(NamedTuple):
 
     @property
     def ends_frame(self) -> bool:
-        """Whether nothing of its frame comes after it."""
+        """Whether this is the frame, or its last piece."""
         return self.piece is None or self.piece.picture is not None
 
 
 class BatchSink(Protocol):
-    """Takes batches."""
+    """A queue that accepts batches."""
 
     def put(self, batch: "Batch", /) -> object:
-        """Take a batch."""
+        """Add a batch."""
 
 
 class FreeBatches(BatchSink, Protocol):
-    """Batches to be filled."""
+    """A queue of batches to be filled."""
 
     def get(self) -> "Batch":
         """Return a batch, or wait for one."""
@@ -75,36 +75,36 @@ class Batch:
 
     Attributes:
         pixels: (N, H, W, 3); the contents of places after the last frame are undefined.
-        items: what the frames are.
-        ended: tasks all of whose frames are in this batch or earlier ones.
-        taken: how many places hold a frame, or are kept for one that is being fitted.
-        home: takes the batch back when the engine has processed it; None for the job's free batches.
+        items: descriptions of the frames, one for each filled place.
+        ended: tasks whose last frame is in this batch or an earlier one.
+        taken: number of places that are filled, or reserved for a frame that is being fitted.
+        owner: queue to which the batch is returned after the engine has processed it; None for the job's free batches.
     """
 
     pixels: Pixels
     items: list[Item] = field(default_factory=list)
     ended: list[MediaTask] = field(default_factory=list)
     taken: int = 0
-    home: BatchSink | None = None
+    owner: BatchSink | None = None
 
     @property
     def tasks(self) -> list[MediaTask]:
-        """Whose the batch is, once for each frame."""
+        """The task of each frame; the ended tasks if the batch has no frames."""
         return [item.task for item in self.items] or self.ended
 
     def clear(self) -> None:
-        """Forget the frames."""
+        """Remove the frames."""
         self.items, self.ended, self.taken = [], [], 0
 
 
 @dataclass
 class BatchQueues:
-    """The batches of a thread that reads frames; they are reused.
+    """The queues of a thread that reads frames; batches are reused.
 
     Attributes:
         free: batches to be filled.
         full: batches for the engine.
-        stopped: whether reading has to end.
+        stopped: whether the thread should stop reading.
     """
 
     free: FreeBatches

@@ -1,6 +1,6 @@
 """Read the frames of a job's tasks into batches: in a thread, and parts of videos in processes.
 
-There are a few batches of fixed size, which are reused: reading that is ahead waits for a free one.
+A few batches of fixed size are reused: a reader that is ahead of the engine waits for a free batch.
 """
 
 import math
@@ -30,7 +30,7 @@ _STOP_SECONDS = 0.5
 
 
 class BatchReader:
-    """Fills batches in the background; iterate over it for batches, and give each one back."""
+    """Fills batches in the background; iterate over it for batches, and release each one."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class BatchReader:
         self._fitting = FittingPool(fit, Size(shape[2], shape[1]), threads)
         free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         for _ in range(max(_BATCHES, _BYTES // (math.prod(shape) * np.dtype(dtype).itemsize))):
-            free.put(Batch(np.empty(shape, dtype)))  # takes no memory before it is written to
+            free.put(Batch(np.empty(shape, dtype)))  # uses no memory before it is written to
         self._full: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._queues = BatchQueues(free, self._full)
         self._error: BaseException | None = None
@@ -67,7 +67,7 @@ class BatchReader:
         self._parts = PartReaders(processes, shape, fit, cutter, dtype)
 
     def __enter__(self) -> Self:
-        self._parts.start(self._full, self._ended)
+        self._parts.start(self._full, self._end_thread)
         self._thread.start()
         return self
 
@@ -75,34 +75,34 @@ class BatchReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._queues.stopped = True
-        self._queues.free.put(Batch(np.empty(0, np.uint8)))  # wakes a thread that waits for one
+        self._queues.free.put(Batch(np.empty(0, np.uint8)))  # wakes a thread that waits for a batch
         self._thread.join(_STOP_SECONDS)
         self._fitting.close()
         self._parts.close()
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield batches, those of each task in order; a thread's exception is raised as soon as it is known."""
+        """Yield batches, with the frames of each task in order; raise a thread's exception as soon as it occurs."""
         while (batch := self._full.get()) is not None and self._error is None:
             yield batch
         if self._error is not None:
             raise self._error
 
-    def give_back(self, batch: Batch) -> None:
-        """Let a batch be filled again."""
-        (batch.home or self._queues.free).put(batch)
+    def release(self, batch: Batch) -> None:
+        """Return a batch to its queue, to be filled again."""
+        (batch.owner or self._queues.free).put(batch)
 
     def _run(self) -> None:
         error: BaseException | None = None
         try:
             reader = TaskReader(self._queues, self._fitting, self._cutter)
-            reader.read(self._parts.others(self._tasks), self._threads)
+            reader.read(self._parts.dispatch(self._tasks), self._threads)
         except BaseException as found:
             error = found
         self._parts.finish()
-        self._ended(error)
+        self._end_thread(error)
 
-    def _ended(self, error: BaseException | None) -> None:
-        """Note the end of a thread; end the iteration after the last one, or after an exception."""
+    def _end_thread(self, error: BaseException | None) -> None:
+        """Record the end of a thread; end the iteration after the last thread, or after an exception."""
         with self._lock:
             self._running -= 1
             self._error = self._error or error

@@ -5,19 +5,20 @@ from pathlib import Path
 
 from scripts.lib.files import read_json
 
-# Enough to have frames even if some cannot be read, and few enough to be downloaded quickly.
+# Enough to have frames even if some media cannot be read, and few enough to be downloaded quickly.
 MEDIA = 10
 
 
 def choose(asked: Sequence[int] | None, media_ids: Sequence[int], drift: Path) -> list[int]:
     """Return the media whose frames are used to quantize the network.
 
-    A run that gets more media keeps its network: those it was quantized with stay chosen while all of them are in it.
+    So that a run to which media are added keeps its network, the media of the last quantization stay chosen as long as
+    the run has all of them.
 
     Args:
-        asked: what the configuration names; None for nothing.
+        asked: the media named in the configuration; None if it names none.
         media_ids: the run's media.
-        drift: the record of the last quantization, if there was one.
+        drift: path of the record of the last quantization; it may not exist.
     """
     if asked is not None:
         return list(asked)

@@ -1,4 +1,4 @@
-"""Cut large frames into tiles, and the whole frame, for batches."""
+"""Cut large frames into tiles for batches."""
 
 import logging
 from collections.abc import Iterator
@@ -19,18 +19,18 @@ class Cutter:
     """Cuts frames that are larger than a tile.
 
     Attributes:
-        tiling: how.
-        fitting: how the pieces become pictures of the network's size.
+        tiling: size, overlap and order of the tiles.
+        fitting: conversion of the pieces to pictures of the network's size.
     """
 
     tiling: Tiling
     fitting: Fitting
 
     def pieces(self, picture: Picture) -> Iterator[tuple[Picture, Piece | None]]:
-        """Yield the pieces of a frame, parts of the same array: the whole if it is asked for, and each tile.
+        """Yield the pieces of a frame as views of its array: the whole frame if that is requested, and each tile.
 
         Args:
-            picture: (height, width, 3) BGR; yielded alone, without a piece, where it is not larger than a tile.
+            picture: (height, width, 3) BGR; if it is not larger than a tile, it is yielded with None.
         """
         frame = Size(picture.shape[1], picture.shape[0])
         if not self.tiling.cuts(frame):
@@ -39,14 +39,14 @@ class Cutter:
         regions: list[Region | None] = [*self.tiling.regions(frame)]
         if self._with_whole(frame):
             regions.insert(0, None)
-        for at, region in enumerate(regions):
-            is_last = at == len(regions) - 1
+        for index, region in enumerate(regions):
+            is_last = index == len(regions) - 1
             small = shrunk(picture, PICTURE_SIDE) if is_last else None
             part = picture if region is None else region.part_of(picture)
-            yield part, Piece(frame, region, at == 0, small)
+            yield part, Piece(frame, region, index == 0, small)
 
     def _with_whole(self, frame: Size) -> bool:
-        """Return whether the frame as a whole is a piece: not where padding it would take gigabytes."""
+        """Return whether the whole frame is a piece too, which it is not if padding it would take gigabytes."""
         if not self.tiling.whole or self.fitting.resize.kind != "pad":
             return self.tiling.whole
         padded = padded_size(frame, self.fitting.network)

@@ -1,4 +1,4 @@
-"""Download the media of a job ahead of detection, within a budget, and remove them after it."""
+"""Download the media of a job ahead of detection, within a limit of bytes, and remove their files after detection."""
 
 import logging
 import shutil
@@ -14,10 +14,11 @@ from scripts.lib.errors import PipelineError, of_one_media
 from scripts.lib.records import DownloadRecord
 from scripts.lib.workflow.jobs.failures import as_fault
 
-# Small files are many round trips: several at a time, and one for the addresses of so many.
+# Small files need many round trips, so several are downloaded at a time, and the addresses of several are requested in
+# one call.
 DOWNLOADS_AT_A_TIME = 4
 ADDRESSES_AT_A_TIME = 16
-# Of pictures that no disk needs to see, so many bytes ahead of detection at most.
+# The most bytes of pictures that may be held in memory ahead of detection.
 ALL_IN_MEMORY = 64 * 10**6
 
 _log = logging.getLogger(__name__)
@@ -27,27 +28,27 @@ class DownloadAhead(MediaSource):
     """Downloads files while earlier ones are processed; pictures that are not kept are downloaded into memory."""
 
     def __init__(self, connection: Connection, *, keep_files: bool, budget: int) -> None:
-        """Begin nothing yet.
+        """Store the options; `files` starts the downloads.
 
         Args:
-            connection: to Tator and its store.
-            keep_files: keep the downloaded files.
-            budget: how many bytes may be downloaded and not yet worked on; one media goes whatever its size.
+            connection: the connection to Tator and its store.
+            keep_files: whether to keep the downloaded files.
+            budget: largest number of bytes that may be downloaded and not yet processed; a single media may exceed it.
         """
         super().__init__()
         self._connection, self._keep_files, self._budget = connection, keep_files, budget
         self._work: Sequence[MediaInJob] = []
-        self._asked = 0  # media whose addresses were asked for
-        self._asking = threading.Lock()
+        self._requested = 0  # number of media whose addresses were requested
+        self._requesting = threading.Lock()
 
     def files(self, work: Sequence[MediaInJob]) -> Iterator[tuple[MediaInJob, Fetched]]:
-        """Yield each media when its file is there."""
-        self._work, self._asked = work, 0
+        """Yield each media when it is downloaded."""
+        self._work, self._requested = work, 0
         for folder in {each.media.parent for each in work}:
             folder.mkdir(parents=True, exist_ok=True)
         budget = max(1, min(self._budget, shutil.disk_usage(work[0].media.parent).free // 2))
         if any(each.wanted.state == "ready" for each in work):
-            _ = self._connection.project  # made here, before several threads ask for it
+            _ = self._connection.project  # read here, before several threads use it
         prefetch = Prefetch(
             self._fetch, [self._cost(each, budget) for each in work], budget=budget, threads=DOWNLOADS_AT_A_TIME
         )
@@ -77,23 +78,23 @@ class DownloadAhead(MediaSource):
         return each.fits_memory and not self._keep_files
 
     def _cost(self, each: MediaInJob, budget: int) -> int:
-        """Return how much of the budget a media takes; in memory, as large a share of it as of what memory may hold."""
+        """Return how many bytes of the budget a media uses; ALL_IN_MEMORY also limits pictures in memory."""
         return max(each.size, -(-each.size * budget // ALL_IN_MEMORY)) if self._in_memory(each) else each.size
 
     def _fetch(self, number: int) -> Fetched:
-        self._ask_ahead(number)
+        self._request_addresses(number)
         each = self._work[number]
         if self._in_memory(each):
             return Fetched(*fetch_content(each.wanted, self._connection))
         record = fetch_media(each.wanted, each.media, self._connection, synced=self._keep_files)
         return Fetched(record, each.media)
 
-    def _ask_ahead(self, number: int) -> None:
-        """Ask for the addresses of the next media, this one among them, unless that was done."""
-        with self._asking:  # whoever is second waits for the answer
-            if number >= self._asked:
-                coming = self._work[self._asked : self._asked + ADDRESSES_AT_A_TIME]
-                self._asked += ADDRESSES_AT_A_TIME
-                ready = [each.wanted for each in coming if each.wanted.state == "ready"]
+    def _request_addresses(self, number: int) -> None:
+        """Request the addresses of this media and the next ones, unless that was done."""
+        with self._requesting:  # other threads wait for the answer
+            if number >= self._requested:
+                following = self._work[self._requested : self._requested + ADDRESSES_AT_A_TIME]
+                self._requested += ADDRESSES_AT_A_TIME
+                ready = [each.wanted for each in following if each.wanted.state == "ready"]
                 if ready:
                     self._connection.prefetch_addresses(ready)

@@ -1,4 +1,4 @@
-"""The media of a detection job, and where their files come from."""
+"""The media of a detection job, and the sources of their files."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from scripts.lib.frames.parts import Part
 from scripts.lib.record_files import as_content, read_record
 from scripts.lib.records import DownloadRecord, MediaRecord
 
-# Pictures that no disk needs to see are of so many bytes at most.
+# The most bytes of a picture that is downloaded into memory.
 IN_MEMORY = 16 * 10**6
 
 
@@ -21,9 +21,9 @@ class MediaInJob:
 
     Attributes:
         wanted: the record of resolve_media.
-        media: where its file is, or goes.
-        outputs: the files of its detection.
-        part: of a video, to detect in only this one.
+        media: path of its file, which may not be downloaded yet.
+        outputs: the files to write.
+        part: the part of a video to detect in; None for the whole media.
     """
 
     wanted: MediaRecord
@@ -33,22 +33,22 @@ class MediaInJob:
 
     @property
     def media_id(self) -> int:
-        """Its number."""
+        """Tator's number of the media."""
         return self.wanted.media_id
 
     @property
     def size(self) -> int:
-        """Its bytes, 0 where they are unknown."""
+        """Size of the file in bytes; 0 if unknown."""
         return (self.wanted.file and self.wanted.file.size) or 0
 
     @property
     def fits_memory(self) -> bool:
-        """Whether it is a picture, and small enough."""
+        """Whether the media is a picture that is small enough to be downloaded into memory."""
         return self.wanted.kind == "image" and 0 < self.size <= IN_MEMORY
 
     @property
-    def kept(self) -> tuple[int, dict[str, Any], tuple[Path, ...]]:
-        """What the cache takes: the media, what its results depend on, and the files that the job leaves."""
+    def cache_entry(self) -> tuple[int, dict[str, Any], tuple[Path, ...]]:
+        """The arguments of the result cache: the media, its record, and the files of its results."""
         return (
             self.media_id,
             as_content(self.wanted),
@@ -59,18 +59,25 @@ class MediaInJob:
 def media_in_job(
     records: Iterable[Path], media: Iterable[Path], outputs: Iterable[DetectionOutputs], part: Part | None = None
 ) -> list[MediaInJob]:
-    """Return the media of a job by their files, which are in the same order."""
+    """Return the media of a job.
+
+    Args:
+        records: the records of resolve_media.
+        media: the paths of the media's files, in the same order.
+        outputs: the files to write, in the same order.
+        part: the part of a video to detect in; None for whole media.
+    """
     files = zip(records, media, outputs, strict=True)
     return [MediaInJob(read_record(MediaRecord, record), path, to_write, part) for record, path, to_write in files]
 
 
 class Fetched(NamedTuple):
-    """A media that came.
+    """A media whose download ended.
 
     Attributes:
-        record: of its download.
-        media: a file, or a picture's content.
-        release: gives the file back when it was read; may be called again.
+        record: the record of its download.
+        media: path of its file, or a picture's content.
+        release: function to call when the media was read, so that its file can be removed; may be called again.
     """
 
     record: DownloadRecord
@@ -79,10 +86,10 @@ class Fetched(NamedTuple):
 
 
 class MediaSource(ABC):
-    """Where the files of a job's media come from.
+    """A source of the files of a job's media.
 
     Attributes:
-        failures: why media could not be had, where that is not their own fault.
+        failures: messages about media that could not be downloaded because of a fault that is not the media's.
     """
 
     def __init__(self) -> None:
@@ -90,9 +97,9 @@ class MediaSource(ABC):
 
     @abstractmethod
     def files(self, work: Sequence[MediaInJob]) -> Iterator[tuple[MediaInJob, Fetched]]:
-        """Yield each media when its file is there, by the thread that asks for it.
+        """Yield each media when its file is there.
 
-        Its file stays until it is released, which may be after the next was asked for.
+        The file is kept until it is released, which may be after the next media was requested.
         """
 
 
@@ -100,12 +107,12 @@ class Downloaded(MediaSource):
     """Files that other jobs downloaded."""
 
     def __init__(self, downloads: Sequence[Path]) -> None:
-        """Name the records of the downloads, in the order of the media."""
+        """Store the paths of the records of download_media, one for each media."""
         super().__init__()
         self._downloads = downloads
 
     def files(self, work: Sequence[MediaInJob]) -> Iterator[tuple[MediaInJob, Fetched]]:
-        """Yield the media; all files are there."""
+        """Yield the media, whose files are all there."""
         found = [read_record(DownloadRecord, path) for path in self._downloads]
         records = {record.media_id: record for record in found}
         for each in work:

@@ -36,14 +36,14 @@ def join(
     """Write a media's files from those of its parts; return why it has to be processed in one piece instead, or None.
 
     Args:
-        plan: the parts of the video; none if it could not be cut.
-        parts: the files of each, at least as many.
+        plan: the parts of the video; empty if it could not be cut.
+        parts: the files of each part; there may be more than parts.
         outputs: the files to write.
-        options: what was asked.
-        fps: the video's frames a second; None if that is unknown.
+        options: the options of detection.
+        fps: the video's frames per second; None if unknown.
 
     Raises:
-        MediaFault: the job of a part failed; the media is done again from its parts.
+        MediaFault: the job of a part failed; the media is processed again from its parts.
     """
     if not plan:
         return "it cannot be cut"
@@ -80,7 +80,7 @@ def _seams(record: DetectionRecord) -> Seams:
 
 
 def _broken(part: Part, record: DetectionRecord, last: int) -> str | None:
-    """Return why a part may differ from detection in one piece, or None; `last` is the last requested frame."""
+    """Return why a part may differ from detection in one piece, or None; `last` is the last wanted frame."""
     if record.state not in WITH_RESULT:
         return f"{record.state}: {record.reason}"
     end = max(part.first, min(part.end, last + 1))
@@ -90,12 +90,12 @@ def _broken(part: Part, record: DetectionRecord, last: int) -> str | None:
 
 
 def _joined(records: Sequence[DetectionRecord]) -> DetectionRecord:
-    """Return the record of the whole; `records` are those of the parts that were read."""
+    """Return the record of the whole video from the records of the parts that were read."""
     first, last = records[0], records[-1]
     boxes = sum(record.boxes for record in records)
     frames = replace(
         last.frames,
-        skipped=first.frames.skipped,  # those before a later part's key frame are the part before's
+        skipped=first.frames.skipped,  # in later parts, skipped pictures belong to the part before
         used=sum(record.frames.used for record in records),
         missing_by_time=sum(record.frames.missing_by_time or 0 for record in records) or None,
         first_gap=next((record.frames.first_gap for record in records if record.frames.first_gap), None),
@@ -135,7 +135,7 @@ def _joined(records: Sequence[DetectionRecord]) -> DetectionRecord:
 
 
 def _tiles(parts: Sequence[TilesUsed]) -> TilesUsed | None:
-    """Return what is said of tiles of all parts; None if they were not asked for."""
+    """Return the record of the tiles of all parts; None if tiles were not requested."""
     if not parts:
         return None
     counts = {key: sum(getattr(each, key) for each in parts) for key in asdict(TileCounters())}
@@ -143,12 +143,12 @@ def _tiles(parts: Sequence[TilesUsed]) -> TilesUsed | None:
 
 
 def _join_albums(albums: Sequence[Album], path: Path, fps: float | None, stride: int) -> None:
-    """Write the best of all pictures, and the clip with the most boxes."""
+    """Write the best pictures of all albums, and the clip with the most boxes."""
     chosen = ChosenFrames(rate(fps, stride), stride)
     for album in albums:
         for entry in sorted(album.pictures, key=attrgetter("frame")):
             for kind, value in entry.kinds.items():
-                chosen.offer(kind, value, entry.frame, partial(_place, album, entry))
+                chosen.offer(kind, value, entry.frame, partial(_source, album, entry))
     found = chosen.frames()
     if not found and (first := next((album for album in albums if album.pictures), None)):
         found = {first.pictures[0].frame: ((first, first.pictures[0]), first.pictures[0].kinds)}
@@ -161,5 +161,5 @@ def _join_albums(albums: Sequence[Album], path: Path, fps: float | None, stride:
     write_album(path, pictures, clip, files)
 
 
-def _place(album: Album, entry: AlbumPicture) -> tuple[Album, AlbumPicture]:
+def _source(album: Album, entry: AlbumPicture) -> tuple[Album, AlbumPicture]:
     return album, entry

@@ -9,11 +9,11 @@ from scripts.lib.folder_source.local_media import check, listed_folder
 
 
 def located(work: Sequence[MediaInJob], listing: Path) -> list[MediaInJob]:
-    """Return the media of a job with the places of their files.
+    """Return the media of a job with the paths of their files.
 
     Args:
         work: the media.
-        listing: the run's.
+        listing: path of the run's listing of the folder.
     """
     folder = listed_folder(listing)
     return [
@@ -25,6 +25,6 @@ class LocalFiles(MediaSource):
     """Files of a folder."""
 
     def files(self, work: Sequence[MediaInJob]) -> Iterator[tuple[MediaInJob, Fetched]]:
-        """Yield the media; a file that is not as it was listed gives a fault of its media."""
+        """Yield the media; a file that has changed since it was listed is a fault of its media."""
         for each in work:
             yield each, Fetched(check(each.wanted, each.media), each.media)

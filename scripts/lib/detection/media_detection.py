@@ -23,7 +23,7 @@ from scripts.lib.frames.parts import Part
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource
-from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.threads import SuspectedDamage
 from scripts.lib.previews import Previews
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord, DownloadRecord, FrameCounts, MediaRecord, Seams
@@ -31,10 +31,10 @@ from scripts.lib.records.detection import TilesUsed
 from scripts.lib.tiles import Tiling
 from scripts.lib.workflow.jobs import failures
 
-# FFmpeg decodes a video's first pictures to open it, and holds up to 17 of them, of 3 bytes a pixel where it has 10
-# bits; and the share of the free memory that this may take while another video is read.
+# To open a video, FFmpeg decodes its first pictures and holds up to 17 of them, with 3 bytes per pixel if they have 10
+# bits; and the share of the free memory that this may use while another video is read.
 _OPENING_BYTES, _OPENING_SHARE = 50, 0.125
-_USUAL_PIXELS = 3840 * 2160  # at most, where the record does not say
+_ASSUMED_PIXELS = 3840 * 2160  # if the record has no size
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class MediaFiles:
     Attributes:
         record: the record of resolve_media or list_media.
         media: the downloaded file.
-        download: what download_media wrote.
-        listing: of a folder's run, instead of these two.
+        download: the record of download_media.
+        listing: the listing of a run on a folder, instead of these two.
     """
 
     record: Path
@@ -56,12 +56,12 @@ class MediaFiles:
 
 @dataclass(frozen=True)
 class DetectionOutputs:
-    """The files that a media's detection becomes.
+    """The output files of a media.
 
     Attributes:
-        detections: its boxes, a CSV.
+        detections: CSV of the media's boxes.
         outcome: the record of how they were found.
-        previews: some of its pictures, see scripts/lib/previews.py.
+        previews: file of some of the media's pictures, see scripts/lib/previews.py.
     """
 
     detections: Path
@@ -84,35 +84,39 @@ class MediaFrames(FrameInput):
         nvdec: ModuleType | None = None,
         release: Callable[[], None] | None = None,
     ) -> None:
-        """Name the file; nothing is opened yet.
+        """Store the arguments; `open` opens the file.
 
         Args:
             media: the downloaded file, or a picture's content.
             wanted: the record of resolve_media.
-            fetched: what download_media wrote; unless both say `ready`, their state and reason are this step's too.
-                None if the media is not read.
-            asked: the numbers of the frames to give out.
-            part: of a video, to read only this one.
-            threads: with how many to decode a video.
-            nvdec: PyNvVideoCodec, to decode a video on the GPU; None: the CPU decodes.
-            release: gives the file back when it was read; may be called again.
+            fetched: the record of download_media; unless both records are `ready`, their state and reason become those
+                of detection. None if the media is not read.
+            asked: numbers of the frames to return.
+            part: the part of a video to read; None for the whole media.
+            threads: number of decoding threads.
+            nvdec: the module PyNvVideoCodec, to decode a video on the GPU; None to decode on the CPU.
+            release: function to call when the media was read, so that its file can be removed; may be called again.
         """
         super().__init__()
         self._media, self._wanted, self._fetched = media, wanted, fetched
         self._asked, self._part, self._threads, self._nvdec = asked, part, threads, nvdec
         self._release = release
         self.is_picture = wanted.kind is not None and wanted.file_kind == "image"
-        # On a GPU one video is decoded at a time.
-        pixels = (wanted.width or 0) * (wanted.height or 0) or _USUAL_PIXELS
+        # A GPU decodes one video at a time.
+        pixels = (wanted.width or 0) * (wanted.height or 0) or _ASSUMED_PIXELS
         self.opens_ahead = nvdec is None and pixels * _OPENING_BYTES <= memory.left() * _OPENING_SHARE
 
     def release(self) -> None:
-        """Give the file back."""
+        """Release the file."""
         if self._release is not None:
             self._release()
 
     def open(self) -> FrameSource:
-        """Open the media's file, if there is one."""
+        """Open the media's file.
+
+        Raises:
+            MediaFault: the file cannot be read, or an earlier step has recorded that there is none.
+        """
         first = self._wanted if self._wanted.state != "ready" or self._fetched is None else self._fetched
         if first.state != "ready":
             raise MediaFault(first.state, first.reason or "")
@@ -120,7 +124,7 @@ class MediaFrames(FrameInput):
             raise ValueError(f"media {self._wanted.media_id}: there is no record of its download")
         media = self._media
         if isinstance(media, bytes):
-            self._media = b""  # held no longer than it is read: a content may be large
+            self._media = b""  # so that the content, which may be large, is freed after reading
         shown = Shown.of_original(self._wanted, self._fetched)
         return open_frames(
             media, self._wanted.file_kind, self._asked, self._part, shown, threads=self._threads, nvdec=self._nvdec
@@ -133,7 +137,7 @@ class MediaFrames(FrameInput):
 
 
 class MediaResults(ResultOutput):
-    """The files of a media: its boxes go to a CSV, some of its frames to a file of pictures, the rest to a record.
+    """Writes the files of a media: boxes to a CSV, some of its frames to a file of pictures, the rest to a record.
 
     A fault of the media itself is a result: it is in the record, and the CSV has the boxes found before it.
     """
@@ -148,15 +152,15 @@ class MediaResults(ResultOutput):
         part: Part | None = None,
         synced: bool = True,
     ) -> None:
-        """Name the files; nothing is written yet.
+        """Store the arguments; nothing is written yet.
 
         Args:
             outputs: the files to write.
             wanted: the record of resolve_media.
-            fetched: what download_media wrote; None if it is not known.
-            network: what detects, and what it is asked.
-            part: of a video, where only this one is read.
-            synced: whether each file is safe on its disk when it is there, see files.replacing.
+            fetched: the record of download_media; None if unknown.
+            network: the network, with the options of detection.
+            part: the part of a video that is read; None for the whole media.
+            synced: whether to flush each file to its disk before it is renamed, see files.replacing.
         """
         options = network.options
         self._outputs, self._wanted, self._fetched = outputs, wanted, fetched
@@ -170,21 +174,21 @@ class MediaResults(ResultOutput):
         return Previews(self._wanted.fps, self._stride, clip=self._wanted.kind != "image")
 
     def restart(self) -> None:
-        """Forget boxes and pictures."""
-        self.abandon(NotSound("detection in the media starts again"))
+        """Discard the boxes and pictures."""
+        self.abandon(SuspectedDamage("detection in the media starts again"))
         self._files, self._rows = ExitStack(), None
         self._album = self._new_album()
 
-    def take(self, seen: FrameResult) -> None:
-        """Write a frame's boxes, at each of its numbers, and look at its picture."""
-        rows = self._rows or self._begun()
-        if len(seen.boxes):
-            for number in seen.numbers:
-                rows.write(number, seen.boxes, seen.labels, seen.scores)
-        self._album.add_frame(seen.number, seen.picture, seen.media, seen.boxes, seen.labels, seen.scores)
+    def take(self, found: FrameResult) -> None:
+        """Write a frame's boxes with each of its numbers, and offer its picture to the album."""
+        rows = self._rows or self._open_rows()
+        if len(found.boxes):
+            for number in found.numbers:
+                rows.write(number, found.boxes, found.labels, found.scores)
+        self._album.add_frame(found.number, found.picture, found.media, found.boxes, found.labels, found.scores)
 
-    def _begun(self) -> DetectionWriter:
-        opened = _held if self._wanted.kind == "image" else replacing
+    def _open_rows(self) -> DetectionWriter:
+        opened = _buffered if self._wanted.kind == "image" else replacing
         stream = self._files.enter_context(opened(self._outputs.detections, synced=self._synced))
         self._rows = DetectionWriter(stream, video_id(self._wanted.media_id, self._wanted.name or ""))
         return self._rows
@@ -195,9 +199,9 @@ class MediaResults(ResultOutput):
         log_outcome(record, count=self._part is None)
 
     def _write(self, frames: FrameInput, counters: Counters) -> DetectionRecord:
-        """Close the CSV, and write the pictures and, at last, the record, which is returned."""
+        """Close the CSV, write the pictures and then the record; return the record."""
         if self._rows is None:
-            self._begun()
+            self._open_rows()
         self._files.close()
         self._album.write(self._outputs.previews, synced=self._synced)
         record = self._record(frames, counters)
@@ -248,20 +252,20 @@ class MediaResults(ResultOutput):
         )
 
     def abandon(self, error: BaseException) -> None:
-        """Leave no CSV."""
+        """Remove the unfinished CSV."""
         self._files.__exit__(type(error), error, error.__traceback__)
 
 
 @contextmanager
-def _held(path: Path, *, synced: bool) -> Iterator[IO[str]]:
-    """Hold a text until the block ends well, and write it then: so the caller's thread opens no file for a picture."""
+def _buffered(path: Path, *, synced: bool) -> Iterator[IO[str]]:
+    """Buffer a text, and write it if the block succeeds: so only the writer's thread opens files for pictures."""
     text = StringIO()
     yield text
     write_bytes(path, text.getvalue().encode(), synced=synced)
 
 
 def tiles_used(tiling: Tiling | None, counted: TileCounters) -> TilesUsed | None:
-    """Return what the record says of tiles; None if none were asked for."""
+    """Return the record of the tiles; None if tiles were not requested."""
     if tiling is None:
         return None
     width, height = tiling.size
@@ -278,11 +282,11 @@ def detect_one(
     """Detect in one media, or in one part of a video.
 
     Args:
-        media_files: the media; unless its records say `ready`, their state and reason are this step's too.
-        network_files: what to detect with.
+        media_files: the media; unless its records are `ready`, their state and reason become those of detection.
+        network_files: the network's files.
         outputs: the files to write.
-        options: what is asked.
-        part: of a video, to detect in only this one.
+        options: the options of detection.
+        part: the part of a video to detect in; None for the whole media.
 
     Raises:
         GraphError: the network cannot be used, or does not fit train.ini.
@@ -303,11 +307,11 @@ def record_failure(
     """Write the files of a media, or of a part of one, in which detection failed.
 
     Args:
-        fault: why.
+        fault: the reason of the failure.
         wanted: the record of resolve_media.
-        outputs: the files to write; what is there of them is replaced.
-        network: what was to detect, and what it was asked.
-        part: of a video.
+        outputs: the files to write; existing files are replaced.
+        network: the network, with the options of detection.
+        part: the part of a video; None for the whole media.
     """
     frames = MediaFrames(b"", wanted, None, network.options.wanted, part)
     frames.fault = fault
@@ -323,7 +327,7 @@ def record_failed_job(
     options: DetectOptions,
     **_: object,
 ) -> None:
-    """Write the files of a media whose job failed; the arguments are those of detect_one, and others of the job."""
+    """Write the files of a media whose job failed; the arguments are those of detect_one, others are ignored."""
     record_failure(fault, read_record(MediaRecord, media_files.record), outputs, Network(network_files, options))
 
 
@@ -331,7 +335,7 @@ def detect_in(media: Iterable[MediaTask], network: Network, expected: int = 1, p
     """Detect in media with one network; write the results of each soon after its last frame.
 
     Args:
-        media: the media or parts, taken one by one while those before are processed.
+        media: the media or parts, taken one by one while the ones before are processed.
         network: the network, with the options of detection.
         expected: the number of media.
         processes: the number of processes that read parts of videos.

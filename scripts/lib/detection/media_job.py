@@ -1,4 +1,4 @@
-"""Process the media of one detection job; each gets a result, also after an unexpected error in one of them."""
+"""Process the media of one detection job; each gets a result, even after an unexpected error in one of them."""
 
 import logging
 import os
@@ -37,15 +37,15 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Notes:
-    """What a shared job records of its media.
+class JobRecords:
+    """The records that a shared job keeps of its media.
 
     Attributes:
-        done: keeps the results of each media that did not fail.
-        progress: knows which media are under way.
+        cache: cache of the results of media that did not fail.
+        progress: record of the media that are being processed.
     """
 
-    done: ResultCache
+    cache: ResultCache
     progress: JobProgress
 
 
@@ -53,60 +53,65 @@ class MediaJob:
     """Detects in media."""
 
     def __init__(
-        self, source: MediaSource, network_files: NetworkFiles, options: DetectOptions, notes: Notes | None = None
+        self,
+        source: MediaSource,
+        network_files: NetworkFiles,
+        options: DetectOptions,
+        records: JobRecords | None = None,
     ) -> None:
-        """Begin nothing yet.
+        """Store the arguments, and choose the decoder and the number of processes.
 
         Args:
-            source: where the media's files come from.
-            network_files: what to detect with.
-            options: what is asked.
-            notes: of a job that media share.
+            source: the source of the media's files.
+            network_files: the network's files.
+            options: the options of detection.
+            records: the records of a job that media share; None for other jobs.
         """
-        self._source, self._network_files, self._options, self._notes = source, network_files, options, notes
-        self._begun: list[BegunMedia] = []
+        self._source, self._network_files, self._options, self._records = source, network_files, options, records
+        self._started: list[StartedMedia] = []
         self._nvdec = load_nvdec(decode_threads.decoder(), os.environ)
 
     def detect(self, work: Sequence[MediaInJob], suspects: Collection[int] = ()) -> None:
-        """Detect in media, each of which becomes a result.
+        """Detect in media, and write a result for each.
 
-        After an unexpected error, those that were under way are done one by one, and the one that it happens
-        with again is the one that failed. The media that are named in `suspects` are done one by one from the start.
+        After an unexpected error, the media that were being processed are processed again, one by one; a media in
+        which the error occurs again is marked as failed. In a job of a single media that is not a shared job, the error
+        is raised instead.
 
         Args:
-            work: the media; of a job of one media that no others share, the error is raised.
-            suspects: numbers of media.
+            work: the media.
+            suspects: numbers of media to process one by one from the start.
 
         Raises:
-            PipelineError: it concerns all media.
+            PipelineError: an error that concerns all media.
         """
         try:
             self._detect(work, suspects)
         finally:
-            if self._notes is not None:
-                self._notes.done.keep_pending()
+            if self._records is not None:
+                self._records.cache.keep_pending()
 
     def _detect(self, work: Sequence[MediaInJob], suspects: Collection[int]) -> None:
-        alone = len(work) == 1 and self._notes is None
+        single = len(work) == 1 and self._records is None
         for each in work:
             if each.media_id in suspects:
-                self._alone(each)
+                self._detect_alone(each)
         work = [each for each in work if each.media_id not in suspects]
         processes = self._most_processes()
         while work:
             try:
-                work = self._together(work, processes)
+                work = self._detect_together(work, processes)
                 processes = 0  # for videos whose parts do not fit together
             except Exception as error:
-                begun = list(self._begun)
-                under_way = [each.work for each in begun if not each.finished]
-                if (alone and not processes) or not (of_one_media(error) and under_way):
+                started = list(self._started)
+                unfinished = [each.work for each in started if not each.finished]
+                if (single and not processes) or not (of_one_media(error) and unfinished):
                     raise
                 _log.exception("an unforeseen error; the media that were under way are done again, one by one")
-                for each in under_way:
-                    self._alone(each)
-                did = {each.work.media for each in begun}
-                work = [each for each in work if each.media not in did]
+                for each in unfinished:
+                    self._detect_alone(each)
+                processed = {each.work.media for each in started}
+                work = [each for each in work if each.media not in processed]
 
     def _most_processes(self) -> int:
         """Return the number of processes that may read parts of videos."""
@@ -116,14 +121,14 @@ class MediaJob:
             return 0
         return decode_threads.limited(min(options.threads, MOST_THREADS))
 
-    def _together(self, work: Sequence[MediaInJob], processes: int = 0) -> list[MediaInJob]:
+    def _detect_together(self, work: Sequence[MediaInJob], processes: int = 0) -> list[MediaInJob]:
         """Detect in media with one network; return the videos that have to be read again, in one piece.
 
         Args:
             work: the media.
             processes: the number of processes that read parts of videos.
         """
-        self._begun = []
+        self._started = []
         network, failures = Network(self._network_files, self._options), list(self._source.failures)
         if processes and any(each.wanted.file_kind == "video" and not each.part for each in work):
             processes = most_processes(processes, self._options.batch_size, network.size, network.resize.dtype)
@@ -134,13 +139,13 @@ class MediaJob:
             try:
                 detect_in(self._tasks(work, network, processes, Path(folder)), network, len(work), processes)
             except Exception:
-                self._source.failures = failures  # the media of the others are tried again
+                self._source.failures = failures  # media that failed since then are downloaded again
                 raise
-        return [each.work for each in self._begun if not each.finished]
+        return [each.work for each in self._started if not each.finished]
 
-    def _alone(self, each: MediaInJob) -> None:
+    def _detect_alone(self, each: MediaInJob) -> None:
         try:
-            self._together([each])
+            self._detect_together([each])
         except Exception as error:
             if not of_one_media(error):
                 raise
@@ -148,8 +153,8 @@ class MediaJob:
             record_failure(
                 as_fault(error), each.wanted, each.outputs, Network(self._network_files, self._options), each.part
             )
-            if self._notes is not None:
-                self._notes.progress.end(each.media_id)
+            if self._records is not None:
+                self._records.progress.end(each.media_id)
 
     def _tasks(self, work: Sequence[MediaInJob], network: Network, processes: int, folder: Path) -> Iterator[MediaTask]:
         """Yield a task for each media, or several for a video that is read in parts.
@@ -158,15 +163,15 @@ class MediaJob:
             work: the media.
             network: the network to detect with.
             processes: the number of processes that read parts of videos.
-            folder: for the files of parts.
+            folder: the folder for the files of parts.
         """
         for each, fetched in self._source.files(work):
-            begun = BegunMedia(each, self._notes)
-            self._begun.append(begun)
+            started = StartedMedia(each, self._records)
+            self._started.append(started)
             parts = self._parts(each, fetched, processes)
             if len(parts) > 1:
                 own = folder / str(each.media_id)
-                yield from VideoInParts(each, fetched, network, parts, folder=own, joined=begun.end).tasks()
+                yield from VideoInParts(each, fetched, network, parts, folder=own, joined=started.end).tasks()
                 continue
             frames = MediaFrames(
                 *(fetched.media, each.wanted, fetched.record, self._options.wanted, each.part),
@@ -174,10 +179,10 @@ class MediaJob:
                 nvdec=self._nvdec,
                 release=fetched.release,
             )
-            yield MediaTask(frames, NotedResults(begun, fetched.record, network))
+            yield MediaTask(frames, JobResults(started, fetched.record, network))
 
     def _parts(self, each: MediaInJob, fetched: Fetched, processes: int) -> list[Part]:
-        """Return the parts of a video that are to be read by so many processes; none for other media."""
+        """Return the parts of a video, to be read by that number of processes; none for other media."""
         ready = each.wanted.state == fetched.record.state == "ready"
         if not (processes and ready and each.wanted.file_kind == "video") or isinstance(fetched.media, bytes):
             return []
@@ -185,54 +190,50 @@ class MediaJob:
             count = partial(part_count, processes=processes, asked=self._options.wanted)
             return find_parts(fetched.media, each.wanted, fetched.record, count)
         except (MediaFault, OSError) as error:
-            _log.info("media %d: in one piece: %s", each.media_id, error)  # reading it tells what is wrong with it
+            _log.info("media %d: in one piece: %s", each.media_id, error)  # reading it raises the fault again
             return []
 
 
-class BegunMedia:
-    """A media of a job that has begun.
+class StartedMedia:
+    """A media of a job whose processing has started.
 
     Attributes:
         work: the media.
+        records: the records of a job that media share; None for other jobs.
         finished: whether its results are written.
     """
 
-    def __init__(self, work: MediaInJob, notes: Notes | None) -> None:
-        """Note that its frames are read from now on.
-
-        Args:
-            work: the media.
-            notes: of a job that media share.
-        """
-        self.work, self.notes, self.finished = work, notes, False
-        if notes is not None:
-            notes.progress.begin(work.media_id)
+    def __init__(self, work: MediaInJob, records: JobRecords | None) -> None:
+        """Record that the media is being processed from now on."""
+        self.work, self.records, self.finished = work, records, False
+        if records is not None:
+            records.progress.begin(work.media_id)
 
     def end(self, *, failed: bool = False) -> None:
-        """Note that its results are written; in a job that media share, keep them unless the media failed."""
-        if self.notes is not None and not failed:
-            self.notes.done.keep_soon(*self.work.kept)
+        """Record that the results are written; in a shared job, cache them unless the media failed."""
+        if self.records is not None and not failed:
+            self.records.cache.keep_soon(*self.work.cache_entry)
         self.finished = True
-        if self.notes is not None:
-            self.notes.progress.end(self.work.media_id)
+        if self.records is not None:
+            self.records.progress.end(self.work.media_id)
 
 
-class NotedResults(MediaResults):
-    """The files of a media of a job."""
+class JobResults(MediaResults):
+    """Writes the files of a media of a job, and records its end."""
 
-    def __init__(self, begun: BegunMedia, fetched: DownloadRecord, network: Network) -> None:
-        work = begun.work
+    def __init__(self, started: StartedMedia, fetched: DownloadRecord, network: Network) -> None:
+        work = started.work
         super().__init__(
             work.outputs,
             wanted=work.wanted,
             fetched=fetched,
             network=network,
             part=work.part,
-            synced=begun.notes is None,
+            synced=started.records is None,
         )
-        self._begun_media = begun
+        self._started = started
 
     def finish(self, frames: FrameInput, counters: Counters) -> None:
-        """Write the results."""
+        """Write the results, and record the end of the media."""
         super().finish(frames, counters)
-        self._begun_media.end(failed=frames.fault is not None and frames.fault.state == "failed")
+        self._started.end(failed=frames.fault is not None and frames.fault.state == "failed")

@@ -1,4 +1,4 @@
-"""Parts of a video that a job reads at the same time, in processes: each is a task, and the results are joined."""
+"""Parts of a video that the processes of a job read at the same time; each is a task, and the results are joined."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -14,17 +14,17 @@ from scripts.lib.detection.network import Network
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
 
-# A part costs as much as some ten frames, so it has at least this many. From so many frames for each process on there
-# are two parts for each, so that all finish at about the same time.
+# The least frames of a part, as each part costs as much as some ten frames; and the frames per process from which on
+# there are two parts per process, so that all processes finish at about the same time.
 _LEAST_FRAMES, _FOR_TWO_PARTS = 300, 6000
-# The memory of a decoder in bytes for each pixel of a frame, and the share of the free memory that all may take.
+# A decoder's memory in bytes per pixel of a frame, and the share of the free memory that all decoders may use.
 _DECODER_BYTES, _SHARE = 50, 0.25
 
 _log = logging.getLogger(__name__)
 
 
 def part_count(summary: Summary, processes: int, asked: range) -> int:
-    """Return the number of parts for a video; 1 if it is not worth cutting.
+    """Return the number of parts of a video; 1 if cutting it would not make detection faster.
 
     Args:
         summary: the summary of the video's frames after the first one was decoded.
@@ -33,7 +33,7 @@ def part_count(summary: Summary, processes: int, asked: range) -> int:
     """
     frames = summary.expected or 0
     if asked[-1] < frames - 1:
-        return 1  # the last parts would not be read
+        return 1  # the last parts would have no wanted frames
     in_memory = int(memory.left() * _SHARE / (_DECODER_BYTES * summary.width * summary.height))
     if in_memory < processes:
         return 1
@@ -46,10 +46,10 @@ class VideoInParts:
 
     Attributes:
         work: the video.
-        fetched: what came of its download.
-        path: its file.
+        fetched: the result of its download.
+        path: path of its file.
         network: the network to detect with.
-        frames: the number of its frames.
+        frames: number of its frames.
     """
 
     def __init__(
@@ -62,15 +62,15 @@ class VideoInParts:
         folder: Path,
         joined: Callable[[], None],
     ) -> None:
-        """Make the folder; nothing is opened yet.
+        """Create the folder; nothing is opened yet.
 
         Args:
             work: the video.
-            fetched: its file, which is released when all parts are read.
+            fetched: the result of its download; its file is released when all parts are read.
             network: the network to detect with.
             parts: the parts, two or more.
-            folder: a new folder, for the files of the parts.
-            joined: called when the outputs are written.
+            folder: path of a new folder, for the files of the parts.
+            joined: function that is called when the outputs are written.
         """
         if isinstance(fetched.media, bytes):
             raise TypeError("parts are read from a file")
@@ -91,13 +91,13 @@ class VideoInParts:
             yield MediaTask(_PartInput(self, part, number), _PartResults(self, part, files), share=share)
 
     def read(self, number: int) -> None:
-        """Note that a part was read; the video's file is released after the last one."""
+        """Record that a part was read; release the video's file after the last part."""
         self._unread.discard(number)
         if not self._unread and self.fetched.release is not None:
             self.fetched.release()
 
     def finish(self) -> None:
-        """Note that the results of a part are written; after the last one, join them."""
+        """Record that the results of a part are written; after the last part, join them."""
         self._unfinished -= 1
         if self._unfinished:
             return
@@ -123,12 +123,12 @@ class _PartInput(MediaFrames):
         return self._video.frames
 
     def release(self) -> None:
-        """Note that the part was read."""
+        """Record that the part was read."""
         self._video.read(self._number)
 
 
 class _PartResults(MediaResults):
-    """The files of a part."""
+    """Writes the files of a part."""
 
     def __init__(self, video: VideoInParts, part: Part, files: DetectionOutputs) -> None:
         wanted, fetched = video.work.wanted, video.fetched.record
@@ -136,6 +136,6 @@ class _PartResults(MediaResults):
         self._video = video
 
     def finish(self, frames: FrameInput, counters: Counters) -> None:
-        """Write the files of the part; after those of the last one, the files of the video."""
+        """Write the files of the part; after the last part, those of the video."""
         self._write(frames, counters)
         self._video.finish()

@@ -1,4 +1,4 @@
-"""A media on its way through the network: where its frames come from, where its results go, and the counters."""
+"""A media that is processed: its input of frames, its output of results, and its counters."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from scripts.lib.frames.source import FrameSource, Summary
 
 
 class FrameInput(ABC):
-    """Where a media's frames come from.
+    """The frames of a media; the reader's thread sets `summary`, `fault` and `restarts`.
 
     Attributes:
-        summary: of the frames, set by the reader's thread; an empty one until they are opened.
-        fault: why the media cannot be read on, set by the reader's thread; None if it can.
-        restarts: how often it started again, as other frames were decoded when it was read again; set by the reader's
-            thread; what came of the frames before counts no more.
-        is_picture: whether `open` gives a picture's only frame, which may be decoded before those of other media.
-        opens_ahead: whether `open` may be called, by another thread, while the media before is read.
+        summary: the summary of the frames; an empty one until they are opened.
+        fault: the reason why the media cannot be read any further; None if there is none.
+        restarts: how often detection in the media restarted because a second reading decoded different frames; the
+            results before the last restart are discarded.
+        is_picture: whether `open` returns the only frame of a picture, which may be decoded ahead of its turn.
+        opens_ahead: whether another thread may call `open` while the media before this one is read.
         part: the part of a video, if another process may read it; None for other media.
     """
 
@@ -37,26 +37,26 @@ class FrameInput(ABC):
 
     @property
     def expected(self) -> int | None:
-        """Probable number of frames of the whole media; None if unknown; for reporting progress."""
+        """Probable number of frames of the whole media, for reporting progress; None if unknown."""
         return self.summary.expected
 
-    def release(self) -> None:  # noqa: B027, most keep nothing
-        """Give back what was kept for reading the media, such as its file: it was read; may be called again."""
+    def release(self) -> None:  # noqa: B027, most inputs hold nothing
+        """Release the media's file, or what else was held until the media was read; may be called again."""
 
     @abstractmethod
     def open(self) -> FrameSource:
         """Open the frames; called by the reader's thread.
 
         Raises:
-            MediaFault: which becomes `fault`.
+            MediaFault: the media cannot be read; the reader stores it in `fault`.
         """
 
     @abstractmethod
     def open_again(self) -> FrameSource:
-        """Open the frames again, to be decoded with one thread; called where several threads worked on them.
+        """Open the frames again, to be decoded with one thread; called after several threads decoded them.
 
         Raises:
-            MediaFault: which becomes `fault`.
+            MediaFault: the media cannot be read; the reader stores it in `fault`.
         """
 
 
@@ -66,7 +66,7 @@ class PartOfFile(NamedTuple):
     Attributes:
         path: the video's file.
         part: the part.
-        asked: the numbers of the frames to return.
+        asked: numbers of the requested frames.
     """
 
     path: Path
@@ -76,14 +76,14 @@ class PartOfFile(NamedTuple):
 
 @dataclass
 class TileCounters:
-    """What was counted of the frames that were cut into tiles.
+    """Counters of the frames that were cut into tiles; boxes count once for each number of their frame.
 
     Attributes:
-        frames: how many they were.
-        tiles: of all of them.
-        whole: those that went through the network as a whole too.
-        joined: boxes that were made of parts, at each of their frame's numbers.
-        dropped: boxes that went as a better one shows the same thing, likewise.
+        frames: number of frames.
+        tiles: number of tiles in all of these frames.
+        whole: number of frames that were also passed to the network as a whole.
+        joined: number of boxes that were joined from parts.
+        dropped: number of boxes that were removed because a better box shows the same object.
     """
 
     frames: int = 0
@@ -95,15 +95,15 @@ class TileCounters:
 
 @dataclass
 class Counters:
-    """What was counted of a media's frames; the caller's thread counts.
+    """Counters of a media's frames, set by the caller's thread; boxes count once for each number of their frame.
 
     Attributes:
-        frames: those that came back from the network.
-        boxes: those that were found, at each of their frame's numbers.
-        boxes_without_area: boxes left out because nothing of them lies within the picture.
-        stages: seconds of the caller's thread, by what they went into.
-        restarts: how often detection in the media started again.
-        tiles: of frames that were cut into tiles.
+        frames: number of frames that the network has processed.
+        boxes: number of boxes found.
+        boxes_without_area: number of boxes left out because no part of them is inside the picture.
+        stages: seconds that the caller's thread spent, by stage.
+        restarts: how often detection in the media restarted.
+        tiles: counters of the frames that were cut into tiles.
     """
 
     frames: int = 0
@@ -114,24 +114,24 @@ class Counters:
     tiles: TileCounters = field(default_factory=TileCounters)
 
     def restart(self) -> None:
-        """Reset the counts; the seconds are those of all readings."""
+        """Reset the counters, except for the seconds, which are those of all readings."""
         self.frames = self.boxes = self.boxes_without_area = 0
         self.restarts += 1
         self.tiles = TileCounters()
 
 
 class FrameResult(NamedTuple):
-    """What was found in a frame.
+    """The boxes found in a frame.
 
     Attributes:
-        number: the frame's.
-        numbers: all those at which it stands, its own among them.
-        picture: (h, w, 3) as the network saw it less its padding, or of a frame that was cut into tiles a smaller copy;
-            does not last.
+        number: the frame's number.
+        numbers: all numbers of the frame, including `number`.
+        picture: (h, w, 3) the network's input without its padding, or a smaller copy of a frame that was cut into
+            tiles; valid only during the call.
         media: the size that the boxes refer to.
         boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
         labels: (n,) classes, from 0.
-        scores: (n, C).
+        scores: (n, C) scores of all classes.
     """
 
     number: int
@@ -144,39 +144,39 @@ class FrameResult(NamedTuple):
 
 
 class ResultOutput(ABC):
-    """Where a media's results go."""
+    """The output of a media's results."""
 
     @abstractmethod
-    def take(self, seen: FrameResult) -> None:
-        """Take what was found in a frame, in order; called by the caller's thread."""
+    def take(self, found: FrameResult) -> None:
+        """Add the result of the next frame; called by the caller's thread."""
 
     @abstractmethod
     def restart(self) -> None:
-        """Forget the frames taken so far, as the media starts again; called by the caller's thread."""
+        """Discard the results added so far, as detection in the media restarts; called by the caller's thread."""
 
     @abstractmethod
     def finish(self, frames: FrameInput, counters: Counters) -> None:
-        """Write down what was found; called once, after the last frame, by the writer's thread.
+        """Write the results; called once, after the last frame, by the writer's thread.
 
         Args:
-            frames: where the frames came from, read to the end or to its fault.
-            counters: complete.
+            frames: the input, read to its end or to its fault.
+            counters: the complete counters.
         """
 
     @abstractmethod
     def abandon(self, error: BaseException) -> None:
-        """Remove what is half-written: the run ends with this error."""
+        """Remove partly written files, as the run ends with this error."""
 
 
 @dataclass(frozen=True, eq=False)
 class MediaTask:
-    """One media on its way through the network.
+    """A media, or a part of a video, to be processed.
 
     Attributes:
-        frames: where its frames come from.
-        results: where its results go.
-        counters: what was counted meanwhile.
-        share: the share of its media that the task is; less than 1 for a part of a video.
+        frames: the input of frames.
+        results: the output of results.
+        counters: the counters of its frames and boxes.
+        share: the share of the media that the task covers; less than 1 for a part of a video.
     """
 
     frames: FrameInput

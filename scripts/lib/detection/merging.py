@@ -17,23 +17,23 @@ from scripts.lib.suppression import suppress_pairs
 from scripts.lib.tiles import Region
 
 SAME = 0.5
-# A box that comes as near to an edge of its tile as this share of the tile's side ends there.
+# A box ends at an edge of its tile if its distance from the edge is at most this share of the tile's side.
 _EDGE = 0.01
-# Rows of the table of overlaps that are computed at once.
+# Rows of the table of overlaps to compute at once.
 _ROWS = 64
 
 _Numbers = npt.NDArray[np.float64]
 _Flags = npt.NDArray[np.bool_]
 
 
-class Seen(NamedTuple):
-    """What was found in one tile, or in the whole picture.
+class PieceBoxes(NamedTuple):
+    """The boxes found in one tile, or in the whole picture.
 
     Attributes:
-        region: the tile, in pixels of the frame; None for the whole.
-        boxes: (n, 4) x, y, width, height in thousandths of a media pixel, none without area.
+        region: the tile, in pixels of the frame; None for the whole picture.
+        boxes: (n, 4) x, y, width, height in thousandths of a media pixel; all have an area.
         labels: (n,) classes.
-        scores: (n, C).
+        scores: (n, C) scores of all classes.
     """
 
     region: Region | None
@@ -43,14 +43,14 @@ class Seen(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """The boxes of a frame, best first, as in Seen.
+    """The boxes of a frame, best first.
 
     Attributes:
-        boxes: (n, 4).
-        labels: (n,).
-        scores: (n, C).
-        joined: how many of them were made of parts.
-        dropped: how many boxes went, as a better one shows the same thing.
+        boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
+        labels: (n,) classes.
+        scores: (n, C) scores of all classes.
+        joined: number of these boxes that were joined from parts.
+        dropped: number of boxes that were removed because a better box shows the same object.
     """
 
     boxes: Integers
@@ -60,36 +60,36 @@ class Merged(NamedTuple):
     dropped: int
 
 
-def merge(seen: Sequence[Seen], frame: Size, media: Size) -> Merged:
-    """Return one box for each thing of a frame.
+def merge(found: Sequence[PieceBoxes], frame: Size, media: Size) -> Merged:
+    """Return one box for each object in a frame.
 
     Args:
-        seen: what was found in each of its tiles, and in the whole; one at least.
+        found: the boxes of each tile, and of the whole picture; one or more.
         frame: the frame's size.
         media: the size that the boxes refer to.
     """
-    boxes = np.concatenate([each.boxes for each in seen])
-    labels, scores = (np.concatenate([each[at] for each in seen]) for at in (2, 3))
+    boxes = np.concatenate([each.boxes for each in found])
+    labels, scores = np.concatenate([each.labels for each in found]), np.concatenate([each.scores for each in found])
     corners = boxes.astype(np.float64)
     corners[:, 2:] += corners[:, :2]
-    counts = [len(each.boxes) for each in seen]
-    piece = np.repeat(np.arange(len(seen)), counts)
-    limits = np.repeat([_limits(each.region, frame, media) for each in seen], counts, axis=0)
+    counts = [len(each.boxes) for each in found]
+    piece = np.repeat(np.arange(len(found)), counts)
+    limits = np.repeat([_limits(each.region, frame, media) for each in found], counts, axis=0)
     cut = _ends_at_edge(corners, limits, media)
-    own = scores[np.arange(len(labels)), labels]
-    pairs, overlaps = _same_things(corners, limits, labels, piece)
-    kept = suppress_pairs(np.lexsort((-own, cut)), pairs[~cut[pairs].all(axis=1)])
-    loose = kept & cut
-    parts = pairs[loose[pairs].all(axis=1)]
-    parts = parts[_are_best(parts, overlaps[loose[pairs].all(axis=1)], piece)]
+    label_scores = scores[np.arange(len(labels)), labels]
+    pairs, overlaps = _same_objects(corners, limits, labels, piece)
+    kept = suppress_pairs(np.lexsort((-label_scores, cut)), pairs[~cut[pairs].all(axis=1)])
+    kept_cut = kept & cut
+    parts = pairs[kept_cut[pairs].all(axis=1)]
+    parts = parts[_are_best(parts, overlaps[kept_cut[pairs].all(axis=1)], piece)]
     group = _groups(parts, len(boxes))
     low, high = corners[:, :2].copy(), corners[:, 2:].copy()
     np.minimum.at(low, group, corners[:, :2])
     np.maximum.at(high, group, corners[:, 2:])
     members = np.bincount(group, minlength=len(boxes))
-    # The best of each group stands for it.
+    # The label and scores of a group are those of its best box.
     order = np.flatnonzero(kept)
-    order = order[np.argsort(-own[order], kind="stable")]
+    order = order[np.argsort(-label_scores[order], kind="stable")]
     chosen = order[np.sort(np.unique(group[order], return_index=True)[1])]
     low, high = low[group[chosen]].astype(np.int64), high[group[chosen]].astype(np.int64)
     return Merged(
@@ -109,19 +109,19 @@ def _limits(region: Region | None, frame: Size, media: Size) -> list[float]:
 
 
 def _ends_at_edge(corners: _Numbers, limits: _Numbers, media: Size) -> _Flags:
-    """Return which boxes end at an edge of their tile that lies within the picture."""
+    """Return which boxes end at an edge of their tile that is inside the picture."""
     margin = (limits[:, 2:] - limits[:, :2]) * _EDGE
     before = (limits[:, :2] > 0) & (corners[:, :2] - limits[:, :2] <= margin)
     ends = np.array(media, np.float64) * THOUSANDTHS - 0.5  # half a thousandth for rounding
-    behind = (limits[:, 2:] < ends) & (limits[:, 2:] - corners[:, 2:] <= margin)
-    found: _Flags = np.any(before | behind, axis=1)
+    after = (limits[:, 2:] < ends) & (limits[:, 2:] - corners[:, 2:] <= margin)
+    found: _Flags = np.any(before | after, axis=1)
     return found
 
 
-def _same_things(corners: _Numbers, limits: _Numbers, labels: Integers, piece: Integers) -> tuple[Integers, _Numbers]:
-    """Return which boxes of different tiles show the same thing: (m, 2) indices, and how far they overlap.
+def _same_objects(corners: _Numbers, limits: _Numbers, labels: Integers, piece: Integers) -> tuple[Integers, _Numbers]:
+    """Return which boxes of different tiles show the same object: (m, 2) indices, and their (m,) overlaps.
 
-    Boxes are taken from left to right, and each is compared only with those that begin before it ends.
+    Boxes are sorted by their left edges, and each is compared only with those that begin before it ends.
     """
     order = np.argsort(corners[:, 0], kind="stable")
     starts = corners[order, 0]
@@ -144,7 +144,7 @@ def _same_things(corners: _Numbers, limits: _Numbers, labels: Integers, piece: I
 
 
 def _overlaps(some: _Numbers, others: _Numbers, some_limits: _Numbers, other_limits: _Numbers) -> _Numbers:
-    """Return the intersection over union of boxes, pair by pair, within what both of their tiles show."""
+    """Return the intersection over union of pairs of boxes, within the area that both of their tiles show."""
     low, high = np.maximum(some_limits, other_limits)[:, :2], np.minimum(some_limits, other_limits)[:, 2:]
     shown = [
         (np.minimum(boxes[:, 2:], high) - np.maximum(boxes[:, :2], low)).clip(0).prod(axis=1)
@@ -157,7 +157,7 @@ def _overlaps(some: _Numbers, others: _Numbers, some_limits: _Numbers, other_lim
 
 
 def _are_best(pairs: Integers, overlaps: _Numbers, piece: Integers) -> _Flags:
-    """Return which pairs are the best of both their boxes in the other's tile: parts of one thing, of each tile one."""
+    """Return which pairs are each other's best match in their tiles, so that an object has one part in each tile."""
     best = np.ones(len(pairs), bool)
     for own, other in ((0, 1), (1, 0)):
         keys = (-overlaps, piece[pairs[:, other]], pairs[:, own])
@@ -168,7 +168,7 @@ def _are_best(pairs: Integers, overlaps: _Numbers, piece: Integers) -> _Flags:
 
 
 def _groups(pairs: Integers, count: int) -> Integers:
-    """Return of each box the least index of those that pairs connect it with."""
+    """Return, for each box, the least index among the boxes that pairs connect it with, directly or indirectly."""
     group = np.arange(count)
     while True:
         before = group.copy()

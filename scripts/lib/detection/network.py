@@ -32,9 +32,9 @@ class NetworkFiles:
 
     Attributes:
         graph: `graph.pb` or `graph.onnx`, or `graph.xml` with `graph.bin` next to it.
-        train_ini: the names of its classes.
-        provenance: where it came from.
-        changes: the records of what was done to the graph since, by converting or quantizing it.
+        train_ini: file of the names of its classes.
+        provenance: the record of its source.
+        changes: the records of the conversion and the quantization of the graph, if any.
     """
 
     graph: Path
@@ -49,22 +49,22 @@ class NetworkFiles:
 
     @property
     def all(self) -> list[Path]:
-        """Each of them."""
+        """All files of the network."""
         weights = [self.weights] if self.weights else []
         return [self.graph, *weights, self.train_ini, self.provenance, *self.changes]
 
 
 class Network:
-    """The network of a job: loaded once, when a media needs it.
+    """The network of a job, which is loaded when a media needs it.
 
     Attributes:
-        options: what is asked of it.
-        used: what the records say of the network; None before it is loaded.
-        engine_used: what they say of its engine, likewise.
+        options: the options of detection.
+        used: the record of the network; None before it is loaded.
+        engine_used: the record of its engine; None before it is loaded.
     """
 
     def __init__(self, files: NetworkFiles, options: DetectOptions) -> None:
-        """Name the files, and what is asked of them."""
+        """Store the files and the options; nothing is loaded yet."""
         self._files, self.options = files, options
         self.used: NetworkUsed | None = None
         self.engine_used: dict[str, object] | None = None
@@ -75,24 +75,24 @@ class Network:
 
     @property
     def name(self) -> str:
-        """Its name in errors: where it came from, and its graph."""
+        """The network's name in errors: its source, and the name of its graph."""
         return f"{self._provenance.reference}: {self._files.graph.name}"
 
     @cached_property
     def description(self) -> Description | None:
-        """What get_network found out of a network's family, None for one that has an engine of its own."""
+        """The description of the network's family, from get_network; None for a RetinaNet and for rows."""
         values = self._provenance.description
         return None if values is None else from_values(values, str(self._files.provenance))
 
     def _of_graph(self, precision: str) -> Description | None:
-        """Return the description of the graph that is read: quantize_network's takes bytes."""
+        """Return the description of the graph to load; the input of a quantized graph is bytes."""
         if self.description is None or precision != "int8":
             return self.description
         return of_bytes(self.description)
 
     @property
     def resize(self) -> Resize:
-        """How frames become pictures of the network's size."""
+        """The conversion of frames to pictures of the network's size."""
         described = self._of_graph(self.options.precision)
         return described.resize if described else Resize()
 
@@ -101,32 +101,32 @@ class Network:
         """Width and height of the network's input.
 
         Raises:
-            SettingsError: neither the settings nor the network say it.
+            SettingsError: neither the settings nor the network contain the size.
         """
         asked = (self.options.img_max_side, self.options.img_min_side)
         return size_of_network(self._files.graph, self._provenance, self.description, asked, self.name)
 
     @cached_property
     def tiling(self) -> Tiling | None:
-        """How large frames are cut into tiles; None if they are not.
+        """The tiles that large frames are cut into; None if they are not cut.
 
         Raises:
-            SettingsError: neither the settings nor the network say the size of its input.
+            SettingsError: neither the settings nor the network contain the size of its input.
         """
         return None if self.options.tiles is None else tiles.from_values(self.options.tiles, self.size)
 
     def load(self) -> Engine:
-        """Make the network ready.
+        """Load the network.
 
         Raises:
             GraphError: it cannot be used, or does not fit train.ini.
         """
         names = train.species(self._files.train_ini)
         nms = self.options.nms
-        against = None
+        not_buildable = None
         if self.description is not None and ENGINES[self.options.engine].is_built:
-            against = obstacle(read_file(self._files.graph, self.name), self.description)
-        chosen = choose_for_network(self.options.engine, self.options.precision, against, os.environ)
+            not_buildable = obstacle(read_file(self._files.graph, self.name), self.description)
+        chosen = choose_for_network(self.options.engine, self.options.precision, not_buildable, os.environ)
         engine = open_engine(
             self._files.graph,
             engine=chosen.engine,
@@ -152,7 +152,7 @@ class Network:
 
     @property
     def _best_class(self) -> bool:
-        """Whether an anchor gives one box in this family, which `network.nms` leaves so where it does not say it."""
+        """Whether this family has one box per anchor, the default of `network.nms`."""
         return self.description is not None and bool((own := self.description.suppression) and own.best_class)
 
     def _describe(self, engine: Engine, names: list[str]) -> NetworkUsed:
@@ -167,7 +167,7 @@ class Network:
             nms=nms_settings.to_values(engine.nms) | {"min_score": max(engine.nms.min_score, 0.0)},
             description=described.to_values() if described else None,
             source=self._provenance.reference,
-            # Each lies in a folder named after what was done: `converted` or `int8`.
+            # The folder of each record is named after the change: `converted` or `int8`.
             **{change.parent.name: read_json(change) for change in files.changes},
         )
 
@@ -182,15 +182,15 @@ def size_of_network(
     """Return the size of a network's input.
 
     Args:
-        graph: its file.
-        provenance: where it came from.
-        description: the description of its family; None for one that has an engine of its own.
-        asked: detect.img_max_side and detect.img_min_side.
-        source: what errors about the file call it.
+        graph: path of the network's graph.
+        provenance: the record of its source.
+        description: the description of its family; None for a RetinaNet and for rows.
+        asked: the settings detect.img_max_side and detect.img_min_side.
+        source: the name of the file in errors.
 
     Raises:
-        SettingsError: neither the settings nor the network say it.
-        GraphError: the size is not one that the network takes.
+        SettingsError: neither the settings nor the network contain the size.
+        GraphError: the network does not accept the size.
     """
     own = None
     if description is None and None in asked:

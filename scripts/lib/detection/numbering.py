@@ -1,4 +1,4 @@
-"""Describe which file of a video was read, how its pictures are numbered, and how it differs from Tator's record."""
+"""Describe which file of a video was read, the numbers of its pictures, and its differences from Tator's record."""
 
 import logging
 import math
@@ -14,12 +14,12 @@ _SAME_RATE = 0.001
 
 
 def numbering_of(record: MediaRecord, download: DownloadRecord | None, summary: Summary) -> Numbering | None:
-    """Return what the record of a detection says of the numbers; None for pictures and media without a file.
+    """Return the record of a video's file and frame numbers; None for pictures and media without a file.
 
     Args:
         record: the record of resolve_media.
-        download: the record of the download, if there is one.
-        summary: what reading gave.
+        download: the record of download_media, if there is one.
+        summary: the summary of the video's frames.
     """
     if download is None or download.role is None or record.kind != "video":
         return None
@@ -31,19 +31,19 @@ def numbering_of(record: MediaRecord, download: DownloadRecord | None, summary: 
         numbers=summary.numbers,
         repeated=summary.repeated,
         left_out=summary.left_out,
-        # An original that is read in parts is one whose pictures are not turned.
+        # The pictures of an original that is read in parts are not turned.
         turned=0 if download.role == "archival" and summary.numbered is None else summary.turned,
         disagreements=_disagreements(record, summary) if record.local is None else [],
     )
 
 
 def with_disagreements(state: str, reason: str | None, numbering: Numbering | None) -> str | None:
-    """Return a reason with what differs between a media's files, and from Tator's record; says it in the log.
+    """Add differences between a media's files, and from Tator's record, to a reason; log them.
 
     Args:
-        state: of the media; what has no result keeps its reason.
-        reason: why it is in that state; None if there is nothing to say.
-        numbering: what numbering_of returned.
+        state: the state of the media; if it has no result, the reason is returned unchanged.
+        reason: the reason for the state, if any.
+        numbering: the result of numbering_of.
     """
     if numbering is None:
         return reason

@@ -13,22 +13,22 @@ class DetectOptions:
     """The options of a detection job, named like the settings; see config/README.md.
 
     Attributes:
-        img_max_side: width of the network's input in pixels; None for what its file says.
-        img_min_side: height of the network's input in pixels; None for what its file says.
+        img_max_side: width of the network's input in pixels; None for the width in its file.
+        img_min_side: height of the network's input in pixels; None for the height in its file.
         keep_threshold: the least score of a box.
-        batch_size: frames that go through the network at once.
-        frame_stride: detect in every n-th frame of a video.
+        batch_size: number of frames in a batch.
+        frame_stride: distance between two frames of a video to detect in.
         frame_range: first and last frame of a video to detect in, both included; None for all.
-        max_frames: detect in at most so many frames of a video; None for all.
-        engine: what runs the network, a name of scripts.lib.engines.table.ENGINES.
-        precision: what it computes with: f32, f16 or int8.
+        max_frames: largest number of frames of a video to detect in; None for no limit.
+        engine: the engine, a name of scripts.lib.engines.table.ENGINES.
+        precision: the engine's precision: f32, f16 or int8.
         engines: the folder of TensorRT's engine files.
-        nms: settings of the suppression instead of the graph's own.
-        pixels: for a network that gives rows, the pixels it takes.
-        first_label: for a network that gives rows, the label of the first class.
+        nms: settings of the suppression that replace those of the graph.
+        pixels: the pixel format of the input, for a network whose output is rows.
+        first_label: the label of the first class, for a network whose output is rows.
         threads: number of CPU threads.
-        device: what onnxruntime computes on: auto, cpu or cuda.
-        tiles: how frames that are larger than a tile are cut: `auto`, or some of width, height, overlap and whole;
+        device: the device of onnxruntime: auto, cpu or cuda.
+        tiles: the tiles of frames that are larger than a tile: `auto`, or some of width, height, overlap and whole;
             None for no tiles.
     """
 
@@ -51,29 +51,29 @@ class DetectOptions:
 
     @property
     def frames(self) -> RequestedFrames:
-        """Which frames of a video are asked for, as the record says it."""
+        """The requested frames of a video, for the record."""
         return RequestedFrames(frame_stride=self.frame_stride, frame_range=self.frame_range, max_frames=self.max_frames)
 
     @property
     def key(self) -> dict[str, Any]:
-        """What the boxes depend on."""
+        """The options that the boxes depend on."""
         return {key: value for key, value in asdict(self).items() if key not in ("engines", "threads")}
 
     @property
     def wanted(self) -> range:
-        """The numbers of these frames."""
+        """The numbers of the requested frames."""
         return wanted_frames(self.frame_stride, self.frame_range, self.max_frames)
 
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """How a job that media share downloads them.
+    """The options of downloads in a job that media share.
 
     Attributes:
         host: Tator's address.
-        project_id: the project.
-        keep_files: keep the downloaded files.
-        prefetch_mb: how many megabytes may be downloaded and not yet worked on; one media goes whatever its size.
+        project_id: Tator's number of the project.
+        keep_files: whether to keep the downloaded files.
+        prefetch_mb: megabytes that may be downloaded and not yet processed; a single media may exceed them.
     """
 
     host: str

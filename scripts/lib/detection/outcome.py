@@ -11,7 +11,12 @@ _log = logging.getLogger(__name__)
 
 
 def final_state(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
-    """Return the state, and its reason, of a media that was read up to the last requested frame."""
+    """Return the state of a media that was read up to the last wanted frame, and its reason.
+
+    Args:
+        summary: the summary of its frames.
+        boxes: number of boxes found.
+    """
     if summary.skipped:
         _log.info("%d pictures before the first key frame cannot be decoded: left out", summary.skipped)
     if gaps := summary.gaps:
@@ -30,7 +35,7 @@ def final_state(summary: Summary, boxes: int) -> tuple[MediaState, str | None]:
 
 
 def log_outcome(record: DetectionRecord, *, count: bool) -> None:
-    """Log a record of detection and, if `count`, add it to the metrics."""
+    """Log a record of detection and, if `count` is set, add it to the metrics."""
     frames = record.frames
     if count:
         count_media(record.state, frames.used, record.boxes, record.seconds)

@@ -1,8 +1,8 @@
 """Processes that read parts of videos into batches, each part by a decoder of one thread.
 
 Python runs one thread at a time, and a decoder's threads wait for each other, so that a single process keeps few cores
-busy. The processes are forked before any other thread is started and before an engine is loaded. The pixels of their
-batches are in memory that they share with the job; everything else is sent through pipes.
+busy. The processes are forked before any other thread is started and before an engine is loaded. They share the memory
+of their batches' pixels with the job; everything else is sent through pipes.
 """
 
 import math
@@ -37,16 +37,16 @@ from scripts.lib.scaling import Frame
 
 # Batches of each process: one is filled and one waits while the engine has two.
 _BATCHES = 4
-_SHARE = 0.25  # of the free memory, for the batches of all processes
+_SHARE = 0.25  # share of the free memory for the batches of all processes
 _STOP_SECONDS = 0.5
 _NO_PIXELS: Pixels = np.empty(0, np.uint8)
 
 
 def most_processes(count: int, batch_size: int, size: Size, dtype: str = "uint8") -> int:
-    """Return the number of processes that memory allows, 0 if that is a single one, with which nothing is gained.
+    """Return the number of processes that memory allows; 0 instead of 1, as a single process is not faster.
 
     Args:
-        count: the number of processes that are wanted.
+        count: the number of processes wanted.
         batch_size: frames in a batch.
         size: the size of the network's input.
         dtype: NumPy's name of the type of a batch's pixels.
@@ -70,8 +70,8 @@ class _SentBatch(NamedTuple):
     """A batch whose pixels are in shared memory.
 
     Attributes:
-        place: its number among the batches of the process.
-        items: what its frames are.
+        place: index of the batch among those of the process.
+        items: descriptions of its frames.
     """
 
     place: int
@@ -83,8 +83,8 @@ class _End(NamedTuple):
 
     Attributes:
         summary: the summary of its frames.
-        fault: state and reason if it cannot be read on.
-        error: an unexpected exception, as text.
+        fault: state and reason if the part cannot be read any further.
+        error: text of an unexpected exception.
     """
 
     summary: Summary
@@ -104,12 +104,12 @@ class _PartInput(FrameInput):
         return PartFrames(self._part.path, self._part.part, self._part.asked)
 
     def open_again(self) -> PartFrames:
-        """Raise, as one thread has decoded the part already."""
+        """Raise, as the part was decoded with one thread already."""
         raise RuntimeError("a part is read once")
 
 
 class _FreeBatches:
-    """The free batches of a process, whose numbers the job writes to a pipe."""
+    """The free batches of a process; the job writes their indices to a pipe."""
 
     def __init__(self, batches: Sequence[Batch], pipe: int) -> None:
         self._batches, self._pipe = batches, pipe
@@ -125,7 +125,7 @@ class _FreeBatches:
         return self._batches[number[0]]
 
     def put(self, batch: Batch) -> None:
-        """Take back a batch that was not sent."""
+        """Add a batch that was filled in part, but not sent."""
         self._unused.append(batch)
 
     def empty(self) -> bool:
@@ -147,7 +147,7 @@ class _SentBatches:
 
 
 class _ReturnedBatches:
-    """Returns batches to the process that fills them."""
+    """Returns batches to the process that owns them."""
 
     def __init__(self, batches: Sequence[Batch], pipe: int) -> None:
         self._numbers = {id(batch): number for number, batch in enumerate(batches)}
@@ -159,11 +159,11 @@ class _ReturnedBatches:
             os.write(self._pipe, bytes([self._numbers[id(batch)]]))
 
 
-class _Nowhere:
-    """Where a batch without pixels goes when it is returned."""
+class _Discarded:
+    """The owner of batches without pixels, which are not reused."""
 
     def put(self, batch: Batch) -> None:
-        """Drop the batch."""
+        """Discard the batch."""
 
 
 class _PartReader:
@@ -179,42 +179,43 @@ class _PartReader:
         shared = mmap.mmap(-1, _BATCHES * math.prod(shape) * np.dtype(dtype).itemsize)
         pixels = np.frombuffer(shared, dtype).reshape(_BATCHES, *shape)
         self.batches = [Batch(each) for each in pixels]
-        self.connection, self.its_connection = Pipe()
-        self.its_pipe, self.pipe = os.pipe()
+        self.connection, self.process_connection = Pipe()
+        self.process_pipe, self.pipe = os.pipe()
         for batch in self.batches:
-            batch.home = _ReturnedBatches(self.batches, self.pipe)
-            batch.home.put(batch)
+            batch.owner = _ReturnedBatches(self.batches, self.pipe)
+            batch.owner.put(batch)
 
     def close_ends_of_job(self) -> None:
-        """Close what only the job uses, in a forked process, so that the end of the job is noticed."""
+        """Close the job's ends of the pipes; called in forked processes, so that they notice the end of the job."""
         self.connection.close()
         os.close(self.pipe)
 
     def close_ends_of_process(self) -> None:
-        """Close what only the process uses, in the job and in other processes."""
-        self.its_connection.close()
-        os.close(self.its_pipe)
+        """Close the process's ends of the pipes; called in the job and in other processes."""
+        self.process_connection.close()
+        os.close(self.process_pipe)
 
-    def work(self, fit: Callable[[Frame, Pixels], None], cutter: Cutter | None, megabytes: int) -> None:
-        """Read the parts that the job asks for, in the process.
+    def run(self, fit: Callable[[Frame, Pixels], None], cutter: Cutter | None, megabytes: int) -> None:
+        """Read the parts that the job sends; called in the process.
 
         Args:
             fit: writes a frame into its place in a batch.
             cutter: cuts large frames into tiles; None to leave them whole.
             megabytes: the memory that the process may use.
         """
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the job, which gets it too, ends the process
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the job receives it too, and ends the process
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         memory.set_limit(megabytes)
         shape = self.batches[0].pixels.shape
-        queues = BatchQueues(_FreeBatches(self.batches, self.its_pipe), _SentBatches(self.batches, self.its_connection))
+        free = _FreeBatches(self.batches, self.process_pipe)
+        queues = BatchQueues(free, _SentBatches(self.batches, self.process_connection))
         fitting = FittingPool(fit, Size(shape[2], shape[1]), 1)
         with suppress(EOFError, BrokenPipeError):
-            while (part := self.its_connection.recv()) is not None:
+            while (part := self.process_connection.recv()) is not None:
                 frames = _PartInput(part)
                 error = None
                 try:
-                    # Results are taken by the job.
+                    # The job handles the results.
                     task = MediaTask(frames, cast("ResultOutput", None))
                     TaskReader(queues, fitting, cutter).read([task], 1)
                 except Exception as found:
@@ -222,15 +223,15 @@ class _PartReader:
                         raise
                     error = f"{type(found).__name__}: {found}"
                 fault = None if frames.fault is None else (frames.fault.state, frames.fault.reason)
-                self.its_connection.send(_End(frames.summary, fault, error))
+                self.process_connection.send(_End(frames.summary, fault, error))
 
     def read(self, task: MediaTask, part: PartOfFile, full: "queue.SimpleQueue[Batch | None]") -> None:
-        """Have the process read a part; put its batches into a queue.
+        """Let the process read a part; put its batches into a queue.
 
         Args:
             task: the task that the frames belong to.
             part: the part.
-            full: the batches for the engine.
+            full: the queue of batches for the engine.
 
         Raises:
             RuntimeError: the process failed.
@@ -252,7 +253,7 @@ class _PartReader:
         task.frames.summary = end.summary
         task.frames.fault = MediaFault(*end.fault) if end.fault else None
         task.frames.release()
-        full.put(Batch(_NO_PIXELS, ended=[task], home=_Nowhere()))
+        full.put(Batch(_NO_PIXELS, ended=[task], owner=_Discarded()))
 
 
 class PartReaders:
@@ -277,32 +278,32 @@ class PartReaders:
         megabytes = memory.megabytes(memory.left()) // max(1, count)
         context = get_context("fork")
         self._processes = [
-            context.Process(target=self._work, args=(reader, fit, cutter, megabytes), daemon=True)
+            context.Process(target=self._run, args=(reader, fit, cutter, megabytes), daemon=True)
             for reader in self._readers
         ]
         with warnings.catch_warnings():
-            # Newer Pythons warn of threads. Those of numerical libraries are idle, and know of fork.
+            # Newer versions of Python warn of threads. Those of numerical libraries are idle, and support fork.
             warnings.simplefilter("ignore", DeprecationWarning)
             for process in self._processes:
                 process.start()
         for reader in self._readers:
             reader.close_ends_of_process()
 
-    def _work(
+    def _run(
         self, own: _PartReader, fit: Callable[[Frame, Pixels], None], cutter: Cutter | None, megabytes: int
     ) -> None:
         for reader in self._readers:
             reader.close_ends_of_job()
             if reader is not own:
                 reader.close_ends_of_process()
-        own.work(fit, cutter, megabytes)
+        own.run(fit, cutter, megabytes)
 
     def start(self, full: "queue.SimpleQueue[Batch | None]", ended: Callable[[BaseException | None], None]) -> None:
         """Start the threads that wait for the processes.
 
         Args:
             full: the queue for their batches.
-            ended: called by each thread at its end, with the exception that ended it.
+            ended: function that each thread calls at its end, with the exception that ended it, if any.
         """
         self._threads = [
             threading.Thread(target=self._read_tasks, args=(reader, full, ended), name="reader", daemon=True)
@@ -327,8 +328,8 @@ class PartReaders:
             error = found
         ended(error)
 
-    def others(self, tasks: Iterable[MediaTask]) -> Iterator[MediaTask]:
-        """Pass tasks of parts to the processes, and yield the others.
+    def dispatch(self, tasks: Iterable[MediaTask]) -> Iterator[MediaTask]:
+        """Send tasks of parts to the processes, and yield the other tasks.
 
         Args:
             tasks: all tasks.
@@ -340,17 +341,17 @@ class PartReaders:
                 yield task
 
     def finish(self) -> None:
-        """Note that there are no more tasks."""
+        """Tell the threads that there are no more tasks."""
         for _ in self._readers:
             self._tasks.put(None)
 
     def close(self) -> None:
-        """End the processes, also those that are still reading."""
+        """End the processes, including those that are still reading."""
         for reader in self._readers:
             reader.close_ends_of_job()
-        until = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + _STOP_SECONDS
         for process in self._processes:
-            process.join(max(0.0, until - time.monotonic()))
+            process.join(max(0.0, deadline - time.monotonic()))
             if process.is_alive():
                 process.kill()
                 process.join()

@@ -1,4 +1,4 @@
-"""The plan of a video's parts: found here, written by split_media, and read by the jobs of the parts."""
+"""The plan of a video's parts, which split_media writes and the jobs of the parts read."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class FailedPlan:
-    """What the file holds instead of parts where planning failed."""
+    """The content of the plan's file, instead of parts, if planning failed."""
 
     state: MediaState
     reason: str
@@ -35,7 +35,7 @@ def find_parts(
         path: the video's file.
         wanted: the record of resolve_media or list_media.
         fetched: the record of its download.
-        count: the number of parts that are wanted, see plan_parts.
+        count: the number of parts wanted, see plan_parts.
 
     Raises:
         MediaFault: the file cannot be read.
@@ -48,24 +48,24 @@ def find_parts(
 
 
 def write_plan(plan: Path, parts: Sequence[Part]) -> None:
-    """Write the parts of a video; none if it has to be done in one piece."""
+    """Write the parts of a video; none if it has to be processed in one piece."""
     write_json(plan, [asdict(part) for part in parts])
 
 
 def write_failed_plan(plan: Path, media_id: int, fault: MediaFault) -> None:
-    """Write that planning failed, for join_parts to carry on."""
+    """Write that planning failed; join_parts raises the fault."""
     note(media_id, [plan])
     write_record(plan, FailedPlan(state=fault.state, reason=fault.reason))
 
 
 def planned_parts(plan: Path) -> list[Part]:
-    """Return the parts of a video; none if it is done in one piece, or where planning failed."""
+    """Return the parts of a video; none if it is processed in one piece, or if planning failed."""
     written = read_json(plan)
     return [Part(**part) for part in written] if isinstance(written, list) else []
 
 
 def require_planned(plan: Path) -> None:
-    """Raise what kept split_media from planning.
+    """Raise the fault if planning failed.
 
     Raises:
         MediaFault: planning failed.
@@ -81,8 +81,8 @@ class PlannedPart:
     """One part of a video, for the job that detects in it.
 
     Attributes:
-        plan: what split_media wrote.
-        part: its number, from 0.
+        plan: path of the plan.
+        part: number of the part, from 0.
     """
 
     plan: Path
@@ -90,6 +90,6 @@ class PlannedPart:
 
     @property
     def part_of_plan(self) -> Part | None:
-        """The part; None if the video has fewer."""
+        """The part; None if the video has fewer parts."""
         parts = planned_parts(self.plan)
         return parts[self.part] if self.part < len(parts) else None

@@ -1,4 +1,4 @@
-"""Pictures of a job that are decoded several at a time, and videos that are opened before their turn; both in order."""
+"""Decode several pictures of a job at a time, and open videos before their turn; the order stays the same."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import FrameSource, Picture, Summary
 from scripts.lib.frames.stills.pictures import StillFrames
 
-# The share of the free memory that pictures may take while they are decoded and wait; a larger one goes by itself.
+# The share of the free memory that pictures may use while they are decoded and wait; a larger picture is decoded alone.
 _SHARE = 0.5
 
 Opener = Callable[[], FrameSource]
@@ -27,61 +27,70 @@ class DecodedFrames(FrameSource):
     """The frames of a media that was decoded already."""
 
     def __init__(self, summary: Summary, frames: list[tuple[int, Picture]], fault: MediaFault | None) -> None:
-        """Take what reading a media gave.
+        """Store the result of reading a media.
 
         Args:
-            summary: of its frames.
-            frames: all of them.
-            fault: what ended the reading.
+            summary: the summary of its frames.
+            frames: all frames.
+            fault: the fault that ended the reading, if any.
         """
         super().__init__()
         self.summary, self._frames, self._fault = summary, frames, fault
 
     def __iter__(self) -> Iterator[tuple[int, Picture]]:
-        """Yield the frames."""
+        """Yield the frames; then raise the fault, if there is one."""
         yield from self._frames
         if self._fault is not None:
             raise MediaFault(self._fault.state, self._fault.reason)
 
     def close(self) -> None:
-        """Give up the frames."""
+        """Release the frames."""
         self._frames = []
 
 
 class _Waiting(NamedTuple):
+    """A picture that waits for its turn.
+
+    Attributes:
+        task: its task.
+        decoded: its frame, once decoded.
+        held: the memory it uses, in bytes.
+    """
+
     task: MediaTask
     decoded: Future[DecodedFrames]
     held: float
 
 
-class _Coming(NamedTuple):
+class _NextMedia(NamedTuple):
     """The next media.
 
     Attributes:
-        task: whose it is.
-        source: its frames, where they were opened already.
+        task: its task.
+        source: its frames, if they were opened ahead.
     """
 
     task: MediaTask
     source: FrameSource | None = None
 
     def open(self) -> FrameSource:
-        """Return its frames, opened."""
+        """Return its frames; open them if that was not done ahead."""
         return self.task.frames.open() if self.source is None else self.source
 
 
-Ahead = Future[_Coming | None]
+_FutureMedia = Future[_NextMedia | None]
 
 
-def opened_ahead(tasks: Iterable[MediaTask], threads: int) -> Iterator[tuple[MediaTask, Opener]]:
-    """Yield each task, in order, with what opens its frames; pictures are decoded meanwhile, and the next video opened.
+def open_ahead(tasks: Iterable[MediaTask], threads: int) -> Iterator[tuple[MediaTask, Opener]]:
+    """Yield each task, in order, with a function that opens its frames.
 
-    As many pictures as there are threads are under way, and less where they would take more than half of the memory
-    that the job has left. Opening a video takes as long as decoding some of its pictures with one thread.
+    Meanwhile, pictures are decoded in threads, one in each, and the next video is opened, which takes as long as
+    decoding some of its pictures with one thread. If the pictures would use more than half of the memory that the job
+    has left, fewer are decoded at once.
 
     Args:
-        tasks: taken one by one, by this thread or another one.
-        threads: how many pictures are decoded at once; with one nothing is decoded or opened ahead.
+        tasks: the tasks, taken one by one, by this thread or another one.
+        threads: number of pictures decoded at once; with 1, no picture is decoded and no video opened ahead.
     """
     if threads < 2:
         yield from ((task, task.frames.open) for task in tasks)
@@ -91,63 +100,65 @@ def opened_ahead(tasks: Iterable[MediaTask], threads: int) -> Iterator[tuple[Med
     with ExitStack() as stack:
         pool = ThreadPoolExecutor(threads, "pictures")
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        coming = _next(left)
-        while coming is not None:
-            task = coming.task
+        following = _next(left)
+        while following is not None:
+            task = following.task
             if not task.frames.is_picture:
-                yield from _given_out(waiting, 0)
-                following = _in_background(_next_opened, left)
+                yield from _yield_decoded(waiting, 0)
+                opening = _in_background(_next_opened, left)
                 try:
-                    yield task, coming.open
+                    yield task, following.open
                 except GeneratorExit:
-                    following.add_done_callback(_give_up)
+                    opening.add_done_callback(_close_unread)
                     raise
-                coming = following.result()
+                following = opening.result()
                 continue
-            coming = None
+            following = None
             try:
                 source = task.frames.open()
                 if not isinstance(source, StillFrames):
                     raise TypeError(f"a picture's frames are {type(source).__name__}; expected StillFrames")
                 source.load()
             except MediaFault as fault:
-                yield from _given_out(waiting, 0)
-                yield task, _fails_with(MediaFault(fault.state, fault.reason))
-                coming = _next(left)
+                yield from _yield_decoded(waiting, 0)
+                yield task, _raising(MediaFault(fault.state, fault.reason))
+                following = _next(left)
                 continue
             task.frames.release()
             most = memory.left() * _SHARE
             while waiting and sum(each.held for each in waiting) + source.bytes_needed > most:
-                yield from _given_out(waiting, len(waiting) - 1)
-            yield from _given_out(waiting, threads - 1)
+                yield from _yield_decoded(waiting, len(waiting) - 1)
+            yield from _yield_decoded(waiting, threads - 1)
             waiting.append(_Waiting(task, pool.submit(_decode, source), source.bytes_needed))
-            coming = _next(left)
-        yield from _given_out(waiting, 0)
+            following = _next(left)
+        yield from _yield_decoded(waiting, 0)
 
 
-def _next(tasks: Iterator[MediaTask]) -> _Coming | None:
-    """Return the next task, None where there is none left."""
+def _next(tasks: Iterator[MediaTask]) -> _NextMedia | None:
+    """Return the next task; None if none is left."""
     task = next(tasks, None)
-    return None if task is None else _Coming(task)
+    return None if task is None else _NextMedia(task)
 
 
-def _next_opened(tasks: Iterator[MediaTask]) -> _Coming | None:
-    """Return the next task, opened where it is a video; what goes wrong with that comes again when it is its turn."""
-    coming = _next(tasks)
-    if coming is None or coming.task.frames.is_picture or not coming.task.frames.opens_ahead:
-        return coming
+def _next_opened(tasks: Iterator[MediaTask]) -> _NextMedia | None:
+    """Return the next task, opened if it is a video; an error of opening it is raised again at its turn."""
+    following = _next(tasks)
+    if following is None or following.task.frames.is_picture or not following.task.frames.opens_ahead:
+        return following
     try:
-        # Words about this file are not to be taken for the decoder's about another one.
+        # FFmpeg's messages about this file must not be mistaken for messages about the file that is being decoded.
         with av.logging.Capture():
-            return coming._replace(source=coming.task.frames.open())
+            return following._replace(source=following.task.frames.open())
     except Exception as error:
         _log.info("it is opened again when it is its turn: %s", error)
-        return coming
+        return following
 
 
-def _in_background(work: Callable[[Iterator[MediaTask]], _Coming | None], tasks: Iterator[MediaTask]) -> Ahead:
-    """Have work done by a thread of its own, which does not hold up the end of the process."""
-    found: Ahead = Future()
+def _in_background(
+    work: Callable[[Iterator[MediaTask]], _NextMedia | None], tasks: Iterator[MediaTask]
+) -> _FutureMedia:
+    """Run a function in a new daemon thread, which does not delay the end of the process."""
+    found: _FutureMedia = Future()
 
     def run() -> None:
         try:
@@ -159,25 +170,25 @@ def _in_background(work: Callable[[Iterator[MediaTask]], _Coming | None], tasks:
     return found
 
 
-def _give_up(ahead: Ahead) -> None:
-    """Close what was opened and is not read."""
-    if ahead.exception() is None and (coming := ahead.result()) is not None and coming.source is not None:
-        coming.source.close()
+def _close_unread(opening: _FutureMedia) -> None:
+    """Close a media that was opened ahead and will not be read."""
+    if opening.exception() is None and (following := opening.result()) is not None and following.source is not None:
+        following.source.close()
 
 
-def _given_out(waiting: deque[_Waiting], left: int) -> Iterator[tuple[MediaTask, Opener]]:
-    """Yield the first of what waits until no more than `left` do."""
+def _yield_decoded(waiting: deque[_Waiting], left: int) -> Iterator[tuple[MediaTask, Opener]]:
+    """Yield waiting pictures, in order, until no more than `left` are waiting."""
     while len(waiting) > left:
         task, decoded, _ = waiting[0]
         yield task, decoded.result
         waiting.popleft()
 
 
-def _fails_with(fault: MediaFault) -> Opener:
-    def fail() -> FrameSource:
+def _raising(fault: MediaFault) -> Opener:
+    def raise_fault() -> FrameSource:
         raise fault
 
-    return fail
+    return raise_fault
 
 
 def _decode(source: StillFrames) -> DecodedFrames:

@@ -1,4 +1,4 @@
-"""The flow of detection, from frames to boxes, in constant memory.
+"""Run detection, from frames to boxes, in constant memory.
 
 A thread reads the frames of one media after another into batches, and processes read parts of videos. The caller's
 thread passes the batches to the engine, which works while reading continues, and processes the outputs. Another thread
@@ -21,7 +21,7 @@ from scripts.lib.detection.batch import Batch, Item, Piece
 from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.media_task import FrameResult, MediaTask
-from scripts.lib.detection.merging import Seen, merge
+from scripts.lib.detection.merging import PieceBoxes, merge
 from scripts.lib.detection.result_writer import ResultWriter
 from scripts.lib.engines.base import Engine
 from scripts.lib.errors import GraphError
@@ -30,20 +30,21 @@ from scripts.lib.graphs.description import Resize
 from scripts.lib.progress import Progress
 from scripts.lib.tiles import Tiling
 
-# Media that wait to be written down, with some 30 MB of pictures each; the caller's thread waits for the first of more.
+# The most media that may wait to be written, with some 30 MB of pictures each.
 _UNWRITTEN = 4
-# Scores are rounded; boxes as fractions may reach over the edge. No box of a network fits in so few pixels at a corner.
+# The highest score, with rounding; and the largest coordinate of boxes from 0 to 1, which may exceed the picture. Boxes
+# in pixels are never that small.
 _HIGHEST_SCORE, _LARGEST_FRACTION = 1.001, 1.5
 
 
 class Stopwatch:
-    """Where the time of a thread goes."""
+    """Measures how long a thread spends in each stage."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
 
     def lap(self, stage: str, tasks: Sequence[MediaTask]) -> None:
-        """End a stage: what passed since the last call was its time, in equal shares."""
+        """End a stage: divide the time since the last call equally among the tasks."""
         now = time.monotonic()
         for task in tasks:
             stages = task.counters.stages
@@ -52,7 +53,7 @@ class Stopwatch:
 
 
 class Detector:
-    """Runs tasks through the network; used once, by one thread."""
+    """Runs the frames of tasks through the network; used once, by one thread."""
 
     def __init__(
         self,
@@ -62,20 +63,20 @@ class Detector:
         batch_size: int,
         threshold: float,
         name: str = "the network",
-        resize: Resize = Resize(),  # noqa: B008, it never changes
+        resize: Resize = Resize(),  # noqa: B008, it is immutable
         threads: int = 1,
         processes: int = 0,
         tiling: Tiling | None = None,
     ) -> None:
-        """Prepare; nothing is loaded before the first frame is there.
+        """Store the options; the engine is loaded when the first batch is ready.
 
         Args:
-            load: makes the engine ready, for batches of this size.
+            load: function that loads the engine, for batches of `batch_size`.
             size: the size of the network's input.
             batch_size: frames in a batch.
             threshold: the least score of a box.
             name: the name of the network in errors.
-            resize: how frames become pictures of this size.
+            resize: the conversion of frames to pictures of this size.
             threads: number of pictures decoded at once, or of frames of a video converted and fitted at once.
             processes: number of processes that read parts of videos.
             tiling: how large frames are cut into tiles; None if they are not.
@@ -85,51 +86,51 @@ class Detector:
         self._threshold, self._fitting = threshold, Fitting(resize, size)
         self._threads, self._processes = threads, processes
         self._cutter = Cutter(tiling, self._fitting) if tiling else None
-        self._seen: dict[MediaTask, list[Seen]] = {}  # the boxes in the pieces of each task's current frame
+        self._pieces: dict[MediaTask, list[PieceBoxes]] = {}  # boxes in the pieces of each task's current frame
         self._engine: Engine | None = None
         self._watch = Stopwatch()
-        self._open: dict[MediaTask, None] = {}
+        self._unfinished: dict[MediaTask, None] = {}
         self._progress: Progress | None = None
         self._expected, self._frames, self._ended = 1, 0, Fraction(0)
 
     def run(self, tasks: Iterable[MediaTask], expected: int = 1) -> None:
-        """Run every frame of every task through the network; each task gets its boxes, in order, and is finished.
+        """Run the frames of all tasks through the network; add the boxes of each task in order, and finish it.
 
         Args:
-            tasks: taken one by one by the reader's thread.
+            tasks: the tasks, taken one by one by the reader's thread.
             expected: number of media, for reporting progress.
 
         Raises:
-            GraphError: the network gives what is not a number.
-            Exception: whatever else goes wrong with the frames or in a task; what was not finished is abandoned.
+            GraphError: the network's outputs are not finite, or not in the expected range.
+            Exception: another error in the frames or in a task; unfinished tasks are abandoned.
         """
-        cv2.setNumThreads(1)  # the other cores are the engine's
+        cv2.setNumThreads(1)  # the engine uses the other cores
         self._expected = expected
-        under_way: deque[Batch] = deque()
+        submitted: deque[Batch] = deque()
         try:
             fitting = self._fitting
             reading = BatchReader(
                 tasks, self._shape, fitting.fit, self._threads, self._cutter, processes=self._processes,
                 dtype=fitting.resize.dtype,
             )  # fmt: skip
-            with ResultWriter(self._open) as writer, reading as reader:
+            with ResultWriter(self._unfinished) as writer, reading as reader:
                 for batch in reader:
                     self._watch.lap("frames", batch.tasks)
-                    # Reading up to the first batch may have taken long.
+                    # Created here, as reading the first batch may take long.
                     self._progress = self._progress or Progress("media" if expected > 1 else "frames")
                     if batch.items:
-                        engine = self._ready(batch)
-                        while sum(bool(each.items) for each in under_way) == engine.depth:
-                            self._finish(under_way.popleft(), reader, writer)
+                        engine = self._loaded_engine(batch)
+                        while sum(bool(each.items) for each in submitted) == engine.depth:
+                            self._finish(submitted.popleft(), reader, writer)
                         with self._watched(batch):
                             engine.start(batch.pixels[: len(batch.items)])
                         self._watch.lap("network", batch.tasks)
-                    under_way.append(batch)
-                while under_way:
-                    self._finish(under_way.popleft(), reader, writer)
+                    submitted.append(batch)
+                while submitted:
+                    self._finish(submitted.popleft(), reader, writer)
                 writer.wait(0)
         except BaseException as error:
-            for task in self._open:
+            for task in self._unfinished:
                 task.results.abandon(error)
             raise
         finally:
@@ -139,7 +140,7 @@ class Detector:
     def _watched(self, batch: Batch) -> AbstractContextManager[None]:
         return deadline.watched(self._name, f"busy with a batch of {len(batch.items)} frames")
 
-    def _ready(self, batch: Batch) -> Engine:
+    def _loaded_engine(self, batch: Batch) -> Engine:
         if self._engine is None:
             self._engine = self._load()
             self._watch.lap("opening", batch.tasks)
@@ -147,40 +148,40 @@ class Detector:
 
     def _finish(self, batch: Batch, reader: BatchReader, writer: ResultWriter) -> None:
         if batch.items:
-            engine = self._ready(batch)
+            engine = self._loaded_engine(batch)
             with self._watched(batch):
                 outputs = engine.finish()
             self._watch.lap("network", batch.tasks)
             for index, item in enumerate(batch.items):
-                self._open[item.task] = None
+                self._unfinished[item.task] = None
                 self._restart(item.task, item.restarts)
-                found = self._select(item, outputs.boxes[index], outputs.scores[index], engine)
-                seen, without_area = self._placed(item, found)
+                selection = self._select(item, outputs.boxes[index], outputs.scores[index], engine)
+                found, without_area = self._on_media(item, selection)
                 item.task.counters.boxes_without_area += len(item.numbers) * without_area
                 if item.piece is None:
-                    self._take(item, self._fitting.shown(batch.pixels[index], item.size), seen)
+                    self._add_frame(item, self._fitting.shown(batch.pixels[index], item.size), found)
                 else:
-                    self._gather(item, item.piece, seen)
+                    self._add_piece(item, item.piece, found)
         for task in batch.ended:
             self._restart(task, task.frames.restarts)
-            given_out, through = task.frames.summary.used, task.counters.frames
-            if task.frames.fault is None and through != given_out:
-                raise RuntimeError(f"{given_out} frames given out, {through} through the network")
+            read, processed = task.frames.summary.used, task.counters.frames
+            if task.frames.fault is None and processed != read:
+                raise RuntimeError(f"{read} frames were read, but {processed} passed through the network")
             writer.finish(task)
         writer.wait(_UNWRITTEN)
-        self._watch.lap("pictures", ())  # of media that are being written down nothing may change any more
-        self._tell(batch)
-        reader.give_back(batch)
+        self._watch.lap("pictures", ())  # of no task, as the counters of media that are being written must not change
+        self._report_progress(batch)
+        reader.release(batch)
 
     def _restart(self, task: MediaTask, restarts: int) -> None:
-        """Forget the boxes of a media if it has started again since."""
+        """Discard the results of a media if its detection has restarted since."""
         if task.counters.restarts < restarts:
             task.results.restart()
             task.counters.restart()
             self._watch.lap("boxes", [task])
 
-    def _tell(self, batch: Batch) -> None:
-        """Log the progress: in media, or in frames where there is only one."""
+    def _report_progress(self, batch: Batch) -> None:
+        """Log the progress: in media, or in frames if there is only one media."""
         self._frames += sum(item.ends_frame for item in batch.items)
         self._ended += sum(task.share for task in batch.ended)
         if self._progress is None or not batch.items or not self._frames:
@@ -192,9 +193,9 @@ class Detector:
             self._progress.report(self._frames, frames.expected, about=not frames.summary.declared)
 
     def _select(self, item: Item, boxes: Floats, scores: Floats, engine: Engine) -> suppression.Selection:
-        """Return a frame's boxes; refuse what a broken network or device gives."""
+        """Return a frame's boxes; refuse the outputs of a broken network or device."""
         places = suppression.reached(scores, self._threshold)
-        highest = float(scores.reshape(-1)[places].max(initial=0))  # not a number where any score is none
+        highest = float(scores.reshape(-1)[places].max(initial=0))  # NaN if any score is NaN
         if math.isnan(highest):
             raise GraphError(f"the network's scores of frame {item.number} are not all numbers: its weights are broken")
         found = suppression.select(boxes, scores, self._threshold, engine.nms, places)
@@ -203,32 +204,33 @@ class Detector:
         _check_ranges(found, highest, self._name, item.number)
         return found
 
-    def _placed(self, item: Item, found: suppression.Selection) -> tuple[Seen, int]:
-        """Return boxes on the media, and how many are left out as nothing of them lies within the picture."""
+    def _on_media(self, item: Item, selection: suppression.Selection) -> tuple[PieceBoxes, int]:
+        """Return boxes in the media's pixels, and how many are left out because no part of them is in the picture."""
         piece = item.piece
         region = piece.region if piece else None
         boxes = on_media(
-            found.boxes,
+            selection.boxes,
             network=self._fitting.network,
             frame=piece.frame if piece else item.size,
             media=item.media,
             mapping=self._fitting.mapping(item.size),
             region=region,
         )
-        solid = (boxes[:, 2:] > 0).all(axis=1)
-        return Seen(region, boxes[solid], found.labels[solid], found.scores[solid]), int((~solid).sum())
+        has_area = (boxes[:, 2:] > 0).all(axis=1)
+        found = PieceBoxes(region, boxes[has_area], selection.labels[has_area], selection.scores[has_area])
+        return found, int((~has_area).sum())
 
-    def _gather(self, item: Item, piece: Piece, seen: Seen) -> None:
-        """Take what was found in a piece of a frame; with the last one, put all of the frame together."""
+    def _add_piece(self, item: Item, piece: Piece, found: PieceBoxes) -> None:
+        """Store the boxes of a piece of a frame; after the last piece, merge those of the whole frame."""
         counted, count = item.task.counters.tiles, len(item.numbers)
-        pieces = self._seen.setdefault(item.task, [])
+        pieces = self._pieces.setdefault(item.task, [])
         if piece.begins:
             pieces.clear()
-        pieces.append(seen)
+        pieces.append(found)
         if piece.picture is None:
             self._watch.lap("boxes", [item.task])
             return
-        del self._seen[item.task]
+        del self._pieces[item.task]
         merged = merge(pieces, piece.frame, item.media)
         whole = sum(each.region is None for each in pieces)
         counted.frames += 1
@@ -236,23 +238,23 @@ class Detector:
         counted.whole += whole
         counted.joined += count * merged.joined
         counted.dropped += count * merged.dropped
-        self._take(item, piece.picture, Seen(None, merged.boxes, merged.labels, merged.scores))
+        self._add_frame(item, piece.picture, PieceBoxes(None, merged.boxes, merged.labels, merged.scores))
 
-    def _take(self, item: Item, picture: Pixels, seen: Seen) -> None:
+    def _add_frame(self, item: Item, picture: Pixels, found: PieceBoxes) -> None:
         task, counters = item.task, item.task.counters
         counters.frames += 1
-        counters.boxes += len(item.numbers) * len(seen.boxes)
+        counters.boxes += len(item.numbers) * len(found.boxes)
         self._watch.lap("boxes", [task])
-        boxes = seen.boxes, seen.labels, seen.scores
+        boxes = found.boxes, found.labels, found.scores
         task.results.take(FrameResult(item.number, item.numbers, picture, item.media, *boxes))
         self._watch.lap("pictures", [task])
 
 
 def _check_ranges(found: suppression.Selection, highest: float, name: str, number: int) -> None:
-    """Refuse anything but boxes in pixels and scores from 0 to 1.
+    """Refuse boxes that are not in pixels, and scores that are not from 0 to 1.
 
     Raises:
-        GraphError: naming the network, the frame, the values and the remedy.
+        GraphError: the boxes or scores have another range.
     """
     if highest > _HIGHEST_SCORE:
         raise GraphError(

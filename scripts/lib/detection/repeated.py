@@ -5,43 +5,46 @@ from collections.abc import Sequence
 from scripts.lib.detection.batch import Item
 
 
-class OtherFrames(Exception):
-    """A video had other frames when it was read again."""
+class DifferentFramesError(Exception):
+    """A video had different frames when it was read again."""
 
 
-class Repeated:
-    """The frames that a video gave out when it was read before, which come out again first."""
+class EarlierFrames:
+    """The frames of a video's first reading, to compare those of the second reading with."""
 
-    def __init__(self, given: Sequence[int]) -> None:
-        """Begin.
+    def __init__(self, digests: Sequence[int]) -> None:
+        """Store the digests.
 
         Args:
-            given: the digest of each.
+            digests: the digests of the frames, in order.
         """
-        self._given, self._at = given, 0
+        self._digests, self._next = digests, 0
 
     @property
     def complete(self) -> bool:
-        """Whether all of them came out again."""
-        return self._at == len(self._given)
+        """Whether all frames have been compared."""
+        return self._next == len(self._digests)
 
     def require(self, digest: int) -> None:
         """Compare the next frame.
 
+        Args:
+            digest: the digest of the frame.
+
         Raises:
-            OtherFrames: it is another one.
+            DifferentFramesError: the frame is different.
         """
-        if self._given[self._at] != digest:
-            raise OtherFrames
-        self._at += 1
+        if self._digests[self._next] != digest:
+            raise DifferentFramesError
+        self._next += 1
 
 
 def digest_of(item: Item, sums: bytes) -> int:
-    """Return what tells frames of a media apart.
+    """Return a digest that differs for different frames of a media.
 
     Args:
-        item: of which the numbers and sizes count.
-        sums: of the rows of its picture.
+        item: the frame; its numbers and sizes are included.
+        sums: the sums of the rows of its picture.
     """
     region = item.piece.region if item.piece else None
     return hash((item.number, tuple(item.numbers), item.size, item.media, region, sums))

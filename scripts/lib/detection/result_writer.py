@@ -1,4 +1,4 @@
-"""The thread that writes the results of tasks, one after another, as disks are slow."""
+"""A thread that writes the results of tasks, one after another, so that detection does not wait for slow disks."""
 
 import logging
 from collections import deque
@@ -12,28 +12,28 @@ _log = logging.getLogger(__name__)
 
 
 class ResultWriter:
-    """Finishes tasks in a thread of its own, in order; at its end no task but the one that is being finished."""
+    """Finishes tasks in a thread, in order; on exit, only the task that is being finished is completed."""
 
     def __init__(self, unfinished: dict[MediaTask, None]) -> None:
-        """Begin.
+        """Create the thread.
 
         Args:
-            unfinished: tasks that are under way; each is taken off when it is finished.
+            unfinished: the tasks that are being processed; each is removed when it is finished.
         """
         self._unfinished = unfinished
         self._thread = ThreadPoolExecutor(1, "writer")
         self._waiting: deque[tuple[MediaTask, Future[None]]] = deque()
 
     def finish(self, task: MediaTask) -> None:
-        """Have a task finished, after those before it."""
+        """Submit a task to be finished after the ones submitted before."""
         self._unfinished[task] = None
         self._waiting.append((task, self._thread.submit(task.results.finish, task.frames, task.counters)))
 
     def wait(self, limit: int) -> None:
-        """Wait until no more than so many tasks are left.
+        """Wait until no more than `limit` tasks are waiting.
 
         Raises:
-            Exception: what went wrong in a task that is not left.
+            Exception: the error of a task that could not be finished.
         """
         while self._waiting and (len(self._waiting) > limit or self._waiting[0][1].done()):
             task, done = self._waiting.popleft()
@@ -51,4 +51,4 @@ class ResultWriter:
             if not done.cancelled() and (second := done.exception()) is None:
                 del self._unfinished[task]
             elif not done.cancelled():
-                _log.warning("%s", second)  # what came first is what the user has to know
+                _log.warning("%s", second)  # the first error is the one that is raised

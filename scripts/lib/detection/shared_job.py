@@ -1,4 +1,4 @@
-"""A detection job for several media: it downloads them itself, and continues after it was killed or failed."""
+"""A detection job of several media, which downloads them itself and can continue after it was killed or failed."""
 
 import logging
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scripts.lib.detection.job_media import MediaInJob, MediaSource
 from scripts.lib.detection.media_detection import record_failure
-from scripts.lib.detection.media_job import MediaJob, Notes
+from scripts.lib.detection.media_job import JobRecords, MediaJob
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.errors import MediaFault, PipelineError
@@ -29,23 +29,24 @@ def detect_shared(
     *,
     killed: MediaFault | None = None,
 ) -> None:
-    """Detect in media, which are downloaded ahead of it unless they are there.
+    """Detect in media, which are downloaded ahead of detection unless their files are there.
 
-    What is finished is kept under a key of all that it depends on, since Snakemake removes the files of a job that
-    fails: a job that is run again does only the media that were not finished, or that changed.
+    Finished results are cached under a key of everything that they depend on, since Snakemake removes the files of a
+    job that fails: a job that is run again processes only media that were not finished, or that have changed.
 
     Args:
         work: the media.
-        network_files: what to detect with.
-        options: what is asked.
-        source: where the media's files are, or how they are downloaded.
-        shared: where the job keeps what it has finished.
-        killed: what killed this job before, where it goes on after that. The media that was under way then has failed;
-            if there were several, they are done one by one first, so that the one that kills the job is known.
+        network_files: the network's files.
+        options: the options of detection.
+        source: the source of the media's files, or the options of downloading them.
+        shared: the files of the job, including the cache.
+        killed: the fault that killed this job before, if it continues after that. If one media was being processed
+            then, it is marked as failed; if there were several, they are processed one by one first, to find the one
+            that kills the job.
 
     Raises:
-        PipelineError: media could not be downloaded; the others are finished.
-        MediaFault: the job was killed while no media was under way.
+        PipelineError: some media could not be downloaded; the others are finished.
+        MediaFault: the job was killed while no media was being processed.
     """
     done = _finished(shared, network_files, options)
     progress = JobProgress(shared.finished / f"{shared.batch.stem}.progress")
@@ -55,11 +56,13 @@ def detect_shared(
             record_failure(MediaFault("failed", reason), each.wanted, each.outputs, Network(network_files, options))
     keep_files = isinstance(source, DownloadOptions) and source.keep_files
     left = [
-        each for each in work if each.media_id not in progress.fatal and (keep_files or not done.restore(*each.kept))
+        each
+        for each in work
+        if each.media_id not in progress.fatal and (keep_files or not done.restore(*each.cache_entry))
     ]
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
     files = _download_ahead(work, left, source) if isinstance(source, DownloadOptions) else source
-    MediaJob(files, network_files, options, Notes(done, progress)).detect(left, suspects)
+    MediaJob(files, network_files, options, JobRecords(done, progress)).detect(left, suspects)
     if files.failures:
         raise PipelineError(
             f"{len(files.failures)} of {len(work)} media could not be downloaded, the others are finished: "
@@ -70,8 +73,8 @@ def detect_shared(
 
 
 def _download_ahead(work: Sequence[MediaInJob], left: Sequence[MediaInJob], options: DownloadOptions) -> MediaSource:
-    """Return what downloads the media that are left to do; leftovers of other downloads are removed."""
-    # Tator's client takes half a second of the processor to import, and files of a folder do not need it.
+    """Return the source that downloads the remaining media; remove leftovers of other downloads."""
+    # Importing Tator's client takes half a second, and files of a folder do not need it.
     from scripts.lib.detection.download_ahead import DownloadAhead
     from scripts.lib.downloads.connection import Connection
     from scripts.lib.downloads.part_files import remove_stale
@@ -89,10 +92,10 @@ def record_failed_shared(
     options: DetectOptions,
     shared: SharedJob,
 ) -> None:
-    """Write what detect_shared writes where the job as a whole failed: what is finished stays, the others failed."""
+    """Write the outputs of detect_shared after the whole job failed: finished media stay, the others are failed."""
     done = _finished(shared, network_files, options)
     for each in work:
-        if not done.restore(*each.kept):
+        if not done.restore(*each.cache_entry):
             record_failure(fault, each.wanted, each.outputs, Network(network_files, options))
     write_hashes(shared.batch, _outputs(work))
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WholeNetwork:
-    """The network as it came.
+    """The network before quantization, including its suppression.
 
     Attributes:
-        graph: its file.
-        description: the description of its family; None for one that has an engine of its own.
-        names: how many classes have a name.
+        graph: path of its graph.
+        description: the description of its family; None for a RetinaNet and for rows.
+        names: number of classes that have a name.
         size: the size of its input.
         threads: number of CPU threads.
     """
@@ -41,17 +41,17 @@ class WholeNetwork:
 
     @property
     def resize(self) -> Resize:
-        """How frames become pictures of its size."""
+        """The conversion of frames to pictures of the network's size."""
         return self.description.resize if self.description else Resize()
 
     def before_suppression(self, *, read_own: bool) -> tuple["openvino.Model", Nms]:
-        """Return the graph from bytes of pixels to what comes before suppression, and the settings of that.
+        """Return the graph from bytes of pixels up to the suppression, and the settings of the suppression.
 
         Args:
-            read_own: look for the settings in the graph; without, those that are returned mean nothing.
+            read_own: whether to read the settings from the graph; if not, the returned settings are meaningless.
 
         Raises:
-            GraphError: it suppresses inside, or is not what its description says.
+            GraphError: the suppression cannot be cut off, or the graph does not fit its description.
         """
         if self.description is not None and self.description.suppression is not None:
             from scripts.lib.engines.openvino.described import read_with_frames
@@ -68,7 +68,7 @@ class WholeNetwork:
         return part, read_nms(whole, layout, classes, str(self.graph)) if read_own else FINAL
 
     def opened(self, graph: Path, nms: Nms) -> Engine:
-        """Make this graph ready, or what quantization made of it, for batches of one."""
+        """Load this graph, or the quantized one, with a batch size of 1."""
         described = self.description
         if described is None:
             from scripts.lib.engines.openvino.engine import OpenVinoEngine
@@ -91,11 +91,11 @@ def _uncut(graph: Path) -> GraphError:
 def read_network(
     graph: Path, train_ini: Path, provenance: Path, asked: tuple[int | None, int | None], threads: int
 ) -> WholeNetwork:
-    """Return the network as it came.
+    """Return the network before quantization.
 
     Raises:
-        GraphError: it suppresses its boxes itself.
-        SettingsError: neither the settings nor the network say its size.
+        GraphError: the network's suppression cannot be cut off.
+        SettingsError: neither the settings nor the network contain its size.
     """
     values = read_record(ProvenanceRecord, provenance).description
     described = None if values is None else from_values(values, str(provenance)).with_bytes  # as int8 takes them

@@ -14,7 +14,7 @@ from scripts.lib import scaling
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.frame_scaling import FrameScaler
-from scripts.lib.frames.source import Later, Picture
+from scripts.lib.frames.source import Picture
 from scripts.lib.scaling import UnconvertedFrame
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Converter:
         self._thread_data = threading.local()
         self._first: tuple[object, ...] | None = None
 
-    def convert(self, frame: av.video.frame.VideoFrame, turning: Turning | None) -> Picture | Later:
+    def convert(self, frame: av.video.frame.VideoFrame, turning: Turning | None) -> Picture | DeferredPicture:
         """Return a frame's picture, or a function that returns it.
 
         A frame whose size, pixel format or rotation differs from the first one's is converted immediately, so that

@@ -1,8 +1,8 @@
 """Decode with NVDEC, the decoder of NVIDIA's GPUs, through PyNvVideoCodec.
 
 All decoders give the same bytes for H.264 and HEVC with 8 bits and 4:2:0, so NVDEC's pictures replace those of FFmpeg's
-decoder. NVDEC fills gaps without reporting an error to the program. So any sign of damage ends reading with NotSound,
-and the video is read again with the CPU's decoder.
+decoder. NVDEC fills gaps without reporting an error to the program. So any sign of damage ends reading with
+SuspectedDamage, and the video is read again with the CPU's decoder.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ from av.bitstream import BitStreamFilterContext
 
 from scripts.lib.engines.onnxruntime.devices import missing_gpu
 from scripts.lib.errors import DeviceError
-from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.threads import SuspectedDamage
 
 if TYPE_CHECKING:
     from scripts.lib.frames.messages import Message
@@ -113,7 +113,7 @@ class NvdecContext:
             first: the stream's first frame, decoded by the CPU; NVDEC's first frame must be equal.
 
         Raises:
-            NotSound: the GPU cannot decode the stream.
+            SuspectedDamage: the GPU cannot decode the stream.
         """
         kind, form = _CODECS[stream.codec_context.codec.canonical_name]
         self._library, self._context, self._first = library, stream.codec_context, first
@@ -126,7 +126,7 @@ class NvdecContext:
             codec = getattr(library.cudaVideoCodec, kind)
             self._decoder: Any = library.CreateDecoder(gpuid=0, codec=codec, usedevicememory=False)
         except Exception as error:  # the library's and pybind11's exceptions have no other base class
-            raise NotSound(f"NVDEC cannot be opened: {error}") from error
+            raise SuspectedDamage(f"NVDEC cannot be opened: {error}") from error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
@@ -138,7 +138,7 @@ class NvdecContext:
             packet: the packet; None at the stream's end.
 
         Raises:
-            NotSound: there is a fault that an undamaged video does not have.
+            SuspectedDamage: there is a fault that an undamaged video does not have.
         """
         if packet is not None:
             self._sent[self._count] = packet.pts, packet.dts, packet.duration or 0, packet.opaque
@@ -148,7 +148,7 @@ class NvdecContext:
         if packet is None:
             frames += self._send(b"", self._count)
             if self._sent:
-                raise NotSound(f"NVDEC gave no picture for {len(self._sent)} packets")
+                raise SuspectedDamage(f"NVDEC gave no picture for {len(self._sent)} packets")
         return frames
 
     def _send(self, coded: bytes, number: int) -> list[av.video.frame.VideoFrame]:
@@ -159,19 +159,19 @@ class NvdecContext:
         packet.bsl_data, packet.bsl, packet.pts = content.ctypes.data if coded else 0, len(coded), number
         try:
             return [self._frame(each) for each in self._decoder.Decode(packet)]
-        except NotSound:
+        except SuspectedDamage:
             raise
         except Exception as error:  # the library's and pybind11's exceptions have no other base class
-            raise NotSound(f"NVDEC: {error}") from error
+            raise SuspectedDamage(f"NVDEC: {error}") from error
 
     def _frame(self, decoded: Any) -> av.video.frame.VideoFrame:
         """Return a PyAV frame with a copy of the picture, whose memory is reused for the next packet."""
         sent = self._sent.pop(decoded.getPTS(), None)
         if sent is None:
-            raise NotSound("NVDEC gave a picture of an unknown packet")
+            raise SuspectedDamage("NVDEC gave a picture of an unknown packet")
         size = self._width * self._height * 3 // 2
         if decoded.format != self._library.Pixel_Format.NV12 or decoded.framesize() != size:
-            raise NotSound(
+            raise SuspectedDamage(
                 f"NVDEC gave a picture of {decoded.framesize()} bytes, {decoded.format}; expected {size}, NV12"
             )
         nv12 = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(decoded.GetPtrToPlane(0)))
@@ -191,11 +191,11 @@ class NvdecContext:
         """Compare the first frame with the CPU's.
 
         Raises:
-            NotSound: they differ.
+            SuspectedDamage: they differ.
         """
         self._compared = True
         if not all(np.array_equal(one, other) for one, other in zip(planes(frame), planes(self._first), strict=True)):
-            raise NotSound("NVDEC's first picture is not the CPU's")
+            raise SuspectedDamage("NVDEC's first picture is not the CPU's")
 
     def flush_buffers(self) -> None:
         """Release the decoder; nothing can be decoded afterwards."""
@@ -229,7 +229,7 @@ class NvdecWatch:
         """Start to capture standard output; return None if another watch is open."""
         return cls() if _WATCHING.acquire(blocking=False) else None
 
-    def words(self, said: "list[Message]") -> str | None:
+    def sign_of_damage(self, said: "list[Message]") -> str | None:
         """Return the first message about damage; None if there is none.
 
         Args:

@@ -11,7 +11,7 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.frames.conversion import Turning
 from scripts.lib.frames.rotation import display_matrix, upright
 from scripts.lib.frames.shown import Shown, turned
-from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, log
+from scripts.lib.frames.source import ALL_FRAMES, DeferredPicture, Picture, log
 from scripts.lib.frames.timeline import FrameTimes
 from scripts.lib.frames.video import VideoFrames
 
@@ -47,7 +47,7 @@ class OriginalFrames(VideoFrames):
         """Return all requested numbers of the picture that was returned with this number; call it once per picture."""
         return self._numbers.pop(number, (number,))
 
-    def _pictures(self) -> Iterator[tuple[int, Picture | Later]]:
+    def _pictures(self) -> Iterator[tuple[int, Picture | DeferredPicture]]:
         if self._timeline is None:
             yield from super()._pictures()
             return
@@ -68,7 +68,9 @@ class OriginalFrames(VideoFrames):
                 return
         self._end()
 
-    def _numbered(self, frame: av.video.frame.VideoFrame, numbers: range) -> Iterator[tuple[int, Picture | Later]]:
+    def _numbered(
+        self, frame: av.video.frame.VideoFrame, numbers: range
+    ) -> Iterator[tuple[int, Picture | DeferredPicture]]:
         """Count a frame; yield its picture if one of its numbers is wanted."""
         summary = self.summary
         if len(numbers) > _MOST_NUMBERS:

@@ -1,11 +1,11 @@
-"""Parts of a long video that can be decoded by themselves, with the same frames as in the whole video.
+"""Parts of a long video that can be decoded independently, with the same frames as in the whole video.
 
-A part begins at a key frame before which nothing is shown later, and holds what is shown from there on up to the next
-part's key frame; pictures that are stored after that key frame but shown before it (an open group of pictures)
-belong to the part before, which reads on for them. That such a key frame needs nothing before it is what formats
-promise, not what files keep (intra refresh has none, and calls some so). So each part also decodes the first frames of
-the next, and whoever joins parts checks that both saw the same, and that each gave the frames that its packets
-announce, without an error; see joining.py.
+A part begins at a key frame that is shown after all earlier packets' pictures, and ends before the next part's key
+frame. Pictures that are stored after that key frame but shown before it (an open group of pictures) belong to the part
+before, which reads on until it has them. Formats require that such a key frame can be decoded without earlier
+pictures, but some files break that rule (with intra refresh, frames may be marked as key frames that are none). So each
+part also decodes the first frames of the next part. Before parts are joined, joining.py checks that both decoded the
+same frames there, and that each part has the frames that its packets announce, without an error.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ import av.video.frame
 import numpy as np
 
 from scripts.lib.frames import ffmpeg
-from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, Summary, log
+from scripts.lib.frames.source import ALL_FRAMES, DeferredPicture, Picture, Summary, log
 from scripts.lib.frames.video import VideoFrames
 
 if TYPE_CHECKING:
     from scripts.lib.frames.video_packets import Packet
 
-# Frames of a part that the one before it decodes too: predicted pictures refer to a few before them, up to 16.
+# Frames of a part that the part before it decodes too: predicted pictures refer to up to 16 earlier pictures.
 SEAM = 16
 
 
@@ -34,14 +34,14 @@ class Part:
     """A part of a video.
 
     Attributes:
-        first: the number of its first frame.
-        frames: how many it has by its packets.
-        packet: how many packets of the video are stored before its first.
-        start: when its first frame is shown, in the stream's unit; None for the file's beginning.
-        seek: when that frame is decoded, for finding its place.
-        last: whether it ends with the file.
-        width: pixels of the video's frame 0, after its rotation.
-        height: likewise.
+        first: number of the part's first frame.
+        frames: number of its frames according to its packets.
+        packet: number of packets stored before its first packet.
+        start: presentation time of its first frame, in the stream's time unit; None for the file's beginning.
+        seek: decoding time of that frame, to seek to; None for the file's beginning.
+        last: whether the part ends with the file.
+        width: width of the video's frame 0 in pixels, after its rotation.
+        height: height of the video's frame 0 in pixels, after its rotation.
     """
 
     first: int
@@ -55,7 +55,7 @@ class Part:
 
     @property
     def end(self) -> int:
-        """The number of the frame after its last."""
+        """The number of the frame after the part's last frame."""
         return self.first + self.frames
 
 
@@ -67,27 +67,27 @@ class PartFrames(VideoFrames):
         self._part = part
         self.summary.decoded = part.first
         self.summary.width, self.summary.height = part.width, part.height
-        self._fixed = None  # whoever planned the parts has looked at the container's packets
-        asked = range(max(wanted.start, part.first), min(wanted.stop, part.end))
-        self.summary.expected = sum(1 for number in asked if number in wanted)
+        self._fixed = None  # plan_parts has checked the container's packets
+        inside = range(max(wanted.start, part.first), min(wanted.stop, part.end))
+        self.summary.expected = sum(1 for number in inside if number in wanted)
         if part.start is not None:
-            self._coded.trust_keys()  # what is not whole from there on shows that the part cannot begin there
+            self._coded.trust_keys()  # pictures missing after the key frame show that the part cannot begin there
         if part.start is not None and part.seek is not None:
             self._seek(part.seek)
 
     def _seek(self, place: int) -> None:
-        """Go near the part's beginning; a file in which one cannot is read from its own, and skipped up to there."""
+        """Seek to the part's beginning; if that fails, the file is read from its start, and packets are skipped."""
         try:
             self._container.seek(place, stream=self._stream)
         except av.error.FFmpegError as error:
             log.info("it cannot be sought in (%s): read from the beginning", ffmpeg.reason(error))
 
-    def _pictures(self) -> Iterator[tuple[int, Picture | Later]]:
+    def _pictures(self) -> Iterator[tuple[int, Picture | DeferredPicture]]:
         if self._part.first <= self._wanted[-1]:
             yield from super()._pictures()
 
     def packets(self) -> Iterator["Packet"]:
-        """Yield the packets from the part's key frame on; where seeking led before it, what lies between is skipped."""
+        """Yield the packets from the part's key frame on; skip earlier ones if seeking went to an earlier packet."""
         found = self._part.start is None
         for packet in super().packets():
             if not found and packet.pts == self._part.start:
@@ -99,9 +99,9 @@ class PartFrames(VideoFrames):
         start, before, summary = self._part.start, None, self.summary
         for frame in super()._frames():
             if start is not None and (frame.pts is None or frame.pts < start):
-                continue  # shown before the key frame, and decoded without what it refers to
+                continue  # shown before the key frame, and decoded without its references
             if start is not None and before is None:
-                self._completeness.gaps.restart()  # the part before counts the step to this frame
+                self._completeness.gaps.restart()  # the part before counts a gap before this frame
                 self._completeness.next_frame = self._part.first + 1
                 summary.missing_by_time, summary.first_gap = 0, ""
             if before is not None and frame.pts is not None and frame.pts <= before:
@@ -110,7 +110,7 @@ class PartFrames(VideoFrames):
             if not self._part.last and summary.decoded == self._part.end:
                 if len(summary.tail_hashes) == SEAM:
                     return
-                self._completeness.gaps.stop()  # those from here on are the next part's
+                self._completeness.gaps.stop()  # the next part counts the gaps from here on
                 summary.tail_hashes.append(self._digest(frame))
                 continue
             if start is not None and len(summary.head_hashes) < SEAM:
@@ -118,9 +118,9 @@ class PartFrames(VideoFrames):
             yield frame
 
     def _digest(self, frame: av.video.frame.VideoFrame) -> str:
-        # As it was decoded: turning it into BGR is a matter of the processor.
+        # Of the decoded planes, as the conversion to BGR depends on the processor.
         digest = hashlib.sha256()
-        upside_down = any(plane.line_size < 0 for plane in frame.planes)  # its planes cannot be read in one piece
+        upside_down = any(plane.line_size < 0 for plane in frame.planes)  # such planes cannot be read as an array
         for rows in [self._converter.picture(frame, self._turning_of(frame))] if upside_down else planes(frame):
             digest.update(np.ascontiguousarray(rows).data)
         return digest.hexdigest()
@@ -131,7 +131,7 @@ class PartFrames(VideoFrames):
 
 
 def planes(frame: av.video.frame.VideoFrame) -> Iterator[np.ndarray]:
-    """Yield the bytes of each plane, (rows, bytes of a row), without the padding behind its rows; of any format."""
+    """Yield the bytes of each plane, (rows, bytes per row), without the padding of the rows; for any pixel format."""
     packed = len(frame.planes) == 1
     for number, plane in enumerate(frame.planes):
         inside = [part for part in frame.format.components if part.plane == number]
@@ -144,16 +144,17 @@ def planes(frame: av.video.frame.VideoFrame) -> Iterator[np.ndarray]:
 
 
 def plan_parts(path: Path, count: int | Callable[[Summary], int]) -> list[Part]:
-    """Cut a video into parts of about the same number of frames; reads the whole file, but decodes one frame.
+    """Return parts of a video with about the same number of frames; read the whole file, but decode one frame.
+
+    There are fewer parts if key frames are rare, and none if the file is damaged or a picture has no presentation time.
 
     Args:
         path: the media file.
-        count: the number of parts that are wanted, or a function that returns it for the summary after the first
-            frame; if that returns 1, there are no parts. There are fewer if key frames are rare, and none in files that
-            are damaged or do not say when each picture is shown.
+        count: number of parts, or a function that returns it for the summary after the first frame; there are no parts
+            if the function returns 1.
 
     Raises:
-        MediaFault: the file cannot be opened, or not one frame be decoded.
+        MediaFault: the file cannot be opened, or no frame can be decoded.
     """
     with VideoFrames(path) as video:
         next(iter(video))
@@ -191,13 +192,13 @@ def plan_parts(path: Path, count: int | Callable[[Summary], int]) -> list[Part]:
 
 
 def _cuts(times: np.ndarray, keys: np.ndarray, shown: np.ndarray, count: int) -> list[tuple[int, int]]:
-    """Return packet and frame number of each part's beginning.
+    """Return the packet number and the frame number of each part's beginning.
 
     Args:
-        times: (P,) when each packet's picture is shown, in the order in which they are stored.
-        keys: (P,) whether it is a key frame.
-        shown: (P,) whether it is shown at all.
-        count: how many parts are wanted.
+        times: (P,) presentation time of each packet's picture, in the order in which they are stored.
+        keys: (P,) whether the picture is a key frame.
+        shown: (P,) whether the picture is shown at all.
+        count: number of parts.
     """
     latest_before = np.maximum.accumulate(np.concatenate([times[:1] - 1, times[:-1]]))
     packets = np.flatnonzero(keys & shown & (times > latest_before))
@@ -205,6 +206,6 @@ def _cuts(times: np.ndarray, keys: np.ndarray, shown: np.ndarray, count: int) ->
     packets, numbers = packets[numbers > 0], numbers[numbers > 0]
     if not len(packets):
         return [(0, 0)]
-    aims = shown.sum() * np.arange(1, count) / count
-    nearest = np.unique([np.abs(numbers - aim).argmin() for aim in aims]).astype(int)
+    targets = shown.sum() * np.arange(1, count) / count
+    nearest = np.unique([np.abs(numbers - target).argmin() for target in targets]).astype(int)
     return [(0, 0), *zip(packets[nearest].tolist(), numbers[nearest].tolist(), strict=True)]

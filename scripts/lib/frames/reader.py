@@ -15,7 +15,7 @@ from scripts.lib.frames.parts import Part, PartFrames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, log
 from scripts.lib.frames.stills.pictures import StillFrames
-from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.threads import SuspectedDamage
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.records import Kind
 
@@ -39,9 +39,9 @@ def open_frames(
         part: the part of a video to read, see parts.py; None for the whole file.
         shown: how Tator shows the video, if the file is its original; None for a file whose pictures are numbered in
             order and turned as players do.
-        threads: largest number of decoding threads for a video; with several, reading may end with NotSound.
+        threads: largest number of decoding threads for a video; with several, reading may end with SuspectedDamage.
         nvdec: PyNvVideoCodec, to decode on the GPU a video that is not read in parts, if that gives the same pictures;
-            reading may then end with NotSound, too. None to decode on the CPU.
+            reading may then end with SuspectedDamage, too. None to decode on the CPU.
 
     Raises:
         MediaFault: `unreadable` for a file without frames, `unsupported` for one of the other kind, of a codec without
@@ -77,7 +77,7 @@ def _decode_on_gpu(video: VideoFrames, path: Path, library: ModuleType) -> str |
         return "another video is being decoded on the GPU"
     try:
         video.decode_with(NvdecContext(library, video.stream, first), watch)
-    except NotSound as error:
+    except SuspectedDamage as error:
         watch.close()
         return str(error)
     return None

@@ -17,7 +17,7 @@ from scripts.lib.records import FrameError, RequestedFrames
 log = logging.getLogger(__name__)
 
 Picture = npt.NDArray[np.uint8]  # (height, width, 3), BGR
-Later = Callable[[], Picture]  # returns a picture that is not converted yet; may be called on any thread
+DeferredPicture = Callable[[], Picture]  # returns a picture that is not converted yet; may be called on any thread
 
 MAX_PIXELS = 200_000_000
 _FILE_COPIES = 2  # copies in memory of a picture's file: FFmpeg's and this program's
@@ -176,9 +176,9 @@ class FrameSource(Closeable):
 
     Attributes:
         summary: the state of reading.
-        threads: number of decoding threads; with several, reading ends with NotSound at any fault, and the file should
-            be read again with one.
-        defers: whether `later` may yield functions instead of pictures.
+        threads: number of decoding threads; with several, reading ends with SuspectedDamage at any fault, and the file
+            should be read again with one.
+        defers: whether `deferred` may yield functions instead of pictures.
     """
 
     threads = 1
@@ -201,7 +201,7 @@ class FrameSource(Closeable):
             MediaFault: no frame can be decoded, or one exceeds MAX_PIXELS.
         """
 
-    def later(self) -> Iterator[tuple[int, Picture | Later]]:
+    def deferred(self) -> Iterator[tuple[int, Picture | DeferredPicture]]:
         """Yield the wanted frames as __iter__ does, but for some of them a function that returns the picture.
 
         Those frames have the size of the first frame. If the function raises, the frame was already counted. Call

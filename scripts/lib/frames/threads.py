@@ -1,8 +1,8 @@
 """Decode with several threads, as long as the video shows no sign of damage.
 
 FFmpeg's frame threads decode several frames at a time and return the same pictures in the same order, but they report
-errors late, and some not at all. So any sign of damage, also a message of the decoder, ends such a
-reading with NotSound; the video is then read again with one thread, in which errors belong to their packets.
+errors late, and some not at all. So any sign of damage, including a message of the decoder, ends such a reading with
+SuspectedDamage; the video is then read again with one thread, so that each error belongs to its packet.
 """
 
 import threading
@@ -16,91 +16,91 @@ from scripts.lib import decode_threads, memory
 if TYPE_CHECKING:
     from scripts.lib.frames.messages import Message
 
-# FFmpeg warns of more.
+# FFmpeg prints a warning if there are more.
 MOST_THREADS = 16
-# The decoder gets so many threads more than work at once: one often waits for a picture that another one decodes.
-_WAITING = 2
-# A frame in flight and what its thread keeps of it, in frames; and the share of the free memory that they may take.
-_HELD_BY_THREAD, _SHARE = 2, 0.25
-# Decoders that gave the same with several threads as with one, also of damaged files, or said that they did not
-# (tests/lib/frames/test_threads.py). VP8's passes over damage then, and the others have no threads that help.
-_PROVEN = {"h264", "hevc", "libdav1d", "mpeg4", "prores", "dnxhd", "vp9"}
-# FFmpeg's words for all threads of the process go to one list; so one decoder at a time has threads.
-_LISTENING = threading.Lock()
-# Who converts pictures, on the thread of whoever reads; what it says has nothing to do with the file.
+# Additional threads of the decoder, as threads often wait for a picture that another one decodes.
+_SPARE_THREADS = 2
+# Memory of each thread, in frames; and the share of the free memory that all threads may use.
+_FRAMES_PER_THREAD, _SHARE = 2, 0.25
+# Decoders that return the same pictures with several threads as with one, or report that a file is damaged
+# (tests/lib/frames/test_threads.py). VP8's ignores damage with several threads; threads do not speed up the others.
+_VERIFIED = {"h264", "hevc", "libdav1d", "mpeg4", "prores", "dnxhd", "vp9"}
+# FFmpeg's messages of all threads of the process are captured in one list, so only one decoder at a time has threads.
+_CAPTURING = threading.Lock()
+# Sources of messages about the conversion of pictures, which do not concern the file.
 _CONVERTERS = ("swscaler", "sws")
 
 
-class NotSound(Exception):
-    """Something is not as in a sound video: read it again with one thread."""
+class SuspectedDamage(Exception):
+    """A video shows a sign of damage, and has to be read again with one thread."""
 
 
-def threads_for(context: av.video.codeccontext.VideoCodecContext, asked: int) -> int:
-    """Return with how many threads to decode, so many as work at once.
+def threads_for(context: av.video.codeccontext.VideoCodecContext, wanted: int) -> int:
+    """Return the number of threads to decode with.
 
-    Each takes the memory of two frames more, all of them together at most a quarter of what the job has left.
+    Each uses the memory of two frames, and all of them at most a quarter of what the job has left.
 
     Args:
-        context: of the decoder.
-        asked: the most.
+        context: the context of the decoder.
+        wanted: the largest number of threads.
     """
-    asked = min(decode_threads.limited(asked), MOST_THREADS)
-    if asked < 2 or context.codec.name not in _PROVEN or not context.width:
+    wanted = min(decode_threads.limited(wanted), MOST_THREADS)
+    if wanted < 2 or context.codec.name not in _VERIFIED or not context.width:
         return 1
-    return max(1, min(asked, _most_in_memory(context)))
+    return max(1, min(wanted, _most_in_memory(context)))
 
 
-def with_waiting(context: av.video.codeccontext.VideoCodecContext, threads: int) -> int:
-    """Return how many threads the decoder gets, so that `threads` of them are at work: two more where they may be.
+def with_spare_threads(context: av.video.codeccontext.VideoCodecContext, threads: int) -> int:
+    """Return the decoder's number of threads: two more than are to work at once, if limits and memory allow it.
 
     Args:
-        context: of the decoder.
-        threads: what `threads_for` returned, 2 or more.
+        context: the context of the decoder.
+        threads: the result of `threads_for`, 2 or more.
     """
-    most = min(decode_threads.limited(threads + _WAITING), MOST_THREADS, _most_in_memory(context))
+    most = min(decode_threads.limited(threads + _SPARE_THREADS), MOST_THREADS, _most_in_memory(context))
     return max(threads, most)
 
 
 def _most_in_memory(context: av.video.codeccontext.VideoCodecContext) -> int:
     bits = context.format.padded_bits_per_pixel if context.format else 12
-    one = _HELD_BY_THREAD * context.width * context.height * max(12, bits) / 8
+    one = _FRAMES_PER_THREAD * context.width * context.height * max(12, bits) / 8
     return int(memory.left() * _SHARE / one)
 
 
 class ThreadWatch:
-    """Listens to all threads of a decoder; closed once.
+    """Captures the messages of all threads of a decoder; close it once.
 
     Only one can be open at a time.
     """
 
     def __init__(self, decoder: str) -> None:
-        """Begin.
+        """Start to capture messages; call `open` instead.
 
         Args:
             decoder: FFmpeg's name of the decoder.
         """
         self._decoder = decoder
         self._capture = av.logging.Capture(local=False)
-        self._said = self._capture.__enter__()
+        self._messages = self._capture.__enter__()
 
     @classmethod
     def open(cls, decoder: str) -> Self | None:
-        """Begin to listen; return None if another one is open."""
-        return cls(decoder) if _LISTENING.acquire(blocking=False) else None
+        """Start to capture messages; return None if another watch is open."""
+        return cls(decoder) if _CAPTURING.acquire(blocking=False) else None
 
-    def words(self, said: "list[Message]") -> str | None:
-        """Return the first message that a sound video does not cause; None if there is none.
+    def sign_of_damage(self, captured: "list[Message]") -> str | None:
+        """Return the first message that an undamaged video does not cause; None if there is none.
 
         Args:
-            said: what FFmpeg said to the thread that called it; the other threads' words are known.
+            captured: FFmpeg's messages to the calling thread, to be checked before those of the other threads.
         """
-        for level, name, text in [*said, *self._said]:
-            # Gaps that the decoder fills are told at the level of information.
+        for level, name, text in [*captured, *self._messages]:
+            # The decoder reports gaps that it fills at the level of information.
             if name == self._decoder or (level <= av.logging.WARNING and not name.startswith(_CONVERTERS)):
                 return text.strip()
         return None
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Stop capturing messages."""
         self._capture.__exit__(None, None, None)
-        _LISTENING.release()
+        _CAPTURING.release()

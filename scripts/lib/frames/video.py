@@ -22,8 +22,8 @@ from scripts.lib.frames.damage import jpeg, png
 from scripts.lib.frames.file_formats import edit_list
 from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch
 from scripts.lib.frames.rotation import display_matrix, upright
-from scripts.lib.frames.source import ALL_FRAMES, Later, Picture, check_size, most_pixels, with_padding
-from scripts.lib.frames.threads import NotSound, ThreadWatch, threads_for, with_waiting
+from scripts.lib.frames.source import ALL_FRAMES, DeferredPicture, Picture, check_size, most_pixels, with_padding
+from scripts.lib.frames.threads import SuspectedDamage, ThreadWatch, threads_for, with_spare_threads
 from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class VideoFrames(VideoPackets):
 
         Args:
             path: the file.
-            wanted: the numbers of the frames to return.
-            threads: how many threads to use for decoding at most, see threads.py.
+            wanted: numbers of the frames to return.
+            threads: largest number of decoding threads, see threads.py.
         """
         super().__init__(path)
         self._wanted = wanted
@@ -64,12 +64,12 @@ class VideoFrames(VideoPackets):
         first_packets = self._first_packets() if self._codec in CODECS else []
         self._coded = CodedPictures(self._codec, context.extradata or b"", first_packets)
         context.copy_opaque = True  # so that each frame has a reference to its packet
-        # Slice threads disable FFmpeg's error concealment, and with it the flags on damaged frames.
+        # Slice threads disable FFmpeg's error concealment, and so the flags on damaged frames.
         context.thread_type = "FRAME"
         context.thread_count = 1  # so that an error belongs to the packet that caused it
         self.threads = 1 if self.jumps else threads_for(context, threads)
         self._watch: ThreadWatch | NvdecWatch | None = None
-        self._left_out = False  # whether an edit list leaves out the last packet
+        self._left_out = False  # whether an edit list leaves out the packet that was read last
         self._before: int | None = None  # time of the last frame, if several threads decode
         context.options = {
             **context.options,
@@ -83,7 +83,7 @@ class VideoFrames(VideoPackets):
         self.summary.rate = float(self._stream.average_rate or 0)
 
     def _expected(self) -> int | None:
-        """Return the probable number of frames to return, from the declared number or the duration; None if unknown."""
+        """Return the probable number of wanted frames, from the declared number or the duration; None if unknown."""
         frames, duration = self._stream.frames, self._container.duration
         if not frames and duration and self._stream.average_rate:
             frames = round(duration / av.time_base * self._stream.average_rate)
@@ -95,16 +95,16 @@ class VideoFrames(VideoPackets):
         for number, picture in self._pictures():
             yield number, picture if isinstance(picture, np.ndarray) else picture()
 
-    def later(self) -> Iterator[tuple[int, Picture | Later]]:
-        """Yield frames; for those like the first one, functions that make the picture."""
+    def deferred(self) -> Iterator[tuple[int, Picture | DeferredPicture]]:
+        """Yield the frames; for those like the first one, functions that return the picture."""
         self._converter.defers = True
         yield from self._pictures()
 
-    def _pictures(self) -> Iterator[tuple[int, Picture | Later]]:
+    def _pictures(self) -> Iterator[tuple[int, Picture | DeferredPicture]]:
         for frame in self._frames():
             self._check_frame(frame)
             used = self.summary.next_number in self._wanted
-            # The first frame is always read, as it gives the media's size.
+            # The first frame is always converted, as its size is the media's size.
             picture = self._upright(frame) if used or self.summary.decoded == 0 else None
             number = self.summary.add_frame(picture if isinstance(picture, np.ndarray) else None, used=used)
             if used and picture is not None:
@@ -128,13 +128,13 @@ class VideoFrames(VideoPackets):
         return bool(self._decoder.has_b_frames)
 
     def _check_frame(self, frame: av.video.frame.VideoFrame) -> None:
-        """Refuse a frame that is too large, and record one that is damaged."""
+        """Refuse a frame that is too large; record a damaged frame."""
         check_size(frame.width, frame.height, self._pixel_bytes)
         if frame.is_corrupt:
             self.summary.add_error(f"frame {self.summary.decoded}", "damaged, the decoder filled the gaps")
 
     def _end(self) -> None:
-        """Record what is missing once the file was read to its end.
+        """Record missing pictures after the file was read to its end.
 
         Raises:
             MediaFault: `unreadable`, no frame can be decoded.
@@ -146,7 +146,7 @@ class VideoFrames(VideoPackets):
             self.summary.add_missing(len(lost), lost[0].where)
         self.summary.cut = self._cut()
         if self._watch is not None:
-            self._require_sound([])
+            self._require_undamaged([])
         if self.summary.decoded == 0:
             why = self.summary.damage or edit_list.why_nothing_is_shown(self._path, self._container, self._stream)
             if self._packets and not (self._completeness.key_seen or self.summary.error_count or self.summary.cut):
@@ -182,7 +182,7 @@ class VideoFrames(VideoPackets):
                 png.check_metadata(coded)
             hidden = content.hidden(codec, coded)
             if hidden and codec == "mpeg4":
-                self._completeness.gaps.stop()  # it says that the picture before it is shown again
+                self._completeness.gaps.stop()  # the packet repeats the picture before it
             if not (facts.second or hidden or content.is_header(codec, coded)):
                 leads, in_group = self._coded.place(coded, facts, key=key)
                 if packet.is_discard:
@@ -196,13 +196,13 @@ class VideoFrames(VideoPackets):
         yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
 
     def _flushed(self, where: str) -> list[av.video.frame.VideoFrame]:
-        """Return the frames that an HEVC decoder still has, before reading jumps to another place in the file.
+        """Return the frames left in an HEVC decoder, before an edit list jumps to another place in the file.
 
         The decoder orders pictures by numbers that continue from one key frame to the next. After a jump they do not:
         pictures would be returned too late or never, and leading pictures decoded from wrong references.
 
         Args:
-            where: the packet after the jump.
+            where: description of the packet after the jump.
         """
         if self._codec != "hevc":
             return []
@@ -212,12 +212,12 @@ class VideoFrames(VideoPackets):
         return frames
 
     def decode_with(self, context: NvdecContext, watch: NvdecWatch) -> None:
-        """Decode with NVDEC; call it before the first frame is read. Any fault then ends reading with NotSound."""
+        """Decode with NVDEC, in which any fault raises SuspectedDamage; call this before the first frame is read."""
         self._decoder, self._watch = cast("VideoCodecContext", context), watch
         self.threads = self._converter.threads = max(2, self.threads)
 
     def _begin_threads(self) -> None:
-        """Let FFmpeg decode with several threads, if wanted and no other video is decoded in this way."""
+        """Let FFmpeg decode with several threads, if they are wanted and no other video is decoded with several."""
         if self._watch is not None:
             return
         self._watch = ThreadWatch.open(self._decoder.name) if self.threads > 1 else None
@@ -225,45 +225,45 @@ class VideoFrames(VideoPackets):
         context = self._decoder
         context.thread_count = self.threads
         if self._watch is not None:
-            context.thread_count = with_waiting(context, self.threads)
-            # Larger frames in mid-stream would take more memory than planned: one thread reads them.
+            context.thread_count = with_spare_threads(context, self.threads)
+            # Larger frames in mid-stream would use more memory than planned, and are read again with one thread.
             context.options = {**context.options, "max_pixels": str(with_padding(context.width * context.height))}
 
-    def _require_sound(self, said: list[messages.Message]) -> None:
+    def _require_undamaged(self, captured: list[messages.Message]) -> None:
         """End reading with several threads at any fault of the video.
 
         Args:
-            said: FFmpeg's messages to this thread.
+            captured: FFmpeg's messages to this thread.
 
         Raises:
-            NotSound: there is a fault.
+            SuspectedDamage: there is a fault.
         """
-        what = self.summary.damage or (self._watch.words(said) if self._watch else None)
+        what = self.summary.damage or (self._watch.sign_of_damage(captured) if self._watch else None)
         if not what and (self.summary.skipped or self._completeness.skipped):
             what = "pictures before the first key frame"
         if what:
-            raise NotSound(what)
+            raise SuspectedDamage(what)
 
     def _require_next(self, frame: av.video.frame.VideoFrame) -> None:
-        """End reading with several threads at a frame whose packet or time is unknown, or that goes back in time.
+        """End reading with several threads if a frame's packet or time is unknown, or if it goes back in time.
 
         Raises:
-            NotSound: it is such a frame.
+            SuspectedDamage: the frame has one of these faults.
         """
         before, self._before = self._before, frame.pts
         if not isinstance(frame.opaque, CodedPacket) or frame.is_corrupt:
-            raise NotSound(f"frame {self.summary.decoded} is damaged or of an unknown packet")
+            raise SuspectedDamage(f"frame {self.summary.decoded} is damaged or of an unknown packet")
         if frame.pts is None or (before is not None and frame.pts <= before):
-            raise NotSound(f"frame {self.summary.decoded} has no time, or one before that of the last")
+            raise SuspectedDamage(f"frame {self.summary.decoded} has no time, or one before that of the last")
 
     def _add_unseen(self, count: int, where: str) -> None:
         """Record pictures that are missing according to the order of the others.
 
-        Those that fit into gaps in time count as missing frames, the others as an error.
+        Pictures that fit into gaps in time count as missing frames, the others as one error.
 
         Args:
-            count: the number of missing pictures.
-            where: the packet after which it is known.
+            count: number of missing pictures.
+            where: description of the packet after which they are known to be missing.
         """
         if filled := self._completeness.fill(count):
             self.summary.add_missing(filled, where)
@@ -285,7 +285,7 @@ class VideoFrames(VideoPackets):
             self._completeness.begin_at(coded)
         lost, gap, late = self._completeness.arrive(coded, damaged=self.summary.damaged or frame.is_corrupt)
         if first and self._completeness.skipped and (absent := self._absent()):
-            # The recording did not begin in mid-stream: its first key frame was lost.
+            # The recording does not begin in mid-stream; its first key frame was lost.
             self.summary.add_missing(self._completeness.skipped + absent, "the file's beginning")
             self._completeness.skipped = 0
         if late:
@@ -296,40 +296,40 @@ class VideoFrames(VideoPackets):
         gaps = self._completeness.gaps
         self.summary.missing_by_time, self.summary.first_gap = gaps.missing, gaps.first
         if self._watch is not None:
-            self._require_sound([])
+            self._require_undamaged([])
         return not late
 
     def _decode(self, packet: "Packet | None", where: str) -> list[av.video.frame.VideoFrame]:
-        said: list[messages.Message] = []
+        captured: list[messages.Message] = []
         try:
-            with self._lock, messages.Captured(av.logging.INFO if self._watch else av.logging.WARNING) as said:
+            with self._lock, messages.Captured(av.logging.INFO if self._watch else av.logging.WARNING) as captured:
                 frames = [] if self._closed else self._decoder.decode(packet)
         except EOFError:
-            return []  # the decoder was flushed before
+            return []  # the decoder is already flushed
         except av.error.FFmpegError as error:
             if self._watch is not None:
-                raise NotSound(ffmpeg.reason(error)) from error
-            if size := messages.too_large(said):
+                raise SuspectedDamage(ffmpeg.reason(error)) from error
+            if size := messages.too_large(captured):
                 check_size(*size, self._pixel_bytes)
             # Pictures before the first key frame have no reference to be decoded from.
             if self._completeness.key_seen or self._completeness.started:
                 self.summary.add_error(where, ffmpeg.reason(error))
             return []
         if self._watch is not None:
-            self._require_sound(said)
+            self._require_undamaged(captured)
             return frames
-        if size := messages.too_large(said):
+        if size := messages.too_large(captured):
             check_size(*size, self._pixel_bytes)
         key = packet is not None and packet.is_keyframe and content.keys_are_whole(self._codec)
-        if said and (self._completeness.started or key) and (what := messages.decoder_damage(said)):
+        if captured and (self._completeness.started or key) and (what := messages.decoder_damage(captured)):
             self.summary.add_error(where, what)
         return frames
 
     def close(self) -> None:
-        """Close the file, unless another thread is inside FFmpeg for long; it stops after its packet."""
+        """Close the file, unless another thread stays in FFmpeg for too long; that thread stops after its packet."""
         self._closed = True
         if self._watch is not None and self._lock.acquire(timeout=CLOSE_SECONDS):
-            # FFmpeg's threads need the interpreter's lock for their messages. After flushing, no thread is running.
+            # FFmpeg's threads need the interpreter's lock to report messages. After flushing, no thread is running.
             self._decoder.flush_buffers()
             self._lock.release()
             self._watch.close()
@@ -339,21 +339,21 @@ class VideoFrames(VideoPackets):
     def _check_last_packets(self) -> None:
         super()._check_last_packets()
         if self._watch is not None:
-            self._require_sound([])
+            self._require_undamaged([])
 
-    def _upright(self, frame: av.video.frame.VideoFrame) -> Picture | Later:
-        """Return a frame in BGR and upright, or the function that makes it."""
+    def _upright(self, frame: av.video.frame.VideoFrame) -> Picture | DeferredPicture:
+        """Return a frame's upright BGR picture, or the function that returns it."""
         return self._converter.convert(frame, self._turning_of(frame))
 
     def _turning_of(self, frame: av.video.frame.VideoFrame) -> Turning | None:
         """Return the function that turns a frame upright; None if it is upright."""
-        # A frame and its side data refer to each other in PyAV, so hundreds wait for the garbage collector. So the
-        # matrix is read only when the angle, which needs no side data, has changed.
+        # In PyAV, a frame whose side data is read stays in memory until the garbage collector runs. So the matrix is
+        # read only when the angle, which needs no side data, has changed.
         if frame.rotation != self._rotation:
             self._rotation, self._turning = frame.rotation, self._turn(frame)
         return self._turning
 
     def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
-        """Return the function that turns frames of this angle as players do; None if they are upright."""
+        """Return the function that turns frames with this frame's angle as players do; None if they are upright."""
         matrix = display_matrix(frame, self._codec)
         return None if matrix is None else partial(upright, matrix=matrix)

@@ -1,4 +1,4 @@
-"""The reader's thread holds on to nothing of a task that it has read."""
+"""Test that the reader's thread keeps no reference to the content of a media that it has read."""
 
 import gc
 import weakref
@@ -12,11 +12,11 @@ from scripts.lib.errors import MediaFault
 
 
 class Content:
-    """Something whose end can be seen."""
+    """An object to which weak references are possible."""
 
 
 class Unreadable(FrameInput):
-    """Content that cannot be read."""
+    """A media that cannot be read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,10 +34,10 @@ class Unreadable(FrameInput):
         raise AssertionError
 
 
-class Nowhere(ResultOutput):
-    """Takes nothing."""
+class NoOutput(ResultOutput):
+    """An output that must not be used."""
 
-    def take(self, seen: Any) -> None:
+    def take(self, found: Any) -> None:
         raise AssertionError
 
     def restart(self) -> None:
@@ -51,9 +51,9 @@ class Nowhere(ResultOutput):
 
 
 @pytest.mark.parametrize("count", [1, 50])
-def test_content_of_what_cannot_be_read_is_not_held(count: int) -> None:
+def test_content_of_unreadable_media_is_freed(count: int) -> None:
     inputs = [Unreadable() for _ in range(count)]
-    tasks = [MediaTask(frames, Nowhere()) for frames in inputs]
+    tasks = [MediaTask(frames, NoOutput()) for frames in inputs]
     with BatchReader(tasks, (4, 8, 8, 3)) as reader:
         ended = [task for batch in reader for task in batch.ended]
     assert ended == tasks

@@ -1,4 +1,4 @@
-"""Which media quantize the network: as many as are asked for, and the same ones for as long as that can be."""
+"""Test the choice of media to quantize the network: their number, and that they stay the same as long as possible."""
 
 import json
 
@@ -12,13 +12,13 @@ from scripts.lib.detection.calibration import MEDIA, choose
     [
         (None, [5, 3], None, [5, 3]),
         (None, list(range(30, 0, -1)), None, list(range(30, 30 - MEDIA, -1))),
-        (None, [9, 5, 3], [3], [3]),  # more media, the same network
-        (None, [9, 5], [5, 3], [9, 5]),  # one of them is gone
+        (None, [9, 5, 3], [3], [3]),  # media were added, so the network stays the same
+        (None, [9, 5], [5, 3], [9, 5]),  # a media was removed
         ([3], [9, 3], [9], [3]),
         ([3, 9], [9, 3], None, [3, 9]),
     ],
 )
-def test_choice(tmp_path, asked, media_ids, before, expected):
+def test_chosen_media(tmp_path, asked, media_ids, before, expected):
     drift = tmp_path / "drift.json"
     if before is not None:
         drift.write_text(json.dumps({"media_ids": before}))

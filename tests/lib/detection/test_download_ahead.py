@@ -1,4 +1,4 @@
-"""Files that are downloaded ahead of detection stay until they were read, and no longer."""
+"""Test that files downloaded ahead of detection are kept until they are released."""
 
 import threading
 from pathlib import Path
@@ -20,7 +20,7 @@ SIZE = 100
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[MediaInJob]:
-    """Return four media, the second of which is not there."""
+    """Return four media, of which the second cannot be downloaded."""
 
     def fetch(wanted: MediaRecord, path: Path, *_: object, **__: object) -> DownloadRecord:
         if wanted.media_id == 2:
@@ -45,34 +45,34 @@ def source(budget: int, *, keep_files: bool = False) -> DownloadAhead:
     return DownloadAhead(connection, keep_files=keep_files, budget=budget)
 
 
-def given_back(fetched: Fetched) -> None:
+def release(fetched: Fetched) -> None:
     assert fetched.release is not None
     fetched.release()
 
 
 @pytest.mark.parametrize("keep_files", [False, True])
-def test_a_file_stays_until_it_is_released(work: list[MediaInJob], *, keep_files: bool) -> None:
+def test_a_file_is_kept_until_it_is_released(work: list[MediaInJob], *, keep_files: bool) -> None:
     files = source(10 * SIZE, keep_files=keep_files).files(work)
-    came = list(files)
-    assert [each.media_id for each, _ in came] == [1, 2, 3, 4]
-    assert [fetched.record.state for _, fetched in came] == ["ready", "unreadable", "ready", "ready"]
-    for each, fetched in came:
+    downloaded = list(files)
+    assert [each.media_id for each, _ in downloaded] == [1, 2, 3, 4]
+    assert [fetched.record.state for _, fetched in downloaded] == ["ready", "unreadable", "ready", "ready"]
+    for each, fetched in downloaded:
         assert each.media.exists() == (each.media_id != 2)
-        given_back(fetched)
-        given_back(fetched)
+        release(fetched)
+        release(fetched)
         assert each.media.exists() == (keep_files and each.media_id != 2)
 
 
-def test_the_next_may_be_asked_for_by_another_thread_before_there_is_room_for_it(work: list[MediaInJob]) -> None:
+def test_another_thread_can_wait_for_the_next_media(work: list[MediaInJob]) -> None:
     files = source(SIZE).files(work[2:])
     _, first = next(files)
-    came: list[Fetched] = []
-    thread = threading.Thread(target=lambda: came.append(next(files)[1]), daemon=True)
+    downloaded: list[Fetched] = []
+    thread = threading.Thread(target=lambda: downloaded.append(next(files)[1]), daemon=True)
     thread.start()
     thread.join(timeout=0.2)
-    assert not came
+    assert not downloaded
     assert not work[3].media.exists()
-    given_back(first)
+    release(first)
     thread.join(timeout=30)
-    assert [fetched.media for fetched in came] == [work[3].media]
+    assert [fetched.media for fetched in downloaded] == [work[3].media]
     assert not work[2].media.exists()

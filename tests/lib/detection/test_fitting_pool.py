@@ -1,4 +1,4 @@
-"""Frames that several threads convert and fit come out as those of one thread."""
+"""Test that several threads convert and fit frames with the same results as one thread."""
 
 import threading
 import time
@@ -22,16 +22,16 @@ from tests.damage_sweep import SIZE
 from tests.lib.frames.test_threads import SHAPE, FileInput, NoOutput, read_in_batches, write_sample
 from tests.media_files import set_display_matrix, write_video
 
-FORMATS = ("h264.mp4", "vp8.webm")  # one that several threads decode, and one that they do not
+FORMATS = ("h264.mp4", "vp8.webm")  # decoded with several threads, and with one
 
 
 class Conversions:
-    """Looks at each conversion, and slows down or fails some."""
+    """Records each conversion, and delays some or lets them fail."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.threads: set[str] = set()
-        self.fails: dict[int, str] = {}  # by the frame's number: on which threads
-        self.times: list[int | None] = []  # of the video's frames, in order
+        self.fails: dict[int, str] = {}  # prefix of the threads' names, for each frame that fails
+        self.times: list[int | None] = []  # times of the video's frames, in order
         self.slow = 0.0
         self._count = 0
         original = Converter.picture
@@ -49,7 +49,7 @@ class Conversions:
             return original(converter, frame, turning, threads)
 
         def scale(*_: object) -> bool:
-            return False  # so that each frame becomes a picture
+            return False  # so that each frame is converted to a picture
 
         monkeypatch.setattr(Converter, "picture", picture)
         monkeypatch.setattr(Converter, "scale", scale)
@@ -72,7 +72,7 @@ def test_frames_stay_in_order(tmp_path: Path, conversions: Conversions, name: st
 
 
 @pytest.mark.parametrize("batches", [1, 2])
-def test_more_frames_may_be_under_way_than_batches_hold(
+def test_more_frames_may_be_pending_than_batches_have_places(
     tmp_path: Path, conversions: Conversions, monkeypatch: pytest.MonkeyPatch, batches: int
 ) -> None:
     path = write_sample(tmp_path, "h264.mp4")
@@ -85,7 +85,7 @@ def test_more_frames_may_be_under_way_than_batches_hold(
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("fails", [{7: ""}, {0: ""}, {7: "fitting"}, {2: "fitting", 11: "reader"}], ids=str)
-def test_a_frame_that_cannot_be_converted_ends_the_media_where_one_thread_ends_it(
+def test_a_frame_that_cannot_be_converted_ends_reading_at_the_same_frame_as_with_one_thread(
     tmp_path: Path, conversions: Conversions, name: str, fails: dict[int, str]
 ) -> None:
     path = write_sample(tmp_path, name)
@@ -102,7 +102,7 @@ def test_a_frame_that_cannot_be_converted_ends_the_media_where_one_thread_ends_i
 
 
 @pytest.mark.parametrize("sizes", [((160, 90), (320, 180)), ((320, 180), (160, 90))], ids=str)
-def test_frames_of_another_size_in_mid_stream(tmp_path: Path, sizes: tuple[tuple[int, int], ...]) -> None:
+def test_a_size_that_changes_in_mid_stream(tmp_path: Path, sizes: tuple[tuple[int, int], ...]) -> None:
     parts = [write_video(tmp_path / f"{width}.ts", range(8), size=(width, height)) for width, height in sizes]
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
@@ -120,7 +120,7 @@ def test_turned_frames(tmp_path: Path) -> None:
 
 
 class Counted:
-    """Counts the frames that wait for a thread or are with one."""
+    """Counts the pending frames."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = self.most = 0
@@ -145,11 +145,11 @@ class Counted:
 
 
 @pytest.mark.parametrize(("frames", "most"), [(100, 6), (3.5, 3), (1.9, 0)])
-def test_frames_under_way_take_a_bounded_share_of_the_memory(
+def test_pending_frames_use_a_limited_share_of_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: float, most: int
 ) -> None:
     path = write_sample(tmp_path, "vp8.webm")
-    one = 7 * SIZE[0] * SIZE[1] * 3  # with its padded copy, which is not larger than it
+    one = 7 * SIZE[0] * SIZE[1] * 3  # with its padded copy, which is not larger than the frame
     monkeypatch.setattr("scripts.lib.memory.left", lambda: int(4 * frames * one))
     counted = Counted(monkeypatch)
     assert len(read_in_batches(path, threads=3)[0]) == 20
@@ -159,10 +159,10 @@ def test_frames_under_way_take_a_bounded_share_of_the_memory(
 def test_a_reader_can_be_left_while_frames_are_under_way(tmp_path: Path, conversions: Conversions) -> None:
     path = write_sample(tmp_path, "h264.mp4")
     conversions.slow = 0.05
-    begun = time.monotonic()
+    started = time.monotonic()
     with BatchReader([MediaTask(FileInput(path, 3), NoOutput())], SHAPE, threads=3) as reader:
         next(iter(reader))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - started < 10
     reader._thread.join(10)
     assert not reader._thread.is_alive()
 

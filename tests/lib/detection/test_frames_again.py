@@ -1,4 +1,4 @@
-"""Frames of several media that are read once more: a media on which that fails stops no other."""
+"""Test reading frames of several media again: a fault of one media does not affect the others."""
 
 import errno
 from collections.abc import Iterator
@@ -47,14 +47,14 @@ def fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "open_frames", opened)
 
 
-def test_all_of_them(records: list[Path], tmp_path: Path) -> None:
+def test_frames_of_all_media_are_read(records: list[Path], tmp_path: Path) -> None:
     assert sorted(found(records, tmp_path)) == [(name, frame, frame) for name in NAMES for frame in (1, 3)]
 
 
 @pytest.mark.parametrize(
     "error", [MediaFault("unreadable", "odd"), ValueError("odd"), MemoryError(), MediaServerError("odd")]
 )
-def test_a_media_on_which_it_fails_stops_no_other(
+def test_a_media_that_fails_is_left_out(
     records: list[Path], tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip

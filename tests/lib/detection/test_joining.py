@@ -1,4 +1,4 @@
-"""Parts that do not fit together are not joined, and nothing is written."""
+"""Test joining the results of parts, and that nothing is written if the parts do not fit together."""
 
 import json
 from pathlib import Path
@@ -19,14 +19,23 @@ from scripts.lib.record_files import write_record
 from tests.made_records import detection_record
 from tests.media_files import painted
 
-SEARCH = DetectOptions(
+OPTIONS = DetectOptions(
     img_max_side=64, img_min_side=64, keep_threshold=0.3, batch_size=1, frame_stride=1, frame_range=None,
     max_frames=None, engine="openvino", precision="f32", engines=Path("engines"), nms=None, pixels=None,
     first_label=None, threads=1,
 )  # fmt: skip
 PLAN = [
-    Part(first=10 * at, frames=10, packet=10 * at, start=at or None, seek=at or None, last=at == 1, width=8, height=8)
-    for at in range(2)
+    Part(
+        first=10 * part,
+        frames=10,
+        packet=10 * part,
+        start=part or None,
+        seek=part or None,
+        last=part == 1,
+        width=8,
+        height=8,
+    )
+    for part in range(2)
 ]
 
 
@@ -42,7 +51,7 @@ PLAN = [
         ({"seams": {"head_hashes": [], "tail_hashes": []}}, "the part from frame 10 on needs what is before it"),
     ],
 )
-def test_what_does_not_fit(tmp_path: Path, change: dict, why: str) -> None:
+def test_parts_that_do_not_fit_together_are_not_joined(tmp_path: Path, change: dict, why: str) -> None:
     good: list[dict] = [{"decoded": part.end} for part in PLAN]
     good[0]["seams"] = {"head_hashes": [], "tail_hashes": ["a", "b", "c"]}
     good[1]["seams"] = {"head_hashes": ["a", "b"], "tail_hashes": []}
@@ -50,12 +59,12 @@ def test_what_does_not_fit(tmp_path: Path, change: dict, why: str) -> None:
     for files, record in zip(parts, [good[0], good[1] | change], strict=True):
         write_record(files.outcome, detection_record(**record))
     found = DetectionOutputs(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
-    assert join(PLAN, parts, found, SEARCH, 25.0) == why
+    assert join(PLAN, parts, found, OPTIONS, 25.0) == why
     assert not list(tmp_path.glob("found*"))
 
 
-def test_frames_for_maxn_are_those_of_the_whole(tmp_path: Path) -> None:
-    """Whatever score counts."""
+def test_frames_for_maxn_are_those_of_the_whole_video(tmp_path: Path) -> None:
+    """For each threshold of the score."""
     rng = np.random.default_rng(5)
     found = [(rng.integers(0, 6, n), rng.random((n, 6), np.float32)) for n in rng.integers(0, 12, 90)]
 
@@ -81,12 +90,12 @@ def test_frames_for_maxn_are_those_of_the_whole(tmp_path: Path) -> None:
     assert {MostOf.of(kind).threshold for kind in whole} == {0, *THRESHOLDS}  # type: ignore[union-attr]
 
 
-def test_counts_of_tiles_are_those_of_all_parts(tmp_path: Path) -> None:
+def test_counters_of_tiles_are_added(tmp_path: Path) -> None:
     counts = {"frames": 5, "tiles": 45, "whole": 5, "joined": 2, "dropped": 31}
-    said = {"width": 64, "height": 64, "overlap": 0.2, **counts}
+    tiles = {"width": 64, "height": 64, "overlap": 0.2, **counts}
     records: list[dict] = [
-        {"decoded": 10, "tiles": said, "seams": {"head_hashes": [], "tail_hashes": ["a"]}},
-        {"decoded": 20, "tiles": said | {"joined": 3}, "seams": {"head_hashes": ["a"], "tail_hashes": []}},
+        {"decoded": 10, "tiles": tiles, "seams": {"head_hashes": [], "tail_hashes": ["a"]}},
+        {"decoded": 20, "tiles": tiles | {"joined": 3}, "seams": {"head_hashes": ["a"], "tail_hashes": []}},
     ]
     parts = [DetectionOutputs(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
     for files, record in zip(parts, records, strict=True):
@@ -94,14 +103,14 @@ def test_counts_of_tiles_are_those_of_all_parts(tmp_path: Path) -> None:
         files.detections.write_text(f"{HEADER}\n")
         Previews(25.0).write(files.previews)
     found = DetectionOutputs(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
-    assert join(PLAN, parts, found, SEARCH, 25.0) is None
+    assert join(PLAN, parts, found, OPTIONS, 25.0) is None
     doubled = {key: 2 * count for key, count in counts.items()} | {"joined": 5}
-    assert json.loads(found.outcome.read_text())["tiles"] == said | doubled
+    assert json.loads(found.outcome.read_text())["tiles"] == tiles | doubled
 
 
-def test_what_was_not_cut(tmp_path: Path) -> None:
+def test_a_video_without_parts_is_not_joined(tmp_path: Path) -> None:
     found = DetectionOutputs(*(tmp_path / name for name in "abc"))
-    assert join([], [], found, SEARCH, None) == "it cannot be cut"
+    assert join([], [], found, OPTIONS, None) == "it cannot be cut"
 
 
 def test_a_part_that_failed_makes_the_media_fail(tmp_path: Path) -> None:
@@ -110,5 +119,5 @@ def test_a_part_that_failed_makes_the_media_fail(tmp_path: Path) -> None:
         write_record(files.outcome, detection_record(state=state, reason="an unforeseen error", decoded=10))
     found = DetectionOutputs(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
     with pytest.raises(MediaFault, match=r"^failed: the part from frame 10 on: an unforeseen error"):
-        join(PLAN, parts, found, SEARCH, 25.0)
+        join(PLAN, parts, found, OPTIONS, 25.0)
     assert not list(tmp_path.glob("found*"))

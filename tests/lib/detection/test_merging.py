@@ -1,4 +1,4 @@
-"""Boxes of tiles become those of a frame: each thing once, and whole."""
+"""Test merging the boxes of tiles: each object has one box."""
 
 import time
 
@@ -8,124 +8,124 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.lib.boxes import THOUSANDTHS, Size
-from scripts.lib.detection.merging import Merged, Seen, merge
+from scripts.lib.detection.merging import Merged, PieceBoxes, merge
 from scripts.lib.suppression import suppress, suppress_pairs
 from scripts.lib.tiles import Region, Tiling
 
-# Two tiles next to each other, which have 100 <= x < 200 in common.
+# Two tiles that overlap where 100 <= x < 200.
 FRAME = Size(300, 200)
 LEFT, RIGHT = Region(0, 0, 200, 200), Region(100, 0, 200, 200)
 CLASSES = 2
 
 
-def seen(region: Region | None, *rows: tuple[float, float, float, float, float, int]) -> Seen:
+def piece(region: Region | None, *rows: tuple[float, float, float, float, float, int]) -> PieceBoxes:
     """Return boxes (x1, y1, x2, y2, score, label) of a tile."""
     corners = np.array([row[:4] for row in rows], np.float64).reshape(-1, 4)
     boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1) * THOUSANDTHS
     labels = np.array([row[5] for row in rows], np.int64)
     scores = np.full((len(rows), CLASSES), 0.01, np.float32)
     scores[np.arange(len(rows)), labels] = [row[4] for row in rows]
-    return Seen(region, np.rint(boxes).astype(np.int64), labels, scores)
+    return PieceBoxes(region, np.rint(boxes).astype(np.int64), labels, scores)
 
 
 def rows(merged: Merged) -> list[tuple[float, ...]]:
-    """Return the boxes as they are given to `seen`."""
+    """Return the boxes in the form of the arguments of `piece`."""
     x, y, w, h = (merged.boxes / THOUSANDTHS).T
-    own = merged.scores[np.arange(len(merged.labels)), merged.labels].astype(np.float64).round(3)
-    return list(zip(x, y, x + w, y + h, own, merged.labels, strict=True))
+    scores = merged.scores[np.arange(len(merged.labels)), merged.labels].astype(np.float64).round(3)
+    return list(zip(x, y, x + w, y + h, scores, merged.labels, strict=True))
 
 
-def test_nothing() -> None:
-    merged = merge([seen(LEFT), seen(RIGHT)], FRAME, FRAME)
+def test_no_boxes() -> None:
+    merged = merge([piece(LEFT), piece(RIGHT)], FRAME, FRAME)
     assert (len(merged.boxes), merged.scores.shape, merged.joined, merged.dropped) == (0, (0, CLASSES), 0, 0)
 
 
-def test_a_thing_that_two_tiles_see_is_the_better_box() -> None:
+def test_an_object_in_two_tiles_has_the_better_box() -> None:
     better = (120, 50, 160, 90, 0.9, 0)
-    merged = merge([seen(LEFT, (121, 50, 161, 91, 0.6, 0)), seen(RIGHT, better)], FRAME, FRAME)
+    merged = merge([piece(LEFT, (121, 50, 161, 91, 0.6, 0)), piece(RIGHT, better)], FRAME, FRAME)
     assert (rows(merged), merged.joined, merged.dropped) == ([better], 0, 1)
 
 
-def test_another_label_is_another_thing() -> None:
+def test_boxes_of_different_labels_are_different_objects() -> None:
     both = [(120, 50, 160, 90, 0.9, 0), (120, 50, 160, 90, 0.6, 1)]
-    assert rows(merge([seen(LEFT, both[0]), seen(RIGHT, both[1])], FRAME, FRAME)) == both
+    assert rows(merge([piece(LEFT, both[0]), piece(RIGHT, both[1])], FRAME, FRAME)) == both
 
 
-def test_what_the_network_kept_in_one_tile_stays() -> None:
-    """A network with a high limit keeps things that overlap; tiles do not change that."""
+def test_boxes_of_one_tile_are_not_suppressed_again() -> None:
+    """Objects that overlap stay, if the network's limit of IoU is high."""
     crowd = [(20, 50, 60, 90, 0.9, 0), (25, 50, 65, 90, 0.8, 0)]
-    assert rows(merge([seen(LEFT, *crowd), seen(RIGHT)], FRAME, FRAME)) == crowd
+    assert rows(merge([piece(LEFT, *crowd), piece(RIGHT)], FRAME, FRAME)) == crowd
 
 
-def test_a_cut_box_goes_where_another_tile_has_the_thing_uncut_even_if_it_scores_more() -> None:
+def test_a_cut_box_is_removed_if_another_tile_has_the_object_uncut_with_a_lower_score() -> None:
     whole = (120, 50, 240, 90, 0.5, 0)  # reaches beyond the left tile, which ends at 200
-    merged = merge([seen(LEFT, (120, 50, 199, 90, 0.9, 0)), seen(RIGHT, whole)], FRAME, FRAME)
+    merged = merge([piece(LEFT, (120, 50, 199, 90, 0.9, 0)), piece(RIGHT, whole)], FRAME, FRAME)
     assert (rows(merged), merged.joined, merged.dropped) == ([whole], 0, 1)
 
 
-def test_a_cut_box_goes_where_the_whole_picture_has_the_thing() -> None:
+def test_a_cut_box_is_removed_if_the_whole_picture_has_the_object() -> None:
     whole = (20, 40, 280, 160, 0.5, 0)
-    parts = [seen(LEFT, (20, 40, 200, 160, 0.9, 0)), seen(RIGHT, (100, 41, 281, 160, 0.8, 0))]
-    merged = merge([seen(None, whole), *parts], FRAME, FRAME)
+    parts = [piece(LEFT, (20, 40, 200, 160, 0.9, 0)), piece(RIGHT, (100, 41, 281, 160, 0.8, 0))]
+    merged = merge([piece(None, whole), *parts], FRAME, FRAME)
     assert (rows(merged), merged.joined, merged.dropped) == ([whole], 0, 2)
 
 
-def test_parts_of_a_thing_that_nothing_sees_whole_are_joined() -> None:
-    merged = merge([seen(LEFT, (20, 40, 200, 160, 0.7, 0)), seen(RIGHT, (100, 41, 281, 162, 0.8, 0))], FRAME, FRAME)
+def test_parts_of_an_object_that_is_cut_in_all_tiles_are_joined() -> None:
+    merged = merge([piece(LEFT, (20, 40, 200, 160, 0.7, 0)), piece(RIGHT, (100, 41, 281, 162, 0.8, 0))], FRAME, FRAME)
     assert rows(merged) == [(20, 40, 281, 162, 0.8, 0)]
     assert (merged.joined, merged.dropped) == (1, 0)
 
 
-def test_a_thing_across_many_tiles_is_joined_from_one_to_the_next() -> None:
+def test_an_object_across_many_tiles_is_joined() -> None:
     frame, tiling = Size(1000, 100), Tiling(Size(200, 100), 0.5)
     parts = [
-        seen(region, (max(region.left, 30), 20, min(region.left + 200, 980), 80, 0.5 + region.left / 10000, 0))
+        piece(region, (max(region.left, 30), 20, min(region.left + 200, 980), 80, 0.5 + region.left / 10000, 0))
         for region in tiling.regions(frame)
     ]
     assert rows(merge(parts, frame, frame)) == [(30, 20, 980, 80, 0.58, 0)]
 
 
-def test_two_neighbours_at_one_edge_stay_two() -> None:
+def test_two_neighbours_at_an_edge_are_not_joined() -> None:
     left = [(20, 10, 200, 60, 0.9, 0), (20, 70, 200, 120, 0.8, 0)]
     right = [(100, 10, 280, 60, 0.7, 0), (100, 70, 280, 120, 0.6, 0)]
-    merged = merge([seen(LEFT, *left), seen(RIGHT, *right)], FRAME, FRAME)
+    merged = merge([piece(LEFT, *left), piece(RIGHT, *right)], FRAME, FRAME)
     assert rows(merged) == [(20, 10, 280, 60, 0.9, 0), (20, 70, 280, 120, 0.8, 0)]
 
 
-def test_of_two_that_fit_one_part_only_the_better_is_joined() -> None:
+def test_if_two_boxes_match_one_part_the_better_is_joined() -> None:
     left = [(20, 10, 200, 60, 0.9, 0), (20, 20, 200, 70, 0.8, 0)]
-    merged = merge([seen(LEFT, *left), seen(RIGHT, (100, 11, 280, 61, 0.7, 0))], FRAME, FRAME)
+    merged = merge([piece(LEFT, *left), piece(RIGHT, (100, 11, 280, 61, 0.7, 0))], FRAME, FRAME)
     assert rows(merged) == [(20, 10, 280, 61, 0.9, 0), left[1]]
 
 
-def test_a_small_thing_before_a_large_one_stays() -> None:
+def test_a_small_object_in_front_of_a_large_one_stays() -> None:
     large, small = (20, 40, 280, 160, 0.9, 0), (120, 80, 140, 95, 0.6, 0)
-    assert rows(merge([seen(None, large), seen(LEFT, small)], FRAME, FRAME)) == [large, small]
+    assert rows(merge([piece(None, large), piece(LEFT, small)], FRAME, FRAME)) == [large, small]
 
 
-def test_an_edge_of_the_picture_cuts_nothing() -> None:
+def test_a_box_at_an_edge_of_the_picture_is_not_cut() -> None:
     one, other = (0, 0, 50, 50, 0.9, 0), (250, 150, 300, 200, 0.8, 0)
-    merged = merge([seen(LEFT, one), seen(RIGHT, other)], FRAME, FRAME)
+    merged = merge([piece(LEFT, one), piece(RIGHT, other)], FRAME, FRAME)
     assert (rows(merged), merged.joined, merged.dropped) == ([one, other], 0, 0)
 
 
 @pytest.mark.parametrize(
     ("whole", "part"),
     [
-        (seen(LEFT, (0, 50, 150, 90, 0.6, 0)), seen(RIGHT, (100, 50, 150, 90, 0.9, 0))),
-        (seen(RIGHT, (150, 50, 300, 90, 0.6, 0)), seen(LEFT, (150, 50, 200, 90, 0.9, 0))),
-        (seen(LEFT, (110, 0, 190, 60, 0.6, 0)), seen(Region(0, 30, 200, 170), (110, 30, 190, 60, 0.9, 0))),
-        (seen(LEFT, (110, 150, 190, 200, 0.6, 0)), seen(Region(0, 0, 200, 180), (110, 150, 190, 180, 0.9, 0))),
+        (piece(LEFT, (0, 50, 150, 90, 0.6, 0)), piece(RIGHT, (100, 50, 150, 90, 0.9, 0))),
+        (piece(RIGHT, (150, 50, 300, 90, 0.6, 0)), piece(LEFT, (150, 50, 200, 90, 0.9, 0))),
+        (piece(LEFT, (110, 0, 190, 60, 0.6, 0)), piece(Region(0, 30, 200, 170), (110, 30, 190, 60, 0.9, 0))),
+        (piece(LEFT, (110, 150, 190, 200, 0.6, 0)), piece(Region(0, 0, 200, 180), (110, 150, 190, 180, 0.9, 0))),
     ],
 )
-def test_a_thing_at_an_edge_of_the_picture_is_whole(whole: Seen, part: Seen) -> None:
+def test_an_uncut_box_at_an_edge_of_the_picture_replaces_a_cut_one(whole: PieceBoxes, part: PieceBoxes) -> None:
     merged = merge([part, whole], FRAME, FRAME)
     assert (merged.boxes.tolist(), merged.joined, merged.dropped) == (whole.boxes.tolist(), 0, 1)
 
 
-def test_boxes_refer_to_the_media_where_a_frame_has_another_size() -> None:
+def test_boxes_refer_to_the_media_if_a_frame_has_another_size() -> None:
     media = Size(600, 800)
-    parts = [seen(LEFT, (40, 160, 400, 640, 0.7, 0)), seen(RIGHT, (200, 160, 560, 640, 0.8, 0))]
+    parts = [piece(LEFT, (40, 160, 400, 640, 0.7, 0)), piece(RIGHT, (200, 160, 560, 640, 0.8, 0))]
     assert rows(merge(parts, FRAME, media)) == [(40, 160, 560, 640, 0.8, 0)]
 
 
@@ -133,24 +133,26 @@ BOX = st.tuples(st.integers(0, 90), st.integers(0, 90), st.integers(5, 60), st.i
 
 
 @settings(max_examples=200)
-@given(things=st.lists(BOX, max_size=25), overlap=st.sampled_from([0.0, 0.2, 0.5]))
-def test_things_that_lie_apart_come_out_as_they_are(things: list[tuple[int, ...]], overlap: float) -> None:
-    """Whatever the tiles: what they see of each thing goes, as the whole picture has it."""
+@given(objects=st.lists(BOX, max_size=25), overlap=st.sampled_from([0.0, 0.2, 0.5]))
+def test_objects_that_do_not_overlap_keep_the_boxes_of_the_whole_picture(
+    objects: list[tuple[int, ...]], overlap: float
+) -> None:
+    """Whatever the tiles are, their boxes are removed."""
     frame, tiling = Size(400, 400), Tiling(Size(160, 160), overlap)
     apart = [
         (100 * (at % 4) + 8, 100 * (at // 4) + 8, 100 * (at % 4) + 8 + w % 75 + 5, 100 * (at // 4) + 8 + h % 75 + 5)
-        for at, (_, _, w, h, _) in enumerate(things[:16])
+        for at, (_, _, w, h, _) in enumerate(objects[:16])
     ]
-    found = [seen(None, *[(*box, 0.5, 0) for box in apart])]
+    found = [piece(None, *[(*box, 0.5, 0) for box in apart])]
     for region in tiling.regions(frame):
         edges = (region.left, region.top, region.left + region.width, region.top + region.height)
         clipped = [(*np.maximum(box[:2], edges[:2]), *np.minimum(box[2:], edges[2:]), 0.9, 0) for box in apart]
-        found.append(seen(region, *[box for box in clipped if box[2] > box[0] and box[3] > box[1]]))
+        found.append(piece(region, *[box for box in clipped if box[2] > box[0] and box[3] > box[1]]))
     assert sorted(row[:4] for row in rows(merge(found, frame, frame))) == sorted(apart)
 
 
 @given(boxes=st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2, st.integers(1, 5)), max_size=40))
-def test_pairs_are_suppressed_as_a_table_of_overlaps_is(boxes: list[tuple[int, ...]]) -> None:
+def test_suppression_of_pairs_equals_suppression_with_a_matrix(boxes: list[tuple[int, ...]]) -> None:
     from scripts.lib.boxes import iou_matrix
 
     corners = np.array([(x, y, x + w, y + h) for x, y, w, h, _ in boxes], np.float32).reshape(-1, 4)
@@ -162,13 +164,13 @@ def test_pairs_are_suppressed_as_a_table_of_overlaps_is(boxes: list[tuple[int, .
 
 @pytest.mark.parametrize("count", [30_000])
 def test_many_boxes_take_seconds(count: int) -> None:
-    """As of a picture of 100 megapixels that is full of things."""
+    """As in a picture of 100 megapixels that is full of objects."""
     rng = np.random.default_rng(0)
     frame, tiling = Size(10_000, 10_000), Tiling(Size(640, 640))
     found, regions = [], tiling.regions(frame)
     for region in regions:
         places = rng.uniform(0, 600, (count // len(regions), 2)) + region[:2]
-        found.append(seen(region, *[(x, y, x + 30, y + 30, 0.5, 0) for x, y in places]))
+        found.append(piece(region, *[(x, y, x + 30, y + 30, 0.5, 0) for x, y in places]))
     started = time.process_time()
     merged = merge(found, frame, frame)
     assert time.process_time() - started < 10

@@ -1,4 +1,4 @@
-"""What a network is made of, what results depend on, and which size its input has."""
+"""Test a network's files, the size of its input and its settings of suppression."""
 
 from pathlib import Path
 
@@ -21,23 +21,23 @@ TRAINED = f"{INI}\n[Detect]\nWidth=128\nHeight=96\n"
 @pytest.mark.parametrize(
     ("graph", "weights"), [("graph.pb", []), ("graph.onnx", []), ("int8/graph.xml", [Path("int8/graph.bin")])]
 )
-def test_weights_beside_a_graph_count_too(graph: str, weights: list[Path]) -> None:
+def test_the_files_include_the_weights_next_to_a_graph(graph: str, weights: list[Path]) -> None:
     files = NetworkFiles(Path(graph), Path("train.ini"), Path("provenance.json"), [Path("int8/drift.json")])
     others = [Path("train.ini"), Path("provenance.json"), Path("int8/drift.json")]
     assert files.all == [Path(graph), *weights, *others]
 
 
 class Fetched:
-    """A frozen graph with some train.ini, as get_network brings it, and what it says to the user."""
+    """A frozen graph and a train.ini that get_network copies, and its messages to the user."""
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._source, self._out, self.said = tmp_path / "given", tmp_path / "network", list[str]()
+        self._source, self._out, self.messages = tmp_path / "source", tmp_path / "network", list[str]()
         self._source.mkdir()
         self._source.joinpath("graph.pb").write_bytes((SYNTHETIC / "graph.pb").read_bytes())
-        monkeypatch.setattr(job, "tell_user", self.said.append)
+        monkeypatch.setattr(job, "tell_user", self.messages.append)
 
     def size(self, ini: str, width: int | None = None, height: int | None = None) -> Size:
-        """Return the size at which a detection job runs it."""
+        """Return the size of the network's input in a detection job."""
         (self._source / "train.ini").write_text(ini)
         graph, train_ini, record = (self._out / name for name in ("graph.pb", "train.ini", "provenance.json"))
         get_network(
@@ -60,36 +60,40 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetched:
     return Fetched(tmp_path, monkeypatch)
 
 
-def test_a_frozen_graph_has_the_size_that_its_train_ini_says(fetched: Fetched) -> None:
+def test_a_frozen_graph_has_the_size_in_its_train_ini(fetched: Fetched) -> None:
     assert fetched.size(TRAINED) == Size(128, 96)
-    assert fetched.said == []
+    assert fetched.messages == []
 
 
-def test_the_size_of_the_settings_counts_and_differs_aloud(fetched: Fetched) -> None:
+def test_the_settings_replace_the_size_with_a_warning(fetched: Fetched) -> None:
     assert fetched.size(TRAINED, 1280, 720) == Size(1280, 720)
-    [said] = fetched.said
-    assert "1280 x 720; the section [Detect] of train.ini says 128 x 96, and at another size it may find less" in said
+    [message] = fetched.messages
+    assert (
+        "1280 x 720; the section [Detect] of train.ini says 128 x 96, and at another size it may find less" in message
+    )
     assert fetched.size(TRAINED, 128, 96) == Size(128, 96)
-    assert len(fetched.said) == 1
+    assert len(fetched.messages) == 1
 
 
-def test_a_size_that_only_the_settings_say_cannot_be_checked(fetched: Fetched) -> None:
+def test_the_user_is_told_that_a_size_cannot_be_checked(fetched: Fetched) -> None:
     assert fetched.size(INI, 1280, 720) == Size(1280, 720)
-    [said] = fetched.said
-    assert "1280 x 720; the network has no size, so this one cannot be checked" in said
+    [message] = fetched.messages
+    assert "1280 x 720; the network has no size, so this one cannot be checked" in message
 
 
-def test_a_size_that_nothing_says_is_asked_for_before_any_media_is_downloaded(fetched: Fetched) -> None:
+def test_a_missing_size_is_an_error_of_get_network(fetched: Fetched) -> None:
     with pytest.raises(SettingsError, match=r"does not say which .*; set detect.img_max_side and detect.img_min_side"):
         fetched.size(INI)
 
 
-@pytest.mark.parametrize(("said", "expected"), [({}, True), ({"best_class": False}, False)])
-def test_another_iou_leaves_a_yolo_one_box_an_anchor(tmp_path: Path, said: dict, expected: bool) -> None:
+@pytest.mark.parametrize(("settings", "expected"), [({}, True), ({"best_class": False}, False)])
+def test_a_yolo_has_one_box_per_anchor_unless_the_settings_change_that(
+    tmp_path: Path, settings: dict, expected: bool
+) -> None:
     out = [tmp_path / "out" / name for name in ("graph.onnx", "train.ini", "provenance.json")]
     write_yolo(tmp_path / "graph.onnx", 2)
     get_network(graph=out[0], train_ini=out[1], provenance=out[2], directory=tmp_path)
-    nms = {"iou": 0.5, "max_detections": 9, "per_class": True, "min_score": None} | said
+    nms = {"iou": 0.5, "max_detections": 9, "per_class": True, "min_score": None} | settings
     options = DetectOptions(
         None, None, 0.3, 1, 1, None, None, "onnxruntime", "f32", Path("engines"), nms, None, None, 1
     )

@@ -1,4 +1,4 @@
-"""Processes read parts of videos, and end with the job."""
+"""Test the processes that read parts of videos: the order of frames, and that they end with the job."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Summary
 from scripts.lib.graphs.description import Resize
 from scripts.lib.workflow.configuration import engine_choice
 from scripts.lib.workflow.configuration.engine_choice import runs_on_gpu
-from tests.lib.detection.test_batch_reader import Nowhere
+from tests.lib.detection.test_batch_reader import NoOutput
 from tests.lib.frames.test_threads import FileInput
 from tests.media_files import FAST, write_video
 from tests.workflow import ROOT
@@ -39,7 +39,7 @@ class OnePart(FrameInput):
         self.part = part
 
     def open(self) -> FrameSource:
-        raise AssertionError("it is opened by the process")
+        raise AssertionError("only the process opens the part")
 
     def open_again(self) -> FrameSource:
         raise AssertionError
@@ -48,10 +48,10 @@ class OnePart(FrameInput):
 @pytest.fixture
 def tasks(tmp_path: Path) -> list[MediaTask]:
     path = write_video(tmp_path / "a.mp4", range(100), mux=FAST)
-    return [MediaTask(OnePart(PartOfFile(path, part, ALL_FRAMES)), Nowhere()) for part in plan_parts(path, 4)]
+    return [MediaTask(OnePart(PartOfFile(path, part, ALL_FRAMES)), NoOutput()) for part in plan_parts(path, 4)]
 
 
-def test_every_frame_of_every_part_comes_in_order(tasks: list[MediaTask]) -> None:
+def test_frames_of_all_parts_are_read_in_order(tasks: list[MediaTask]) -> None:
     numbers: dict[MediaTask, list[int]] = {task: [] for task in tasks}
     ended = []
     with BatchReader(tasks, SHAPE, preprocess.fit, processes=2) as reader:
@@ -60,7 +60,7 @@ def test_every_frame_of_every_part_comes_in_order(tasks: list[MediaTask]) -> Non
             for item in batch.items:
                 numbers[item.task].append(item.number)
             ended += batch.ended
-            reader.give_back(batch)
+            reader.release(batch)
     assert sorted(map(id, ended)) == sorted(map(id, tasks))
     assert [each for task in tasks for each in numbers[task]] == list(range(100))
     assert [task.frames.summary.used for task in tasks] == [len(each) for each in numbers.values()]
@@ -83,10 +83,10 @@ def test_a_batch_of_floats(tasks: list[MediaTask], tmp_path: Path) -> None:
     few = pixels_of(tasks, 2)
     assert len(few) == 100
     assert all((pixels % 1 != 0).any() for pixels in few)
-    np.testing.assert_array_equal(few, pixels_of([MediaTask(FileInput(tmp_path / "a.mp4", 1), Nowhere())], 0))
+    np.testing.assert_array_equal(few, pixels_of([MediaTask(FileInput(tmp_path / "a.mp4", 1), NoOutput())], 0))
 
 
-def test_processes_end_where_the_job_stops_in_mid_part(tasks: list[MediaTask]) -> None:
+def test_processes_end_if_the_job_stops_within_a_part(tasks: list[MediaTask]) -> None:
     with BatchReader(tasks, SHAPE, preprocess.fit, processes=2) as reader:
         next(iter(reader))
         assert len(multiprocessing.active_children()) == 2
@@ -104,14 +104,14 @@ time.sleep(60)
 """
 
 
-def test_processes_end_with_a_job_that_is_killed() -> None:
+def test_processes_end_if_the_job_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", _JOB], stdout=subprocess.PIPE, text=True, cwd=ROOT) as job:
         assert job.stdout is not None
-        children = [int(word) for word in job.stdout.readline().split()]
+        children = [int(number) for number in job.stdout.readline().split()]
         assert len(children) == 2
         os.kill(job.pid, signal.SIGKILL)
-    until = time.monotonic() + 20
-    while any(_runs(child) for child in children) and time.monotonic() < until:
+    deadline = time.monotonic() + 20
+    while any(_runs(child) for child in children) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(_runs, children))
 
@@ -134,7 +134,7 @@ def summary(frames: int | None, width: int = 1280, height: int = 720) -> Summary
         (1200, ALL_FRAMES, 4),
         (23_999, ALL_FRAMES, 4),
         (24_000, ALL_FRAMES, 8),  # two for each process
-        (1200, range(0, 1200, 7)[:100], 1),  # the last frames are not asked for
+        (1200, range(0, 1200, 7)[:100], 1),  # the last frames are not wanted
         (1200, range(0, 10**9, 7), 4),
     ],
 )

@@ -1,4 +1,4 @@
-"""Pictures decoded several at a time, and videos opened before their turn, come out as one after another."""
+"""Test that pictures decoded ahead and videos opened ahead have the same results as media read one after another."""
 
 import dataclasses
 import threading
@@ -13,9 +13,9 @@ import pytest
 
 from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.media_task import FrameInput, MediaTask
-from scripts.lib.detection.pictures_ahead import opened_ahead
+from scripts.lib.detection.pictures_ahead import open_ahead
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.source import FrameSource, Later, Picture
+from scripts.lib.frames.source import DeferredPicture, FrameSource, Picture
 from scripts.lib.frames.stills.pictures import StillFrames
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.records import Kind
@@ -57,13 +57,13 @@ def through(paths: list[Path], threads: int) -> Any:
             for at, item in enumerate(batch.items):
                 found.append((inputs.index(item.task.frames), item.number, item.size, zlib.crc32(batch.pixels[at])))
             ended += [inputs.index(task.frames) for task in batch.ended]
-            reader.give_back(batch)
+            reader.release(batch)
     faults = [frames.fault and (frames.fault.state, frames.fault.reason) for frames in inputs]
     return found, ended, [dataclasses.asdict(frames.summary) for frames in inputs], faults
 
 
 @pytest.mark.parametrize("threads", [2, 5])
-def test_all_kinds_of_media_come_out_in_order(tmp_path: Path, threads: int) -> None:
+def test_all_kinds_of_media_are_read_in_order(tmp_path: Path, threads: int) -> None:
     paths = made(tmp_path, 11)
     damage(paths[2], 0.5, 60)
     cut(paths[5], 0.02)  # within its header
@@ -101,13 +101,13 @@ class Watched:
         monkeypatch.setattr(StillFrames, "_decode", decode)
 
 
-def test_as_many_are_decoded_at_once_as_there_are_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_thread_decodes_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(monkeypatch, wait_for=3)
     assert len(through(made(tmp_path, 9), 3)[0]) == 9
     assert watched.most == 3
 
 
-def test_fewer_where_memory_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_pictures_are_decoded_at_once_if_memory_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = made(tmp_path, 4)
     with StillFrames(paths[0]) as source:
         source.load()
@@ -127,7 +127,7 @@ def test_an_unforeseen_error_ends_the_reading(tmp_path: Path, monkeypatch: pytes
 
 
 class Waiting(File):
-    """A video whose frames come when the next one is opened."""
+    """A video whose frames are returned after the next video is opened."""
 
     def __init__(self, path: Path, following: "Waiting | None") -> None:
         super().__init__(path)
@@ -138,15 +138,15 @@ class Waiting(File):
     def open(self) -> FrameSource:
         self.opened_by = threading.current_thread().name
         source = open_frames(self.path, "video")
-        original = source.later
+        original = source.deferred
 
-        def later() -> Iterator[tuple[int, Picture | Later]]:
+        def deferred() -> Iterator[tuple[int, Picture | DeferredPicture]]:
             if self.following is not None:
                 assert self.following.opened.wait(timeout=30)
                 assert not self.released.is_set()
             return original()
 
-        source.later = later  # type: ignore[method-assign]
+        source.deferred = deferred  # type: ignore[method-assign]
         self.source = source
         self.opened.set()
         return source
@@ -168,7 +168,7 @@ def read(tasks: Iterable[MediaTask]) -> list[FrameInput]:
     with BatchReader(tasks, SHAPE, threads=2) as reader:
         for batch in reader:
             ended += [task.frames for task in batch.ended]
-            reader.give_back(batch)
+            reader.release(batch)
     return ended
 
 
@@ -179,7 +179,7 @@ def test_the_next_video_is_opened_while_one_is_read(tmp_path: Path) -> None:
     assert all(video.released.is_set() for video in videos)
 
 
-def test_a_video_that_may_not_be_opened_ahead_is_opened_when_it_is_its_turn(tmp_path: Path) -> None:
+def test_a_video_that_must_not_be_opened_ahead_is_opened_at_its_turn(tmp_path: Path) -> None:
     videos = waiting(tmp_path)
     for video in videos:
         video.opens_ahead, video.following = False, None
@@ -187,22 +187,22 @@ def test_a_video_that_may_not_be_opened_ahead_is_opened_when_it_is_its_turn(tmp_
     assert [video.opened_by for video in videos] == ["reader"] * 3
 
 
-def test_an_error_of_opening_ahead_comes_when_it_is_the_medias_turn(tmp_path: Path) -> None:
+def test_an_error_of_opening_ahead_is_raised_at_the_medias_turn(tmp_path: Path) -> None:
     paths = [write_video(tmp_path / f"{number}.mp4", range(5)) for number in range(2)]
-    taken: list[str] = []
+    threads: list[str] = []
 
     class Vanished(File):
         def open(self) -> FrameSource:
-            taken.append(threading.current_thread().name)
+            threads.append(threading.current_thread().name)
             raise OSError("the disk is gone")
 
     tasks = [MediaTask(File(paths[0]), NoOutput()), MediaTask(Vanished(paths[1]), NoOutput())]
     with pytest.raises(OSError, match="the disk is gone"):
         read(tasks)
-    assert taken == ["opener", "reader"]
+    assert threads == ["opener", "reader"]
 
 
-def test_where_the_list_of_media_fails_that_is_the_error(tmp_path: Path) -> None:
+def test_an_error_of_the_iterable_of_media_is_raised(tmp_path: Path) -> None:
     def tasks() -> Iterator[MediaTask]:
         yield MediaTask(File(write_video(tmp_path / "a.mp4", range(5))), NoOutput())
         raise LookupError("no more")
@@ -211,9 +211,9 @@ def test_where_the_list_of_media_fails_that_is_the_error(tmp_path: Path) -> None
         read(tasks())
 
 
-def test_what_was_opened_and_is_not_read_is_closed(tmp_path: Path) -> None:
+def test_a_video_that_was_opened_ahead_and_is_not_read_is_closed(tmp_path: Path) -> None:
     first, middle, _ = videos = waiting(tmp_path)
-    given = opened_ahead([MediaTask(video, NoOutput()) for video in videos], 2)
+    given = open_ahead([MediaTask(video, NoOutput()) for video in videos], 2)
     task, opener = next(given)
     assert task.frames is first
     opener().close()

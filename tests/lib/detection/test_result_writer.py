@@ -20,12 +20,12 @@ class Nothing(FrameInput):
 
 
 class Written(ResultOutput):
-    """Notes when it is finished, and waits for `may` before."""
+    """Records when it is finished, and waits for the event `may` before."""
 
     def __init__(self, name: str, notes: list[str], may: threading.Event | None = None, error: Any = None) -> None:
         self._name, self._notes, self._may, self._error = name, notes, may, error
 
-    def take(self, seen: Any) -> None:
+    def take(self, found: Any) -> None:
         raise AssertionError
 
     def restart(self) -> None:
@@ -46,7 +46,7 @@ def written(*arguments: Any, **named: Any) -> MediaTask:
     return MediaTask(Nothing(), Written(*arguments, **named))
 
 
-def test_media_are_finished_in_order_and_taken_off() -> None:
+def test_media_are_finished_in_order_and_removed() -> None:
     notes: list[str] = []
     unfinished: dict[MediaTask, None] = {}
     with ResultWriter(unfinished) as writer:
@@ -57,7 +57,7 @@ def test_media_are_finished_in_order_and_taken_off() -> None:
     assert not unfinished
 
 
-def test_whoever_is_far_ahead_waits() -> None:
+def test_the_caller_waits_if_many_media_are_unfinished() -> None:
     notes: list[str] = []
     may = threading.Event()
     with ResultWriter({}) as writer:
@@ -71,7 +71,7 @@ def test_whoever_is_far_ahead_waits() -> None:
         writer.wait(0)
 
 
-def test_an_error_is_raised_and_what_waits_is_left() -> None:
+def test_an_error_is_raised_and_later_media_are_not_finished() -> None:
     notes: list[str] = []
     may = threading.Event()
     unfinished: dict[MediaTask, None] = {}
@@ -91,17 +91,17 @@ def test_an_error_is_raised_and_what_waits_is_left() -> None:
         run()
     assert (notes, list(unfinished)) == (["first"], tasks[1:])
 
-    # An error elsewhere: the one under way is finished, those after it are not begun.
+    # After another error, the media that is being finished is completed, and later media are not started.
     notes.clear()
     unfinished.clear()
-    begun = threading.Event()
-    slow = written("slow", notes, begun)
+    started = threading.Event()
+    slow = written("slow", notes, started)
 
     def broken() -> None:
         with ResultWriter(unfinished) as writer:
             writer.finish(slow)
             writer.finish(written("never", notes))
-            threading.Timer(0.1, begun.set).start()
+            threading.Timer(0.1, started.set).start()
             raise KeyError("reader")
 
     with pytest.raises(KeyError):

@@ -1,4 +1,4 @@
-"""The media of a job share one engine, which is not waited for by a single one of them."""
+"""Test that the media of a job share one engine and its batches."""
 
 import math
 from pathlib import Path
@@ -18,14 +18,14 @@ SIZE, BATCH, CLASSES, ANCHORS = Size(160, 96), 4, 3, 100
 
 
 class Taken(ResultOutput):
-    """Keeps the numbers of the frames, and how many boxes each had."""
+    """Stores the number of each frame, and its number of boxes."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, int]] = []
         self.finished = False
 
-    def take(self, seen: FrameResult) -> None:
-        self.frames.append((seen.number, len(seen.boxes)))
+    def take(self, found: FrameResult) -> None:
+        self.frames.append((found.number, len(found.boxes)))
 
     def restart(self) -> None:
         self.frames = []
@@ -40,7 +40,7 @@ class Taken(ResultOutput):
 
 
 class Watched(PacedEngine):
-    """Notes how large its batches are, and how many are under way."""
+    """Records the sizes of its batches, and the most batches in progress."""
 
     def __init__(self) -> None:
         super().__init__(SIZE, BATCH, CLASSES, ANCHORS, None)
@@ -72,7 +72,7 @@ def test_media_of_a_job_share_one_engine_and_its_batches(tmp_path: Path, threads
     Detector(load, size=SIZE, batch_size=BATCH, threshold=0.5, threads=threads).run(tasks, len(tasks))
     (engine,) = opened
     assert engine.closed == 1
-    # Only the last batch is not full: no media waits for a batch of its own, and the engine for none.
+    # Only the last batch is not full, as batches have frames of several media.
     assert engine.batches == [BATCH] * (sum(lengths) // BATCH) + [sum(lengths) % BATCH]
     assert len(engine.batches) == math.ceil(sum(lengths) / BATCH)
     assert engine.most == engine.depth

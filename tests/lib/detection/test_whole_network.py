@@ -35,13 +35,13 @@ def read(folder: Path, description: dict | None, size: tuple = (None, None)):
     return read_network(folder / "graph.onnx", folder / "train.ini", folder / "provenance.json", size, 1)
 
 
-def test_what_suppresses_inside_is_refused(tmp_path: Path) -> None:
+def test_a_network_with_its_own_suppression_is_refused(tmp_path: Path) -> None:
     inside = {"family": "ultralytics", "outputs": {"table": 0, "is_rows": True}, "width": SIDE, "height": SIDE}
     with pytest.raises(GraphError, match=r"suppresses its boxes itself, .* set detect\.precision: f32"):
         read(tmp_path, inside)
 
 
-def test_the_size_is_the_files_unless_it_says_none(tmp_path: Path) -> None:
+def test_the_size_is_that_of_the_file_if_it_has_one(tmp_path: Path) -> None:
     assert read(tmp_path, DESCRIBED | {"width": 32, "height": 64}).size == Size(32, 64)
     write_detector(tmp_path / "graph.onnx", {"classes": np.zeros((1, 3, 2), np.float32)})
     assert read(tmp_path, None).size == Size(SIDE, SIDE)
@@ -70,8 +70,8 @@ def test_what_is_read_with_frames_gives_the_same(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[0].boxes, arrays["corners"] * SIDE)
 
 
-def test_a_sum_over_a_softmax_is_no_convolution_that_learned(tmp_path: Path) -> None:
-    """All behind the convolutions stays exact, also before YOLO's sum, which is written as a convolution."""
+def test_a_sum_over_a_softmax_is_not_a_trained_convolution(tmp_path: Path) -> None:
+    """All nodes after the convolutions stay exact, also those before YOLO's sum, which is written as a convolution."""
     model = load_openvino().Core().read_model(write_yolo(tmp_path / "graph.onnx"))
     exact = set(after_convolutions(model))
     assert {"all", "bins", "shares", "side_map", "sides", "scores"} <= exact

@@ -181,9 +181,9 @@ class FramesWithBoxes(ResultOutput):
     def __init__(self) -> None:
         self.found: list[int] = []
 
-    def take(self, seen: FrameResult) -> None:
-        if len(seen.boxes):
-            self.found.append(seen.number)
+    def take(self, found: FrameResult) -> None:
+        if len(found.boxes):
+            self.found.append(found.number)
 
     def restart(self) -> None:
         raise AssertionError

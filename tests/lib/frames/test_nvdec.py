@@ -23,7 +23,7 @@ from scripts.lib.frames.nvdec import NvdecWatch, load_nvdec
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES
-from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.threads import SuspectedDamage
 from tests.damage_sweep import FORMATS, SIZE, textured
 from tests.gpu_driver.nvc import make_nvc
 from tests.gpu_driver.strict import Calls
@@ -99,12 +99,12 @@ def test_a_rotated_video_uses_the_cpu(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", ["picture", "time"])
 def test_another_picture_or_packet_than_the_cpus_ends_the_reading(tmp_path: Path, wrong: str) -> None:
-    with pytest.raises(NotSound, match=r"first picture is not the CPU's|unknown packet"):
+    with pytest.raises(SuspectedDamage, match=r"first picture is not the CPU's|unknown packet"):
         read(write_sample(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong=wrong))
 
 
 def test_damage_reported_on_standard_output_ends_the_reading(tmp_path: Path) -> None:
-    with pytest.raises(NotSound, match="NVDEC: Decode Error occurred for picture"):
+    with pytest.raises(SuspectedDamage, match="NVDEC: Decode Error occurred for picture"):
         read(write_sample(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong="word"))
 
 

@@ -1,4 +1,4 @@
-"""Test that decoding with several threads gives the same as with one, or ends with NotSound."""
+"""Test that decoding with several threads gives the same as with one, or ends with SuspectedDamage."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Picture
-from scripts.lib.frames.threads import NotSound
+from scripts.lib.frames.threads import SuspectedDamage
 from scripts.lib.frames.video import VideoFrames
 from tests.damage_sweep import FORMATS, SIZE, textured
 from tests.media_files import painted, write_video
@@ -79,7 +79,7 @@ def test_damage_is_found_with_several_threads(tmp_path: Path, name: str, zeros: 
         expected, _ = read(path, 1)
         try:
             assert read(path, 3)[0] == expected
-        except NotSound:
+        except SuspectedDamage:
             again += 1
         # All damage that is found with one thread is found with several: the batches are the same.
         assert read_in_batches(path, threads=3) == read_in_batches(path, threads=1)
@@ -186,7 +186,7 @@ def test_the_media_is_restarted_if_the_second_reading_differs(
 ) -> None:
     class Input(FrameInput):
         def open(self) -> FrameSource:
-            return GivenLevels([1, 2, 3, 4, 5], NotSound("a message"), threads=3)
+            return GivenLevels([1, 2, 3, 4, 5], SuspectedDamage("a message"), threads=3)
 
         def open_again(self) -> FrameSource:
             return GivenLevels(second, fault, threads=1)
@@ -208,7 +208,7 @@ def test_a_video_can_be_closed_while_threads_write_messages(tmp_path: Path) -> N
         content[place : place + 20] = bytes(20)
     path.write_bytes(content)
     for stop in range(12):
-        with open_frames(path, "video", threads=8) as frames, suppress(NotSound):
+        with open_frames(path, "video", threads=8) as frames, suppress(SuspectedDamage):
             for _ in zip(range(stop), frames, strict=False):
                 pass
     sound = write_sample(tmp_path, "h264.mp4")
@@ -275,7 +275,7 @@ def test_frames_that_grow_are_decoded_with_one_thread(tmp_path: Path) -> None:
     parts = [write_video(tmp_path / f"{width}.ts", range(8), size=(width, height)) for width, height in sizes]
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    with pytest.raises(NotSound):
+    with pytest.raises(SuspectedDamage):
         read(path, 3)
     assert read_in_batches(path, threads=3) == read_in_batches(path, threads=1)
 

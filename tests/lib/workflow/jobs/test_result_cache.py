@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from scripts.lib.detection.job_media import Downloaded
-from scripts.lib.detection.media_job import MediaJob, Notes
+from scripts.lib.detection.media_job import JobRecords, MediaJob
 from scripts.lib.errors import PipelineError
 from scripts.lib.workflow.jobs import result_cache
 from scripts.lib.workflow.jobs.job_progress import JobProgress
@@ -146,6 +147,7 @@ def test_a_job_that_fails_keeps_its_finished_results(folder, results, monkeypatc
         raise PipelineError("the network is broken")
 
     monkeypatch.setattr(MediaJob, "_detect", fails)
+    options = SimpleNamespace(engine="openvino", device="cpu", threads=1)
     with pytest.raises(PipelineError):
-        MediaJob(Downloaded([]), None, None, Notes(done, JobProgress(folder / "progress"))).detect([])
+        MediaJob(Downloaded([]), None, options, JobRecords(done, JobProgress(folder / "progress"))).detect([])
     assert kept(folder) == [1]
