@@ -14,7 +14,7 @@ from scripts.lib import scaling
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.frame_scaling import FrameScaler
-from scripts.lib.frames.source import Picture
+from scripts.lib.frames.source import DeferredPicture, Picture
 from scripts.lib.scaling import UnconvertedFrame
 
 _log = logging.getLogger(__name__)

@@ -168,15 +168,15 @@ def test_captured_output_is_written_to_standard_output(capfd: pytest.CaptureFixt
     assert watch is not None
     assert NvdecWatch.open() is None
     os.write(1, b"from Python\n")
-    assert watch.words([]) is None
+    assert watch.sign_of_damage([]) is None
     ctypes.CDLL(None).printf(b"Decode Error occurred for picture %d\n", ctypes.c_int(7))
-    assert watch.words([]) == "NVDEC: Decode Error occurred for picture 7"
+    assert watch.sign_of_damage([]) == "NVDEC: Decode Error occurred for picture 7"
     watch.close()
     os.write(1, b"after it\n")
     assert capfd.readouterr().out == "from Python\nDecode Error occurred for picture 7\nafter it\n"
     again = NvdecWatch.open()
     assert again is not None
-    assert again.words([]) is None
+    assert again.sign_of_damage([]) is None
     again.close()
 
 
