@@ -77,7 +77,7 @@ def test_a_batch_of_floats(tasks: list[MediaTask], tmp_path: Path) -> None:
             for batch in reader:
                 for item, pixels in zip(batch.items, batch.pixels, strict=False):
                     found[tasks.index(item.task), item.number] = pixels.copy()
-                reader.give_back(batch)
+                reader.release(batch)
         return [found[key] for key in sorted(found)]
 
     few = pixels_of(tasks, 2)

@@ -126,7 +126,7 @@ def batches(frames: FrameInput, threads: int = 3) -> list[tuple[int, int, int]]:
         for batch in reader:
             for at, item in enumerate(batch.items):
                 found.append((item.number, item.restarts, zlib.crc32(batch.pixels[at].tobytes())))
-            reader.give_back(batch)
+            reader.release(batch)
     return found
 
 
