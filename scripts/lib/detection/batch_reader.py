@@ -76,9 +76,9 @@ class BatchReader:
     ) -> None:
         self._queues.stopped = True
         self._queues.free.put(Batch(np.empty(0, np.uint8)))  # wakes a thread that waits for a batch
+        self._parts.close()
         self._thread.join(_STOP_SECONDS)
         self._fitting.close()
-        self._parts.close()
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches, with the frames of each task in order; raise a thread's exception as soon as it occurs."""

@@ -39,6 +39,7 @@ from scripts.lib.scaling import Frame
 _BATCHES = 4
 _SHARE = 0.25  # share of the free memory for the batches of all processes
 _STOP_SECONDS = 0.5
+_POLL_SECONDS = 0.1  # how often waiting threads check whether the job has stopped
 _NO_PIXELS: Pixels = np.empty(0, np.uint8)
 
 
@@ -274,6 +275,7 @@ class PartReaders:
         """
         self._readers = [_PartReader(shape, dtype) for _ in range(count)]
         self._tasks: queue.Queue[MediaTask | None] = queue.Queue(1)
+        self._closed = False
         self._threads: list[threading.Thread] = []
         megabytes = memory.megabytes(memory.left()) // max(1, count)
         context = get_context("fork")
@@ -320,13 +322,26 @@ class PartReaders:
     ) -> None:
         error: BaseException | None = None
         try:
-            while (task := self._tasks.get()) is not None:
+            while (task := self._next_task()) is not None:
                 if task.frames.part is None:
                     raise TypeError("a process reads parts of videos only")
                 reader.read(task, task.frames.part, full)
         except BaseException as found:
             error = found
         ended(error)
+
+    def _next_task(self) -> MediaTask | None:
+        while not self._closed:
+            with suppress(queue.Empty):
+                return self._tasks.get(timeout=_POLL_SECONDS)
+        return None
+
+    def _put(self, task: MediaTask | None) -> None:
+        """Add a task to the queue; wait for a free place until the processes are closed."""
+        while not self._closed:
+            with suppress(queue.Full):
+                self._tasks.put(task, timeout=_POLL_SECONDS)
+                return
 
     def dispatch(self, tasks: Iterable[MediaTask]) -> Iterator[MediaTask]:
         """Send tasks of parts to the processes, and yield the other tasks.
@@ -336,17 +351,20 @@ class PartReaders:
         """
         for task in tasks:
             if self._readers and task.frames.part is not None:
-                self._tasks.put(task)
+                self._put(task)
             else:
                 yield task
+            if self._closed:
+                return
 
     def finish(self) -> None:
         """Tell the threads that there are no more tasks."""
         for _ in self._readers:
-            self._tasks.put(None)
+            self._put(None)
 
     def close(self) -> None:
-        """End the processes, including those that are still reading."""
+        """End the processes, including those that are still reading, and the threads that wait for them."""
+        self._closed = True
         for reader in self._readers:
             reader.close_ends_of_job()
         deadline = time.monotonic() + _STOP_SECONDS

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -90,7 +91,12 @@ def test_processes_end_if_the_job_stops_within_a_part(tasks: list[MediaTask]) ->
     with BatchReader(tasks, SHAPE, preprocess.fit, processes=2) as reader:
         next(iter(reader))
         assert len(multiprocessing.active_children()) == 2
+        threads = [thread for thread in threading.enumerate() if thread.name == "reader"]
     assert not multiprocessing.active_children()
+    for thread in threads:
+        thread.join(10)
+    assert len(threads) == 3
+    assert not [thread for thread in threads if thread.is_alive()]
 
 
 _JOB = """
