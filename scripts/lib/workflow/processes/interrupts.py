@@ -43,8 +43,10 @@ def end_at_once(number: int, _frame: FrameType | None) -> None:
 def raise_interrupts() -> None:
     """Let an interrupt raise KeyboardInterrupt again, which startup/ and scripts/commands/ disabled until here."""
     usual = (signal.SIG_DFL, signal.default_int_handler, end_at_once)
-    if signal.getsignal(signal.SIGINT) in usual and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _raise)
+    if threading.current_thread() is threading.main_thread():
+        if signal.getsignal(signal.SIGINT) in usual:
+            signal.signal(signal.SIGINT, _raise)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # if a site's own sitecustomize.py replaces ours
 
 
 def was_interrupted() -> bool:
@@ -94,8 +96,7 @@ def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: P
 
     before = {number: signal.signal(number, forward) for number in STOPPING}
     try:
-        # In a separate process group Snakemake gets Ctrl-C only once: the terminal sends it to this process only.
-        run = subprocess.Popen(command, env=passed, cwd=folder, process_group=0)
+        run = _start(command, passed, folder)
         started.append(run)
         if received:
             _interrupt(run)
@@ -108,6 +109,16 @@ def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: P
             sys.stderr.write(SENTENCE)
         return INTERRUPTED
     return code
+
+
+def _start(command: Sequence[str], environ: Mapping[str, str], folder: Path | None) -> subprocess.Popen[bytes]:
+    """Start Snakemake with SIGINT blocked until startup/ runs, as Python would print a traceback before that."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        # In a separate process group Snakemake gets Ctrl-C only once: the terminal sends it to this process only.
+        return subprocess.Popen(command, env=environ, cwd=folder, process_group=0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _interrupt(run: subprocess.Popen[bytes]) -> None:

@@ -253,3 +253,12 @@ def test_no_signal_stays_blocked(tmp_path):
     job.terminate()
     job.communicate(timeout=60)
     assert job.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 40, 2))
+def test_an_interrupt_while_python_starts_leaves_no_traceback(capfd, milliseconds):
+    run = interrupts._start([sys.executable, "-c", "import time; time.sleep(60)"], of_a_run(), None)
+    time.sleep(milliseconds / 1000)
+    interrupts._interrupt(run)
+    assert run.wait(60) == -signal.SIGINT
+    assert capfd.readouterr().err == ""

@@ -16,6 +16,8 @@ PART_OF_A_RUN = True  # for scripts/__init__.py: only the run prints what to do,
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # unless it is ignored
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+# ../interrupts.py starts Snakemake with the signal blocked, until here.
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 _others = [
     _folder for _folder in sys.path if not _folder.endswith("/processes/startup")
