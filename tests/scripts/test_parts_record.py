@@ -14,7 +14,7 @@ import pytest
 
 from scripts.detect import detect
 from scripts.join_parts import join_parts
-from scripts.lib.detection import media_job, media_parts, part_readers
+from scripts.lib.detection import media_job, media_parts, part_process
 from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
@@ -196,7 +196,7 @@ def fail(_: object) -> None:
 def test_a_video_is_read_in_one_piece_if_a_process_that_reads_a_part_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what_happens: Callable[[object], None]
 ) -> None:
-    monkeypatch.setattr(part_readers._PartInput, "open", what_happens)
+    monkeypatch.setattr(part_process._PartInput, "open", what_happens)
     media = write_video(tmp_path / "sound.ts", range(60), **TS)
     record, _ = both_ways(tmp_path, media, falls_back=True)
     assert record["state"] in ("done", "no detections")

@@ -9,30 +9,23 @@ import math
 import mmap
 import os
 import queue
-import select
-import signal
 import threading
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
-from multiprocessing.connection import Connection, Pipe
-from typing import NamedTuple, cast
+from multiprocessing.connection import Pipe
 
 import numpy as np
 
 from scripts.lib import memory
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.detection.batch import Batch, BatchQueues, Item, Piece
+from scripts.lib.detection.batch import Batch, Item
 from scripts.lib.detection.cutting import Cutter
-from scripts.lib.detection.fitting_pool import FittingPool
-from scripts.lib.detection.media_task import FrameInput, MediaTask, PartOfFile, ResultOutput
-from scripts.lib.detection.task_reader import TaskReader
-from scripts.lib.errors import MediaFault, MediaState
-from scripts.lib.frames.parts import PartFrames
-from scripts.lib.frames.source import Summary
+from scripts.lib.detection.media_task import MediaTask, PartOfFile
+from scripts.lib.detection.part_process import End, SentBatch, read_parts
+from scripts.lib.errors import MediaFault
 from scripts.lib.scaling import Frame
 
 # Batches of each process: one is filled and one waits while the engine has two.
@@ -55,96 +48,6 @@ def most_processes(count: int, batch_size: int, size: Size, dtype: str = "uint8"
     batch = batch_size * size.width * size.height * 3 * np.dtype(dtype).itemsize
     count = min(count, int(memory.left() * _SHARE / (_BATCHES * batch)))
     return count if count > 1 else 0
-
-
-class _SentItem(NamedTuple):
-    """An Item without its task."""
-
-    number: int
-    numbers: Sequence[int]
-    size: Size
-    media: Size
-    piece: Piece | None
-
-
-class _SentBatch(NamedTuple):
-    """A batch whose pixels are in shared memory.
-
-    Attributes:
-        place: index of the batch among those of the process.
-        items: descriptions of its frames.
-    """
-
-    place: int
-    items: list[_SentItem]
-
-
-class _End(NamedTuple):
-    """The end of a part.
-
-    Attributes:
-        summary: the summary of its frames.
-        fault: state and reason if the part cannot be read any further.
-        error: text of an unexpected exception.
-    """
-
-    summary: Summary
-    fault: tuple[MediaState, str] | None = None
-    error: str | None = None
-
-
-class _PartInput(FrameInput):
-    """The frames of a part, in the process that reads it."""
-
-    def __init__(self, part: PartOfFile) -> None:
-        super().__init__()
-        self._part = part
-
-    def open(self) -> PartFrames:
-        """Open the part."""
-        return PartFrames(self._part.path, self._part.part, self._part.asked)
-
-    def open_again(self) -> PartFrames:
-        """Raise, as the part was decoded with one thread already."""
-        raise RuntimeError("a part is read once")
-
-
-class _FreeBatches:
-    """The free batches of a process; the job writes their indices to a pipe."""
-
-    def __init__(self, batches: Sequence[Batch], pipe: int) -> None:
-        self._batches, self._pipe = batches, pipe
-        self._unused: deque[Batch] = deque()
-
-    def get(self) -> Batch:
-        """Return a batch, or wait for one."""
-        if self._unused:
-            return self._unused.popleft()
-        number = os.read(self._pipe, 1)
-        if not number:
-            raise EOFError  # the job has ended
-        return self._batches[number[0]]
-
-    def put(self, batch: Batch) -> None:
-        """Add a batch that was filled in part, but not sent."""
-        self._unused.append(batch)
-
-    def empty(self) -> bool:
-        """Return whether `get` would wait."""
-        return not self._unused and not select.select([self._pipe], [], [], 0)[0]
-
-
-class _SentBatches:
-    """Sends full batches to the job."""
-
-    def __init__(self, batches: Sequence[Batch], connection: Connection) -> None:
-        self._numbers = {id(batch): number for number, batch in enumerate(batches)}
-        self._connection = connection
-
-    def put(self, batch: Batch) -> None:
-        """Send a batch."""
-        items = [_SentItem(each.number, each.numbers, each.size, each.media, each.piece) for each in batch.items]
-        self._connection.send(_SentBatch(self._numbers[id(batch)], items))
 
 
 class _ReturnedBatches:
@@ -196,36 +99,6 @@ class _PartReader:
         self.process_connection.close()
         os.close(self.process_pipe)
 
-    def run(self, fit: Callable[[Frame, Pixels], None], cutter: Cutter | None, megabytes: int) -> None:
-        """Read the parts that the job sends; called in the process.
-
-        Args:
-            fit: writes a frame into its place in a batch.
-            cutter: cuts large frames into tiles; None to leave them whole.
-            megabytes: the memory that the process may use.
-        """
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the job receives it too, and ends the process
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        memory.set_limit(megabytes)
-        shape = self.batches[0].pixels.shape
-        free = _FreeBatches(self.batches, self.process_pipe)
-        queues = BatchQueues(free, _SentBatches(self.batches, self.process_connection))
-        fitting = FittingPool(fit, Size(shape[2], shape[1]), 1)
-        with suppress(EOFError, BrokenPipeError):
-            while (part := self.process_connection.recv()) is not None:
-                frames = _PartInput(part)
-                error = None
-                try:
-                    # The job handles the results.
-                    task = MediaTask(frames, cast("ResultOutput", None))
-                    TaskReader(queues, fitting, cutter).read([task], 1)
-                except Exception as found:
-                    if isinstance(found, EOFError | BrokenPipeError):
-                        raise
-                    error = f"{type(found).__name__}: {found}"
-                fault = None if frames.fault is None else (frames.fault.state, frames.fault.reason)
-                self.process_connection.send(_End(frames.summary, fault, error))
-
     def read(self, task: MediaTask, part: PartOfFile, full: "queue.SimpleQueue[Batch | None]") -> None:
         """Let the process read a part; put its batches into a queue.
 
@@ -239,7 +112,7 @@ class _PartReader:
         """
         try:
             self.connection.send(part)
-            while isinstance(sent := self.connection.recv(), _SentBatch):
+            while isinstance(sent := self.connection.recv(), SentBatch):
                 batch = self.batches[sent.place]
                 batch.clear()
                 batch.items = [
@@ -248,7 +121,7 @@ class _PartReader:
                 full.put(batch)
         except (EOFError, OSError) as error:
             raise RuntimeError("a process that reads parts of videos has ended") from error
-        end: _End = sent
+        end: End = sent
         if end.error is not None:
             raise RuntimeError(f"a part of a video could not be read: {end.error}")
         task.frames.summary = end.summary
@@ -298,7 +171,8 @@ class PartReaders:
             reader.close_ends_of_job()
             if reader is not own:
                 reader.close_ends_of_process()
-        own.run(fit, cutter, megabytes)
+        batches, connection, pipe = own.batches, own.process_connection, own.process_pipe
+        read_parts(batches, connection, pipe, fit, cutter=cutter, megabytes=megabytes)
 
     def start(self, full: "queue.SimpleQueue[Batch | None]", ended: Callable[[BaseException | None], None]) -> None:
         """Start the threads that wait for the processes.
