@@ -229,13 +229,13 @@ class NvdecWatch:
         """Start to capture standard output; return None if another watch is open."""
         return cls() if _WATCHING.acquire(blocking=False) else None
 
-    def sign_of_damage(self, said: "list[Message]") -> str | None:
+    def sign_of_damage(self, messages: "list[Message]") -> str | None:
         """Return the first message about damage; None if there is none.
 
         Args:
-            said: FFmpeg's messages on the thread that reads packets.
+            messages: FFmpeg's messages on the thread that reads packets.
         """
-        for _, _, text in said:
+        for _, _, text in messages:
             return text.strip()
         self._c.fflush(None)
         size = os.fstat(self._captured).st_size
