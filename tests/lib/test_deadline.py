@@ -153,7 +153,7 @@ def limited(returned):
 convert_network.sha256 = quantize_network.sha256 = limited("")
 """
 CONVERSION = """
-convert_network._needed = limited(None)
+convert_network._cut_definition = limited(None)
 convert_network._convert = limited(b"")
 convert_network.{busy} = busy
 convert_network.convert_network(
