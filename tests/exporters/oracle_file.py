@@ -50,6 +50,13 @@ def limit_threads() -> None:
 
     onnxruntime.SessionOptions = Options
 
+    class Session(onnxruntime.InferenceSession):
+        def __init__(self, model: Any, sess_options: Any = None, *arguments: Any, **named: Any) -> None:
+            # Without options, as of Ultralytics, it would use all cores.
+            super().__init__(model, sess_options or Options(), *arguments, **named)
+
+    onnxruntime.InferenceSession = Session
+
 
 def write(
     folder: Path,
