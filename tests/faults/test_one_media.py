@@ -28,7 +28,7 @@ PLACES = {
         "read_record(MediaRecord, record).media_id",
     ),
     "detect": (
-        "scripts/lib/detection/media_detection.py",
+        "scripts/lib/detection/media_frames.py",
         "        first = self._wanted if",
         "self._wanted.media_id",
     ),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scripts.lib.detection import batch_reader, media_detection, pipeline
+from scripts.lib.detection import batch_reader, media_frames, pipeline
 from scripts.lib.detections import HEADER, DetectionWriter
 from scripts.lib.engines.openvino.engine import OpenVinoEngine
 from scripts.lib.errors import DeviceError, GraphError
@@ -140,7 +140,7 @@ class Stuck(FrameSource):
 
 
 def test_a_reader_that_hangs_does_not_hold_up_an_exception(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media_detection, "open_frames", lambda *_, **__: Stuck())
+    monkeypatch.setattr(media_frames, "open_frames", lambda *_, **__: Stuck())
     monkeypatch.setattr(OpenVinoEngine, "finish", failing_after(0, None))
     started = time.monotonic()
     with pytest.raises(Injected):

@@ -12,11 +12,11 @@ from pathlib import Path
 from scripts.lib import decode_threads
 from scripts.lib.detection.job_media import Fetched, MediaInJob, MediaSource
 from scripts.lib.detection.media_detection import (
-    MediaFrames,
     MediaResults,
     detect_in,
     record_failure,
 )
+from scripts.lib.detection.media_frames import MediaFrames
 from scripts.lib.detection.media_parts import VideoInParts, part_count
 from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
 from scripts.lib.detection.network import Network, NetworkFiles
@@ -97,7 +97,8 @@ class MediaJob:
             if each.media_id in suspects:
                 self._detect_alone(each)
         work = [each for each in work if each.media_id not in suspects]
-        processes = self._most_processes()
+        # Processes are forked only before the job has loaded an engine.
+        processes = 0 if suspects else self._most_processes()
         while work:
             try:
                 work = self._detect_together(work, processes)
@@ -107,6 +108,7 @@ class MediaJob:
                 unfinished = [each.work for each in started if not each.finished]
                 if (single and not processes) or not (of_one_media(error) and unfinished):
                     raise
+                processes = 0
                 _log.exception("an unforeseen error; the media that were under way are done again, one by one")
                 for each in unfinished:
                     self._detect_alone(each)

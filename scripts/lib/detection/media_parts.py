@@ -8,7 +8,8 @@ from pathlib import Path
 from scripts.lib import memory
 from scripts.lib.detection.job_media import Fetched, MediaInJob
 from scripts.lib.detection.joining import join
-from scripts.lib.detection.media_detection import DetectionOutputs, MediaFrames, MediaResults
+from scripts.lib.detection.media_detection import DetectionOutputs, MediaResults
+from scripts.lib.detection.media_frames import MediaFrames
 from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, PartOfFile
 from scripts.lib.detection.network import Network
 from scripts.lib.frames.parts import Part

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from scripts import list_media as list_script
-from scripts.lib.detection.media_detection import MediaFrames
+from scripts.lib.detection.media_frames import MediaFrames
 from scripts.lib.detection.numbering import numbering_of
 from scripts.lib.errors import PipelineError, SettingsError
 from scripts.lib.folder_source import local_media
