@@ -42,23 +42,26 @@ def iou_matrix(some: Array, others: Array) -> Array:
     Returns:
         array (n, m) of the boxes' type; 0 for boxes without an area.
     """
-    return iou_pairs(some[:, None], others[None])
+    # Contiguous columns take half the time if there are many boxes.
+    return _iou(np.ascontiguousarray(some.T)[:, :, None], np.ascontiguousarray(others.T))
 
 
 def iou_pairs(some: Array, others: Array) -> Array:
-    """Return the intersection over union of pairs of boxes, (..., 4) each; see iou_matrix."""
-    # One array for each axis: a combined array takes twice the time.
-    width, height = (
-        np.maximum(
-            np.minimum(some[..., high], others[..., high]) - np.maximum(some[..., low], others[..., low]),
-            0,
-        )
-        for low, high in ((0, 2), (1, 3))
-    )
-    shared = width * height
-    area, other_area = ((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]) for boxes in (some, others))
+    """Return the intersection over union of pairs of boxes, (n, 4) each; see iou_matrix."""
+    return _iou(some.T, others.T)
+
+
+def _iou(some: Array, others: Array) -> Array:
+    """Return the intersection over union of boxes given by their columns x1, y1, x2 and y2."""
+    (x1, y1, x2, y2), (other_x1, other_y1, other_x2, other_y2) = some, others
+    width, height = np.minimum(x2, other_x2), np.minimum(y2, other_y2)
+    width -= np.maximum(x1, other_x1)
+    height -= np.maximum(y1, other_y1)
+    shared = np.maximum(width, 0, out=width)
+    shared *= np.maximum(height, 0, out=height)
     with np.errstate(invalid="ignore", over="ignore"):  # boxes with NaN overlap nothing
-        union = area + other_area - shared
+        union = (x2 - x1) * (y2 - y1) + (other_x2 - other_x1) * (other_y2 - other_y1)
+        union -= shared
         found: Array = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
     return found
 
@@ -107,10 +110,10 @@ def on_media(
     corners = boxes.reshape(-1, 2, 2).astype(np.float64) - np.array(mapping.start, np.float64)
     ends = np.array(media, np.float64) * THOUSANDTHS
     if region is None:
-        corners = np.clip(np.rint(corners * scale * THOUSANDTHS), 0, ends)
+        corners = np.minimum(np.maximum(np.rint(corners * scale * THOUSANDTHS), 0), ends)
     else:
         edges = np.array([region[:2], (region[0] + region[2], region[1] + region[3])], np.float64) * ends / frame
         corners = np.clip(np.rint(corners * scale * THOUSANDTHS + edges[0]), *np.rint(edges))
     corners = corners.astype(np.int64)
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    return np.concatenate([low, high - low], axis=1)
+    low = np.minimum(corners[:, 0], corners[:, 1])
+    return np.concatenate([low, np.maximum(corners[:, 0], corners[:, 1]) - low], axis=1)

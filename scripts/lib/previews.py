@@ -30,6 +30,9 @@ from scripts.lib.record_files import as_content, from_content
 PICTURE_SIDE, CLIP_SIDE = 960, 480
 JPEG_QUALITY = 75
 CLIP_FRAMES, CLIP_RATE = 24, 8
+# Pictures of at most this many bytes are copied when they may be in the clip, and shrunk only if they are, as shrinking
+# takes eighteen times as long.
+_COPIED_BYTES = 1_250_000
 CLIP, POSTER = "clip.mp4", "clip.jpg"
 _USUAL_FPS = 25.0
 # Buffers of written pictures, reused for the next ones, as allocation takes longer than copying. Each has at most 3 MB;
@@ -67,12 +70,32 @@ class AlbumClip:
 
 @dataclass
 class ClipFrame:
-    """A frame of a clip: number, picture, boxes (n, 4) as x, y, w, h in pixels of the picture, labels (n,)."""
+    """A frame of a clip.
+
+    Attributes:
+        frame: the frame's number.
+        picture: (h, w, 3) BGR; a copy.
+        media: the size that the boxes refer to.
+        boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
+        labels: (n,) classes, from 0.
+    """
 
     frame: int
     picture: Pixels
+    media: Size
     boxes: Integers
     labels: Integers
+
+    def shrink(self) -> None:
+        """Shrink the picture to the size of the clip."""
+        if shrunk_shape(self.picture, CLIP_SIDE) != self.picture.shape:
+            self.picture = shrunk(self.picture, CLIP_SIDE)
+
+    def boxes_in_pixels(self) -> list[list[int]]:
+        """Return x, y, width and height of each box in pixels of the picture."""
+        height, width, _ = self.picture.shape
+        scale = np.array([width / self.media.width, height / self.media.height] * 2) / THOUSANDTHS
+        return np.rint(self.boxes * scale).astype(np.int64).tolist()
 
 
 @dataclass
@@ -96,6 +119,8 @@ class BusiestStretch:
         boxes = sum(len(each.boxes) for each in self._window)
         if boxes > self._most or (boxes == self._most and len(self._window) > len(self.best)):
             self._most, self.best = boxes, list(self._window)
+            for each in self.best:
+                each.shrink()
 
 
 class Previews:
@@ -110,6 +135,8 @@ class Previews:
             clip: whether to make a clip; False for a picture, which has a single frame.
         """
         self._with_clip = clip
+        self._levels = (0.0, *(THRESHOLDS if clip else ()))
+        self._most: Integers | None = None  # the most boxes in a frame so far, by level and species
         self._rate = rate(fps, stride)
         self._chosen = ChosenFrames(self._rate, stride)
         self._stretch = BusiestStretch(max(1, round(self._rate / CLIP_RATE)))
@@ -138,14 +165,26 @@ class Previews:
         if self._first is None:
             self._first = KeptFrame(0, frame, copy())
         if len(boxes):
-            for kind, value in zip(KINDS, _values(labels, scores), strict=True):
+            own = scores[np.arange(len(labels)), labels]
+            for kind, value in zip(KINDS, _values(labels, scores, own), strict=True):
                 self._chosen.offer(kind, value, frame, copy)
-            for most, count in _counts(labels, scores, THRESHOLDS if self._with_clip else ()):
-                self._chosen.offer_count(most, float(count), frame, copy)
+            for most, count in self._exceeded(_counts(labels, own, self._levels, scores.shape[1])):
+                self._chosen.offer_count(most, count, frame, copy)
         if self._with_clip and self._stretch.due():
-            small = shrunk(picture, CLIP_SIDE)
-            scale = np.array([small.shape[1] / media.width, small.shape[0] / media.height] * 2) / THOUSANDTHS
-            self._stretch.add(ClipFrame(frame, small, np.rint(boxes * scale).astype(np.int64), labels))
+            kept = picture.copy() if picture.nbytes <= _COPIED_BYTES else shrunk(picture, CLIP_SIDE)
+            self._stretch.add(ClipFrame(frame, kept, media, boxes, labels))
+
+    def _exceeded(self, counts: Integers) -> Iterator[tuple[MostOf, float]]:
+        """Yield the counts of a frame, (levels, species), that are above those of all frames before.
+
+        Others need not be offered, as FullestFrames keeps no frame for a count that was offered or exceeded before.
+        """
+        before = np.zeros_like(counts) if self._most is None else self._most
+        above = counts > before
+        if above.any():
+            self._most = np.maximum(before, counts)
+            for level, label in np.argwhere(above).tolist():
+                yield MostOf(label + 1, self._levels[level]), float(counts[level, label])
 
     def _copied(self, picture: Pixels) -> Pixels:
         if not self._with_clip and _spare:
@@ -199,22 +238,24 @@ def write_album(
     write_bytes(path, content.getvalue(), synced=synced)
 
 
-def _counts(labels: Integers, scores: Floats, thresholds: Sequence[float]) -> Iterator[tuple[MostOf, int]]:
-    """Yield the number of boxes of each species in a frame: all boxes, then those at or above each threshold."""
-    own = scores[np.arange(len(labels)), labels].astype(np.float64).round(6)  # as in the CSV
-    levels = (0.0, *thresholds)
-    reached = np.searchsorted(levels, own, side="right")  # number of levels that each score reaches
-    classes = int(labels.max()) + 1
-    table = np.bincount(reached * classes + labels, minlength=(len(levels) + 1) * classes).reshape(-1, classes)
-    boxes = table[::-1].cumsum(axis=0)[-2::-1]  # boxes at or above each level
-    rows, columns = boxes.nonzero()
-    for level, label, count in zip(rows.tolist(), columns.tolist(), boxes[rows, columns].tolist(), strict=True):
-        yield MostOf(label + 1, levels[level]), count
+def _counts(labels: Integers, own: Floats, levels: Sequence[float], classes: int) -> Integers:
+    """Return the number of a frame's boxes of each species at or above each level, (levels, classes).
+
+    Args:
+        labels: (n,) the classes of the boxes.
+        own: (n,) their scores in these classes.
+        levels: scores in ascending order, the first one 0.
+        classes: the number of classes.
+    """
+    # Scores are rounded as in the CSV. `reached` is the number of levels that each one reaches, at least 1.
+    reached = np.searchsorted(levels, own.astype(np.float64).round(6), side="right")
+    table = np.bincount((len(levels) - reached) * classes + labels, minlength=len(levels) * classes)
+    counts: Integers = table.reshape(-1, classes).cumsum(axis=0)[::-1]
+    return counts
 
 
-def _values(labels: Integers, scores: Floats) -> tuple[float, int, float]:
-    """Return how certain, numerous and doubtful a frame's boxes are; there must be at least one."""
-    own = scores[np.arange(len(labels)), labels]
+def _values(labels: Integers, scores: Floats, own: Floats) -> tuple[float, int, float]:
+    """Return how certain, numerous and doubtful a frame's boxes are; `own` has the scores of their classes."""
     others = scores.copy()
     others[np.arange(len(labels)), labels] = 0
     return float(own.max()), len(labels), -float((own - others.max(axis=1)).mean())
@@ -259,7 +300,7 @@ def _clip(stills: Sequence[ClipFrame], rate: float) -> bytes:
         for still in stills:
             if still.picture.shape[:2] != (height, width):
                 still.picture = np.asarray(cv2.resize(still.picture, (width, height)), np.uint8)
-            for (x, y, w, h), label in zip(still.boxes.tolist(), still.labels.tolist(), strict=True):
+            for (x, y, w, h), label in zip(still.boxes_in_pixels(), still.labels.tolist(), strict=True):
                 cv2.rectangle(still.picture, (x, y), (x + w, y + h), bgr(label), 2)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(still.picture, format="bgr24")))
         out.mux(stream.encode(None))

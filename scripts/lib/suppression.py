@@ -38,6 +38,8 @@ _AT_ONCE, _BEST_AT_ONCE, _FEWEST_AT_ONCE, _OVERLAPS = 256, 64, 8, 32_000
 # sixth to a half of the time of one class after another.
 _PAIRS_OF_CLASS = 1024
 
+# Which of two boxes is the worse one, for boxes in the order of their scores.
+_WORSE = np.triu(np.ones((_AT_ONCE, _AT_ONCE), bool), 1)
 _ALL_TRUE = np.frombuffer(bytes([1] * 8), np.uint64)[0]  # eight bools
 
 # For networks that contain suppression: no IoU is above 1, and only padding has a score of 0.
@@ -94,12 +96,13 @@ def _corners(boxes: Floats) -> Floats:
 
 def _kept_boxes(corners: Floats, iou: float) -> npt.NDArray[np.bool_]:
     """Return which of some boxes (n, 4), best first, are kept, as a mask (n,): no better kept box overlaps them."""
-    compatible = ~np.triu(_overlap(corners, corners, iou), 1)
-    kept = np.ones(len(corners), bool)
+    count = len(corners)
+    removed = _overlap(corners, corners, iou) & _WORSE[:count, :count]
+    kept = np.ones(count, bool)
     # Most boxes do not overlap a worse one.
-    for index in np.flatnonzero(~compatible.all(axis=1)):
+    for index in removed.any(axis=1).nonzero()[0]:
         if kept[index]:
-            kept &= compatible[index]
+            kept &= ~removed[index]
     return kept
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -272,13 +273,14 @@ def test_an_album_of_another_run_that_unpacks_to_gigabytes_is_refused(tmp_path, 
 CLIP = """
 import hashlib
 import numpy as np
-from types import SimpleNamespace
 from scripts.lib import previews
+from scripts.lib.boxes import Size
 
 picture = np.random.default_rng(1).integers(0, 256, (23, 40, 3), np.uint8).repeat(8, 0).repeat(8, 1)[:180]
 pictures = [np.roll(picture, 3 * at, 1).copy() for at in range(30)]
-boxes = [np.array([[at, 20, 50, 40]]) for at in range(30)]
-stills = [SimpleNamespace(picture=a, boxes=b, labels=np.array([1])) for a, b in zip(pictures, boxes)]
+boxes = [np.array([[at, 20, 50, 40]]) * 1000 for at in range(30)]
+media, labels = Size(320, 180), np.array([1])
+stills = [previews.ClipFrame(at, pictures[at], media, boxes[at], labels) for at in range(30)]
 print(hashlib.sha256(previews._clip(stills, 25.0)).hexdigest())
 """
 
@@ -295,20 +297,54 @@ def test_clips_of_equal_frames_have_the_same_bytes():
     assert len(sums) == 1
 
 
-@pytest.mark.parametrize("thresholds", [(), THRESHOLDS], ids=["all", "of thresholds"])
-def test_boxes_are_counted_at_each_threshold(thresholds: tuple[float, ...]) -> None:
+@pytest.mark.parametrize("levels", [(0.0,), (0.0, *THRESHOLDS)], ids=["all", "of thresholds"])
+def test_boxes_are_counted_at_each_threshold(levels: tuple[float, ...]) -> None:
     for seed in range(50):
-        rng = np.random.default_rng(seed)
-        labels = rng.integers(0, 5, int(rng.integers(1, 60)))
-        scores = rng.uniform(0, 1, (len(labels), 5)).astype(np.float32)
-        # Some scores are exactly at a threshold, as in the CSV, or differ by the last digit.
-        scores[::3] = rng.choice([*THRESHOLDS, 0.1999999, 0.3000004, 0.0, 1.0], (len(labels[::3]), 5))
-        own = [round(float(row[label]), 6) for row, label in zip(scores, labels, strict=True)]
-        boxes = list(zip(own, labels.tolist(), strict=True))
+        labels, scores, own = random_boxes(seed)
+        boxes = [(round(float(score), 6), label) for score, label in zip(own, labels.tolist(), strict=True)]
         expected = [
-            (MostOf(species, threshold), count)
-            for threshold in (0.0, *thresholds)
-            for species in range(1, 6)
-            if (count := sum(score >= threshold and label == species - 1 for score, label in boxes))
+            [sum(score >= level and label == species for score, label in boxes) for species in range(5)]
+            for level in levels
         ]
-        assert list(previews._counts(labels, scores, thresholds)) == expected
+        assert previews._counts(labels, own, levels, scores.shape[1]).tolist() == expected
+
+
+def test_counts_that_are_not_offered_would_not_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {}
+    for kind in ("exceeded", "all"):
+        if kind == "all":
+            monkeypatch.setattr(Previews, "_exceeded", every_count)
+        album = Previews(10.0)
+        for frame in range(300):
+            labels, scores, _ = random_boxes(frame, classes=12)
+            boxes = np.ones((len(labels), 4), np.int64)
+            album.add_frame(frame, painted(frame, SIZE), SIZE, boxes, labels, scores)
+        chosen[kind] = {frame: kinds for frame, (_, kinds) in album._chosen.frames().items()}
+    assert chosen["exceeded"] == chosen["all"]
+    assert len(chosen["all"]) > SPECIES_SHOWN
+
+
+def every_count(album: Previews, counts: np.ndarray) -> list[tuple[MostOf, float]]:
+    return [
+        (MostOf(label + 1, album._levels[level]), float(counts[level, label]))
+        for level, label in np.argwhere(counts).tolist()
+    ]
+
+
+def random_boxes(seed: int, classes: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels, scores of all classes, and scores of the labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, int(rng.integers(1, 60)))
+    scores = rng.uniform(0, 1, (len(labels), classes)).astype(np.float32)
+    # Some scores are exactly at a threshold, as in the CSV, or differ by the last digit.
+    scores[::3] = rng.choice([*THRESHOLDS, 0.1999999, 0.3000004, 0.0, 1.0], (len(labels[::3]), classes))
+    return labels, scores, scores[np.arange(len(labels)), labels]
+
+
+def test_pictures_of_any_size_give_the_same_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {}
+    for copied in (10**9, 0):
+        monkeypatch.setattr(previews, "_COPIED_BYTES", copied)
+        album = shown(tmp_path / f"{copied}.zip", range(60), lambda frame: [(0, 0.7)] * (frame % 7), size=Size(640, 360))
+        files[copied] = {name: album.read(name) for name in (previews.CLIP, previews.POSTER)}
+    assert files[10**9] == files[0]
