@@ -5,12 +5,12 @@ from typing import Any
 
 from scripts.lib.detection.job_media import Downloaded, MediaSource, media_in_job
 from scripts.lib.detection.local_source import LocalFiles, located
-from scripts.lib.detection.media_detection import DetectionOutputs
 from scripts.lib.detection.media_detection import record_failure as record_failed_media
 from scripts.lib.detection.media_job import MediaJob
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.detection.parts_plan import PlannedPart
+from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.errors import MediaFault
 from scripts.lib.workflow.jobs import job
 from scripts.lib.workflow.planning.batches import SharedJob, require

@@ -4,10 +4,11 @@ import logging
 from pathlib import Path
 
 from scripts.lib.detection.joining import join
-from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles, detect_one, record_failed_job
+from scripts.lib.detection.media_detection import MediaFiles, detect_one, record_failed_job
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import planned_parts, require_planned
+from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.workflow.jobs import job

@@ -91,11 +91,11 @@ class ClipFrame:
         if shrunk_shape(self.picture, CLIP_SIDE) != self.picture.shape:
             self.picture = shrunk(self.picture, CLIP_SIDE)
 
-    def boxes_in_pixels(self) -> list[list[int]]:
-        """Return x, y, width and height of each box in pixels of the picture."""
+    def boxes_in_pixels(self) -> Integers:
+        """Return x, y, width and height of each box in pixels of the picture, (n, 4)."""
         height, width, _ = self.picture.shape
         scale = np.array([width / self.media.width, height / self.media.height] * 2) / THOUSANDTHS
-        return np.rint(self.boxes * scale).astype(np.int64).tolist()
+        return np.rint(self.boxes * scale).astype(np.int64)
 
 
 @dataclass
@@ -300,7 +300,7 @@ def _clip(stills: Sequence[ClipFrame], rate: float) -> bytes:
         for still in stills:
             if still.picture.shape[:2] != (height, width):
                 still.picture = np.asarray(cv2.resize(still.picture, (width, height)), np.uint8)
-            for (x, y, w, h), label in zip(still.boxes_in_pixels(), still.labels.tolist(), strict=True):
+            for (x, y, w, h), label in zip(still.boxes_in_pixels().tolist(), still.labels.tolist(), strict=True):
                 cv2.rectangle(still.picture, (x, y), (x + w, y + h), bgr(label), 2)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(still.picture, format="bgr24")))
         out.mux(stream.encode(None))

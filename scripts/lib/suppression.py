@@ -100,7 +100,7 @@ def _kept_boxes(corners: Floats, iou: float) -> npt.NDArray[np.bool_]:
     removed = _overlap(corners, corners, iou) & _WORSE[:count, :count]
     kept = np.ones(count, bool)
     # Most boxes do not overlap a worse one.
-    for index in removed.any(axis=1).nonzero()[0]:
+    for index in np.flatnonzero(removed.any(axis=1)):
         if kept[index]:
             kept &= ~removed[index]
     return kept
@@ -167,8 +167,8 @@ def suppress_pairs(order: Integers, pairs: Integers) -> npt.NDArray[np.bool_]:
     return kept[rank]
 
 
-def reached(scores: Floats, threshold: float) -> Integers:
-    """Return the indices, in a frame's flattened scores, of scores that are not below a threshold, and of NaNs.
+def rows_reached(scores: Floats, threshold: float) -> Integers:
+    """Return the indices of anchors with a score that is not below a threshold, or NaN, in any class.
 
     Args:
         scores: (A, C).
@@ -179,45 +179,32 @@ def reached(scores: Floats, threshold: float) -> Integers:
     whole = len(below) // 8 * 8
     mixed = np.flatnonzero(below[:whole].view(np.uint64) != _ALL_TRUE)
     places = np.concatenate([(mixed[:, None] * 8 + np.arange(8)).reshape(-1), np.arange(whole, len(below))])
-    found: Integers = places[~below[places]]
-    return found
+    return _without_repeats(places[~below[places]] // scores.shape[1])
 
 
-def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms, places: Integers | None = None) -> Selection:
+def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> Selection:
     """Return the boxes of one frame with a score of at least `threshold`, without those that overlap better ones.
 
     Low scores are removed first. Suppression proceeds from the best score down, so they could not suppress or displace
     a box that is kept.
 
     Args:
-        boxes: (A, 4) in network pixels.
+        boxes: (A, 4) in network pixels; anchors without a score of at least `threshold` may be left out.
         scores: (A, C).
         threshold: the least score of a box's own class.
         nms: the network's settings.
-        places: the result of `reached`, if it was computed already; then no score may be NaN.
     """
     # Few anchors have a high score. Searching all scores at once is faster than each anchor's best score, or class by
     # class.
-    high = _high(scores, threshold, nms) if places is None else _above(scores, places, threshold, nms)
+    high = np.flatnonzero(scores >= threshold)
+    if np.float32(threshold) <= np.float32(nms.min_score):
+        high = high[scores.reshape(-1)[high] > nms.min_score]
     if nms.per_class:
         return _select_per_class(boxes, scores, high, nms)
     candidates = _without_repeats(high // scores.shape[1])
     best = scores[candidates].max(axis=1, initial=-np.inf)
     kept = candidates[suppress(boxes[candidates], best, nms.iou, nms.max_detections)]
     return Selection(boxes[kept], scores[kept].argmax(axis=1).astype(np.int64), scores[kept])
-
-
-def _high(scores: Floats, threshold: float, nms: Nms) -> Integers:
-    """Return the indices, in a frame's flattened scores, of the scores to use."""
-    return _above(scores, np.flatnonzero(scores >= threshold), threshold, nms)
-
-
-def _above(scores: Floats, places: Integers, threshold: float, nms: Nms) -> Integers:
-    """Return those places whose scores are above `nms.min_score`; all of them if the threshold is above it."""
-    if np.float32(threshold) > np.float32(nms.min_score):
-        return places
-    above: Integers = places[scores.reshape(-1)[places] > nms.min_score]
-    return above
 
 
 def _without_repeats(numbers: Integers) -> Integers:

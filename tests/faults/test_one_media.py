@@ -33,11 +33,11 @@ PLACES = {
         "self._wanted.media_id",
     ),
     "previews": (
-        "scripts/lib/detection/media_detection.py",
+        "scripts/lib/detection/result_files.py",
         "        self._album.write(",
-        "self._wanted.media_id if counters.frames else 0",
+        "self._wanted.media_id if self._album._first else 0",
     ),
-    "take": ("scripts/lib/detection/media_detection.py", "        self._album.add_frame(", "self._wanted.media_id"),
+    "take": ("scripts/lib/detection/result_files.py", "        self._album.add_frame(", "self._wanted.media_id"),
     "upload": ("scripts/lib/uploads/upload.py", "    if found.state in options.accepted:\n", "media.media_id"),
     "track": ("scripts/track.py", "    reason = _why_not(outcome)\n", "outcome.media_id"),
     "upload_tracks": ("scripts/lib/uploads/track_upload.py", '    if tracked.state == "failed":\n', "media.media_id"),
@@ -120,7 +120,7 @@ def test_the_tests_inject_faults_into_each_script_that_processes_one_media() -> 
             if "{media_id}" in rule and (script := re.search(r"scripts/(\w+)\.py", rule)):
                 found.add(script[1])
     modules = {
-        "detect": "scripts/lib/detection/media_detection.py",
+        "detect": "scripts/lib/detection/result_files.py",
         "upload_detections": "scripts/lib/uploads/upload.py",
         "upload_tracks": "scripts/lib/uploads/track_upload.py",
     }

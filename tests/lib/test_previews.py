@@ -17,7 +17,7 @@ from scripts.lib import previews
 from scripts.lib.boxes import Size
 from scripts.lib.chosen_frames import PICTURES_PER_KIND, SPECIES_SHOWN, THRESHOLDS, BestFrames, FullestFrames, MostOf
 from scripts.lib.counting import AnalysedFrames, count
-from scripts.lib.detection import pipeline
+from scripts.lib.detection import stopwatch
 from scripts.lib.detections import Detection
 from scripts.lib.errors import PipelineError
 from scripts.lib.preprocess import fit, without_padding
@@ -236,8 +236,8 @@ def test_padding_is_removed(frame):
 
 def test_a_stopwatch_shares_the_time_among_the_media_of_a_batch(monkeypatch):
     now = iter([0.0, 1.0, 3.0, 3.5])
-    monkeypatch.setattr(pipeline.time, "monotonic", lambda: next(now))
-    watch = pipeline.Stopwatch()
+    monkeypatch.setattr(stopwatch.time, "monotonic", lambda: next(now))
+    watch = stopwatch.Stopwatch()
     one, other = (SimpleNamespace(counters=SimpleNamespace(stages={})) for _ in range(2))
     watch.lap("a", [one])
     watch.lap("b", [one, one, one, other])
@@ -345,6 +345,8 @@ def test_pictures_of_any_size_give_the_same_clip(tmp_path: Path, monkeypatch: py
     files = {}
     for copied in (10**9, 0):
         monkeypatch.setattr(previews, "_COPIED_BYTES", copied)
-        album = shown(tmp_path / f"{copied}.zip", range(60), lambda frame: [(0, 0.7)] * (frame % 7), size=Size(640, 360))
+        album = shown(
+            tmp_path / f"{copied}.zip", range(60), lambda frame: [(0, 0.7)] * (frame % 7), size=Size(640, 360)
+        )
         files[copied] = {name: album.read(name) for name in (previews.CLIP, previews.POSTER)}
     assert files[10**9] == files[0]

@@ -100,11 +100,24 @@ def test_of_boxes_with_equal_scores_the_first_is_kept() -> None:
     st.booleans(),
     st.sampled_from([0.0, 0.5, 1.0]),
 )
-def test_scores_at_or_above_the_threshold_are_found(scores: np.ndarray, by_columns: bool, threshold: float) -> None:
+def test_anchors_that_reach_the_threshold_are_found(scores: np.ndarray, by_columns: bool, threshold: float) -> None:
     """In the order of the array, whatever its memory layout; NaN counts as above."""
     scores = np.asfortranarray(scores) if by_columns else scores
-    plain = [at for at, score in enumerate(scores.reshape(-1).tolist()) if not score < threshold]
-    assert suppression.reached(scores, threshold).tolist() == plain
+    plain = [at for at, row in enumerate(scores.tolist()) if not all(score < threshold for score in row)]
+    assert suppression.rows_reached(scores, threshold).tolist() == plain
+
+
+@given(of_classes, st.sampled_from([0.0, 0.25, 0.5]), st.booleans(), st.booleans())
+def test_anchors_that_do_not_reach_the_threshold_may_be_left_out(
+    case: tuple, threshold: float, per_class: bool, best_class: bool
+) -> None:
+    boxes, scores = case
+    nms = Nms(iou=0.4, max_detections=5, per_class=per_class, best_class=best_class)
+    rows = suppression.rows_reached(scores, threshold)
+    for some, others in zip(
+        select(boxes, scores, threshold, nms), select(boxes[rows], scores[rows], threshold, nms), strict=True
+    ):
+        np.testing.assert_array_equal(some, others)
 
 
 def test_a_score_equal_to_the_threshold_is_kept() -> None:

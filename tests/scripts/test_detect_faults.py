@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scripts.lib.detection import batch_reader, media_frames, pipeline
+from scripts.lib.detection import batch_reader, frame_results, media_frames
 from scripts.lib.detections import HEADER, DetectionWriter
 from scripts.lib.engines.openvino.engine import OpenVinoEngine
 from scripts.lib.errors import DeviceError, GraphError
@@ -112,7 +112,7 @@ def failing_after(calls: int, real: Any) -> Any:
         (OpenVinoEngine, "finish"),
         (DetectionWriter, "write"),
         (batch_reader.preprocess, "fit"),
-        (pipeline.suppression, "select"),
+        (frame_results.suppression, "select"),
     ],
 )
 def test_any_exception_ends_the_step(

@@ -15,10 +15,11 @@ import pytest
 from scripts.detect import detect
 from scripts.join_parts import join_parts
 from scripts.lib.detection import media_job, media_parts, part_process
-from scripts.lib.detection.media_detection import DetectionOutputs, MediaFiles
+from scripts.lib.detection.media_detection import MediaFiles
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import PlannedPart
+from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.record_files import write_record
 from scripts.split_media import split_media
 from tests.conftest import SYNTHETIC

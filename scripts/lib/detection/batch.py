@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.tiles import Region
+
+if TYPE_CHECKING:
+    from scripts.lib.detection.frame_results import Candidates
 
 
 class Piece(NamedTuple):
@@ -88,13 +91,57 @@ class Batch:
     owner: BatchSink | None = None
 
     @property
+    def count(self) -> int:
+        """Number of places that are filled."""
+        return len(self.items)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames in it, or that end in it."""
+        return sum(item.ends_frame for item in self.items)
+
+    @property
     def tasks(self) -> list[MediaTask]:
-        """The task of each frame; the ended tasks if the batch has no frames."""
+        """The task of each filled place; the ended tasks if there is none."""
         return [item.task for item in self.items] or self.ended
 
     def clear(self) -> None:
         """Remove the frames."""
         self.items, self.ended, self.taken = [], [], 0
+
+
+@dataclass
+class RemoteBatch(Batch):
+    """A batch that a process has filled; the process adds the results of its frames.
+
+    Attributes:
+        task: the task of all its frames; None before it is filled for the first time.
+        filled: number of filled places.
+        whole_frames: number of frames in it, or that end in it.
+        is_last: whether the process waits for the results, as it has no more frames of the task.
+        found: what the process gets when the batch is returned to it; None if the batch has no frames.
+    """
+
+    task: MediaTask | None = None
+    filled: int = 0
+    whole_frames: int = 0
+    is_last: bool = False
+    found: "Candidates | None" = None
+
+    @property
+    def count(self) -> int:
+        """Number of places that are filled."""
+        return self.filled
+
+    @property
+    def frames(self) -> int:
+        """Number of frames in it, or that end in it."""
+        return self.whole_frames
+
+    @property
+    def tasks(self) -> list[MediaTask]:
+        """The task."""
+        return [self.task] if self.task else []
 
 
 @dataclass

@@ -17,6 +17,7 @@ from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.batch import Batch, BatchQueues
 from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.fitting_pool import FittingPool
+from scripts.lib.detection.frame_results import FrameResults
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.part_readers import PartReaders
 from scripts.lib.detection.task_reader import TaskReader
@@ -41,6 +42,7 @@ class BatchReader:
         cutter: Cutter | None = None,
         *,
         processes: int = 0,
+        results: FrameResults | None = None,
         dtype: str = "uint8",
     ) -> None:
         """Allocate the batches, and start the processes.
@@ -52,6 +54,7 @@ class BatchReader:
             threads: number of pictures decoded at once, or of frames of a video converted and fitted at once.
             cutter: cuts large frames into tiles; None to leave them whole.
             processes: number of processes that read parts of videos.
+            results: adds the boxes of frames to the results of their task; each process uses its own copy.
             dtype: NumPy's name of the type of a batch's pixels.
         """
         self._tasks, self._threads, self._cutter = tasks, threads, cutter
@@ -64,7 +67,7 @@ class BatchReader:
         self._error: BaseException | None = None
         self._running, self._lock = processes + 1, threading.Lock()
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
-        self._parts = PartReaders(processes, shape, fit, cutter, dtype)
+        self._parts = PartReaders(processes, shape, fit, cutter=cutter, results=results, dtype=dtype)
 
     def __enter__(self) -> Self:
         self._parts.start(self._full, self._end_thread)

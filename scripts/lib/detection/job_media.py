@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.lib.detection.media_detection import DetectionOutputs
+from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.frames.parts import Part
 from scripts.lib.record_files import as_content, read_record
 from scripts.lib.records import DownloadRecord, MediaRecord

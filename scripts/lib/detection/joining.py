@@ -10,11 +10,11 @@ from operator import attrgetter
 from pathlib import Path
 
 from scripts.lib.chosen_frames import ChosenFrames
-from scripts.lib.detection.media_detection import DetectionOutputs
 from scripts.lib.detection.media_task import TileCounters
 from scripts.lib.detection.numbering import with_disagreements
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.outcome import final_state, log_outcome
+from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.detections import HEADER
 from scripts.lib.errors import MediaFault
 from scripts.lib.files import replacing

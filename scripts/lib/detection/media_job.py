@@ -11,13 +11,10 @@ from pathlib import Path
 
 from scripts.lib import decode_threads
 from scripts.lib.detection.job_media import Fetched, MediaInJob, MediaSource
-from scripts.lib.detection.media_detection import (
-    MediaResults,
-    detect_in,
-    record_failure,
-)
+from scripts.lib.detection.media_detection import detect_in, record_failure
 from scripts.lib.detection.media_frames import MediaFrames
 from scripts.lib.detection.media_parts import VideoInParts, part_count
+from scripts.lib.detection.media_results import MediaResults
 from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions

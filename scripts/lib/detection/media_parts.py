@@ -1,4 +1,4 @@
-"""Parts of a video that the processes of a job read at the same time; each is a task, and the results are joined."""
+"""Parts of a video that the processes of a job read at the same time; each is a task, and their files are joined."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -8,12 +8,13 @@ from pathlib import Path
 from scripts.lib import memory
 from scripts.lib.detection.job_media import Fetched, MediaInJob
 from scripts.lib.detection.joining import join
-from scripts.lib.detection.media_detection import DetectionOutputs, MediaResults
-from scripts.lib.detection.media_frames import MediaFrames
-from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, PartOfFile
+from scripts.lib.detection.media_results import OutcomeRecord
+from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput
 from scripts.lib.detection.network import Network
+from scripts.lib.detection.part_process import PartOfFile
+from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.frames.parts import Part
-from scripts.lib.frames.source import Summary
+from scripts.lib.frames.source import FrameSource, Summary
 
 # The least frames of a part, as each part costs as much as some ten frames; and the frames per process from which on
 # there are two parts per process, so that all processes finish at about the same time.
@@ -51,6 +52,7 @@ class VideoInParts:
         path: path of its file.
         network: the network to detect with.
         frames: number of its frames.
+        files: the files of each part.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class VideoInParts:
         self.work, self.fetched, self.network, self.path = work, fetched, network, fetched.media
         self.frames = sum(part.frames for part in parts)
         self._parts, self._joined = parts, joined
-        self._files = [
+        self.files = [
             DetectionOutputs(*(folder / f"{number}.{suffix}" for suffix in ("csv", "json", "zip")))
             for number in range(len(parts))
         ]
@@ -88,8 +90,8 @@ class VideoInParts:
     def tasks(self) -> Iterator[MediaTask]:
         """Yield a task for each part."""
         share = Fraction(1, len(self._parts))
-        for number, (part, files) in enumerate(zip(self._parts, self._files, strict=True)):
-            yield MediaTask(_PartInput(self, part, number), _PartResults(self, part, files), share=share)
+        for number, part in enumerate(self._parts):
+            yield MediaTask(_PartInput(self, part, number), _PartResults(self, part, number), share=share)
 
     def read(self, number: int) -> None:
         """Record that a part was read; release the video's file after the last part."""
@@ -102,20 +104,20 @@ class VideoInParts:
         self._unfinished -= 1
         if self._unfinished:
             return
-        why = join(self._parts, self._files, self.work.outputs, self.network.options, self.work.wanted.fps)
+        why = join(self._parts, self.files, self.work.outputs, self.network.options, self.work.wanted.fps)
         if why is None:
             self._joined()
         else:
             _log.info("media %d is read again in one piece: %s", self.work.media_id, why)
 
 
-class _PartInput(MediaFrames):
-    """The frames of a part."""
+class _PartInput(FrameInput):
+    """The frames of a part, which a process reads."""
 
     def __init__(self, video: VideoInParts, part: Part, number: int) -> None:
-        asked = video.network.options.wanted
-        super().__init__(video.path, video.work.wanted, video.fetched.record, asked, part)
-        self.part = PartOfFile(video.path, part, asked)
+        super().__init__()
+        outputs, wanted = video.files[number], video.work.wanted
+        self.part = PartOfFile(video.path, part, video.network.options.wanted, wanted, outputs)
         self._video, self._number = video, number
 
     @property
@@ -123,20 +125,41 @@ class _PartInput(MediaFrames):
         """Number of frames of the whole video."""
         return self._video.frames
 
+    def open(self) -> FrameSource:
+        """Raise, as only a process opens the part."""
+        raise RuntimeError("a part of a video is read by a process")
+
+    def open_again(self) -> FrameSource:
+        """Raise, see `open`."""
+        return self.open()
+
     def release(self) -> None:
         """Record that the part was read."""
         self._video.read(self._number)
 
 
-class _PartResults(MediaResults):
-    """Writes the files of a part."""
+class _PartResults(ResultOutput):
+    """The results of a part, whose process has written the files except for the record."""
 
-    def __init__(self, video: VideoInParts, part: Part, files: DetectionOutputs) -> None:
-        wanted, fetched = video.work.wanted, video.fetched.record
-        super().__init__(files, wanted=wanted, fetched=fetched, network=video.network, part=part, synced=False)
+    def __init__(self, video: VideoInParts, part: Part, number: int) -> None:
+        work, network = video.work, video.network
+        self._record = OutcomeRecord(
+            *(video.files[number], work.wanted, video.fetched.record, network), part=part, synced=False
+        )
         self._video = video
 
+    def take(self, found: FrameResult) -> None:
+        """Raise, as the process adds the frames."""
+        raise RuntimeError("frames of a part are added by its process")
+
+    def restart(self) -> None:
+        """Raise, see `take`."""
+        raise RuntimeError("a part is read once")
+
     def finish(self, frames: FrameInput, counters: Counters) -> None:
-        """Write the files of the part; after the last part, those of the video."""
-        self._write(frames, counters)
+        """Write the record of the part; after the last part, the files of the video."""
+        self._record.write(frames, counters)
         self._video.finish()
+
+    def abandon(self, error: BaseException) -> None:
+        """Do nothing, as the folder of the parts is removed."""

@@ -4,13 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scripts.lib.boxes import Floats, Integers, Pixels, Size
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import FrameSource, Summary
+
+if TYPE_CHECKING:
+    from scripts.lib.detection.part_process import PartOfFile
 
 
 class FrameInput(ABC):
@@ -23,7 +24,7 @@ class FrameInput(ABC):
             results before the last restart are discarded.
         is_picture: whether `open` returns the only frame of a picture, which may be decoded ahead of its turn.
         opens_ahead: whether another thread may call `open` while the media before this one is read.
-        part: the part of a video, if another process may read it; None for other media.
+        part: the part of a video, if another process reads it; None for other media.
     """
 
     is_picture = False
@@ -60,20 +61,6 @@ class FrameInput(ABC):
         """
 
 
-class PartOfFile(NamedTuple):
-    """A part of a video that another process can read.
-
-    Attributes:
-        path: the video's file.
-        part: the part.
-        asked: numbers of the requested frames.
-    """
-
-    path: Path
-    part: Part
-    asked: range
-
-
 @dataclass
 class TileCounters:
     """Counters of the frames that were cut into tiles; boxes count once for each number of their frame.
@@ -95,7 +82,7 @@ class TileCounters:
 
 @dataclass
 class Counters:
-    """Counters of a media's frames, set by the caller's thread; boxes count once for each number of their frame.
+    """Counters of a media's frames; boxes count once for each number of their frame.
 
     Attributes:
         frames: number of frames that the network has processed.
@@ -118,6 +105,13 @@ class Counters:
         self.frames = self.boxes = self.boxes_without_area = 0
         self.restarts += 1
         self.tiles = TileCounters()
+
+    def add(self, other: "Counters") -> None:
+        """Add the counters of another process, which has counted all frames and boxes."""
+        self.frames, self.boxes, self.boxes_without_area = other.frames, other.boxes, other.boxes_without_area
+        self.tiles = other.tiles
+        for stage, seconds in other.stages.items():
+            self.stages[stage] = self.stages.get(stage, 0.0) + seconds
 
 
 class FrameResult(NamedTuple):

@@ -2,12 +2,12 @@
 
 Python runs one thread at a time, and a decoder's threads wait for each other, so that a single process keeps few cores
 busy. The processes are forked before any other thread is started and before an engine is loaded. They share the memory
-of their batches' pixels with the job; everything else is sent through pipes.
+of their batches' pixels with the job; everything else is sent through pipes. The job passes the batches to the engine,
+and the processes write the results, see part_process.py.
 """
 
 import math
 import mmap
-import os
 import queue
 import threading
 import time
@@ -15,16 +15,17 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
-from multiprocessing.connection import Pipe
+from multiprocessing.connection import Connection, Pipe
 
 import numpy as np
 
 from scripts.lib import memory
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.detection.batch import Batch, Item
+from scripts.lib.detection.batch import Batch, RemoteBatch
 from scripts.lib.detection.cutting import Cutter
-from scripts.lib.detection.media_task import MediaTask, PartOfFile
-from scripts.lib.detection.part_process import End, SentBatch, read_parts
+from scripts.lib.detection.frame_results import FrameResults
+from scripts.lib.detection.media_task import MediaTask
+from scripts.lib.detection.part_process import End, PartOfFile, PartProcess, ReturnedBatch, SentBatch
 from scripts.lib.errors import MediaFault
 from scripts.lib.scaling import Frame
 
@@ -53,14 +54,17 @@ def most_processes(count: int, batch_size: int, size: Size, dtype: str = "uint8"
 class _ReturnedBatches:
     """Returns batches to the process that owns them."""
 
-    def __init__(self, batches: Sequence[Batch], pipe: int) -> None:
+    def __init__(self, batches: Sequence[RemoteBatch], sender: Connection) -> None:
         self._numbers = {id(batch): number for number, batch in enumerate(batches)}
-        self._pipe = pipe
+        self._sender = sender
 
     def put(self, batch: Batch) -> None:
-        """Return a batch; nothing happens if the process has ended."""
+        """Return a batch with the candidates in its frames; nothing happens if the process has ended."""
+        if not isinstance(batch, RemoteBatch):
+            raise TypeError("only batches of a process are returned to it")
+        found, batch.found = batch.found, None
         with suppress(BrokenPipeError):
-            os.write(self._pipe, bytes([self._numbers[id(batch)]]))
+            self._sender.send(ReturnedBatch(self._numbers[id(batch)], found))
 
 
 class _Discarded:
@@ -82,25 +86,24 @@ class _PartReader:
         """
         shared = mmap.mmap(-1, _BATCHES * math.prod(shape) * np.dtype(dtype).itemsize)
         pixels = np.frombuffer(shared, dtype).reshape(_BATCHES, *shape)
-        self.batches = [Batch(each) for each in pixels]
-        self.connection, self.process_connection = Pipe()
-        self.process_pipe, self.pipe = os.pipe()
+        self.batches = [RemoteBatch(each) for each in pixels]
+        self.receiver, self.process_sender = Pipe(duplex=False)
+        self.process_receiver, self.sender = Pipe(duplex=False)
         for batch in self.batches:
-            batch.owner = _ReturnedBatches(self.batches, self.pipe)
-            batch.owner.put(batch)
+            batch.owner = _ReturnedBatches(self.batches, self.sender)
 
     def close_ends_of_job(self) -> None:
         """Close the job's ends of the pipes; called in forked processes, so that they notice the end of the job."""
-        self.connection.close()
-        os.close(self.pipe)
+        self.receiver.close()
+        self.sender.close()
 
     def close_ends_of_process(self) -> None:
         """Close the process's ends of the pipes; called in the job and in other processes."""
-        self.process_connection.close()
-        os.close(self.process_pipe)
+        self.process_receiver.close()
+        self.process_sender.close()
 
     def read(self, task: MediaTask, part: PartOfFile, full: "queue.SimpleQueue[Batch | None]") -> None:
-        """Let the process read a part; put its batches into a queue.
+        """Let the process read a part and write its results; put its batches into a queue.
 
         Args:
             task: the task that the frames belong to.
@@ -111,21 +114,19 @@ class _PartReader:
             RuntimeError: the process failed.
         """
         try:
-            self.connection.send(part)
-            while isinstance(sent := self.connection.recv(), SentBatch):
+            self.sender.send(part)
+            while isinstance(sent := self.receiver.recv(), SentBatch):
                 batch = self.batches[sent.place]
-                batch.clear()
-                batch.items = [
-                    Item(task, each.number, each.numbers, each.size, each.media, 0, each.piece) for each in sent.items
-                ]
+                batch.task, batch.filled, batch.whole_frames, batch.is_last = task, *sent[1:]
                 full.put(batch)
         except (EOFError, OSError) as error:
             raise RuntimeError("a process that reads parts of videos has ended") from error
         end: End = sent
         if end.error is not None:
-            raise RuntimeError(f"a part of a video could not be read: {end.error}")
+            raise RuntimeError(f"a part of a video could not be processed: {end.error}")
         task.frames.summary = end.summary
         task.frames.fault = MediaFault(*end.fault) if end.fault else None
+        task.counters.add(end.counters)  # the job has returned all batches, and no longer changes them
         task.frames.release()
         full.put(Batch(_NO_PIXELS, ended=[task], owner=_Discarded()))
 
@@ -134,9 +135,15 @@ class PartReaders:
     """The processes of a job that read parts of videos."""
 
     def __init__(
-        self, count: int, shape: tuple[int, int, int, int], fit: Callable[[Frame, Pixels], None],
-        cutter: Cutter | None, dtype: str = "uint8",
-    ) -> None:  # fmt: skip
+        self,
+        count: int,
+        shape: tuple[int, int, int, int],
+        fit: Callable[[Frame, Pixels], None],
+        *,
+        cutter: Cutter | None,
+        results: FrameResults | None,
+        dtype: str = "uint8",
+    ) -> None:
         """Fork the processes.
 
         Args:
@@ -144,6 +151,7 @@ class PartReaders:
             shape: (N, H, W, 3), the shape of a batch.
             fit: writes a frame into its place in a batch.
             cutter: cuts large frames into tiles; None to leave them whole.
+            results: adds the boxes of frames to the results of their task; may be None if there are no processes.
             dtype: NumPy's name of the type of a batch's pixels.
         """
         self._readers = [_PartReader(shape, dtype) for _ in range(count)]
@@ -153,7 +161,7 @@ class PartReaders:
         megabytes = memory.megabytes(memory.left()) // max(1, count)
         context = get_context("fork")
         self._processes = [
-            context.Process(target=self._run, args=(reader, fit, cutter, megabytes), daemon=True)
+            context.Process(target=self._run, args=(reader, fit, cutter, results, megabytes), daemon=True)
             for reader in self._readers
         ]
         with warnings.catch_warnings():
@@ -165,14 +173,20 @@ class PartReaders:
             reader.close_ends_of_process()
 
     def _run(
-        self, own: _PartReader, fit: Callable[[Frame, Pixels], None], cutter: Cutter | None, megabytes: int
+        self,
+        own: _PartReader,
+        fit: Callable[[Frame, Pixels], None],
+        cutter: Cutter | None,
+        results: FrameResults,
+        megabytes: int,
     ) -> None:
         for reader in self._readers:
             reader.close_ends_of_job()
             if reader is not own:
                 reader.close_ends_of_process()
-        batches, connection, pipe = own.batches, own.process_connection, own.process_pipe
-        read_parts(batches, connection, pipe, fit, cutter=cutter, megabytes=megabytes)
+        batches = [Batch(each.pixels) for each in own.batches]
+        process = PartProcess(*(batches, own.process_receiver, own.process_sender, fit), cutter=cutter, results=results)
+        process.run(megabytes)
 
     def start(self, full: "queue.SimpleQueue[Batch | None]", ended: Callable[[BaseException | None], None]) -> None:
         """Start the threads that wait for the processes.
@@ -247,3 +261,5 @@ class PartReaders:
             if process.is_alive():
                 process.kill()
                 process.join()
+        for thread in self._threads:
+            thread.join(_STOP_SECONDS)

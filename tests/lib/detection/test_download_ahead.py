@@ -10,7 +10,7 @@ import pytest
 from scripts.lib.detection import download_ahead
 from scripts.lib.detection.download_ahead import DownloadAhead
 from scripts.lib.detection.job_media import Fetched, MediaInJob
-from scripts.lib.detection.media_detection import DetectionOutputs
+from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.errors import MediaFault
 from scripts.lib.records import DownloadRecord, MediaRecord
 from tests.made_records import download_record, media_record, stored_file

@@ -9,8 +9,8 @@ import pytest
 from scripts.lib.boxes import Size
 from scripts.lib.chosen_frames import THRESHOLDS, MostOf
 from scripts.lib.detection.joining import _join_albums, join
-from scripts.lib.detection.media_detection import DetectionOutputs
 from scripts.lib.detection.options import DetectOptions
+from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.detections import HEADER
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.parts import Part

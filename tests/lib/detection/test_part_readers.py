@@ -12,24 +12,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.paced_engine import PacedEngine
 from scripts.lib import memory, preprocess
 from scripts.lib.boxes import Size
+from scripts.lib.detection.batch import RemoteBatch
 from scripts.lib.detection.batch_reader import BatchReader
+from scripts.lib.detection.frame_results import Candidates, FrameResults
 from scripts.lib.detection.media_parts import part_count
-from scripts.lib.detection.media_task import FrameInput, MediaTask, PartOfFile
+from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
+from scripts.lib.detection.part_process import PartOfFile
 from scripts.lib.detection.part_readers import most_processes
+from scripts.lib.detection.pipeline import Detector
+from scripts.lib.detection.result_files import DetectionOutputs
+from scripts.lib.detections import read_detections
+from scripts.lib.engines.base import Outputs
 from scripts.lib.fitting import Fitting
 from scripts.lib.frames.parts import plan_parts
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Summary
 from scripts.lib.graphs.description import Resize
+from scripts.lib.previews import Album
+from scripts.lib.suppression import Nms
 from scripts.lib.workflow.configuration import engine_choice
 from scripts.lib.workflow.configuration.engine_choice import runs_on_gpu
 from tests.lib.detection.test_batch_reader import NoOutput
 from tests.lib.frames.test_threads import FileInput
+from tests.made_records import media_record
 from tests.media_files import FAST, write_video
 from tests.workflow import ROOT
 
 SHAPE = (4, 48, 64, 3)
+NETWORK = Size(64, 48)
 
 
 class OnePart(FrameInput):
@@ -46,40 +58,60 @@ class OnePart(FrameInput):
         raise AssertionError
 
 
+class Written(NoOutput):
+    """The results of a part, which its process writes."""
+
+    counters: Counters | None = None
+
+    def finish(self, frames: FrameInput, counters: Counters) -> None:
+        assert self.counters is None
+        self.counters = counters
+
+
 @pytest.fixture
 def tasks(tmp_path: Path) -> list[MediaTask]:
     path = write_video(tmp_path / "a.mp4", range(100), mux=FAST)
-    return [MediaTask(OnePart(PartOfFile(path, part, ALL_FRAMES)), NoOutput()) for part in plan_parts(path, 4)]
+    wanted = media_record(media_id=1, name="a.mp4", kind="video")
+    tasks = []
+    for number, part in enumerate(plan_parts(path, 4)):
+        outputs = DetectionOutputs(*(tmp_path / f"{number}.{kind}" for kind in ("csv", "json", "zip")))
+        tasks.append(MediaTask(OnePart(PartOfFile(path, part, ALL_FRAMES, wanted, outputs)), Written()))
+    return tasks
 
 
-def test_frames_of_all_parts_are_read_in_order(tasks: list[MediaTask]) -> None:
-    numbers: dict[MediaTask, list[int]] = {task: [] for task in tasks}
-    ended = []
-    with BatchReader(tasks, SHAPE, preprocess.fit, processes=2) as reader:
-        for batch in reader:
-            assert all(pixels.any() for pixels in batch.pixels[: len(batch.items)])
-            for item in batch.items:
-                numbers[item.task].append(item.number)
-            ended += batch.ended
-            reader.release(batch)
-    assert sorted(map(id, ended)) == sorted(map(id, tasks))
-    assert [each for task in tasks for each in numbers[task]] == list(range(100))
-    assert [task.frames.summary.used for task in tasks] == [len(each) for each in numbers.values()]
+def test_processes_write_the_results_of_all_frames_in_order(tasks: list[MediaTask]) -> None:
+    engine = PacedEngine(NETWORK, SHAPE[0], 3, 100, None)
+    Detector(lambda: engine, size=NETWORK, batch_size=SHAPE[0], threshold=0.5, processes=2).run(tasks)
     assert not multiprocessing.active_children()
+    rows = [list(read_detections(task.frames.part.outputs.detections)) for task in tasks if task.frames.part]
+    numbers = [list(dict.fromkeys(row.frame for row in each)) for each in rows]
+    assert [number for each in numbers for number in each] == list(range(100))
+    assert [task.frames.summary.used for task in tasks] == [len(each) for each in numbers]
+    assert [task.counters.frames for task in tasks] == [len(each) for each in numbers]
+    assert [task.counters.boxes for task in tasks] == [len(each) for each in rows]
+    assert all(task.frames.part and Album.open(task.frames.part.outputs.previews).pictures for task in tasks)
+    assert [task.results.counters for task in tasks if isinstance(task.results, Written)] == [
+        task.counters for task in tasks
+    ]
 
 
 def test_a_batch_of_floats(tasks: list[MediaTask], tmp_path: Path) -> None:
     """The pixels are those of a job without processes."""
-    fitting = Fitting(Resize("stretch", values="floats"), Size(SHAPE[2], SHAPE[1]))
+    fitting = Fitting(Resize("stretch", values="floats"), NETWORK)
+    results = FrameResults(fitting, 0.5, "a network")
 
     def pixels_of(tasks: list[MediaTask], processes: int) -> list[np.ndarray]:
-        found: dict[tuple[int, int], np.ndarray] = {}
-        with BatchReader(tasks, SHAPE, fitting.fit, processes=processes, dtype=fitting.resize.dtype) as reader:
+        found: dict[MediaTask, list[np.ndarray]] = {task: [] for task in tasks}
+        with BatchReader(
+            tasks, SHAPE, fitting.fit, processes=processes, results=results, dtype=fitting.resize.dtype
+        ) as reader:
             for batch in reader:
-                for item, pixels in zip(batch.items, batch.pixels, strict=False):
-                    found[tasks.index(item.task), item.number] = pixels.copy()
+                if batch.count:
+                    found[batch.tasks[0]] += list(batch.pixels[: batch.count].copy())
+                if isinstance(batch, RemoteBatch):
+                    batch.found = nothing_in(batch.count)
                 reader.release(batch)
-        return [found[key] for key in sorted(found)]
+        return [pixels for each in found.values() for pixels in each]
 
     few = pixels_of(tasks, 2)
     assert len(few) == 100
@@ -87,14 +119,19 @@ def test_a_batch_of_floats(tasks: list[MediaTask], tmp_path: Path) -> None:
     np.testing.assert_array_equal(few, pixels_of([MediaTask(FileInput(tmp_path / "a.mp4", 1), NoOutput())], 0))
 
 
+def nothing_in(frames: int) -> Candidates:
+    outputs = Outputs(np.zeros((frames, 5, 4), np.float32), np.zeros((frames, 5, 2), np.float32))
+    return Candidates.of(outputs, 0.5, Nms(iou=0.5, max_detections=10))
+
+
 def test_processes_end_if_the_job_stops_within_a_part(tasks: list[MediaTask]) -> None:
-    with BatchReader(tasks, SHAPE, preprocess.fit, processes=2) as reader:
+    results = FrameResults(Fitting(Resize(), NETWORK), 0.5, "a network")
+    before = threading.enumerate()
+    with BatchReader(tasks, SHAPE, preprocess.fit, processes=2, results=results) as reader:
         next(iter(reader))
         assert len(multiprocessing.active_children()) == 2
-        threads = [thread for thread in threading.enumerate() if thread.name == "reader"]
+        threads = [thread for thread in threading.enumerate() if thread not in before]
     assert not multiprocessing.active_children()
-    for thread in threads:
-        thread.join(10)
     assert len(threads) == 3
     assert not [thread for thread in threads if thread.is_alive()]
 
@@ -104,7 +141,7 @@ import multiprocessing, sys, time
 from scripts.lib import preprocess
 from scripts.lib.detection.part_readers import PartReaders
 
-readers = PartReaders(2, (4, 48, 64, 3), preprocess.fit, None)
+readers = PartReaders(2, (4, 48, 64, 3), preprocess.fit, cutter=None, results=None)
 print(*(child.pid for child in multiprocessing.active_children()), flush=True)
 time.sleep(60)
 """
