@@ -113,6 +113,11 @@ class BusiestStretch:
         self._seen += 1
         return (self._seen - 1) % self.step == 0
 
+    def spare(self) -> Pixels | None:
+        """Return the picture that the next one replaces, if it is not in the clip, to be overwritten."""
+        oldest = self._window[0] if len(self._window) == CLIP_FRAMES else None
+        return None if oldest is None or any(each is oldest for each in self.best) else oldest.picture
+
     def add(self, still: ClipFrame) -> None:
         """Add the next frame of the clip."""
         self._window.append(still)
@@ -171,7 +176,7 @@ class Previews:
             for most, count in self._exceeded(_counts(labels, own, self._levels, scores.shape[1])):
                 self._chosen.offer_count(most, count, frame, copy)
         if self._with_clip and self._stretch.due():
-            kept = picture.copy() if picture.nbytes <= _COPIED_BYTES else shrunk(picture, CLIP_SIDE)
+            kept = self._copied_for_clip(picture)
             self._stretch.add(ClipFrame(frame, kept, media, boxes, labels))
 
     def _exceeded(self, counts: Integers) -> Iterator[tuple[MostOf, float]]:
@@ -193,6 +198,15 @@ class Previews:
                 np.copyto(spare, picture)
                 return spare
         return shrunk(picture, PICTURE_SIDE)
+
+    def _copied_for_clip(self, picture: Pixels) -> Pixels:
+        if picture.nbytes > _COPIED_BYTES:
+            return shrunk(picture, CLIP_SIDE)
+        spare = self._stretch.spare()
+        if spare is None or spare.shape != picture.shape:
+            return picture.copy()
+        np.copyto(spare, picture)
+        return spare
 
     def write(self, path: Path, *, synced: bool = True) -> None:
         """Write the file of pictures, also if there were no frames; call it once. See files.replacing for `synced`."""

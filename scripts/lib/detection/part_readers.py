@@ -10,7 +10,6 @@ import math
 import mmap
 import queue
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -255,11 +254,8 @@ class PartReaders:
         self._closed = True
         for reader in self._readers:
             reader.close_ends_of_job()
-        deadline = time.monotonic() + _STOP_SECONDS
         for process in self._processes:
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.is_alive():
-                process.kill()
-                process.join()
+            process.kill()  # it has written all its files, or the job no longer needs them
+            process.join()
         for thread in self._threads:
             thread.join(_STOP_SECONDS)

@@ -143,6 +143,33 @@ def planes(frame: av.video.frame.VideoFrame) -> Iterator[np.ndarray]:
             yield np.frombuffer(memoryview(plane), np.uint8)[np.newaxis]
 
 
+class _ListedPackets(VideoFrames):
+    """A video with a list of its packets.
+
+    Attributes:
+        times: presentation time of each packet; None if it is unknown or the packet is damaged.
+        decoded_at: decoding time of each packet; None if it is unknown.
+        keys: whether each packet has a key frame.
+        shown: whether the picture of each packet is shown.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.times: list[int | None] = []
+        self.decoded_at: list[int | None] = []
+        self.keys: list[bool] = []
+        self.shown: list[bool] = []
+
+    def packets(self) -> Iterator["Packet"]:
+        """Yield the packets that were not read yet, and list them."""
+        for packet in super().packets():
+            self.times.append(None if packet.is_corrupt else packet.pts)
+            self.decoded_at.append(packet.dts)
+            self.keys.append(packet.is_keyframe)
+            self.shown.append(not packet.is_discard)
+            yield packet
+
+
 def plan_parts(path: Path, count: int | Callable[[Summary], int]) -> list[Part]:
     """Return parts of a video with about the same number of frames; read the whole file, but decode one frame.
 
@@ -156,25 +183,18 @@ def plan_parts(path: Path, count: int | Callable[[Summary], int]) -> list[Part]:
     Raises:
         MediaFault: the file cannot be opened, or no frame can be decoded.
     """
-    with VideoFrames(path) as video:
+    with _ListedPackets(path) as video:
         next(iter(video))
-        width, height = video.summary.width, video.summary.height
         parts = count(video.summary) if callable(count) else count
         if callable(count) and parts == 1:
             return []
-    times: list[int | None] = []
-    decoded_at: list[int | None] = []
-    keys: list[bool] = []
-    shown: list[bool] = []
-    with VideoFrames(path) as video:
-        for packet in video.packets():
-            times.append(None if packet.is_corrupt else packet.pts)
-            decoded_at.append(packet.dts)
-            keys.append(packet.is_keyframe)
-            shown.append(not packet.is_discard)
+        for _ in video.packets():
+            pass
+        width, height = video.summary.width, video.summary.height
+        times, decoded_at, shown = video.times, video.decoded_at, video.shown
         if video.summary.damaged or None in times:
             return []
-    cuts = _cuts(np.array(times, np.int64), np.array(keys), np.array(shown), parts)
+    cuts = _cuts(np.array(times, np.int64), np.array(video.keys), np.array(shown), parts)
     ends = [number for _, number in cuts[1:]] + [sum(shown)]
     return [
         Part(
