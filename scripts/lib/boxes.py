@@ -4,6 +4,7 @@ Network pixels are pixels of the padded, scaled picture; frame pixels are pixels
 pixels of the media as Tator shows it, with the size of its first frame.
 """
 
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -79,6 +80,16 @@ def mapping_of_padded(frame: Size, network: Size) -> Mapping:
     return Mapping((0.0, 0.0), (padded.width / network.width, padded.height / network.height))
 
 
+@lru_cache(16)
+def _geometry(mapping: Mapping, frame: Size, media: Size) -> tuple[npt.NDArray[np.float64], ...]:
+    """Return, each as (x, y): the start of the mapping, its scale to media pixels, and the media's size in thousandths.
+
+    They are cached, as most frames have the size of the one before.
+    """
+    scale = (mapping.scale[0] * media.width / frame.width, mapping.scale[1] * media.height / frame.height)
+    return np.array(mapping.start, np.float64), np.array(scale), np.array(media, np.float64) * THOUSANDTHS
+
+
 def on_media(
     boxes: Floats,
     *,
@@ -103,17 +114,13 @@ def on_media(
     Returns:
         array (n, 4) of x, y, width, height in thousandths of a media pixel; a box outside the picture has no area.
     """
-    mapping = mapping or mapping_of_padded(frame, network)
-    scale = np.array(
-        [mapping.scale[0] * media.width / frame.width, mapping.scale[1] * media.height / frame.height], np.float64
-    )
-    corners = boxes.reshape(-1, 2, 2).astype(np.float64) - np.array(mapping.start, np.float64)
-    ends = np.array(media, np.float64) * THOUSANDTHS
+    start, scale, ends = _geometry(mapping or mapping_of_padded(frame, network), frame, media)
+    corners = (boxes.reshape(-1, 2, 2).astype(np.float64) - start) * scale * THOUSANDTHS
     if region is None:
-        corners = np.minimum(np.maximum(np.rint(corners * scale * THOUSANDTHS), 0), ends)
+        corners = np.minimum(np.maximum(np.rint(corners), 0), ends)
     else:
         edges = np.array([region[:2], (region[0] + region[2], region[1] + region[3])], np.float64) * ends / frame
-        corners = np.clip(np.rint(corners * scale * THOUSANDTHS + edges[0]), *np.rint(edges))
+        corners = np.clip(np.rint(corners + edges[0]), *np.rint(edges))
     corners = corners.astype(np.int64)
     low = np.minimum(corners[:, 0], corners[:, 1])
     return np.concatenate([low, np.maximum(corners[:, 0], corners[:, 1]) - low], axis=1)

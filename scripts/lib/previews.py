@@ -19,6 +19,7 @@ from zipfile import ZipInfo  # without a time, so that the same pictures give th
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from scripts.lib import json_text
 from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Pixels, Size
@@ -35,6 +36,7 @@ CLIP_FRAMES, CLIP_RATE = 24, 8
 _COPIED_BYTES = 1_250_000
 CLIP, POSTER = "clip.mp4", "clip.jpg"
 _USUAL_FPS = 25.0
+_HALF_OF_LAST_DECIMAL = 5e-7
 # Buffers of written pictures, reused for the next ones, as allocation takes longer than copying. Each has at most 3 MB;
 # there is one for each picture that can wait to be written.
 _SPARE = 6
@@ -140,7 +142,7 @@ class Previews:
             clip: whether to make a clip; False for a picture, which has a single frame.
         """
         self._with_clip = clip
-        self._levels = (0.0, *(THRESHOLDS if clip else ()))
+        self._levels = np.array((0.0, *(THRESHOLDS if clip else ())))
         self._most: Integers | None = None  # the most boxes in a frame so far, by level and species
         self._rate = rate(fps, stride)
         self._chosen = ChosenFrames(self._rate, stride)
@@ -189,7 +191,7 @@ class Previews:
         if above.any():
             self._most = np.maximum(before, counts)
             for level, label in np.argwhere(above).tolist():
-                yield MostOf(label + 1, self._levels[level]), float(counts[level, label])
+                yield MostOf(label + 1, float(self._levels[level])), float(counts[level, label])
 
     def _copied(self, picture: Pixels) -> Pixels:
         if not self._with_clip and _spare:
@@ -252,17 +254,17 @@ def write_album(
     write_bytes(path, content.getvalue(), synced=synced)
 
 
-def _counts(labels: Integers, own: Floats, levels: Sequence[float], classes: int) -> Integers:
+def _counts(labels: Integers, own: Floats, levels: npt.NDArray[np.float64], classes: int) -> Integers:
     """Return the number of a frame's boxes of each species at or above each level, (levels, classes).
 
     Args:
         labels: (n,) the classes of the boxes.
         own: (n,) their scores in these classes.
-        levels: scores in ascending order, the first one 0.
+        levels: (L,) scores in ascending order, the first one 0.
         classes: the number of classes.
     """
-    # Scores are rounded as in the CSV. `reached` is the number of levels that each one reaches, at least 1.
-    reached = np.searchsorted(levels, own.astype(np.float64).round(6), side="right")
+    # A score reaches a level if it does so in the CSV, where it has six decimals. `reached` is the number of levels.
+    reached = np.searchsorted(levels - _HALF_OF_LAST_DECIMAL, own, side="right")
     table = np.bincount((len(levels) - reached) * classes + labels, minlength=len(levels) * classes)
     counts: Integers = table.reshape(-1, classes).cumsum(axis=0)[::-1]
     return counts

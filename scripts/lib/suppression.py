@@ -194,17 +194,20 @@ def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> Selecti
         threshold: the least score of a box's own class.
         nms: the network's settings.
     """
-    # Few anchors have a high score. Searching all scores at once is faster than each anchor's best score, or class by
-    # class.
-    high = np.flatnonzero(scores >= threshold)
-    if np.float32(threshold) <= np.float32(nms.min_score):
-        high = high[scores.reshape(-1)[high] > nms.min_score]
     if nms.per_class:
-        return _select_per_class(boxes, scores, high, nms)
-    candidates = _without_repeats(high // scores.shape[1])
-    best = scores[candidates].max(axis=1, initial=-np.inf)
-    kept = candidates[suppress(boxes[candidates], best, nms.iou, nms.max_detections)]
-    return Selection(boxes[kept], scores[kept].argmax(axis=1).astype(np.int64), scores[kept])
+        return _select_per_class(boxes, scores, np.flatnonzero(_are_high(scores, threshold, nms)), nms)
+    best = scores.max(axis=1, initial=-np.inf)
+    candidates = np.flatnonzero(_are_high(best, threshold, nms))
+    kept = candidates[suppress(boxes[candidates], best[candidates], nms.iou, nms.max_detections)]
+    kept_scores = scores[kept]
+    return Selection(boxes[kept], kept_scores.argmax(axis=1), kept_scores)
+
+
+def _are_high(scores: Floats, threshold: float, nms: Nms) -> npt.NDArray[np.bool_]:
+    high: npt.NDArray[np.bool_] = scores >= threshold
+    if np.float32(threshold) <= np.float32(nms.min_score):
+        high &= scores > nms.min_score
+    return high
 
 
 def _without_repeats(numbers: Integers) -> Integers:

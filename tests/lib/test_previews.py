@@ -306,7 +306,7 @@ def test_boxes_are_counted_at_each_threshold(levels: tuple[float, ...]) -> None:
             [sum(score >= level and label == species for score, label in boxes) for species in range(5)]
             for level in levels
         ]
-        assert previews._counts(labels, own, levels, scores.shape[1]).tolist() == expected
+        assert previews._counts(labels, own, np.array(levels), scores.shape[1]).tolist() == expected
 
 
 def test_counts_that_are_not_offered_would_not_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +326,7 @@ def test_counts_that_are_not_offered_would_not_be_chosen(monkeypatch: pytest.Mon
 
 def every_count(album: Previews, counts: np.ndarray) -> list[tuple[MostOf, float]]:
     return [
-        (MostOf(label + 1, album._levels[level]), float(counts[level, label]))
+        (MostOf(label + 1, float(album._levels[level])), float(counts[level, label]))
         for level, label in np.argwhere(counts).tolist()
     ]
 

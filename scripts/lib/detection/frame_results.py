@@ -98,10 +98,27 @@ class FrameResults:
         if math.isnan(highest):
             raise GraphError(f"the network's scores of frame {item.number} are not all numbers: its weights are broken")
         found = suppression.select(boxes, scores, self.threshold, nms)
-        if not np.isfinite(found.boxes).all():
+        largest = float(np.abs(found.boxes).max(initial=0))
+        if not math.isfinite(largest):
             raise GraphError(f"the network's boxes of frame {item.number} are not all finite: its weights are broken")
-        _check_ranges(found, highest, self._name, item.number)
+        if highest > _HIGHEST_SCORE:
+            raise GraphError(
+                f"{self._name}: gives the score {highest:.4g} in frame {item.number}; expected scores from 0 to 1: "
+                "export it with its sigmoid or softmax, or set network.graph and network.directory (or data_image) to "
+                "a network that has it"
+            )
+        if largest <= _LARGEST_FRACTION:
+            self._refuse_fractions(found.boxes, item.number)
         return found
+
+    def _refuse_fractions(self, boxes: Floats, number: int) -> None:
+        has_area = (boxes[:, 0] != boxes[:, 2]) & (boxes[:, 1] != boxes[:, 3])
+        if has_area.any():
+            raise GraphError(
+                f"{self._name}: gives boxes from 0 to 1 in frame {number}, such as "
+                f"{boxes[has_area][0].round(3).tolist()}; expected x1, y1, x2, y2 in pixels of its input, whose size "
+                "detect.img_max_side and detect.img_min_side say: export it with its boxes multiplied by that size"
+            )
 
     def _on_media(self, item: Item, selection: suppression.Selection) -> tuple[PieceBoxes, int]:
         """Return boxes in the media's pixels, and how many are left out because no part of them is in the picture."""
@@ -115,9 +132,9 @@ class FrameResults:
             mapping=self.fitting.mapping(item.size),
             region=region,
         )
-        has_area = (boxes[:, 2:] > 0).all(axis=1)
-        if has_area.all():
+        if boxes[:, 2:].min(initial=1) > 0:
             return PieceBoxes(region, boxes, selection.labels, selection.scores), 0
+        has_area = (boxes[:, 2:] > 0).all(axis=1)
         found = PieceBoxes(region, boxes[has_area], selection.labels[has_area], selection.scores[has_area])
         return found, int((~has_area).sum())
 
@@ -149,26 +166,3 @@ class FrameResults:
         boxes = found.boxes, found.labels, found.scores
         task.results.take(FrameResult(item.number, item.numbers, picture, item.media, *boxes))
         self.watch.lap("pictures", [task])
-
-
-def _check_ranges(found: suppression.Selection, highest: float, name: str, number: int) -> None:
-    """Refuse boxes that are not in pixels, and scores that are not from 0 to 1.
-
-    Raises:
-        GraphError: the boxes or scores have another range.
-    """
-    if highest > _HIGHEST_SCORE:
-        raise GraphError(
-            f"{name}: gives the score {highest:.4g} in frame {number}; expected scores from 0 to 1: export it with its "
-            "sigmoid or softmax, or set network.graph and network.directory (or data_image) to a network that has it"
-        )
-    boxes = found.boxes
-    if np.abs(boxes).max(initial=0) > _LARGEST_FRACTION:
-        return
-    has_area = (boxes[:, 0] != boxes[:, 2]) & (boxes[:, 1] != boxes[:, 3])
-    if has_area.any():
-        raise GraphError(
-            f"{name}: gives boxes from 0 to 1 in frame {number}, such as {boxes[has_area][0].round(3).tolist()}; "
-            "expected x1, y1, x2, y2 in pixels of its input, whose size detect.img_max_side and detect.img_min_side "
-            "say: export it with its boxes multiplied by that size"
-        )

@@ -67,8 +67,8 @@ class Candidates(NamedTuple):
         """
         if not np.isfinite(self.mean).all() or (self.scores[:, -1] >= min_score).any():
             return None
-        order = np.argsort(self.indices, axis=1)[..., None]
-        return Outputs(np.take_along_axis(self.boxes, order, 1), np.take_along_axis(self.scores, order, 1))
+        frames, order = np.arange(len(self.indices))[:, None], np.argsort(self.indices, axis=1)
+        return Outputs(self.boxes[frames, order], self.scores[frames, order])
 
 
 def is_worthwhile(anchors: int) -> bool:
