@@ -19,6 +19,7 @@ from scripts.lib.detection import network
 from scripts.lib.detections import DetectionWriter
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.table import open_engine
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.records import Kind
 from scripts.lib.workflow.jobs import job
@@ -91,7 +92,8 @@ def _stages(engine: Engine, clip: Path, batches: list[Pixels], csv: Path) -> Ite
                 kept = suppression.select(outputs.boxes[index], outputs.scores[index], THRESHOLD, engine.nms)
                 boxes = on_media(kept.boxes, network=engine.size, frame=media, media=media)
                 chosen = time.process_time()
-                writer.write(index, boxes, kept.labels, kept.scores)
+                found = boxes, kept.labels, kept.scores
+                writer.write([FrameResult(index, (index,), batch[index], media, *found)])
                 choosing, writing = choosing + chosen - started, writing + time.process_time() - chosen
     yield "postprocess", choosing
     yield "write", writing

@@ -12,7 +12,9 @@ from tator.openapi import client
 
 from benchmarks.measure import Usage, measured, spread
 from benchmarks.run import Run
+from scripts.lib.boxes import Size
 from scripts.lib.detections import DetectionWriter, video_id
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.record_files import write_record
 from scripts.lib.server import schema
 from scripts.lib.server.api import Project
@@ -20,6 +22,7 @@ from scripts.lib.workflow.planning.batches import batches, media_per_job, write_
 from tests.made_records import detection_record, provenance
 
 WIDTH, HEIGHT = 640, 480
+_NO_PICTURE = np.empty((0, 0, 3), np.uint8)
 BOXES_PER_FRAME = 20
 # The divisor of the number of media for the smaller upload, to compare its memory.
 FEW = 4
@@ -131,7 +134,8 @@ def _write_detections(run: Run, media_id: int, boxes: int) -> None:
         for frame, first in enumerate(range(0, boxes, BOXES_PER_FRAME)):
             part = slice(first, first + BOXES_PER_FRAME)
             found = np.concatenate([corners[part], sides[part]], axis=1)
-            writer.write(frame, found, scores[part].argmax(axis=1), scores[part])
+            boxes_found = found, scores[part].argmax(axis=1), scores[part]
+            writer.write([FrameResult(frame, (frame,), _NO_PICTURE, Size(WIDTH, HEIGHT), *boxes_found)])
     record = detection_record(media_id=media_id, width=WIDTH, height=HEIGHT, boxes=boxes)
     write_record(folder / f"{media_id}.json", record)
 

@@ -9,6 +9,7 @@ import numpy as np
 from scripts.count_species import count_species
 from scripts.lib.boxes import Size
 from scripts.lib.files import write_json
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.previews import Previews
 from scripts.lib.record_files import write_record
 from scripts.lib.records import TrackUploadRecord
@@ -49,7 +50,8 @@ class FakeRun:
             labels = np.array([label for label, _ in found], np.int64)
             scores = np.zeros((len(found), len(self.species)), np.float32)
             scores[np.arange(len(found)), labels] = [score for _, score in found]
-            album.add_frame(frame, painted(frame % 256, SIZE), SIZE, corners.reshape(-1, 4), labels, scores)
+            picture = painted(frame % 256, SIZE)
+            album.add_frames([FrameResult(frame, (frame,), picture, SIZE, corners.reshape(-1, 4), labels, scores)])
             for at, (label, _) in enumerate(found):
                 conf = ":".join(f"{score:.6f}" for score in scores[at])
                 rows.append(f"{media_id}_x,{frame},{8 * (1 + at)}.000,20.000,30.000,25.000,{conf},{label + 1}\n")

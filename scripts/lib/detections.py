@@ -10,15 +10,16 @@ three decimals, such that x + w never exceeds the media's width; `det_conf` has 
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from scripts.lib.errors import PipelineError
 
 if TYPE_CHECKING:  # reading needs no numpy
-    from scripts.lib.boxes import Floats, Integers
+    from scripts.lib.frame_result import FrameResult
 
 COLUMNS = ("video_id", "frame", "x", "y", "w", "h", "det_conf", "det_species")
 HEADER = ",".join(COLUMNS)
@@ -67,32 +68,39 @@ def video_id(media_id: int, name: str) -> str:
 
 
 class DetectionWriter:
-    """Writes the rows of one media, frame by frame; the constructor writes the header."""
+    """Writes the rows of one media; the constructor writes the header."""
 
     def __init__(self, stream: IO[str], video_id: str) -> None:
         self._stream = stream
         self._start = _quoted(video_id)
         stream.write(HEADER + "\n")
 
-    def write(self, frame: int, boxes: "Integers", labels: "Integers", scores: "Floats") -> None:
-        """Write a frame's rows.
-
-        Args:
-            frame: number of the frame, from 0.
-            boxes: array (n, 4) of x, y, width, height in thousandths of a pixel.
-            labels: array (n,) of classes, from 0.
-            scores: array (n, C) of the scores of C classes.
-        """
+    def write(self, frames: "Sequence[FrameResult]") -> None:
+        """Write the rows of frames: each box once for each number of its frame."""
         import numpy as np
 
         from scripts.lib.boxes import THOUSANDTHS
 
+        frames = [each for each in frames if len(each.boxes)]
+        if not frames:
+            return
+        boxes = np.concatenate([each.boxes for each in frames])
+        labels, scores = (
+            np.concatenate([each.labels for each in frames]),
+            np.concatenate([each.scores for each in frames]),
+        )
         # Formatting all numbers of a row at once takes a third of the time.
         row = ",%d.%03d" * 4 + "," + ":".join(["%.6f"] * scores.shape[1]) + ",%d\n"
-        row = f"{self._start},{frame}".replace("%", "%%") + row
         places = np.stack(np.divmod(boxes, THOUSANDTHS), axis=2).reshape(len(boxes), 8).tolist()
         numbers = zip(places, scores.tolist(), (labels + 1).tolist(), strict=True)
-        self._stream.write("".join([row % (*box, *box_scores, label) for box, box_scores, label in numbers]))
+        ends = iter([row % (*box, *box_scores, label) for box, box_scores, label in numbers])
+        lines = []
+        for each in frames:
+            own = list(islice(ends, len(each.boxes)))
+            for number in each.numbers:
+                start = f"{self._start},{number}"
+                lines += [start + end for end in own]
+        self._stream.write("".join(lines))
 
 
 def read_detections(path: Path) -> Iterator[Detection]:

@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +26,7 @@ from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Pixels, Size
 from scripts.lib.chosen_frames import KINDS, THRESHOLDS, ChosenFrames, KeptFrame, MostOf
 from scripts.lib.colours import bgr
 from scripts.lib.files import read_member, write_bytes
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.record_files import as_content, from_content
 
 PICTURE_SIDE, CLIP_SIDE = 960, 480
@@ -130,70 +131,80 @@ class BusiestStretch:
                 each.shrink()
 
 
+class KeptPicture:
+    """Returns a copy of a picture, which is made once."""
+
+    def __init__(self, album: "Previews", picture: Pixels) -> None:
+        self._album, self._picture = album, picture
+        self._copy: Pixels | None = None
+
+    def __call__(self) -> Pixels:
+        """Return the copy."""
+        if self._copy is None:
+            self._copy = self._album.copied(self._picture)
+        return self._copy
+
+
 class Previews:
-    """Chooses the previews of one media; call `add_frame` with every frame, then `write`."""
+    """Chooses the previews of one media; call `add_frames` with all frames, in any groups, then `write`."""
 
     def __init__(self, fps: float | None, stride: int = 1, *, clip: bool = True) -> None:
         """Prepare for one media.
 
         Args:
             fps: the video's frames per second; None if it is unknown.
-            stride: the number n if `add_frame` is called with every n-th frame.
+            stride: the number n if `add_frames` is called with every n-th frame.
             clip: whether to make a clip; False for a picture, which has a single frame.
         """
         self._with_clip = clip
         self._levels = np.array((0.0, *(THRESHOLDS if clip else ())))
-        self._most: Integers | None = None  # the most boxes in a frame so far, by level and species
+        self._most: Integers | None = None  # (levels, species) the most boxes in a frame so far
         self._rate = rate(fps, stride)
         self._chosen = ChosenFrames(self._rate, stride)
         self._stretch = BusiestStretch(max(1, round(self._rate / CLIP_RATE)))
         self._first: KeptFrame | None = None
 
-    def add_frame(  # noqa: PLR0917  (the pipeline calls it for each frame)
-        self, frame: int, picture: Pixels, media: Size, boxes: Integers, labels: Integers, scores: Floats
-    ) -> None:
-        """Consider a frame and its boxes for the previews.
+    def add_frames(self, frames: Sequence[FrameResult]) -> None:
+        """Consider frames and their boxes for the previews; pictures are copied if they are kept."""
+        copies = [KeptPicture(self, each.picture) for each in frames]
+        if self._first is None and frames:
+            self._first = KeptFrame(0, frames[0].number, copies[0]())
+        if any(len(each.boxes) for each in frames):
+            self._offer(*zip(*(pair for pair in zip(frames, copies, strict=True) if len(pair[0].boxes)), strict=True))
+        for each in frames:
+            if self._with_clip and self._stretch.due():
+                picture = self._copied_for_clip(each.picture)
+                self._stretch.add(ClipFrame(each.number, picture, each.media, each.boxes, each.labels))
 
-        Args:
-            frame: the frame's number.
-            picture: (h, w, 3) BGR; copied if it is kept.
-            media: the size that the boxes refer to.
-            boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
-            labels: (n,) classes, from 0.
-            scores: (n, C) scores of all classes.
+    def _offer(self, frames: Sequence[FrameResult], copies: Sequence[KeptPicture]) -> None:
+        """Offer frames with boxes for each kind of picture; together they take half the time of one by one."""
+        labels = np.concatenate([each.labels for each in frames])
+        scores = np.concatenate([each.scores for each in frames])
+        sizes = np.array([len(each.labels) for each in frames])
+        own = scores[np.arange(len(labels)), labels]
+        values = zip(*_values(labels, scores, own, sizes), strict=True)
+        for frame, copy, of_kinds in zip(frames, copies, values, strict=True):
+            for kind, value in zip(KINDS, of_kinds, strict=True):
+                self._chosen.offer(kind, value, frame.number, copy)
+        counts = _counts(labels, own, sizes, self._levels, scores.shape[1])
+        most = np.zeros_like(counts[0]) if self._most is None else self._most
+        if (counts > most).any():
+            for frame, copy, of_frame in zip(frames, copies, counts, strict=True):
+                self._offer_counts(of_frame, most, frame.number, copy)
+                most = np.maximum(most, of_frame)
+        self._most = most
+
+    def _offer_counts(self, counts: Integers, most: Integers, frame: int, copy: KeptPicture) -> None:
+        """Offer a frame's counts, (levels, species), that are above `most`, those of all frames before.
+
+        FullestFrames would keep no frame for the others, as such counts were offered or exceeded before.
         """
-        copies: list[Pixels] = []
+        for level, label in np.argwhere(counts > most).tolist():
+            kind = MostOf(label + 1, float(self._levels[level]))
+            self._chosen.offer_count(kind, float(counts[level, label]), frame, copy)
 
-        def copy() -> Pixels:
-            if not copies:
-                copies.append(self._copied(picture))
-            return copies[0]
-
-        if self._first is None:
-            self._first = KeptFrame(0, frame, copy())
-        if len(boxes):
-            own = scores[np.arange(len(labels)), labels]
-            for kind, value in zip(KINDS, _values(labels, scores, own), strict=True):
-                self._chosen.offer(kind, value, frame, copy)
-            for most, count in self._exceeded(_counts(labels, own, self._levels, scores.shape[1])):
-                self._chosen.offer_count(most, count, frame, copy)
-        if self._with_clip and self._stretch.due():
-            kept = self._copied_for_clip(picture)
-            self._stretch.add(ClipFrame(frame, kept, media, boxes, labels))
-
-    def _exceeded(self, counts: Integers) -> Iterator[tuple[MostOf, float]]:
-        """Yield the counts of a frame, (levels, species), that are above those of all frames before.
-
-        Others need not be offered, as FullestFrames keeps no frame for a count that was offered or exceeded before.
-        """
-        before = np.zeros_like(counts) if self._most is None else self._most
-        above = counts > before
-        if above.any():
-            self._most = np.maximum(before, counts)
-            for level, label in np.argwhere(above).tolist():
-                yield MostOf(label + 1, float(self._levels[level])), float(counts[level, label])
-
-    def _copied(self, picture: Pixels) -> Pixels:
+    def copied(self, picture: Pixels) -> Pixels:
+        """Return a copy of a picture, at most PICTURE_SIDE long; the memory of an earlier one may be reused."""
         if not self._with_clip and _spare:
             spare = _spare.pop()  # dropped if it has another size
             if spare.shape == picture.shape == shrunk_shape(picture, PICTURE_SIDE):
@@ -254,27 +265,33 @@ def write_album(
     write_bytes(path, content.getvalue(), synced=synced)
 
 
-def _counts(labels: Integers, own: Floats, levels: npt.NDArray[np.float64], classes: int) -> Integers:
-    """Return the number of a frame's boxes of each species at or above each level, (levels, classes).
+def _counts(labels: Integers, own: Floats, sizes: Integers, levels: npt.NDArray[np.float64], classes: int) -> Integers:
+    """Return the number of boxes of each species at or above each level, (frames, levels, classes).
 
     Args:
-        labels: (n,) the classes of the boxes.
+        labels: (n,) the classes of the boxes of all frames, one frame after another.
         own: (n,) their scores in these classes.
+        sizes: (F,) the number of boxes in each frame.
         levels: (L,) scores in ascending order, the first one 0.
         classes: the number of classes.
     """
     # A score reaches a level if it does so in the CSV, where it has six decimals. `reached` is the number of levels.
     reached = np.searchsorted(levels - _HALF_OF_LAST_DECIMAL, own, side="right")
-    table = np.bincount((len(levels) - reached) * classes + labels, minlength=len(levels) * classes)
-    counts: Integers = table.reshape(-1, classes).cumsum(axis=0)[::-1]
+    level = np.repeat(np.arange(1, len(sizes) + 1) * len(levels), sizes) - reached  # from the highest level down
+    table = np.bincount(level * classes + labels, minlength=len(sizes) * len(levels) * classes)
+    counts: Integers = table.reshape(len(sizes), -1, classes).cumsum(axis=1)[:, ::-1]
     return counts
 
 
-def _values(labels: Integers, scores: Floats, own: Floats) -> tuple[float, int, float]:
-    """Return how certain, numerous and doubtful a frame's boxes are; `own` has the scores of their classes."""
+def _values(
+    labels: Integers, scores: Floats, own: Floats, sizes: Integers
+) -> tuple[list[float], list[int], list[float]]:
+    """Return how certain, numerous and doubtful the boxes of each frame are; see _counts for the arguments."""
     others = scores.copy()
     others[np.arange(len(labels)), labels] = 0
-    return float(own.max()), len(labels), -float((own - others.max(axis=1)).mean())
+    starts = np.cumsum(sizes) - sizes
+    margins = np.add.reduceat(own - others.max(axis=1), starts) / sizes
+    return np.maximum.reduceat(own, starts).tolist(), sizes.tolist(), (-margins).tolist()
 
 
 def shrunk(picture: Pixels, side: int) -> Pixels:
@@ -311,7 +328,7 @@ def _clip(stills: Sequence[ClipFrame], rate: float) -> bytes:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         # No mbtree: it reads memory that x264 never set, so that clips of equal frames would have different bytes.
         # No B frames: they take a third of the time, and save only 6 % of the bytes, at a lower quality.
-        stream.options = {"preset": "veryfast", "crf": "30", "x264-params": "mbtree=0:bframes=0"}
+        stream.options = {"preset": "superfast", "crf": "31", "x264-params": "mbtree=0:bframes=0"}
         stream.codec_context.thread_count = 1
         for still in stills:
             if still.picture.shape[:2] != (height, width):

@@ -37,7 +37,7 @@ PLACES = {
         "        self._album.write(",
         "self._wanted.media_id if self._album._first else 0",
     ),
-    "take": ("scripts/lib/detection/result_files.py", "        self._album.add_frame(", "self._wanted.media_id"),
+    "take": ("scripts/lib/detection/result_files.py", "        self._album.add_frames(", "self._wanted.media_id"),
     "upload": ("scripts/lib/uploads/upload.py", "    if found.state in options.accepted:\n", "media.media_id"),
     "track": ("scripts/track.py", "    reason = _why_not(outcome)\n", "outcome.media_id"),
     "upload_tracks": ("scripts/lib/uploads/track_upload.py", '    if tracked.state == "failed":\n', "media.media_id"),

@@ -18,6 +18,7 @@ from scripts.lib.detections import (
     video_id,
 )
 from scripts.lib.errors import PipelineError
+from scripts.lib.frame_result import FrameResult
 
 ROW = "5_clip,3,1.500,2.000,30.250,4.000,0.100000:0.700000,2"
 
@@ -26,7 +27,8 @@ def written(name: str, *frames: tuple) -> str:
     stream = io.StringIO()
     writer = DetectionWriter(stream, name)
     for frame, boxes, labels, scores in frames:
-        writer.write(frame, np.array(boxes, np.int64), np.array(labels, np.int64), np.array(scores, np.float32))
+        found = np.array(boxes, np.int64), np.array(labels, np.int64), np.array(scores, np.float32)
+        writer.write([FrameResult(frame, (frame,), np.empty(0, np.uint8), Size(1, 1), *found)])
     return stream.getvalue()
 
 
@@ -44,6 +46,22 @@ def test_the_csv_has_the_bytes_of_the_reference() -> None:
 def test_no_rows_are_a_header() -> None:
     assert written("5_clip") == HEADER + "\n"
     assert written("5_clip", (0, np.zeros((0, 4)), [], np.zeros((0, 3)))) == HEADER + "\n"
+
+
+def test_frames_with_several_numbers_and_without_boxes() -> None:
+    boxes, labels, scores = np.array([[1500, 2000, 30250, 4000], [0, 0, 1000, 1]]), np.array([1, 0]), np.ones((2, 3))
+    stream = io.StringIO()
+    writer = DetectionWriter(stream, "a")
+    nothing = np.empty(0, np.uint8)
+    writer.write(
+        [
+            FrameResult(numbers[0], numbers, nothing, Size(1, 1), boxes[:count], labels[:count], scores[:count])
+            for numbers, count in (((3,), 1), ((4,), 0), ((5, 6), 2))
+        ]
+    )
+    assert stream.getvalue() == written(
+        "a", (3, boxes[:1], labels[:1], scores[:1]), (5, boxes, labels, scores), (6, boxes, labels, scores)
+    )
 
 
 def test_rows_are_read_with_their_types(tmp_path: Path) -> None:

@@ -15,11 +15,21 @@ import pytest
 
 from scripts.lib import previews
 from scripts.lib.boxes import Size
-from scripts.lib.chosen_frames import PICTURES_PER_KIND, SPECIES_SHOWN, THRESHOLDS, BestFrames, FullestFrames, MostOf
+from scripts.lib.chosen_frames import (
+    KINDS,
+    PICTURES_PER_KIND,
+    SPECIES_SHOWN,
+    THRESHOLDS,
+    BestFrames,
+    ChosenFrames,
+    FullestFrames,
+    MostOf,
+)
 from scripts.lib.counting import AnalysedFrames, count
 from scripts.lib.detection import stopwatch
 from scripts.lib.detections import Detection
 from scripts.lib.errors import PipelineError
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.preprocess import fit, without_padding
 from scripts.lib.previews import CLIP_FRAMES, Album, AlbumPicture, Previews
 from tests.media_files import number_in, painted
@@ -37,11 +47,16 @@ def shown(path, frames, found, *, fps=10.0, size=SIZE, stride=1, clip=True):
         for at, (label, score) in enumerate(boxes):
             scores[at, label] = score
         corners = np.array([[10_000, 20_000, 30_000, 40_000]] * len(boxes), np.int64).reshape(-1, 4)
-        album.add_frame(
-            frame, painted(frame, size), size, corners, np.array([label for label, _ in boxes], np.int64), scores
+        add_frame(
+            album, frame, painted(frame, size), size, corners, np.array([label for label, _ in boxes], np.int64), scores
         )
     album.write(path)
     return Album.open(path)
+
+
+def add_frame(album, frame, picture, media, *boxes):
+    """Add a frame with its boxes, labels and scores."""
+    album.add_frames([FrameResult(frame, (frame,), picture, media, *boxes)])
 
 
 def kinds(album, kind):
@@ -128,7 +143,7 @@ def test_a_small_margin_is_doubtful(tmp_path):
     album = Previews(10.0)
     for frame, row in enumerate(([0.5, 0.0], [0.9, 0.85])):
         where = np.array([[0, 0, 9000, 9000]], np.int64)
-        album.add_frame(frame * 20, painted(frame), SIZE, where, np.array([0]), np.array([row], np.float32))
+        add_frame(album, frame * 20, painted(frame), SIZE, where, np.array([0]), np.array([row], np.float32))
     album.write(tmp_path / "a.zip")
     assert kinds(Album.open(tmp_path / "a.zip"), "doubtful")[0] == 20
 
@@ -145,7 +160,7 @@ def test_memory_is_bounded():
     rng = np.random.default_rng(0)
     for frame in range(2000):
         boxes = np.array([[0, 0, 5000, 5000]] * rng.integers(0, 5), np.int64).reshape(-1, 4)
-        album.add_frame(frame, painted(frame % 256), SIZE, boxes, np.zeros(len(boxes), np.int64),
+        add_frame(album, frame, painted(frame % 256), SIZE, boxes, np.zeros(len(boxes), np.int64),
                    rng.random((len(boxes), 2), np.float32))  # fmt: skip
     kept = [kept for best in album._chosen._best.values() for kept in best.kept]
     assert len(kept) <= 3 * PICTURES_PER_KIND
@@ -177,14 +192,14 @@ def test_buffers_of_written_pictures_are_reused(tmp_path, monkeypatch):
     size, boxes = Size(320, 240), (np.array([[10, 20, 30, 40]]), np.zeros(1, np.int64), np.ones((1, 1), np.float32))
     albums = [Previews(None, clip=False) for _ in range(4)]
     for frame in (0, 1):  # neither is written yet
-        albums[frame].add_frame(frame, painted(frame, size), size, *boxes)
+        add_frame(albums[frame], frame, painted(frame, size), size, *boxes)
     albums[0].write(tmp_path / "0.zip")
     picture = painted(2, size)
     tracemalloc.start()
-    albums[2].add_frame(2, picture, size, *boxes)
+    add_frame(albums[2], 2, picture, size, *boxes)
     assert tracemalloc.get_traced_memory()[1] < picture.nbytes / 2
     tracemalloc.stop()
-    albums[3].add_frame(3, painted(3, Size(240, 320)), Size(240, 320), *boxes)
+    add_frame(albums[3], 3, painted(3, Size(240, 320)), Size(240, 320), *boxes)
     for frame in (1, 2, 3):
         albums[frame].write(tmp_path / f"{frame}.zip")
     for frame in range(4):
@@ -197,7 +212,7 @@ def test_only_a_few_buffers_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(previews, "_spare", [])
     albums = [Previews(None, clip=False) for _ in range(2 * previews._SPARE)]
     for album in albums:
-        album.add_frame(0, painted(0, SIZE), SIZE, np.zeros((0, 4), np.int64), np.zeros(0, np.int64), np.zeros((0, 1)))
+        add_frame(album, 0, painted(0, SIZE), SIZE, np.zeros((0, 4), np.int64), np.zeros(0, np.int64), np.zeros((0, 1)))
     for album in albums:
         album.write(tmp_path / "a.zip")
     assert len(previews._spare) == previews._SPARE
@@ -299,36 +314,50 @@ def test_clips_of_equal_frames_have_the_same_bytes():
 
 @pytest.mark.parametrize("levels", [(0.0,), (0.0, *THRESHOLDS)], ids=["all", "of thresholds"])
 def test_boxes_are_counted_at_each_threshold(levels: tuple[float, ...]) -> None:
-    for seed in range(50):
-        labels, scores, own = random_boxes(seed)
-        boxes = [(round(float(score), 6), label) for score, label in zip(own, labels.tolist(), strict=True)]
-        expected = [
-            [sum(score >= level and label == species for score, label in boxes) for species in range(5)]
-            for level in levels
-        ]
-        assert previews._counts(labels, own, np.array(levels), scores.shape[1]).tolist() == expected
-
-
-def test_counts_that_are_not_offered_would_not_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = {}
-    for kind in ("exceeded", "all"):
-        if kind == "all":
-            monkeypatch.setattr(Previews, "_exceeded", every_count)
-        album = Previews(10.0)
-        for frame in range(300):
-            labels, scores, _ = random_boxes(frame, classes=12)
-            boxes = np.ones((len(labels), 4), np.int64)
-            album.add_frame(frame, painted(frame, SIZE), SIZE, boxes, labels, scores)
-        chosen[kind] = {frame: kinds for frame, (_, kinds) in album._chosen.frames().items()}
-    assert chosen["exceeded"] == chosen["all"]
-    assert len(chosen["all"]) > SPECIES_SHOWN
-
-
-def every_count(album: Previews, counts: np.ndarray) -> list[tuple[MostOf, float]]:
-    return [
-        (MostOf(label + 1, float(album._levels[level])), float(counts[level, label]))
-        for level, label in np.argwhere(counts).tolist()
+    frames = [random_boxes(seed) for seed in range(50)]
+    expected = [
+        [[sum(own[labels == species].astype(np.float64).round(6) >= level) for species in range(5)] for level in levels]
+        for labels, _, own in frames
     ]
+    labels, own = (np.concatenate([frame[at] for frame in frames]) for at in (0, 2))
+    sizes = np.array([len(frame[0]) for frame in frames])
+    assert previews._counts(labels, own, sizes, np.array(levels), 5).tolist() == expected
+
+
+def test_values_of_frames() -> None:
+    frames = [random_boxes(seed) for seed in range(50)]
+    labels, scores, own = (np.concatenate(arrays) for arrays in zip(*frames, strict=True))
+    found = previews._values(labels, scores, own, np.array([len(frame[0]) for frame in frames]))
+    for (of_frame, all_scores, best), certain, crowded, doubtful in zip(frames, *found, strict=True):
+        margins = [
+            row[label] - max(score for at, score in enumerate(row) if at != label)
+            for row, label in zip(all_scores.tolist(), of_frame.tolist(), strict=True)
+        ]
+        assert (certain, crowded) == (best.max(), len(of_frame))
+        assert doubtful == pytest.approx(-sum(margins) / len(margins), abs=1e-6)
+
+
+@pytest.mark.parametrize("group", [1, 4, 300])
+def test_frames_are_chosen_as_if_every_count_of_every_frame_were_offered(group: int) -> None:
+    frames = []
+    expected = ChosenFrames(10.0, 1)
+    for number in range(300):
+        labels, scores, own = random_boxes(number, classes=12)
+        boxes = np.ones((len(labels), 4), np.int64)
+        frames.append(FrameResult(number, (number,), painted(number % 256, SIZE), SIZE, boxes, labels, scores))
+        for value, kind in zip(previews._values(labels, scores, own, np.array([len(labels)])), KINDS, strict=True):
+            expected.offer(kind, value[0], number, lambda: None)
+        for level in (0.0, *THRESHOLDS):
+            for species in range(12):
+                count = sum(own[labels == species].astype(np.float64).round(6) >= level)
+                if count:
+                    expected.offer_count(MostOf(species + 1, level), float(count), number, lambda: None)
+    album = Previews(10.0)
+    for first in range(0, len(frames), group):
+        album.add_frames(frames[first : first + group])
+    found = {frame: kinds for frame, (_, kinds) in album._chosen.frames().items()}
+    assert found == {frame: kinds for frame, (_, kinds) in expected.frames().items()}
+    assert len(found) > SPECIES_SHOWN
 
 
 def random_boxes(seed: int, classes: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -128,12 +128,14 @@ def test_any_exception_ends_the_step(
 
 
 class Stuck(FrameSource):
-    """A source of 20 frames that then hangs."""
+    """A source of 20 frames that then hangs, until `released` is set."""
+
+    released = threading.Event()
 
     def __iter__(self):
         for number in range(20):
             yield self.summary.add_frame(painted(number)), painted(number)
-        threading.Event().wait(30)
+        self.released.wait(30)
 
     def close(self) -> None:
         pass
@@ -146,6 +148,7 @@ def test_a_reader_that_hangs_does_not_hold_up_an_exception(run: Step, monkeypatc
     with pytest.raises(Injected):
         run(SYNTHETIC / "clip_910001.mp4", batch_size=4)
     assert time.monotonic() - started < 25
+    Stuck.released.set()
 
 
 def test_scores_that_are_not_numbers_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 
 from scripts.lib import suppression
-from scripts.lib.boxes import Floats, Pixels, on_media
+from scripts.lib.boxes import Floats, Integers, Pixels, on_media
 from scripts.lib.detection.batch import Item, Piece
-from scripts.lib.detection.media_task import FrameResult, MediaTask
+from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.merging import PieceBoxes, merge
 from scripts.lib.detection.stopwatch import Stopwatch
 from scripts.lib.engines.base import Outputs
 from scripts.lib.errors import GraphError
 from scripts.lib.fitting import Fitting
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.suppression import Nms
 
 # The highest score, with rounding; and the largest coordinate of boxes from 0 to 1, which may exceed the picture. Boxes
@@ -73,17 +75,25 @@ class FrameResults:
         Raises:
             GraphError: the outputs are not finite, or not in the expected range.
         """
-        start = 0
-        for item, picture, count in zip(items, pixels, found.counts, strict=False):
-            boxes, scores = found.boxes[start : start + count], found.scores[start : start + count]
-            start += count
-            self.restart(item.task, item.restarts)
-            placed, without_area = self._on_media(item, self._select(item, boxes, scores, found.nms))
-            item.task.counters.boxes_without_area += len(item.numbers) * without_area
-            if item.piece is None:
-                self._add_frame(item, self.fitting.shown(picture, item.size), placed)
-            else:
-                self._add_piece(item, item.piece, placed)
+        ends = np.cumsum(found.counts).tolist()
+        places = [slice(end - count, end) for count, end in zip(found.counts, ends, strict=True)]
+        selected = [
+            suppression.select(found.boxes[place], found.scores[place], self.threshold, found.nms) for place in places
+        ]
+        boxes = np.concatenate([each.boxes for each in selected])
+        highest = float(found.scores.max(initial=0))  # NaN if any score is NaN
+        largest = float(np.abs(boxes).max()) if len(boxes) else None
+        if not (highest <= _HIGHEST_SCORE and (largest is None or _LARGEST_FRACTION < largest < math.inf)):
+            for item, place, each in zip(items, places, selected, strict=True):
+                self._check(item, found.scores[place], each.boxes)
+        entries = zip(items, pixels, selected, self._on_media(items, selected, boxes), strict=False)
+        for (task, restarts), of_task in groupby(entries, lambda entry: (entry[0].task, entry[0].restarts)):
+            self.restart(task, restarts)
+            results = [result for entry in of_task if (result := self._result(*entry)) is not None]
+            self.watch.lap("boxes", [task])
+            if results:
+                task.results.take(results)
+                self.watch.lap("pictures", [task])
 
     def restart(self, task: MediaTask, restarts: int) -> None:
         """Discard the results of a media if its detection has restarted since."""
@@ -92,13 +102,17 @@ class FrameResults:
             task.counters.restart()
             self.watch.lap("boxes", [task])
 
-    def _select(self, item: Item, boxes: Floats, scores: Floats, nms: Nms) -> suppression.Selection:
-        """Return a frame's boxes; refuse the outputs of a broken network or device."""
-        highest = float(scores.max(initial=0))  # NaN if any score is NaN
+    def _check(self, item: Item, scores: Floats, boxes: Floats) -> None:
+        """Refuse the outputs of a broken network or device, and those that are not in the expected range.
+
+        Args:
+            item: the frame.
+            scores: (n, C) the scores of its candidates.
+            boxes: (m, 4) its boxes, x1, y1, x2, y2.
+        """
+        highest, largest = float(scores.max(initial=0)), float(np.abs(boxes).max(initial=0))
         if math.isnan(highest):
             raise GraphError(f"the network's scores of frame {item.number} are not all numbers: its weights are broken")
-        found = suppression.select(boxes, scores, self.threshold, nms)
-        largest = float(np.abs(found.boxes).max(initial=0))
         if not math.isfinite(largest):
             raise GraphError(f"the network's boxes of frame {item.number} are not all finite: its weights are broken")
         if highest > _HIGHEST_SCORE:
@@ -107,62 +121,85 @@ class FrameResults:
                 "export it with its sigmoid or softmax, or set network.graph and network.directory (or data_image) to "
                 "a network that has it"
             )
-        if largest <= _LARGEST_FRACTION:
-            self._refuse_fractions(found.boxes, item.number)
-        return found
-
-    def _refuse_fractions(self, boxes: Floats, number: int) -> None:
         has_area = (boxes[:, 0] != boxes[:, 2]) & (boxes[:, 1] != boxes[:, 3])
-        if has_area.any():
+        if largest <= _LARGEST_FRACTION and has_area.any():
             raise GraphError(
-                f"{self._name}: gives boxes from 0 to 1 in frame {number}, such as "
+                f"{self._name}: gives boxes from 0 to 1 in frame {item.number}, such as "
                 f"{boxes[has_area][0].round(3).tolist()}; expected x1, y1, x2, y2 in pixels of its input, whose size "
                 "detect.img_max_side and detect.img_min_side say: export it with its boxes multiplied by that size"
             )
 
-    def _on_media(self, item: Item, selection: suppression.Selection) -> tuple[PieceBoxes, int]:
-        """Return boxes in the media's pixels, and how many are left out because no part of them is in the picture."""
+    def _on_media(
+        self, items: Sequence[Item], selected: Sequence[suppression.Selection], boxes: Floats
+    ) -> list[Integers]:
+        """Return the boxes of each frame or piece in the media's pixels.
+
+        Args:
+            items: the frames or pieces.
+            selected: their boxes in network pixels.
+            boxes: the same boxes in one array.
+        """
+        first = items[0]
+        if any(item.piece or item.size != first.size or item.media != first.media for item in items):
+            return [self._placed(item, each.boxes) for item, each in zip(items, selected, strict=True)]
+        ends = np.cumsum([len(each.boxes) for each in selected])
+        return np.split(self._placed(first, boxes), ends[:-1])  # all at once takes half the time
+
+    def _placed(self, item: Item, boxes: Floats) -> Integers:
         piece = item.piece
-        region = piece.region if piece else None
-        boxes = on_media(
-            selection.boxes,
+        return on_media(
+            boxes,
             network=self.fitting.network,
             frame=piece.frame if piece else item.size,
             media=item.media,
             mapping=self.fitting.mapping(item.size),
-            region=region,
+            region=piece.region if piece else None,
         )
-        if boxes[:, 2:].min(initial=1) > 0:
-            return PieceBoxes(region, boxes, selection.labels, selection.scores), 0
-        has_area = (boxes[:, 2:] > 0).all(axis=1)
-        found = PieceBoxes(region, boxes[has_area], selection.labels[has_area], selection.scores[has_area])
-        return found, int((~has_area).sum())
 
-    def _add_piece(self, item: Item, piece: Piece, found: PieceBoxes) -> None:
-        """Store the boxes of a piece of a frame; after the last piece, merge those of the whole frame."""
-        counted, count = item.task.counters.tiles, len(item.numbers)
+    def _result(
+        self, item: Item, picture: Pixels, selected: suppression.Selection, placed: Integers
+    ) -> FrameResult | None:
+        """Count the boxes of a frame or a piece; return the frame's result, unless more of its pieces follow.
+
+        Args:
+            item: the frame or piece.
+            picture: (H, W, 3) the network's input.
+            selected: its boxes.
+            placed: (n, 4) the boxes in the media's pixels; those without an area are not in the picture.
+        """
+        boxes, labels, scores = placed, selected.labels, selected.scores
+        if placed[:, 2:].min(initial=1) <= 0:
+            has_area = (placed[:, 2:] > 0).all(axis=1)
+            boxes, labels, scores = boxes[has_area], labels[has_area], scores[has_area]
+            item.task.counters.boxes_without_area += len(item.numbers) * int((~has_area).sum())
+        if item.piece is None:
+            picture = self.fitting.shown(picture, item.size)
+        elif (merged := self._merged(item, item.piece, boxes, labels, scores)) is not None:
+            picture, boxes, labels, scores = merged
+        else:
+            return None
+        counters = item.task.counters
+        counters.frames += 1
+        counters.boxes += len(item.numbers) * len(boxes)
+        return FrameResult(item.number, item.numbers, picture, item.media, boxes, labels, scores)
+
+    def _merged(
+        self, item: Item, piece: Piece, boxes: Integers, labels: Integers, scores: Floats
+    ) -> tuple[Pixels, Integers, Integers, Floats] | None:
+        """Store the boxes of a piece; after a frame's last piece, return its picture and its boxes, merged."""
         pieces = self._pieces.setdefault(item.task, [])
         if piece.begins:
             pieces.clear()
-        pieces.append(found)
+        pieces.append(PieceBoxes(piece.region, boxes, labels, scores))
         if piece.picture is None:
-            self.watch.lap("boxes", [item.task])
-            return
+            return None
         del self._pieces[item.task]
         merged = merge(pieces, piece.frame, item.media)
         whole = sum(each.region is None for each in pieces)
+        counted, count = item.task.counters.tiles, len(item.numbers)
         counted.frames += 1
         counted.tiles += len(pieces) - whole
         counted.whole += whole
         counted.joined += count * merged.joined
         counted.dropped += count * merged.dropped
-        self._add_frame(item, piece.picture, PieceBoxes(None, merged.boxes, merged.labels, merged.scores))
-
-    def _add_frame(self, item: Item, picture: Pixels, found: PieceBoxes) -> None:
-        task, counters = item.task, item.task.counters
-        counters.frames += 1
-        counters.boxes += len(item.numbers) * len(found.boxes)
-        self.watch.lap("boxes", [task])
-        boxes = found.boxes, found.labels, found.scores
-        task.results.take(FrameResult(item.number, item.numbers, picture, item.media, *boxes))
-        self.watch.lap("pictures", [task])
+        return piece.picture, merged.boxes, merged.labels, merged.scores

@@ -9,10 +9,11 @@ from scripts.lib import memory
 from scripts.lib.detection.job_media import Fetched, MediaInJob
 from scripts.lib.detection.joining import join
 from scripts.lib.detection.media_results import OutcomeRecord
-from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput
+from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, ResultOutput
 from scripts.lib.detection.network import Network
 from scripts.lib.detection.part_process import PartOfFile
 from scripts.lib.detection.result_files import DetectionOutputs
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import FrameSource, Summary
 
@@ -148,7 +149,7 @@ class _PartResults(ResultOutput):
         )
         self._video = video
 
-    def take(self, found: FrameResult) -> None:
+    def take(self, found: Sequence[FrameResult]) -> None:
         """Raise, as the process adds the frames."""
         raise RuntimeError("frames of a part are added by its process")
 

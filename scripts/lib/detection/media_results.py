@@ -1,12 +1,14 @@
 """The results of a media: its files, and the record of how they were made."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
-from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, ResultOutput, TileCounters
+from scripts.lib.detection.media_task import Counters, FrameInput, ResultOutput, TileCounters
 from scripts.lib.detection.network import Network
 from scripts.lib.detection.numbering import numbering_of, with_disagreements
 from scripts.lib.detection.outcome import final_state, log_outcome
 from scripts.lib.detection.result_files import DetectionOutputs, ResultFiles
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.parts import Part
 from scripts.lib.record_files import write_record
 from scripts.lib.records import DetectionRecord, DownloadRecord, FrameCounts, MediaRecord, Seams
@@ -112,8 +114,8 @@ class MediaResults(ResultOutput):
         self._record = OutcomeRecord(outputs, wanted, fetched, network, part=part, synced=synced)
         self._in_parts = part is not None
 
-    def take(self, found: FrameResult) -> None:
-        """Write a frame's boxes, and offer its picture to the album."""
+    def take(self, found: Sequence[FrameResult]) -> None:
+        """Write the boxes of frames, and offer their pictures to the album."""
         self._files.take(found)
 
     def restart(self) -> None:

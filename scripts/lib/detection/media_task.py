@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from scripts.lib.boxes import Floats, Integers, Pixels, Size
 from scripts.lib.errors import MediaFault
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.source import FrameSource, Summary
 
 if TYPE_CHECKING:
@@ -114,35 +114,12 @@ class Counters:
             self.stages[stage] = self.stages.get(stage, 0.0) + seconds
 
 
-class FrameResult(NamedTuple):
-    """The boxes found in a frame.
-
-    Attributes:
-        number: the frame's number.
-        numbers: all numbers of the frame, including `number`.
-        picture: (h, w, 3) the network's input without its padding, or a smaller copy of a frame that was cut into
-            tiles; valid only during the call.
-        media: the size that the boxes refer to.
-        boxes: (n, 4) x, y, width, height in thousandths of a media pixel.
-        labels: (n,) classes, from 0.
-        scores: (n, C) scores of all classes.
-    """
-
-    number: int
-    numbers: Sequence[int]
-    picture: Pixels
-    media: Size
-    boxes: Integers
-    labels: Integers
-    scores: Floats
-
-
 class ResultOutput(ABC):
     """The output of a media's results."""
 
     @abstractmethod
-    def take(self, found: FrameResult) -> None:
-        """Add the result of the next frame; called by the caller's thread."""
+    def take(self, found: Sequence[FrameResult]) -> None:
+        """Add the results of the next frames; called by the caller's thread."""
 
     @abstractmethod
     def restart(self) -> None:

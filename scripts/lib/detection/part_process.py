@@ -18,10 +18,11 @@ from scripts.lib.detection.batch import Batch, BatchQueues
 from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.fitting_pool import FittingPool
 from scripts.lib.detection.frame_results import Candidates, FrameResults
-from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput
+from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, ResultOutput
 from scripts.lib.detection.result_files import DetectionOutputs, ResultFiles
 from scripts.lib.detection.task_reader import TaskReader
 from scripts.lib.errors import MediaState
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.parts import Part, PartFrames
 from scripts.lib.frames.source import Summary
 from scripts.lib.records import MediaRecord
@@ -113,8 +114,8 @@ class _PartOutput(ResultOutput):
     def __init__(self, part: PartOfFile) -> None:
         self._files = ResultFiles(part.outputs, part.wanted, part.asked.step, synced=False)
 
-    def take(self, found: FrameResult) -> None:
-        """Add a frame."""
+    def take(self, found: Sequence[FrameResult]) -> None:
+        """Add frames."""
         self._files.take(found)
 
     def restart(self) -> None:

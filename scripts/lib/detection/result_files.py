@@ -1,15 +1,15 @@
 """The files of a media's boxes and previews, written while its frames are processed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import IO
 
-from scripts.lib.detection.media_task import FrameResult
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.files import replacing, write_bytes
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.threads import SuspectedDamage
 from scripts.lib.previews import Previews
 from scripts.lib.records import MediaRecord
@@ -50,13 +50,11 @@ class ResultFiles:
     def _new_album(self) -> Previews:
         return Previews(self._wanted.fps, self._stride, clip=self._wanted.kind != "image")
 
-    def take(self, found: FrameResult) -> None:
-        """Write a frame's boxes with each of its numbers, and offer its picture to the album."""
+    def take(self, found: Sequence[FrameResult]) -> None:
+        """Write the boxes of frames, and offer their pictures to the album."""
         rows = self._rows or self._open_rows()
-        if len(found.boxes):
-            for number in found.numbers:
-                rows.write(number, found.boxes, found.labels, found.scores)
-        self._album.add_frame(found.number, found.picture, found.media, found.boxes, found.labels, found.scores)
+        rows.write(found)
+        self._album.add_frames(found)
 
     def _open_rows(self) -> DetectionWriter:
         opened = _buffered if self._wanted.kind == "image" else replacing

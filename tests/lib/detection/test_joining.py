@@ -13,6 +13,7 @@ from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.detections import HEADER
 from scripts.lib.errors import MediaFault
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.parts import Part
 from scripts.lib.previews import Album, Previews
 from scripts.lib.record_files import write_record
@@ -73,7 +74,7 @@ def test_frames_for_maxn_are_those_of_the_whole_video(tmp_path: Path) -> None:
         for frame in frames:
             labels, scores = found[frame]
             boxes = np.array([[0, 0, 9000, 9000]] * len(labels), np.int64).reshape(-1, 4)
-            made.add_frame(frame, painted(frame), Size(160, 90), boxes, labels, scores)
+            made.add_frames([FrameResult(frame, (frame,), painted(frame), Size(160, 90), boxes, labels, scores)])
         made.write(tmp_path / name)
         return tmp_path / name
 

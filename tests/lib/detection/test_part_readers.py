@@ -108,8 +108,8 @@ def test_a_batch_of_floats(tasks: list[MediaTask], tmp_path: Path) -> None:
             for batch in reader:
                 if batch.count:
                     found[batch.tasks[0]] += list(batch.pixels[: batch.count].copy())
-                if isinstance(batch, RemoteBatch):
-                    batch.found = nothing_in(batch.count)
+                    if isinstance(batch, RemoteBatch):
+                        batch.found = nothing_in(batch.count)
                 reader.release(batch)
         return [pixels for each in found.values() for pixels in each]
 

@@ -1,6 +1,7 @@
 """Test that the media of a job share one engine and its batches."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 
 from benchmarks.paced_engine import PacedEngine
 from scripts.lib.boxes import Size
-from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput
+from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, ResultOutput
 from scripts.lib.detection.pipeline import Detector
+from scripts.lib.frame_result import FrameResult
 from tests.lib.frames.test_threads import FileInput
 from tests.media_files import write_video
 
@@ -24,8 +26,8 @@ class Taken(ResultOutput):
         self.frames: list[tuple[int, int]] = []
         self.finished = False
 
-    def take(self, found: FrameResult) -> None:
-        self.frames.append((found.number, len(found.boxes)))
+    def take(self, found: Sequence[FrameResult]) -> None:
+        self.frames += [(each.number, len(each.boxes)) for each in found]
 
     def restart(self) -> None:
         self.frames = []

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 
 from scripts.build_engine import build_engine
 from scripts.lib.boxes import Size
-from scripts.lib.detection.media_task import FrameInput, FrameResult, MediaTask, ResultOutput
+from scripts.lib.detection.media_task import FrameInput, MediaTask, ResultOutput
 from scripts.lib.detection.pipeline import Detector
 from scripts.lib.engines.base import Outputs
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import DeviceError, GraphError, PipelineError
 from scripts.lib.files import sha256
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource, wanted_frames
 from scripts.lib.graphs import nms_settings
@@ -181,9 +183,8 @@ class FramesWithBoxes(ResultOutput):
     def __init__(self) -> None:
         self.found: list[int] = []
 
-    def take(self, found: FrameResult) -> None:
-        if len(found.boxes):
-            self.found.append(found.number)
+    def take(self, found: Sequence[FrameResult]) -> None:
+        self.found += [each.number for each in found if len(each.boxes)]
 
     def restart(self) -> None:
         raise AssertionError

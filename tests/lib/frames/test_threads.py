@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from av.video.reformatter import VideoReformatter
 
 from scripts.lib import decode_threads
 from scripts.lib.detection.batch_reader import BatchReader
-from scripts.lib.detection.media_task import Counters, FrameInput, FrameResult, MediaTask, ResultOutput
+from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, ResultOutput
 from scripts.lib.errors import MediaFault
+from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Picture
 from scripts.lib.frames.threads import SuspectedDamage
@@ -105,7 +106,7 @@ class FileInput(FrameInput):
 class NoOutput(ResultOutput):
     """An output that must not be called."""
 
-    def take(self, seen: FrameResult) -> None:
+    def take(self, seen: Sequence[FrameResult]) -> None:
         raise AssertionError
 
     def restart(self) -> None:
