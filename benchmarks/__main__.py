@@ -80,7 +80,7 @@ FULL = Extent(
     turns=(10, 100),
     longer=2,
     ceiling=CeilingExtent(
-        ceiling.SIZES, tuple(ceiling.CODECS), ceiling.core_counts(), 600, Size(640, 384), rounds=3, patience=3
+        ceiling.SIZES, tuple(ceiling.CODECS), ceiling.core_counts(), 1800, Size(640, 384), rounds=3, patience=3
     ),
 )
 QUICK = Extent(

@@ -183,9 +183,8 @@ class Evidence:
         sizes = {"720p": Size(160, 90)} if self._quick else {"720p": Size(1280, 720), "1080p": Size(1920, 1080)}
         for name, size in sizes.items():
             for codec in ["h264"] if self._quick else CODECS:
-                extent = CeilingExtent(
-                    {name: size}, [codec], [cores()], 8 if self._quick else 300, Size(640, 384), rounds=1, patience=0
-                )
+                frames = 8 if self._quick else 150 * cores()  # so that decoding takes seconds with any number of cores
+                extent = CeilingExtent({name: size}, [codec], [cores()], frames, Size(640, 384), rounds=1, patience=0)
                 yield self._line("the host's ceiling", f"{codec} {name}", partial(_ceiling_of, self._folder, extent))
 
 

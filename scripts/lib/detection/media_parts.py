@@ -17,9 +17,9 @@ from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import FrameSource, Summary
 
-# The least frames of a part, as each part costs as much as some ten frames; and the frames per process from which on
-# there are two parts per process, so that all processes finish at about the same time.
-_LEAST_FRAMES, _FOR_TWO_PARTS = 300, 6000
+# The least frames of a part, as each part costs as much as some twenty frames; and the frames per process from which
+# on there are two parts per process, so that all processes finish at about the same time.
+_LEAST_FRAMES, _FOR_TWO_PARTS = 150, 6000
 # A decoder's memory in bytes per pixel of a frame, and the share of the free memory that all decoders may use.
 _DECODER_BYTES, _SHARE = 50, 0.25
 

@@ -256,6 +256,7 @@ class PartReaders:
             reader.close_ends_of_job()
         for process in self._processes:
             process.kill()  # it has written all its files, or the job no longer needs them
+        for process in self._processes:
             process.join()
         for thread in self._threads:
             thread.join(_STOP_SECONDS)

@@ -172,8 +172,9 @@ def summary(frames: int | None, width: int = 1280, height: int = 720) -> Summary
     ("frames", "asked", "parts"),
     [
         (None, ALL_FRAMES, 1),
-        (599, ALL_FRAMES, 1),
-        (600, ALL_FRAMES, 2),
+        (299, ALL_FRAMES, 1),
+        (300, ALL_FRAMES, 2),
+        (599, ALL_FRAMES, 3),
         (1200, ALL_FRAMES, 4),
         (23_999, ALL_FRAMES, 4),
         (24_000, ALL_FRAMES, 8),  # two for each process
