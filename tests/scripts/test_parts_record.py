@@ -185,19 +185,23 @@ def test_an_unusual_file(tmp_path: Path, name: str, asked: dict[str, Any]) -> No
     assert record["state"] == "done"
 
 
-def kill_this_process(_: object) -> None:
+def kill_this_process(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fail(_: object) -> None:
+def fail(*_: object) -> None:
     raise RuntimeError("the memory is on fire")
 
 
 @pytest.mark.parametrize("what_happens", [kill_this_process, fail])
+@pytest.mark.parametrize(
+    ("owner", "method"),
+    [(part_process._PartInput, "open"), (part_process._PartOutput, "take"), (part_process._PartOutput, "finish")],
+)
 def test_a_video_is_read_in_one_piece_if_a_process_that_reads_a_part_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what_happens: Callable[[object], None]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: type, method: str, what_happens: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(part_process._PartInput, "open", what_happens)
+    monkeypatch.setattr(owner, method, what_happens)
     media = write_video(tmp_path / "sound.ts", range(60), **TS)
     record, _ = both_ways(tmp_path, media, falls_back=True)
     assert record["state"] in ("done", "no detections")

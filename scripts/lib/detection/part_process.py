@@ -141,8 +141,8 @@ class _FreeBatches:
         self._free = deque(batches)
 
     def get(self) -> Batch:
-        """Return a batch, or wait for one."""
-        while not self._free:
+        """Return a batch, or wait for one; first, add the results of all batches that were returned."""
+        while not self._free or self._connection.poll():
             self._receive()
         return self._free.popleft()
 
@@ -220,7 +220,10 @@ class PartProcess:
         memory.set_limit(megabytes)
         with suppress(EOFError, BrokenPipeError):
             while (part := self._receiver.recv()) is not None:
-                self._sender.send(self._read(part))
+                end = self._read(part)
+                self._sender.send(end)
+                if end.error is not None:
+                    return  # the job ends, too
 
     def _read(self, part: PartOfFile) -> End:
         """Read a part, and write its files; return its end.

@@ -6,6 +6,7 @@ of their batches' pixels with the job; everything else is sent through pipes. Th
 and the processes write the results, see part_process.py.
 """
 
+import fcntl
 import math
 import mmap
 import queue
@@ -33,6 +34,9 @@ _BATCHES = 4
 _SHARE = 0.25  # share of the free memory for the batches of all processes
 _STOP_SECONDS = 0.5
 _POLL_SECONDS = 0.1  # how often waiting threads check whether the job has stopped
+# Size of the pipe to a process, so that the job rarely waits: the candidates of a batch, at most 256 of each frame
+# unless the threshold is very low, take up to 0.3 MB with 80 classes. It is the largest size that any user may set.
+_PIPE_BYTES = 1 << 20
 _NO_PIXELS: Pixels = np.empty(0, np.uint8)
 
 
@@ -88,6 +92,8 @@ class _PartReader:
         self.batches = [RemoteBatch(each) for each in pixels]
         self.receiver, self.process_sender = Pipe(duplex=False)
         self.process_receiver, self.sender = Pipe(duplex=False)
+        with suppress(PermissionError):  # the user has too many large pipes
+            fcntl.fcntl(self.sender.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         for batch in self.batches:
             batch.owner = _ReturnedBatches(self.batches, self.sender)
 
