@@ -79,15 +79,9 @@ def measure_ceiling(folder: Path, extent: CeilingExtent) -> Iterator[tuple[str, 
                 write_coded_clip(folder / f"{codec}-{name}-{number}.mp4", size, number, *CODECS[codec])
                 for number in (frames, in_each * MEDIA, in_each)
             )
-            one_core: float | None = None
             for count in extent.counts:
                 others = {"paced": paced, "media": media}
                 figures = _figures(others, clip, folder / f"step-{codec}-{name}", count, extent)
-                frames_per_second = figures["step_fps"]["median"]
-                if count == 1:
-                    one_core = frames_per_second
-                elif one_core is not None:
-                    figures["against_one_core"] = frames_per_second / one_core
                 yield f"{codec} {name} x{count}", figures
             for file in (clip, paced, media):
                 file.unlink()
@@ -96,11 +90,12 @@ def measure_ceiling(folder: Path, extent: CeilingExtent) -> Iterator[tuple[str, 
 def _figures(others: dict[str, Path], clip: Path, folder: Path, count: int, extent: CeilingExtent) -> dict[str, Any]:
     """Return the figures of a clip; `others` has the clips for the ways that use another one."""
     said: dict[str, list[dict[str, float]]] = {}
-    ways = ("decode", "loop", "step", "paced", "media")
+    ways = ("decode", "loop", "step", "paced", "media") + (("one_core",) if count > 1 else ())
 
     def run(way: str) -> Usage:
+        kind, used_cores = ("step", 1) if way == "one_core" else (way, count)
         video = str(others.get(way, clip))
-        command = [sys.executable, "-m", "benchmarks.ceiling_process", way, video, str(folder), str(count)]
+        command = [sys.executable, "-m", "benchmarks.ceiling_process", kind, video, str(folder), str(used_cores)]
         command += [str(extent.network.width), str(extent.network.height), str(extent.pace)]
         used = measured_process(command, directory=ROOT)
         figures = json.loads(used.output)
@@ -112,7 +107,12 @@ def _figures(others: dict[str, Path], clip: Path, folder: Path, count: int, exte
     found = in_turns(actions, extent.rounds, extent.patience, seconds)
     frames, paced, media = (said[way][0]["frames"] for way in ("step", "paced", "media"))
     by_way = [dict(zip(ways, usages, strict=True)) for usages in found]
-    return {
+    compared = (
+        {}
+        if count == 1
+        else {"against_one_core": spread([each["one_core"].wall / each["step"].wall for each in by_way])}
+    )
+    return compared | {
         "step_fps": spread([frames / each["step"].wall for each in by_way]),
         "of_decoding": spread([each["decode"].wall / each["step"].wall for each in by_way]),
         "of_bare_loop": spread([each["loop"].wall / each["step"].wall for each in by_way]),

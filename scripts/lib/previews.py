@@ -10,9 +10,10 @@ import io
 import json
 import zipfile
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from zipfile import ZipInfo  # without a time, so that the same pictures give the same file
@@ -131,20 +132,6 @@ class BusiestStretch:
                 each.shrink()
 
 
-class KeptPicture:
-    """Returns a copy of a picture, which is made once."""
-
-    def __init__(self, album: "Previews", picture: Pixels) -> None:
-        self._album, self._picture = album, picture
-        self._copy: Pixels | None = None
-
-    def __call__(self) -> Pixels:
-        """Return the copy."""
-        if self._copy is None:
-            self._copy = self._album.copied(self._picture)
-        return self._copy
-
-
 class Previews:
     """Chooses the previews of one media; call `add_frames` with all frames, in any groups, then `write`."""
 
@@ -166,7 +153,7 @@ class Previews:
 
     def add_frames(self, frames: Sequence[FrameResult]) -> None:
         """Consider frames and their boxes for the previews; pictures are copied if they are kept."""
-        copies = [KeptPicture(self, each.picture) for each in frames]
+        copies = [cache(partial(self._copied, each.picture)) for each in frames]
         if self._first is None and frames:
             self._first = KeptFrame(0, frames[0].number, copies[0]())
         if any(len(each.boxes) for each in frames):
@@ -176,7 +163,7 @@ class Previews:
                 picture = self._copied_for_clip(each.picture)
                 self._stretch.add(ClipFrame(each.number, picture, each.media, each.boxes, each.labels))
 
-    def _offer(self, frames: Sequence[FrameResult], copies: Sequence[KeptPicture]) -> None:
+    def _offer(self, frames: Sequence[FrameResult], copies: Sequence[Callable[[], Pixels]]) -> None:
         """Offer frames with boxes for each kind of picture; together they take half the time of one by one."""
         labels = np.concatenate([each.labels for each in frames])
         scores = np.concatenate([each.scores for each in frames])
@@ -194,7 +181,7 @@ class Previews:
                 most = np.maximum(most, of_frame)
         self._most = most
 
-    def _offer_counts(self, counts: Integers, most: Integers, frame: int, copy: KeptPicture) -> None:
+    def _offer_counts(self, counts: Integers, most: Integers, frame: int, copy: Callable[[], Pixels]) -> None:
         """Offer a frame's counts, (levels, species), that are above `most`, those of all frames before.
 
         FullestFrames would keep no frame for the others, as such counts were offered or exceeded before.
@@ -203,8 +190,7 @@ class Previews:
             kind = MostOf(label + 1, float(self._levels[level]))
             self._chosen.offer_count(kind, float(counts[level, label]), frame, copy)
 
-    def copied(self, picture: Pixels) -> Pixels:
-        """Return a copy of a picture, at most PICTURE_SIDE long; the memory of an earlier one may be reused."""
+    def _copied(self, picture: Pixels) -> Pixels:
         if not self._with_clip and _spare:
             spare = _spare.pop()  # dropped if it has another size
             if spare.shape == picture.shape == shrunk_shape(picture, PICTURE_SIDE):

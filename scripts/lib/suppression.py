@@ -40,6 +40,8 @@ _PAIRS_OF_CLASS = 1024
 
 # Which of two boxes is the worse one, for boxes in the order of their scores.
 _WORSE = np.triu(np.ones((_AT_ONCE, _AT_ONCE), bool), 1)
+# Up to this many scores, searching them row by row is faster.
+_FEW = 4096
 _ALL_TRUE = np.frombuffer(bytes([1] * 8), np.uint64)[0]  # eight bools
 
 # For networks that contain suppression: no IoU is above 1, and only padding has a score of 0.
@@ -174,7 +176,10 @@ def rows_reached(scores: Floats, threshold: float) -> Integers:
         scores: (A, C).
         threshold: the least score.
     """
-    below = (scores < threshold).reshape(-1)
+    below = scores < threshold
+    if below.size <= _FEW:
+        return np.flatnonzero(~below.all(axis=1))
+    below = below.reshape(-1)
     # Eight are checked at once, as almost all are below.
     whole = len(below) // 8 * 8
     mixed = np.flatnonzero(below[:whole].view(np.uint64) != _ALL_TRUE)

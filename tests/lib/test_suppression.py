@@ -105,6 +105,8 @@ def test_anchors_that_reach_the_threshold_are_found(scores: np.ndarray, by_colum
     scores = np.asfortranarray(scores) if by_columns else scores
     plain = [at for at, row in enumerate(scores.tolist()) if not all(score < threshold for score in row)]
     assert suppression.rows_reached(scores, threshold).tolist() == plain
+    with mock.patch.object(suppression, "_FEW", 0):  # the path for many scores
+        assert suppression.rows_reached(scores, threshold).tolist() == plain
 
 
 @given(of_classes, st.sampled_from([0.0, 0.25, 0.5]), st.booleans(), st.booleans())

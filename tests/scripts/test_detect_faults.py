@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scripts.lib.detection import batch_reader, frame_results, media_frames
+from scripts.lib.detection import batch, batch_reader, frame_results, media_frames
 from scripts.lib.detections import HEADER, DetectionWriter
 from scripts.lib.engines.openvino.engine import OpenVinoEngine
 from scripts.lib.errors import DeviceError, GraphError
@@ -183,7 +183,8 @@ def test_reading_ahead_is_limited(run: Step, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Summary, "add_frame", count)
     monkeypatch.setattr(OpenVinoEngine, "finish", slow)
-    monkeypatch.setattr(batch_reader, "_BYTES", 0)  # as with large batches
+    for module in (batch, batch_reader):
+        monkeypatch.setattr(module, "BATCHES_BYTES", 0)  # as with large batches
     run(SYNTHETIC / "clip_910001.mp4", batch_size=4)
     assert max(ahead) <= 4 * 4 + 1
 

@@ -1,8 +1,11 @@
 """Batches of frames on their way to the engine."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.media_task import MediaTask
@@ -10,6 +13,15 @@ from scripts.lib.tiles import Region
 
 if TYPE_CHECKING:
     from scripts.lib.detection.frame_results import Candidates
+
+
+# Batches that work at once: one is filled and one waits while the engine has two.
+BATCHES = 4
+# Memory of all batches, unless BATCHES batches are larger.
+BATCHES_BYTES = 64_000_000
+# Frames whose results are added together: as the decoder fills the processor's caches in between, that takes half the
+# time of adding those of four.
+_TOGETHER = 16
 
 
 class Piece(NamedTuple):
@@ -142,6 +154,22 @@ class RemoteBatch(Batch):
     def tasks(self) -> list[MediaTask]:
         """The task."""
         return [self.task] if self.task else []
+
+
+def batch_bytes(shape: tuple[int, int, int, int], dtype: str) -> int:
+    """Return the size of a batch in bytes.
+
+    Args:
+        shape: (N, H, W, 3), the shape of a batch.
+        dtype: NumPy's name of the type of its pixels.
+    """
+    return math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def held_batches(shape: tuple[int, int, int, int], dtype: str) -> int:
+    """Return the number of batches whose results are added together; see batch_bytes for the arguments."""
+    spare = BATCHES_BYTES // batch_bytes(shape, dtype) - BATCHES
+    return max(1, min(_TOGETHER // shape[0], spare + 1))
 
 
 @dataclass

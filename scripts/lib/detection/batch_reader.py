@@ -3,7 +3,6 @@
 A few batches of fixed size are reused: a reader that is ahead of the engine waits for a free batch.
 """
 
-import math
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +13,7 @@ import numpy as np
 
 from scripts.lib import preprocess
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.detection.batch import Batch, BatchQueues
+from scripts.lib.detection.batch import BATCHES, BATCHES_BYTES, Batch, BatchQueues, batch_bytes
 from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.fitting_pool import FittingPool
 from scripts.lib.detection.frame_results import FrameResults
@@ -23,9 +22,6 @@ from scripts.lib.detection.part_readers import PartReaders
 from scripts.lib.detection.task_reader import TaskReader
 from scripts.lib.scaling import Frame
 
-# One is filled and one waits while the engine has two. If batches are small there are more, so that reading continues
-# while the network is loaded.
-_BATCHES, _BYTES = 4, 64_000_000
 # A decoder inside a frame cannot be interrupted; the process may end without it.
 _STOP_SECONDS = 0.5
 
@@ -60,7 +56,8 @@ class BatchReader:
         self._tasks, self._threads, self._cutter = tasks, threads, cutter
         self._fitting = FittingPool(fit, Size(shape[2], shape[1]), threads)
         free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-        for _ in range(max(_BATCHES, _BYTES // (math.prod(shape) * np.dtype(dtype).itemsize))):
+        # If batches are small there are more, so that reading continues while the network is loaded.
+        for _ in range(max(BATCHES, BATCHES_BYTES // batch_bytes(shape, dtype))):
             free.put(Batch(np.empty(shape, dtype)))  # uses no memory before it is written to
         self._full: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._queues = BatchQueues(free, self._full)

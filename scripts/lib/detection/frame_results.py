@@ -9,7 +9,7 @@ import numpy as np
 
 from scripts.lib import suppression
 from scripts.lib.boxes import Floats, Integers, Pixels, on_media
-from scripts.lib.detection.batch import Item, Piece
+from scripts.lib.detection.batch import Batch, Item, Piece
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.merging import PieceBoxes, merge
 from scripts.lib.detection.stopwatch import Stopwatch
@@ -48,33 +48,69 @@ class Candidates(NamedTuple):
         counts = np.bincount(found // anchors, minlength=frames).tolist()
         return cls(counts, outputs.boxes.reshape(-1, 4)[found], scores[found], nms)
 
+    @classmethod
+    def joined(cls, some: "Sequence[Candidates]") -> "Candidates":
+        """Return the candidates of several batches as if they were one."""
+        if len(some) == 1:
+            return some[0]
+        counts = [count for each in some for count in each.counts]
+        boxes, scores = np.concatenate([each.boxes for each in some]), np.concatenate([each.scores for each in some])
+        return cls(counts, boxes, scores, some[0].nms)
+
 
 class FrameResults:
     """Adds the boxes of each frame to the results of its task; used by one thread."""
 
-    def __init__(self, fitting: Fitting, threshold: float, name: str) -> None:
+    def __init__(self, fitting: Fitting, threshold: float, name: str, held: int = 1) -> None:
         """Store the options.
 
         Args:
             fitting: the conversion of frames to the network's input.
             threshold: the least score of a box.
             name: the name of the network in errors.
+            held: the number of batches whose results are added together, see held_batches.
         """
-        self.fitting, self.threshold, self._name = fitting, threshold, name
+        self.fitting, self.threshold, self._name, self._most_held = fitting, threshold, name, held
+        self._held: list[tuple[Batch, Candidates]] = []
         self.watch = Stopwatch()
         self._pieces: dict[MediaTask, list[PieceBoxes]] = {}  # boxes in the pieces of each task's current frame
 
-    def add(self, items: Sequence[Item], pixels: Pixels, found: Candidates) -> None:
-        """Add the boxes of a batch's frames; a task's frames are added in order.
+    @property
+    def held(self) -> int:
+        """Number of batches that are held."""
+        return len(self._held)
+
+    def add(self, batch: Batch, found: Candidates) -> list[Batch]:
+        """Add the boxes of a batch's frames, or hold the batch; a task's frames are added in order.
 
         Args:
-            items: the frames.
-            pixels: (N, H, W, 3) the network's input.
+            batch: the frames.
             found: the candidates in the outputs for them.
+
+        Returns:
+            the batches that are not needed any more.
 
         Raises:
             GraphError: the outputs are not finite, or not in the expected range.
         """
+        self._held.append((batch, found))
+        return self.add_held() if len(self._held) >= self._most_held else []
+
+    def add_held(self) -> list[Batch]:
+        """Add the boxes of the batches that are held; return these batches.
+
+        Raises:
+            GraphError: the outputs are not finite, or not in the expected range.
+        """
+        batches = [batch for batch, _ in self._held]
+        if batches:
+            items = [item for batch in batches for item in batch.items]
+            pictures = [picture for batch in batches for picture in batch.pixels[: batch.count]]
+            self._add(items, pictures, Candidates.joined([found for _, found in self._held]))
+            self._held = []
+        return batches
+
+    def _add(self, items: Sequence[Item], pictures: Sequence[Pixels], found: Candidates) -> None:
         ends = np.cumsum(found.counts).tolist()
         places = [slice(end - count, end) for count, end in zip(found.counts, ends, strict=True)]
         selected = [
@@ -86,7 +122,9 @@ class FrameResults:
         if not (highest <= _HIGHEST_SCORE and (largest is None or _LARGEST_FRACTION < largest < math.inf)):
             for item, place, each in zip(items, places, selected, strict=True):
                 self._check(item, found.scores[place], each.boxes)
-        entries = zip(items, pixels, selected, self._on_media(items, selected, boxes), strict=False)
+        placed = self._on_media(items, selected, boxes)
+        self.watch.lap("boxes", [item.task for item in items])
+        entries = zip(items, pictures, selected, placed, strict=True)
         for (task, restarts), of_task in groupby(entries, lambda entry: (entry[0].task, entry[0].restarts)):
             self.restart(task, restarts)
             results = [result for entry in of_task if (result := self._result(*entry)) is not None]

@@ -155,17 +155,19 @@ class _FreeBatches:
         return not self._free and not self._connection.poll()
 
     def wait_for_all(self) -> None:
-        """Wait until the job has returned all batches."""
-        while len(self._free) < len(self._batches):
+        """Wait until the job has returned all batches, and add their results."""
+        while len(self._free) + self._results.held < len(self._batches):
             self._receive()
+        self._free += self._results.add_held()
 
     def _receive(self) -> None:
         returned: ReturnedBatch = self._connection.recv()
         batch = self._batches[returned.place]
-        if returned.found is not None:
-            self._results.watch.lap("frames", ())
-            self._results.add(batch.items, batch.pixels, returned.found)
-        self._free.append(batch)
+        if returned.found is None:
+            self._free.append(batch)
+            return
+        self._results.watch.lap("frames", ())
+        self._free += self._results.add(batch, returned.found)
 
 
 class _SentBatches:

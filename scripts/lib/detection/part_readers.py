@@ -7,7 +7,6 @@ and the processes write the results, see part_process.py.
 """
 
 import fcntl
-import math
 import mmap
 import queue
 import threading
@@ -21,7 +20,7 @@ import numpy as np
 
 from scripts.lib import memory
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.detection.batch import Batch, RemoteBatch
+from scripts.lib.detection.batch import BATCHES, Batch, RemoteBatch, batch_bytes, held_batches
 from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.frame_results import FrameResults
 from scripts.lib.detection.media_task import MediaTask
@@ -29,8 +28,6 @@ from scripts.lib.detection.part_process import End, PartOfFile, PartProcess, Ret
 from scripts.lib.errors import MediaFault
 from scripts.lib.scaling import Frame
 
-# Batches of each process: one is filled and one waits while the engine has two.
-_BATCHES = 4
 _SHARE = 0.25  # share of the free memory for the batches of all processes
 _STOP_SECONDS = 0.5
 _POLL_SECONDS = 0.1  # how often waiting threads check whether the job has stopped
@@ -49,9 +46,14 @@ def most_processes(count: int, batch_size: int, size: Size, dtype: str = "uint8"
         size: the size of the network's input.
         dtype: NumPy's name of the type of a batch's pixels.
     """
-    batch = batch_size * size.width * size.height * 3 * np.dtype(dtype).itemsize
-    count = min(count, int(memory.left() * _SHARE / (_BATCHES * batch)))
+    shape = (batch_size, size.height, size.width, 3)
+    count = min(count, int(memory.left() * _SHARE / (_batches(shape, dtype) * batch_bytes(shape, dtype))))
     return count if count > 1 else 0
+
+
+def _batches(shape: tuple[int, int, int, int], dtype: str) -> int:
+    """Return the number of batches of a process."""
+    return BATCHES - 1 + held_batches(shape, dtype)
 
 
 class _ReturnedBatches:
@@ -87,8 +89,9 @@ class _PartReader:
             shape: (N, H, W, 3), the shape of a batch.
             dtype: NumPy's name of the type of its pixels.
         """
-        shared = mmap.mmap(-1, _BATCHES * math.prod(shape) * np.dtype(dtype).itemsize)
-        pixels = np.frombuffer(shared, dtype).reshape(_BATCHES, *shape)
+        count = _batches(shape, dtype)
+        shared = mmap.mmap(-1, count * batch_bytes(shape, dtype))
+        pixels = np.frombuffer(shared, dtype).reshape(count, *shape)
         self.batches = [RemoteBatch(each) for each in pixels]
         self.receiver, self.process_sender = Pipe(duplex=False)
         self.process_receiver, self.sender = Pipe(duplex=False)

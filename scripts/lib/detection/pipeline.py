@@ -15,7 +15,7 @@ import cv2
 
 from scripts.lib import deadline
 from scripts.lib.boxes import Size
-from scripts.lib.detection.batch import Batch, RemoteBatch
+from scripts.lib.detection.batch import Batch, RemoteBatch, held_batches
 from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.frame_results import Candidates, FrameResults
@@ -62,7 +62,8 @@ class Detector:
         """
         self._load, self._name = load, name
         self._shape = (batch_size, size.height, size.width, 3)
-        self._results = FrameResults(Fitting(resize, size), threshold, name)
+        held = held_batches(self._shape, resize.dtype)
+        self._results = FrameResults(Fitting(resize, size), threshold, name, held)
         self._watch = self._results.watch
         self._threads, self._processes = threads, processes
         self._cutter = Cutter(tiling, self._results.fitting) if tiling else None
@@ -129,6 +130,7 @@ class Detector:
         return self._engine
 
     def _finish(self, batch: Batch, reader: BatchReader, writer: ResultWriter) -> None:
+        unused = [batch]
         if batch.count:
             engine = self._loaded_engine(batch)
             with self._watched(batch):
@@ -139,7 +141,9 @@ class Detector:
             if isinstance(batch, RemoteBatch):
                 batch.found = found
             else:
-                self._results.add(batch.items, batch.pixels, found)
+                unused = self._results.add(batch, found)
+        if batch.ended:
+            unused += self._results.add_held()
         for task in batch.ended:
             self._results.restart(task, task.frames.restarts)
             read, processed = task.frames.summary.used, task.counters.frames
@@ -149,7 +153,8 @@ class Detector:
         writer.wait(_UNWRITTEN)
         self._watch.lap("pictures", ())  # of no task, as the counters of media that are being written must not change
         self._report_progress(batch)
-        reader.release(batch)
+        for each in unused:
+            reader.release(each)
 
     def _report_progress(self, batch: Batch) -> None:
         """Log the progress: in media, or in frames if there is only one media."""

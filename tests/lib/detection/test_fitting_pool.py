@@ -77,8 +77,8 @@ def test_more_frames_may_be_pending_than_batches_have_places(
 ) -> None:
     path = write_sample(tmp_path, "h264.mp4")
     expected = read_in_batches(path, threads=1)
-    monkeypatch.setattr(batch_reader, "_BATCHES", batches)
-    monkeypatch.setattr(batch_reader, "_BYTES", 0)
+    monkeypatch.setattr(batch_reader, "BATCHES", batches)
+    monkeypatch.setattr(batch_reader, "BATCHES_BYTES", 0)
     conversions.slow = 0.005
     assert read_in_batches(path, threads=8) == expected
 

@@ -193,7 +193,7 @@ def test_memory_limits_the_parts_and_the_processes(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(memory, "left", lambda: 10**9)
     assert part_count(summary(1200), 4, ALL_FRAMES) == 4
     assert part_count(summary(1200, 3840, 2160), 4, ALL_FRAMES) == 1
-    assert most_processes(16, 8, Size(640, 384)) == 10
+    assert most_processes(16, 8, Size(640, 384)) == 8
     assert most_processes(16, 8, Size(640, 384), "float32") == 2
     assert most_processes(16, 8, Size(4096, 4096)) == 0
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Number of anchors selected in a frame: more than networks find in crowded pictures. With 7 classes they are 12 kB.
 MOST = 256
+_COUNTS = (16, 32, 64, 128)  # how many of them are looked at, depending on their scores; otherwise all
 _OLDEST_OPSET = 12  # the first with batch_dims of GatherND
 # With fewer anchors than this many times MOST, all are copied.
 _WORTHWHILE_FACTOR = 4
@@ -65,10 +66,17 @@ class Candidates(NamedTuple):
         Args:
             min_score: the score that an anchor must reach in any class.
         """
-        if not np.isfinite(self.mean).all() or (self.scores[:, -1] >= min_score).any():
+        if not np.isfinite(self.mean).all() or self._reaches(min_score, -1):
             return None
-        frames, order = np.arange(len(self.indices))[:, None], np.argsort(self.indices, axis=1)
+        # Most frames have few boxes, and the anchors after one that scores too little do so, too.
+        most = self.scores.shape[1]
+        needed = next((count for count in _COUNTS if count < most and not self._reaches(min_score, count - 1)), most)
+        frames, order = np.arange(len(self.indices))[:, None], np.argsort(self.indices[:, :needed], axis=1)
         return Outputs(self.boxes[frames, order], self.scores[frames, order])
+
+    def _reaches(self, min_score: float, anchor: int) -> bool:
+        """Return whether the anchor at this place has the score in any frame and class."""
+        return bool((self.scores[:, anchor] >= min_score).any())
 
 
 def is_worthwhile(anchors: int) -> bool:
