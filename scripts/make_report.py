@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from scripts.lib import train_ini as train
+from scripts.lib.album import Album
 from scripts.lib.colours import colour
 from scripts.lib.detections import read_detections
 from scripts.lib.display_text import short
@@ -16,7 +17,6 @@ from scripts.lib.pages.chosen_media import ChosenMedia, Speed
 from scripts.lib.pages.counts_page import CountPages
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, pictured_tracks, rows_of
-from scripts.lib.previews import Album
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
 from scripts.lib.records.summary import RunSummary

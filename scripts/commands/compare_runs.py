@@ -18,6 +18,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from scripts.lib import command_line
+from scripts.lib.album import Album, AlbumPicture
 from scripts.lib.colours import colour
 from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
@@ -34,7 +35,6 @@ from scripts.lib.evaluation.comparison import (
 from scripts.lib.evaluation.comparison_file import ListOnDisk, write_content
 from scripts.lib.pages import DrawnBox, PagePicture, write_page
 from scripts.lib.pages.chosen_media import Largest
-from scripts.lib.previews import Album, AlbumPicture
 from scripts.lib.server.api import Project
 
 PICTURES, ROWS_SHOWN = 12, 200

@@ -1,34 +1,26 @@
 """Previews of one media, chosen during detection: pictures of the frames to check first, and a short clip.
 
-The pictures are the network's input without its padding, and without boxes, which the page adds. They are stored in a
-zip file with `index.json`, a JPEG for each frame, and, if the media has a clip, `clip.mp4` and its first frame as
-`clip.jpg`. Memory is constant: a few frames of each kind, and those of two clips.
+The pictures are the network's input without its padding, and without boxes, which the page adds; album.py stores them.
+Memory is constant: a few frames of each kind, and those of two clips.
 """
 
-import base64
 import io
-import json
-import zipfile
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
-from zipfile import ZipInfo  # without a time, so that the same pictures give the same file
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib import json_text
+from scripts.lib.album import CLIP, POSTER, AlbumClip, AlbumPicture, picture_name, write_album
 from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Pixels, Size
 from scripts.lib.chosen_frames import KINDS, THRESHOLDS, ChosenFrames, KeptFrame, MostOf
 from scripts.lib.colours import bgr
-from scripts.lib.files import read_member, write_bytes
 from scripts.lib.frame_result import FrameResult
-from scripts.lib.record_files import as_content, from_content
 
 PICTURE_SIDE, CLIP_SIDE = 960, 480
 JPEG_QUALITY = 75
@@ -36,40 +28,12 @@ CLIP_FRAMES, CLIP_RATE = 24, 8
 # Pictures of at most this many bytes are copied when they may be in the clip, and shrunk only if they are, as shrinking
 # takes eighteen times as long.
 _COPIED_BYTES = 1_250_000
-CLIP, POSTER = "clip.mp4", "clip.jpg"
 _USUAL_FPS = 25.0
 _HALF_OF_LAST_DECIMAL = 5e-7
 # Buffers of written pictures, reused for the next ones, as allocation takes longer than copying. Each has at most 3 MB;
 # there is one for each picture that can wait to be written.
 _SPARE = 6
 _spare: list[Pixels] = []
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlbumPicture:
-    """A picture of a file of pictures.
-
-    Attributes:
-        frame: the frame's number.
-        kinds: the kinds of previews that the frame was chosen for, with its value for each.
-        width: width in pixels.
-        height: height in pixels.
-    """
-
-    frame: int
-    kinds: dict[str, float]
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlbumClip:
-    """The clip of a file of pictures: the numbers of its first and last frame, and how many frames and boxes it has."""
-
-    first: int
-    last: int
-    frames: int
-    boxes: int = 0  # not in files of an earlier version
 
 
 @dataclass
@@ -234,23 +198,6 @@ def rate(fps: float | None, stride: int) -> float:
     return (fps or _USUAL_FPS) / stride
 
 
-def write_album(
-    path: Path,
-    pictures: list[AlbumPicture],
-    clip: AlbumClip | None,
-    files: Mapping[str, bytes],
-    *,
-    synced: bool = True,
-) -> None:
-    """Write a file of pictures; see Album."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr(ZipInfo("index.json"), json.dumps(as_content({"pictures": pictures, "clip": clip}), indent=2))
-        for name, picture in files.items():
-            archive.writestr(ZipInfo(name), picture)
-    write_bytes(path, content.getvalue(), synced=synced)
-
-
 def _counts(labels: Integers, own: Floats, sizes: Integers, levels: npt.NDArray[np.float64], classes: int) -> Integers:
     """Return the number of boxes of each species at or above each level, (frames, levels, classes).
 
@@ -324,64 +271,3 @@ def _clip(stills: Sequence[ClipFrame], rate: float) -> bytes:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(still.picture, format="bgr24")))
         out.mux(stream.encode(None))
     return content.getvalue()
-
-
-def picture_name(frame: int) -> str:
-    """Return the name of a frame's picture in the zip file."""
-    return f"{frame:08d}.jpg"
-
-
-@dataclass(frozen=True)
-class Album:
-    """The pictures of one media in a file.
-
-    Attributes:
-        path: the file.
-        pictures: the entries of the pictures.
-        clip: the entry of the clip; None if there is none.
-    """
-
-    path: Path
-    pictures: list[AlbumPicture]
-    clip: AlbumClip | None
-
-    @classmethod
-    def open(cls, path: Path) -> "Album":
-        """Read the index; `read`, `picture`, `video` and `poster` read the files when they are called."""
-        with zipfile.ZipFile(path) as archive:
-            index = json_text.parse(read_member(archive, "index.json"))
-        clip = index["clip"]
-        return cls(
-            path,
-            [_listed_picture(entry) for entry in index["pictures"]],
-            None if clip is None else from_content(AlbumClip, clip),
-        )
-
-    def picture(self, frame: int) -> str:
-        """Return a frame's JPEG as a `data:` address."""
-        return data_address(self.read(picture_name(frame)), "image/jpeg")
-
-    def video(self) -> str:
-        """Return the clip as a `data:` address."""
-        return data_address(self.read(CLIP), "video/mp4")
-
-    def poster(self) -> str:
-        """Return the clip's first frame as a `data:` address."""
-        return data_address(self.read(POSTER), "image/jpeg")
-
-    def read(self, name: str) -> bytes:
-        """Return the content of one file in the zip file."""
-        with zipfile.ZipFile(self.path) as archive:
-            return read_member(archive, name)
-
-
-def _listed_picture(entry: Mapping[str, Any]) -> AlbumPicture:
-    """Return the entry of a picture in an index; earlier versions wrote a list of kinds without values."""
-    kinds = entry["kinds"]
-    kinds = kinds if isinstance(kinds, dict) else dict.fromkeys(kinds, 0.0)
-    return from_content(AlbumPicture, {**entry, "kinds": kinds})
-
-
-def data_address(content: bytes, kind: str) -> str:
-    """Return bytes of a media type as a `data:` address."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from scripts.lib import previews
+from scripts.lib.album import CLIP, POSTER, Album, AlbumPicture
 from scripts.lib.boxes import Size
 from scripts.lib.chosen_frames import (
     KINDS,
@@ -31,7 +32,7 @@ from scripts.lib.detections import Detection
 from scripts.lib.errors import PipelineError
 from scripts.lib.frame_result import FrameResult
 from scripts.lib.preprocess import fit, without_padding
-from scripts.lib.previews import CLIP_FRAMES, Album, AlbumPicture, Previews
+from scripts.lib.previews import CLIP_FRAMES, Previews
 from tests.media_files import number_in, painted
 from tests.workflow import ROOT
 
@@ -285,7 +286,7 @@ def test_an_album_of_another_run_that_unpacks_to_gigabytes_is_refused(tmp_path, 
         Album.open(path)
 
 
-CLIP = """
+WRITE_CLIP = """
 import hashlib
 import numpy as np
 from scripts.lib import previews
@@ -304,7 +305,7 @@ def test_clips_of_equal_frames_have_the_same_bytes():
     """The encoder once read memory that it had not set, which may contain anything."""
     sums = {
         subprocess.run(
-            [sys.executable, "-c", CLIP], cwd=ROOT, env={**os.environ, "MALLOC_PERTURB_": filling},
+            [sys.executable, "-c", WRITE_CLIP], cwd=ROOT, env={**os.environ, "MALLOC_PERTURB_": filling},
             capture_output=True, text=True, check=True,
         ).stdout
         for filling in ("0", "85", "170")
@@ -377,5 +378,5 @@ def test_pictures_of_any_size_give_the_same_clip(tmp_path: Path, monkeypatch: py
         album = shown(
             tmp_path / f"{copied}.zip", range(60), lambda frame: [(0, 0.7)] * (frame % 7), size=Size(640, 360)
         )
-        files[copied] = {name: album.read(name) for name in (previews.CLIP, previews.POSTER)}
+        files[copied] = {name: album.read(name) for name in (CLIP, POSTER)}
     assert files[10**9] == files[0]

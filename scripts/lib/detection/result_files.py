@@ -22,7 +22,7 @@ class DetectionOutputs:
     Attributes:
         detections: CSV of the media's boxes.
         outcome: the record of how they were found.
-        previews: file of some of the media's pictures, see scripts/lib/previews.py.
+        previews: file of some of the media's pictures, see scripts/lib/album.py.
     """
 
     detections: Path

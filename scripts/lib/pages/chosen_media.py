@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any, Generic, TypeVar
 
+from scripts.lib.album import Album
 from scripts.lib.display_text import short
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import Candidate, ReportedMedia, doubtful_frames
-from scripts.lib.previews import Album
 from scripts.lib.records.summary import MediaSummary
 
 ROWS_SHOWN, SLOWEST, CHECKED = 200, 5, 6

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.album import Album, AlbumPicture, data_address
 from scripts.lib.chosen_frames import MostOf
 from scripts.lib.colours import colour
 from scripts.lib.detections import Detection, read_detections
@@ -14,7 +15,6 @@ from scripts.lib.frames.source import frames_used
 from scripts.lib.pages import DrawnBox, PagePicture, TatorPlace, charts, drawn_boxes
 from scripts.lib.pages.counts_page import MaxNs
 from scripts.lib.pages.findings import Findings, margin, over_time
-from scripts.lib.previews import Album, AlbumPicture, data_address
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
 from scripts.lib.records.summary import MediaSummary

@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.paced_engine import PacedEngine
 from scripts.lib import memory, preprocess
+from scripts.lib.album import Album
 from scripts.lib.boxes import Size
 from scripts.lib.detection.batch import RemoteBatch
 from scripts.lib.detection.batch_reader import BatchReader
@@ -30,7 +31,6 @@ from scripts.lib.fitting import Fitting
 from scripts.lib.frames.parts import plan_parts
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Summary
 from scripts.lib.graphs.description import Resize
-from scripts.lib.previews import Album
 from scripts.lib.suppression import Nms
 from scripts.lib.workflow.configuration import engine_choice
 from scripts.lib.workflow.configuration.engine_choice import runs_on_gpu
