@@ -32,6 +32,7 @@ if work_dir():
 
 interrupts.raise_interrupts()
 interrupts.add_startup_folder(os.environ)
+interrupts.block_while_jobs_start()
 import_path.leave_out_current_folder(os.environ)
 import_path.forget_current_folder(Path(workflow.basedir))
 with plan_errors.errors_as_messages(logger.error):

@@ -11,8 +11,11 @@ from pathlib import Path
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Functions that must not be interrupted, with their modules.
+# Functions that must not be interrupted, with their modules: a log handler drops the exception (Snakemake 9.27), and an
+# event loop that is partly created or closed raises another.
 _UNINTERRUPTIBLE = {("snakemake.logging", "emit"), ("asyncio.runners", "_lazy_init"), ("asyncio.runners", "close")}
+# Functions of `threading` that wait; the others acquire locks, which would stay acquired.
+_WAITING = {"Condition.wait", "Thread.join", "Thread._wait_for_tstate_lock", "_shutdown"}
 SENTENCE = "interrupted; the same command continues the work\n"
 INTERRUPTED = 128 + signal.SIGINT
 _STARTUP = Path(__file__).with_name("startup")
@@ -49,6 +52,21 @@ def raise_interrupts() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # if a site's own sitecustomize.py replaces ours
 
 
+def block_while_jobs_start() -> None:
+    """Block SIGINT in processes that threads of this process start, until startup/ runs in them.
+
+    Python would print a traceback if it were interrupted before that. A process inherits the blocked signals of the
+    thread that starts it, and Snakemake starts jobs in threads, which need no signals: Python handles all of them in
+    the main thread.
+    """
+    sys.addaudithook(_block_in_thread)
+
+
+def _block_in_thread(event: str, _arguments: tuple[object, ...]) -> None:
+    if event == "subprocess.Popen" and threading.current_thread() is not threading.main_thread():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
 def was_interrupted() -> bool:
     """Return whether this process was interrupted, as a module that was being imported may raise another error."""
     return bool(_received)
@@ -65,10 +83,15 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 
 def _is_uninterruptible(frame: FrameType | None) -> bool:
-    """Return whether to wait: a log handler would drop the exception (Snakemake 9.27), an event loop raise another."""
+    """Return whether an interrupt has to wait until the functions of a frame and of its callers have returned."""
+    in_threading = False
     while frame is not None:
-        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _UNINTERRUPTIBLE:
+        module, code = frame.f_globals.get("__name__"), frame.f_code
+        if module == "threading" and not in_threading and code.co_qualname not in _WAITING:
             return True
+        if module == "logging" or (module, code.co_name) in _UNINTERRUPTIBLE:
+            return True
+        in_threading = in_threading or module == "threading"
         frame = frame.f_back
     return False
 

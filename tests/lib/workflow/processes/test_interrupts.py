@@ -98,6 +98,54 @@ asyncio.run(asyncio.sleep(60))
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
+def test_an_interrupt_leaves_no_lock_of_threads_acquired():
+    """Snakemake waits for a semaphore, in which it would leave a lock that its other threads wait for."""
+    waiting = """
+import os, signal, threading
+class Lock:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.acquire, self.release = self.lock.acquire, self.lock.release
+    def __enter__(self):
+        self.acquire()
+        os.kill(os.getpid(), signal.SIGINT)
+    def __exit__(self, *_):
+        self.release()
+semaphore, lock = threading.Semaphore(0), Lock()
+semaphore._cond = threading.Condition(lock)
+try:
+    semaphore.acquire(timeout=30)
+finally:
+    print(lock.acquire(timeout=1))
+"""
+    done = ended(WORK + waiting, of_a_run())
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "True\n", "")
+
+
+def test_an_interrupt_leaves_no_lock_of_a_log_acquired():
+    logged = """
+import logging, os, signal, sys, time
+handler = logging.StreamHandler(sys.stdout)
+acquire = handler.acquire
+def interrupted():
+    acquire()
+    handler.acquire = acquire
+    os.kill(os.getpid(), signal.SIGINT)
+handler.acquire = interrupted
+try:
+    handler.handle(logging.LogRecord("", 20, "", 0, "written", (), None))
+    time.sleep(30)
+finally:
+    import threading
+    handled = threading.Thread(target=handler.handle, args=[logging.LogRecord("", 20, "", 0, "again", (), None)])
+    handled.daemon = True
+    handled.start()
+    handled.join(1)
+"""
+    done = ended(WORK + logged, of_a_run())
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "written\nagain\n", "")
+
+
 def test_an_ignored_interrupt_stays_ignored():
     """As in a shell's background job."""
     code = WORK + "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('on')"
@@ -262,3 +310,28 @@ def test_an_interrupt_while_python_starts_leaves_no_traceback(capfd, millisecond
     interrupts._interrupt(run)
     assert run.wait(60) == -signal.SIGINT
     assert capfd.readouterr().err == ""
+
+
+# Snakemake starts the process of a job in a thread, with bash.
+STARTED_IN_A_THREAD = f"""{WORK}
+import os, signal, subprocess, sys, threading, time
+interrupts.add_startup_folder(os.environ)
+interrupts.block_while_jobs_start()
+def start():
+    for milliseconds in range(0, 40, 2):
+        command = sys.executable + " -c 'import time; time.sleep(5)'"
+        process = subprocess.Popen('set -euo pipefail; ' + command, shell=True, executable='/bin/bash', process_group=0)
+        time.sleep(milliseconds / 1000)
+        os.killpg(process.pid, signal.SIGINT)
+        print(process.wait(), flush=True)
+thread = threading.Thread(target=start)
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_an_interrupt_while_a_job_starts_leaves_no_traceback():
+    done = ended(STARTED_IN_A_THREAD, dict(os.environ))
+    assert (done.stdout.split(), done.stderr) == ([str(-signal.SIGINT)] * 20, SENTENCE)
+    assert done.returncode == -signal.SIGINT
