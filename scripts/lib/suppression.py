@@ -1,7 +1,9 @@
 """Non-maximum suppression: keep boxes with a sufficient score that do not overlap a better one."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, groupby, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -37,10 +39,12 @@ _AT_ONCE, _BEST_AT_ONCE, _FEWEST_AT_ONCE, _OVERLAPS = 256, 64, 8, 32_000
 # Up to this many pairs of boxes in a class on average, the overlaps of all classes are computed at once, which takes a
 # sixth to a half of the time of one class after another.
 _PAIRS_OF_CLASS = 1024
+# Anchors of several frames whose boxes are selected together, so that their pairs take at most some 10 MB.
+_ANCHORS_AT_ONCE = 2048
 
 # Which of two boxes is the worse one, for boxes in the order of their scores.
 _WORSE = np.triu(np.ones((_AT_ONCE, _AT_ONCE), bool), 1)
-# Up to this many scores, searching them row by row is faster.
+# Up to this many scores, searching them one by one is faster.
 _FEW = 4096
 _ALL_TRUE = np.frombuffer(bytes([1] * 8), np.uint64)[0]  # eight bools
 
@@ -75,8 +79,6 @@ def suppress(boxes: Floats, scores: Floats, iou: float, limit: int) -> Integers:
         limit: the most boxes to keep.
     """
     order = np.argsort(-scores, kind="stable")
-    if iou >= 1:  # no IoU is above 1
-        return order[:limit]
     corners = _corners(boxes[order])
     if len(order) <= _AT_ONCE:
         return order[_kept_boxes(corners, iou)][:limit]
@@ -121,15 +123,18 @@ def _suppress_classes(boxes: Floats, scores: Floats, labels: Integers, nms: Nms)
         boxes: (n, 4) x1, y1, x2, y2.
         scores: (n,).
         labels: (n,) the classes of the boxes.
-        nms: the settings; `max_detections` also limits each class.
+        nms: the settings; `max_detections` may limit each class.
     """
     counts = np.bincount(labels)
     classes = counts.nonzero()[0]
-    if nms.iou < 1 and (counts * (counts - 1) // 2).sum() < _PAIRS_OF_CLASS * len(classes):
+    if nms.iou >= 1:  # no IoU is above 1
+        return np.lexsort((-scores, labels))
+    if len(classes) > 1 and (counts * (counts - 1) // 2).sum() < _PAIRS_OF_CLASS * len(classes):
         order = np.lexsort((-scores, labels))
         pairs = _pairs_within(labels[order])
         corners = _corners(boxes[order])
-        overlap = iou_pairs(corners[pairs[:, 0]], corners[pairs[:, 1]]) > nms.iou
+        with np.errstate(invalid="ignore", over="ignore"):  # as boxes may be very large
+            overlap = iou_pairs(corners[pairs[:, 0]], corners[pairs[:, 1]]) > nms.iou
         return order[suppress_pairs(np.arange(len(order)), pairs[overlap])]
     kept = [np.zeros(0, np.int64)]
     for label in classes:
@@ -176,22 +181,19 @@ def rows_reached(scores: Floats, threshold: float) -> Integers:
         scores: (A, C).
         threshold: the least score.
     """
-    below = scores < threshold
-    if below.size <= _FEW:
-        return np.flatnonzero(~below.all(axis=1))
-    below = below.reshape(-1)
-    # Eight are checked at once, as almost all are below.
-    whole = len(below) // 8 * 8
-    mixed = np.flatnonzero(below[:whole].view(np.uint64) != _ALL_TRUE)
-    places = np.concatenate([(mixed[:, None] * 8 + np.arange(8)).reshape(-1), np.arange(whole, len(below))])
-    return _without_repeats(places[~below[places]] // scores.shape[1])
+    below = (scores < threshold).reshape(-1)
+    if len(below) <= _FEW:
+        places = np.flatnonzero(~below)
+    else:  # eight are checked at once, as almost all are below
+        whole = len(below) // 8 * 8
+        mixed = np.flatnonzero(below[:whole].view(np.uint64) != _ALL_TRUE)
+        places = np.concatenate([(mixed[:, None] * 8 + np.arange(8)).reshape(-1), np.arange(whole, len(below))])
+        places = places[~below[places]]
+    return _without_repeats(places // scores.shape[1])
 
 
 def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> Selection:
-    """Return the boxes of one frame with a score of at least `threshold`, without those that overlap better ones.
-
-    Low scores are removed first. Suppression proceeds from the best score down, so they could not suppress or displace
-    a box that is kept.
+    """Return the boxes of one frame that are kept; see select_frames.
 
     Args:
         boxes: (A, 4) in network pixels; anchors without a score of at least `threshold` may be left out.
@@ -199,13 +201,47 @@ def select(boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> Selecti
         threshold: the least score of a box's own class.
         nms: the network's settings.
     """
+    return _select([len(boxes)], boxes, scores, threshold, nms)[0]
+
+
+def select_frames(counts: Sequence[int], boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> list[Selection]:
+    """Return the boxes of each frame with a score of at least `threshold`, without those that overlap better ones.
+
+    Low scores are removed first. Suppression proceeds from the best score down, so they could not suppress or displace
+    a box that is kept. Frames with few anchors are processed together, which takes a fifth of the time.
+
+    Args:
+        counts: the number of anchors of each frame.
+        boxes: (A, 4) in network pixels, frame after frame; anchors without a score of at least `threshold` may be left
+            out.
+        scores: (A, C).
+        threshold: the least score of a box's own class.
+        nms: the network's settings.
+    """
+    selected: list[Selection] = []
+    end = 0
+    for _, group in groupby(zip(counts, accumulate(counts), strict=True), lambda pair: pair[1] // _ANCHORS_AT_ONCE):
+        own = [count for count, _ in group]
+        start, end = end, end + sum(own)
+        selected += _select(own, boxes[start:end], scores[start:end], threshold, nms)
+    return selected
+
+
+def _select(counts: Sequence[int], boxes: Floats, scores: Floats, threshold: float, nms: Nms) -> list[Selection]:
+    frames = np.repeat(np.arange(len(counts)), counts)
     if nms.per_class:
-        return _select_per_class(boxes, scores, np.flatnonzero(_are_high(scores, threshold, nms)), nms)
-    best = scores.max(axis=1, initial=-np.inf)
-    candidates = np.flatnonzero(_are_high(best, threshold, nms))
-    kept = candidates[suppress(boxes[candidates], best[candidates], nms.iou, nms.max_detections)]
-    kept_scores = scores[kept]
-    return Selection(boxes[kept], kept_scores.argmax(axis=1), kept_scores)
+        high = np.flatnonzero(_are_high(scores, threshold, nms))
+        anchors, labels = _kept_per_class(frames, boxes, scores, high, nms)
+    else:
+        best = scores.max(axis=1, initial=-np.inf)
+        candidates = np.flatnonzero(_are_high(best, threshold, nms))
+        kept = _suppress_classes(boxes[candidates], best[candidates], frames[candidates], nms)
+        anchors = candidates[kept]
+        labels = scores[anchors].argmax(axis=1)
+    boxes, scores = boxes[anchors], scores[anchors]
+    edges = np.searchsorted(frames[anchors], np.arange(len(counts) + 1)).tolist()
+    places = [slice(start, min(end, start + nms.max_detections)) for start, end in pairwise(edges)]
+    return [Selection(boxes[place], labels[place], scores[place]) for place in places]
 
 
 def _are_high(scores: Floats, threshold: float, nms: Nms) -> npt.NDArray[np.bool_]:
@@ -222,16 +258,27 @@ def _without_repeats(numbers: Integers) -> Integers:
     return numbers[is_new]
 
 
-def _select_per_class(boxes: Floats, scores: Floats, high: Integers, nms: Nms) -> Selection:
+def _kept_per_class(
+    frames: Integers, boxes: Floats, scores: Floats, high: Integers, nms: Nms
+) -> tuple[Integers, Integers]:
+    """Return the anchors and labels of the boxes that are kept, frame after frame, best first.
+
+    Args:
+        frames: (A,) the frame of each anchor, from 0 up.
+        boxes: (A, 4).
+        scores: (A, C).
+        high: the indices of the scores that are high enough, in all scores in one row.
+        nms: the network's settings.
+    """
     anchors, labels = np.divmod(high, scores.shape[1])
     if nms.best_class:
         best = scores[anchors].argmax(axis=1) == labels
         anchors, labels = anchors[best], labels[best]
-    kept = _suppress_classes(boxes[anchors], scores[anchors, labels], labels, nms)
+    of_frames = frames[anchors] * scores.shape[1] + labels  # the classes of each frame are separate ones
+    kept = _suppress_classes(boxes[anchors], scores[anchors, labels], of_frames, nms)
     anchors, labels = anchors[kept], labels[kept]
     # Equal scores are common in half precision. With best_class they are sorted by anchor, else by class, as in the
     # networks' packages.
     keys = (anchors,) if nms.best_class else ()
-    order = np.lexsort((*keys, -scores[anchors, labels]))[: nms.max_detections]
-    anchors, labels = anchors[order], labels[order]
-    return Selection(boxes[anchors], labels, scores[anchors])
+    order = np.lexsort((*keys, -scores[anchors, labels], frames[anchors]))
+    return anchors[order], labels[order]

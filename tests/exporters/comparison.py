@@ -22,6 +22,7 @@ import numpy as np
 
 from scripts.detect import detect
 from scripts.get_network import get_network
+from scripts.lib.detection.frame_results import Candidates
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import read_detections
@@ -29,7 +30,7 @@ from scripts.lib.errors import GraphError, PipelineError
 from scripts.lib.files import read_json
 from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.nms_settings import to_values
-from scripts.lib.suppression import Nms, reached, select
+from scripts.lib.suppression import Nms, select_frames
 from tests.exporters.exporter_process import Environments, exported
 from tests.exporters.families import NETWORKS, Exported
 from tests.exporters.kept_results import keep, kept, state_of
@@ -145,9 +146,8 @@ def times(network: NetworkFiles, options: DetectOptions, picture: np.ndarray, th
 
         def finish() -> None:
             outputs = engine.finish()
-            for boxes, scores in zip(outputs.boxes, outputs.scores, strict=True):
-                places = reached(scores, options.keep_threshold)
-                select(boxes, scores, options.keep_threshold, engine.nms, places)
+            found = Candidates.of(outputs, options.keep_threshold, engine.nms)
+            select_frames(found.counts, found.boxes, found.scores, options.keep_threshold, found.nms)
 
         def ours() -> Rates:
             started, spent, rounds = time.perf_counter(), time.process_time(), 0

@@ -1,6 +1,7 @@
 """Selection and suppression of boxes, against suppression written with plain loops."""
 
 import math
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
@@ -77,6 +78,26 @@ def test_suppressing_all_classes_together_equals_suppressing_each_class(
         expected = select(*case, 0.25, nms)
     for some, others in zip(found, expected, strict=True):
         np.testing.assert_array_equal(some, others)
+
+
+@given(
+    st.lists(of_classes, min_size=1, max_size=4),
+    st.sampled_from([0.0, 0.4, 1.0]),
+    st.integers(0, 12),
+    st.tuples(st.booleans(), st.booleans()),
+    st.sampled_from([1, 9, 2048]),
+)
+def test_selecting_boxes_of_several_frames_together_equals_selecting_those_of_each(
+    cases: list, iou: float, limit: int, kinds: tuple, at_once: int
+) -> None:
+    nms = Nms(iou=iou, max_detections=limit, per_class=kinds[0], best_class=kinds[1])
+    counts = [len(boxes) for boxes, _ in cases]
+    boxes, scores = (np.concatenate(arrays) for arrays in zip(*cases, strict=True))
+    with mock.patch.object(suppression, "_ANCHORS_AT_ONCE", at_once):
+        together = suppression.select_frames(counts, boxes, scores, 0.25, nms)
+    for found, case in zip(together, cases, strict=True):
+        for some, others in zip(found, select(*case, 0.25, nms), strict=True):
+            np.testing.assert_array_equal(some, others)
 
 
 @given(grids, st.sampled_from([0.0, 0.25, 0.5]))
@@ -212,7 +233,8 @@ def test_boxes_that_the_network_suppressed_itself_are_all_kept() -> None:
     """In order of their scores; also equal boxes, and more boxes than are compared at once."""
     boxes = np.repeat(np.array([[0.1, 0.2, 33.3, 7.7]], np.float32), 300, 0)
     scores = np.linspace(0.3, 0.9, 300).astype(np.float32)
-    with mock.patch.object(suppression, "iou_matrix", side_effect=AssertionError("boxes were compared")):
-        assert suppress(boxes, scores, FINAL.iou, FINAL.max_detections).tolist() == list(range(299, -1, -1))
-        assert suppress(boxes, scores, FINAL.iou, 3).tolist() == [299, 298, 297]
-        assert len(select(boxes, scores[:, None], 0.3, FINAL).boxes) == 300
+    compared = mock.Mock(side_effect=AssertionError("boxes were compared"))
+    with mock.patch.multiple(suppression, iou_matrix=compared, iou_pairs=compared):
+        found = select(boxes, scores[:, None], 0.3, FINAL)
+        assert found.scores[:, 0].tolist() == scores[::-1].tolist()
+        assert len(select(boxes, scores[:, None], 0.3, replace(FINAL, max_detections=3)).boxes) == 3

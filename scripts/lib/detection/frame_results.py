@@ -111,17 +111,14 @@ class FrameResults:
         return batches
 
     def _add(self, items: Sequence[Item], pictures: Sequence[Pixels], found: Candidates) -> None:
-        ends = np.cumsum(found.counts).tolist()
-        places = [slice(end - count, end) for count, end in zip(found.counts, ends, strict=True)]
-        selected = [
-            suppression.select(found.boxes[place], found.scores[place], self.threshold, found.nms) for place in places
-        ]
+        selected = suppression.select_frames(found.counts, found.boxes, found.scores, self.threshold, found.nms)
         boxes = np.concatenate([each.boxes for each in selected])
         highest = float(found.scores.max(initial=0))  # NaN if any score is NaN
         largest = float(np.abs(boxes).max()) if len(boxes) else None
         if not (highest <= _HIGHEST_SCORE and (largest is None or _LARGEST_FRACTION < largest < math.inf)):
-            for item, place, each in zip(items, places, selected, strict=True):
-                self._check(item, found.scores[place], each.boxes)
+            of_frames = np.split(found.scores, np.cumsum(found.counts)[:-1])
+            for item, scores, each in zip(items, of_frames, selected, strict=True):
+                self._check(item, scores, each.boxes)
         placed = self._on_media(items, selected, boxes)
         self.watch.lap("boxes", [item.task for item in items])
         entries = zip(items, pictures, selected, placed, strict=True)
