@@ -63,22 +63,26 @@ def options_in(folder: Path, **asked: Any) -> DetectOptions:
 
 
 @contextmanager
-def parts_in_a_job() -> Iterator[None]:
+def parts_in_a_job(least_share_busy: float = 0.0) -> Iterator[None]:
     """Let a job's processes read parts, as if its engine were on a GPU."""
+    limits = {"_LEAST_FRAMES": 60 // PARTS, "_LEAST_SHARE_BUSY": least_share_busy}
     with (
         mock.patch.object(media_job, "runs_on_gpu", return_value=True),
-        mock.patch.object(media_parts, "_LEAST_FRAMES", 60 // PARTS),
+        mock.patch.multiple(media_parts, **limits),
     ):
         yield
 
 
-def both_ways(folder: Path, media: Path, *, falls_back: bool = False, **asked: Any) -> tuple[dict[str, Any], int]:
+def both_ways(
+    folder: Path, media: Path, *, falls_back: bool = False, least_share_busy: float = 0.0, **asked: Any
+) -> tuple[dict[str, Any], int]:
     """Detect in one piece, in parts by several jobs, and in parts by one job; check that the results are equal.
 
     Args:
         folder: folder for all files.
         media: the video.
         falls_back: whether the single job is expected to read the video in one piece.
+        least_share_busy: the share of the time for which parts have to keep its processes busy.
         asked: options of detection.
 
     Returns:
@@ -120,7 +124,7 @@ def both_ways(folder: Path, media: Path, *, falls_back: bool = False, **asked: A
         **arguments,
     )
     one_job = files_in(folder, "one_job")
-    with parts_in_a_job():
+    with parts_in_a_job(least_share_busy):
         run(one_job)
     for found in (joined, one_job):
         assert record_in(found) == record_in(whole)
@@ -205,6 +209,16 @@ def test_a_video_is_read_in_one_piece_if_a_process_that_reads_a_part_ends(
     media = write_video(tmp_path / "sound.ts", range(60), **TS)
     record, _ = both_ways(tmp_path, media, falls_back=True)
     assert record["state"] in ("done", "no detections")
+
+
+@pytest.mark.parametrize(("interval", "in_one_piece"), [(30, False), (45, True)])
+def test_a_video_with_few_key_frames_is_read_in_one_piece(tmp_path: Path, interval: int, in_one_piece: bool) -> None:
+    """A process that has the longer part would work alone for half of the time."""
+    encode = {"g": str(interval), "x264-params": "scenecut=0"}
+    media = write_video(tmp_path / "sound.ts", range(60), **TS, encode=encode)
+    record, parts = both_ways(tmp_path, media, falls_back=in_one_piece, least_share_busy=0.8)
+    assert record["state"] in ("done", "no detections")
+    assert parts == 2
 
 
 def test_frames_in_tiles_and_in_parts(tmp_path: Path) -> None:

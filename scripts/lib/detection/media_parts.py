@@ -20,6 +20,9 @@ from scripts.lib.frames.source import FrameSource, Summary
 # The least frames of a part, as each part costs as much as some twenty frames; and the frames per process from which
 # on there are two parts per process, so that all processes finish at about the same time.
 _LEAST_FRAMES, _FOR_TWO_PARTS = 150, 6000
+# A decoder with two threads is as fast as two processes that are busy for this share of the time (measured in 4K), and
+# several threads of one are assumed to be less than this many times as fast as one.
+_LEAST_SHARE_BUSY, _LEAST_GAIN = 0.8, 4
 # A decoder's memory in bytes per pixel of a frame, and the share of the free memory that all decoders may use.
 _DECODER_BYTES, _SHARE = 50, 0.25
 
@@ -42,6 +45,21 @@ def part_count(summary: Summary, processes: int, asked: range) -> int:
         return 1
     parts = 2 * processes if frames >= processes * _FOR_TWO_PARTS else processes
     return max(1, min(parts, frames // _LEAST_FRAMES))
+
+
+def keep_busy(parts: Sequence[Part], processes: int) -> bool:
+    """Return whether parts keep processes busy enough to be faster than the threads of one decoder.
+
+    Key frames may be rare, and so some parts much longer than others.
+
+    Args:
+        parts: the parts of the only video.
+        processes: the number of processes that read them, each the next one when it is free.
+    """
+    frames = [0] * processes
+    for part in parts:
+        frames[frames.index(min(frames))] += part.frames
+    return sum(frames) >= min(_LEAST_SHARE_BUSY * processes, _LEAST_GAIN) * max(frames)
 
 
 class VideoInParts:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from scripts.lib.boxes import Size
 from scripts.lib.detection.batch import RemoteBatch
 from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.frame_results import Candidates, FrameResults
-from scripts.lib.detection.media_parts import part_count
+from scripts.lib.detection.media_parts import keep_busy, part_count
 from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
 from scripts.lib.detection.part_process import PartOfFile
 from scripts.lib.detection.part_readers import most_processes
@@ -187,6 +188,22 @@ def test_videos_are_cut_if_they_are_long_enough(
 ) -> None:
     monkeypatch.setattr(memory, "left", lambda: 16 * 10**9)
     assert part_count(summary(frames), 4, asked) == parts
+
+
+@pytest.mark.parametrize(
+    ("frames", "processes", "expected"),
+    [
+        ([250, 200], 2, True),
+        ([150, 300], 2, False),  # key frames are rare
+        ([150, 150, 150], 2, False),
+        ([100, 100, 100, 300], 2, False),
+        ([300, 100, 100, 100], 2, True),
+        ([150] * 4, 16, True),
+        ([150] * 3, 16, False),
+    ],
+)
+def test_parts_keep_processes_busy_to_the_end(frames: list[int], processes: int, expected: bool) -> None:
+    assert keep_busy([mock.Mock(frames=count) for count in frames], processes) is expected
 
 
 def test_memory_limits_the_parts_and_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
