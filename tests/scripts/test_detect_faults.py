@@ -112,7 +112,7 @@ def failing_after(calls: int, real: Any) -> Any:
         (OpenVinoEngine, "finish"),
         (DetectionWriter, "write"),
         (batch_reader.preprocess, "fit"),
-        (frame_results.suppression, "select"),
+        (frame_results.suppression, "select_frames"),
     ],
 )
 def test_any_exception_ends_the_step(
