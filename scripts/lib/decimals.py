@@ -13,7 +13,7 @@ _THREE_DIGITS = np.array([list(f"{number:03}".encode()) for number in range(1000
 def joined_decimals(values: Floats) -> list[str]:
     """Return the numbers of each row with six decimals, as `%.6f` rounds them, joined by colons.
 
-    Numbers from 0 to 10 take a tenth of the time of `%`.
+    Numbers from 0 to 10 are written digit by digit in NumPy, which is faster than `%`.
 
     Args:
         values: (n, m), m at least 1.

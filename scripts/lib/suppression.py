@@ -208,7 +208,7 @@ def select_frames(counts: Sequence[int], boxes: Floats, scores: Floats, threshol
     """Return the boxes of each frame with a score of at least `threshold`, without those that overlap better ones.
 
     Low scores are removed first. Suppression proceeds from the best score down, so they could not suppress or displace
-    a box that is kept. Frames with few anchors are processed together, which takes a fifth of the time.
+    a box that is kept. Frames with few anchors are processed together, which takes a third of the time.
 
     Args:
         counts: the number of anchors of each frame.
