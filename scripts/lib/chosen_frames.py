@@ -1,5 +1,6 @@
 """Choose a few frames of each kind, during detection, that are later shown as pictures."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -59,6 +60,11 @@ class BestFrames:
         self.kept: list[KeptFrame] = []
         self._limit, self._gap = limit, gap
 
+    @property
+    def least(self) -> float:
+        """The value above which a frame may be kept, if it is offered; others need not be offered."""
+        return min(self.kept).value if len(self.kept) == self._limit else -math.inf
+
     def offer(self, value: float, frame: int, picture: Callable[[], Any]) -> None:
         """Keep a frame if its value is higher than that of a frame near it, or than the lowest of all."""
         near = next((kept for kept in self.kept if frame - kept.frame < self._gap), None)
@@ -106,6 +112,10 @@ class ChosenFrames:
         gap = stride * max(1, round(rate))  # one second, so that pictures differ
         self._best = {kind: BestFrames(PICTURES_PER_KIND, gap) for kind in KINDS}
         self._fullest = {threshold: FullestFrames(SPECIES_SHOWN) for threshold in (0.0, *THRESHOLDS)}
+
+    def least(self, kind: str) -> float:
+        """Return the value above which a frame may be kept for one of KINDS; others need not be offered."""
+        return self._best[kind].least
 
     def offer(self, kind: str, value: float, frame: int, picture: Callable[[], Any]) -> None:
         """Offer a frame for a kind; frames are offered in ascending order. Unknown kinds are ignored."""

@@ -1,5 +1,7 @@
 """Preprocessing: pad and scale a frame to the network's size."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -25,14 +27,7 @@ def fit(frame: Frame, out: Pixels) -> None:
             gigabytes.
     """
     size, network = scaling.size_of(frame), _size(out)
-    padded = padded_size(size, network)
-    if padded.width * padded.height > MAX_PIXELS:
-        raise MediaFault(
-            "unsupported",
-            f"a frame of {size.width} x {size.height} pixels is too elongated for a network of "
-            f"{network.width} x {network.height}",
-        )
-    scaled = _size_without_padding(size, padded, network)
+    padded, scaled = _sizes(size, network)
     if scaled is not None:
         # The same bytes without a padded copy of the frame.
         out[scaled.height :], out[: scaled.height, scaled.width :] = 0, 0
@@ -51,6 +46,23 @@ def fit(frame: Frame, out: Pixels) -> None:
         return
     frame = _padded(frame, padded)
     cv2.resize(frame, network, dst=out, interpolation=cv2.INTER_LINEAR)
+
+
+@lru_cache(16)  # most frames have the size of the one before
+def _sizes(frame: Size, network: Size) -> tuple[Size, Size | None]:
+    """Return the size of a frame's padded copy, and the result of _size_without_padding.
+
+    Raises:
+        MediaFault: `unsupported`: the frame is too elongated.
+    """
+    padded = padded_size(frame, network)
+    if padded.width * padded.height > MAX_PIXELS:
+        raise MediaFault(
+            "unsupported",
+            f"a frame of {frame.width} x {frame.height} pixels is too elongated for a network of "
+            f"{network.width} x {network.height}",
+        )
+    return padded, _size_without_padding(frame, padded, network)
 
 
 def _padded(frame: Pixels, to: Size) -> Pixels:
@@ -96,11 +108,15 @@ def without_padding(fitted: Pixels, frame: Size) -> Pixels:
         fitted: the output, (network height, network width, 3).
         frame: the frame's original size.
     """
-    network = _size(fitted)
+    size = _shown_size(frame, _size(fitted))
+    return fitted[: size.height, : size.width]
+
+
+@lru_cache(16)
+def _shown_size(frame: Size, network: Size) -> Size:
     padded = padded_size(frame, network)
     width = max(1, round(frame.width * network.width / padded.width))
-    height = max(1, round(frame.height * network.height / padded.height))
-    return fitted[:height, :width]
+    return Size(width, max(1, round(frame.height * network.height / padded.height)))
 
 
 def subtract_mean(batch: Pixels) -> Floats:

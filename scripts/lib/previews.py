@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,7 +75,8 @@ class BusiestStretch:
     best: list[ClipFrame] = field(default_factory=list)
     _most: int = 0
     _seen: int = 0
-    _window: deque[ClipFrame] = field(default_factory=lambda: deque(maxlen=CLIP_FRAMES))
+    _window: deque[ClipFrame] = field(default_factory=deque)
+    _boxes: int = 0  # of the window
 
     def due(self) -> bool:
         """Count a frame; return whether it can be in the clip."""
@@ -83,15 +85,20 @@ class BusiestStretch:
 
     def spare(self) -> Pixels | None:
         """Return the picture that the next one replaces, if it is not in the clip, to be overwritten."""
-        oldest = self._window[0] if len(self._window) == CLIP_FRAMES else None
-        return None if oldest is None or any(each is oldest for each in self.best) else oldest.picture
+        if len(self._window) < CLIP_FRAMES:
+            return None
+        oldest = self._window[0]
+        is_used = bool(self.best) and self.best[0].frame <= oldest.frame <= self.best[-1].frame
+        return None if is_used else oldest.picture
 
     def add(self, still: ClipFrame) -> None:
         """Add the next frame of the clip."""
+        if len(self._window) == CLIP_FRAMES:
+            self._boxes -= len(self._window.popleft().boxes)
         self._window.append(still)
-        boxes = sum(len(each.boxes) for each in self._window)
-        if boxes > self._most or (boxes == self._most and len(self._window) > len(self.best)):
-            self._most, self.best = boxes, list(self._window)
+        self._boxes += len(still.boxes)
+        if self._boxes > self._most or (self._boxes == self._most and len(self._window) > len(self.best)):
+            self._most, self.best = self._boxes, list(self._window)
             for each in self.best:
                 each.shrink()
 
@@ -117,13 +124,13 @@ class Previews:
 
     def add_frames(self, frames: Sequence[FrameResult]) -> None:
         """Consider frames and their boxes for the previews; pictures are copied if they are kept."""
-        copies = [cache(partial(self._copied, each.picture)) for each in frames]
+        copy = cache(lambda at: self._copied(frames[at].picture))
         if self._first is None and frames:
-            self._first = KeptFrame(0, frames[0].number, copies[0]())
-        if any(len(each.boxes) for each in frames):
-            self._offer(*zip(*(pair for pair in zip(frames, copies, strict=True) if len(pair[0].boxes)), strict=True))
-        for each in frames:
-            if self._with_clip and self._stretch.due():
+            self._first = KeptFrame(0, frames[0].number, copy(0))
+        if with_boxes := [at for at, each in enumerate(frames) if len(each.boxes)]:
+            self._offer([frames[at] for at in with_boxes], [partial(copy, at) for at in with_boxes])
+        for each in frames if self._with_clip else ():
+            if self._stretch.due():
                 picture = self._copied_for_clip(each.picture)
                 self._stretch.add(ClipFrame(each.number, picture, each.media, each.boxes, each.labels))
 
@@ -133,10 +140,9 @@ class Previews:
         scores = np.concatenate([each.scores for each in frames])
         sizes = np.array([len(each.labels) for each in frames])
         own = scores[np.arange(len(labels)), labels]
-        values = zip(*_values(labels, scores, own, sizes), strict=True)
-        for frame, copy, of_kinds in zip(frames, copies, values, strict=True):
-            for kind, value in zip(KINDS, of_kinds, strict=True):
-                self._chosen.offer(kind, value, frame.number, copy)
+        for kind, values in zip(KINDS, _values(labels, scores, own, sizes), strict=True):
+            for at in np.flatnonzero(values > self._chosen.least(kind)).tolist():
+                self._chosen.offer(kind, values[at].item(), frames[at].number, copies[at])
         counts = _counts(labels, own, sizes, self._levels, scores.shape[1])
         most = np.zeros_like(counts[0]) if self._most is None else self._most
         if (counts > most).any():
@@ -218,13 +224,13 @@ def _counts(labels: Integers, own: Floats, sizes: Integers, levels: npt.NDArray[
 
 def _values(
     labels: Integers, scores: Floats, own: Floats, sizes: Integers
-) -> tuple[list[float], list[int], list[float]]:
-    """Return how certain, numerous and doubtful the boxes of each frame are; see _counts for the arguments."""
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return how certain, numerous and doubtful the boxes of each frame are, (F,) each; see _counts for arguments."""
     others = scores.copy()
     others[np.arange(len(labels)), labels] = 0
     starts = np.cumsum(sizes) - sizes
     margins = np.add.reduceat(own - others.max(axis=1), starts) / sizes
-    return np.maximum.reduceat(own, starts).tolist(), sizes.tolist(), (-margins).tolist()
+    return np.maximum.reduceat(own, starts), sizes, -margins
 
 
 def shrunk(picture: Pixels, side: int) -> Pixels:

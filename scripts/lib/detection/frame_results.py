@@ -120,11 +120,14 @@ class FrameResults:
             for item, scores, each in zip(items, of_frames, selected, strict=True):
                 self._check(item, scores, each.boxes)
         placed = self._on_media(items, selected, boxes)
+        all_with_area = np.concatenate(placed)[:, 2:].min(initial=1) > 0
         self.watch.lap("boxes", [item.task for item in items])
         entries = zip(items, pictures, selected, placed, strict=True)
         for (task, restarts), of_task in groupby(entries, lambda entry: (entry[0].task, entry[0].restarts)):
             self.restart(task, restarts)
-            results = [result for entry in of_task if (result := self._result(*entry)) is not None]
+            results = [
+                result for entry in of_task if (result := self._result(*entry, with_area=all_with_area)) is not None
+            ]
             self.watch.lap("boxes", [task])
             if results:
                 task.results.take(results)
@@ -192,7 +195,7 @@ class FrameResults:
         )
 
     def _result(
-        self, item: Item, picture: Pixels, selected: suppression.Selection, placed: Integers
+        self, item: Item, picture: Pixels, selected: suppression.Selection, placed: Integers, *, with_area: bool
     ) -> FrameResult | None:
         """Count the boxes of a frame or a piece; return the frame's result, unless more of its pieces follow.
 
@@ -201,9 +204,10 @@ class FrameResults:
             picture: (H, W, 3) the network's input.
             selected: its boxes.
             placed: (n, 4) the boxes in the media's pixels; those without an area are not in the picture.
+            with_area: whether all of them are known to have an area.
         """
         boxes, labels, scores = placed, selected.labels, selected.scores
-        if placed[:, 2:].min(initial=1) <= 0:
+        if not with_area:
             has_area = (placed[:, 2:] > 0).all(axis=1)
             boxes, labels, scores = boxes[has_area], labels[has_area], scores[has_area]
             item.task.counters.boxes_without_area += len(item.numbers) * int((~has_area).sum())
