@@ -30,6 +30,7 @@ if work_dir():
     workdir: work_dir()
 
 
+closed_output.ignore_in_threads(logger)
 interrupts.raise_interrupts()
 interrupts.add_startup_folder(os.environ)
 interrupts.block_while_jobs_start()

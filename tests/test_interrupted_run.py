@@ -1,10 +1,11 @@
-"""Ctrl-C in a run: it prints one sentence and no traceback, leaves no lock, and can be continued."""
+"""Ctrl-C in a run: it prints one sentence and no traceback, leaves no lock, and can be continued; closed output."""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,23 @@ def test_interrupted_detect_folder_leaves_no_lock(survey: Path, tmp_path: Path, 
     command = [sys.executable, "-m", "scripts.commands.detect_folder", str(survey), "--network", str(SYNTHETIC)]
     command += ["--size", "320x180", "--out", str(tmp_path / "run")]
     check(interrupted(command, moment), tmp_path / "run")
+
+
+def test_a_run_ends_if_a_job_fails_when_nobody_reads_its_output_any_more(survey: Path, tmp_path: Path) -> None:
+    network = tmp_path / "network"
+    shutil.copytree(SYNTHETIC, network)
+    (network / "graph.pb").write_bytes(b"not a graph")
+    asked = settings(survey) | {"network": {"directory": str(network)}}
+    command = [*command_line(tmp_path / "run", settings=asked), "--until", "get_network"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment({}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    assert any("checkpoint get_network:" in line for line in process.stdout)
+    time.sleep(0.1)  # then Snakemake waits for the job
+    process.stdout.close()
+    try:
+        assert process.wait(timeout=60) != 0
+    finally:
+        process.kill()
+    assert not list((tmp_path / "run" / ".snakemake" / "locks").glob("*"))
