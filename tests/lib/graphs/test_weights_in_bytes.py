@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from scripts.lib.engines.openvino import quantized as quantized_networks
 from scripts.lib.engines.openvino.graph import compile_for_cpu, load_openvino
 from scripts.lib.engines.openvino.weights import fix_integer_weights
 
@@ -104,8 +105,7 @@ def test_the_same_with_any_number_of_threads(stored: str, quantized: bool, threa
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     [expected] = onnxruntime.InferenceSession(content, options).run(None, {"picture": picture})
     model = load_openvino().Core().read_model(content)
-    if quantized and "vnni" not in Path("/proc/cpuinfo").read_text():
-        # Without these instructions, sums of products of bytes are limited to 16 bits.
+    if quantized and quantized_networks._lacks_vnni():
         alone = load_openvino().Core().compile_model(model, "CPU", {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1})
         expected = alone([picture])[0]
     compiled = compile_for_cpu(model, "a test's", threads=threads, requests=threads)
@@ -115,6 +115,34 @@ def test_the_same_with_any_number_of_threads(stored: str, quantized: bool, threa
     for request in requests:
         request.wait()
         np.testing.assert_allclose(request.get_output_tensor(0).data, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("quantized", "cpu", "warned"),
+    [
+        (True, "flags\t\t: fpu avx2", True),
+        (True, "flags\t\t: fpu avx2 avx_vnni", False),
+        (True, "flags\t\t: fpu avx512f avx512_vnni", False),
+        (True, "Features\t: fp asimd", False),
+        (True, None, False),
+        (False, "flags\t\t: fpu avx2", False),
+    ],
+)
+def test_a_processor_that_limits_sums_is_named(
+    *,
+    quantized: bool,
+    cpu: str | None,
+    warned: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if cpu is not None:
+        (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{cpu}\n")
+    monkeypatch.setattr(quantized_networks, "_CPU", tmp_path / "cpuinfo")
+    model = load_openvino().Core().read_model(network("DequantizeLinear", quantized))
+    compile_for_cpu(model, "a test's", threads=1, requests=1)
+    assert ("without VNNI" in caplog.text) == warned
 
 
 def read_and_fixed(content: bytes) -> tuple[int, list[str]]:

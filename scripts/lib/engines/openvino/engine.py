@@ -9,6 +9,7 @@ import numpy as np
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines.base import Engine, Outputs, check_outputs
 from scripts.lib.engines.openvino.graph import compile_for_cpu, cut, load_openvino, read_graph, read_nms
+from scripts.lib.engines.openvino.quantized import is_quantized
 from scripts.lib.suppression import Nms
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class OpenVinoEngine(Engine):
             "name": "openvino",
             "version": ov.get_version(),
             "device": "CPU",
-            "precision": "int8" if any(op.get_type_name() == "FakeQuantize" for op in model.get_ops()) else "f32",
+            "precision": "int8" if is_quantized(model) else "f32",
             "threads": threads,
             "batch_size": batch_size,
             "layout": layout.name,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scripts.lib.boxes import Size
+from scripts.lib.engines.openvino.quantized import is_quantized, warn_of_saturation
 from scripts.lib.engines.openvino.weights import fix_integer_weights
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs import nms_settings
@@ -47,6 +48,8 @@ def compile_for_cpu(model: "openvino.Model", graph: str, *, threads: int, reques
     Raises:
         GraphError: OpenVINO cannot compile it.
     """
+    if is_quantized(model):
+        warn_of_saturation(graph)
     settings: dict[str, object] = {
         # OpenVINO uses bfloat16 on some processors, which moves boxes by pixels.
         "INFERENCE_PRECISION_HINT": "f32",

@@ -3,12 +3,13 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from scripts.lib.engines.openvino.quantized import QUANTIZED, is_quantized
+
 if TYPE_CHECKING:
     import openvino  # type: ignore[import-untyped]
 
 _INTEGERS = ("i4", "u4", "i8", "u8")
 _LAYERS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData", "MatMul")
-_QUANTIZED = "FakeQuantize"
 # Operators between stored integers and the layer that takes them as floats.
 _TO_FLOATS = ("Convert", "Subtract", "Multiply", "Reshape", "Transpose")
 # Operators that leave quantized values unchanged.
@@ -33,7 +34,7 @@ def fix_integer_weights(model: "openvino.Model", streams: int) -> int:
     sources: Sources = {}
     if not any(_has_integer_weights(op, sources) for op in operators if op.get_type_name() in _LAYERS):
         return streams
-    if any(op.get_type_name() == _QUANTIZED for op in operators):
+    if is_quantized(model):
         return 1
     passes = importlib.import_module("openvino.passes")
     manager = passes.Manager()
@@ -48,7 +49,7 @@ def _has_integer_weights(layer: "openvino.Node", sources: Sources) -> bool:
     stored = _source(weights, _TO_FLOATS, sources)
     if stored.get_type_name() != "Constant" or stored.get_element_type().get_type_name() not in _INTEGERS:
         return False
-    return bool(_source(values, _UNCHANGING, sources).get_type_name() != _QUANTIZED)
+    return bool(_source(values, _UNCHANGING, sources).get_type_name() != QUANTIZED)
 
 
 def _source(node: "openvino.Node", skipped: tuple[str, ...], sources: Sources) -> "openvino.Node":
