@@ -15,7 +15,12 @@ from scripts.lib.server import outages, unanswered
 from scripts.lib.uploads import version_check
 from scripts.lib.workflow.planning import batches, code_hash, dates, plan_errors
 from scripts.lib.workflow.jobs import failures
-from scripts.lib.workflow.processes import closed_output, garbage, import_path, interrupts
+from scripts.lib.workflow.processes import (
+    closed_output,
+    garbage,
+    import_path,
+    interrupts,
+)
 from scripts.lib.workflow.configuration import local_files, run_settings, settings
 from scripts.lib.workflow.planning.run_plan import RunPlan
 
