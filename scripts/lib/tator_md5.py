@@ -4,6 +4,7 @@ import hashlib
 import os
 from typing import IO
 
+NO_MD5 = "0" * 32  # Tator's value for media that were created without one
 SUMMED_BYTES = 100 << 20  # the checksum depends on this many bytes of a file, and on its size
 _CHUNK_BYTES = 1 << 20
 

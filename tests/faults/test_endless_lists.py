@@ -5,6 +5,7 @@ import requests
 
 from scripts.lib.network_access import sessions
 from scripts.lib.server.api import Project
+from scripts.match_media import FIELDS
 from tests.faults.three_boxes import ready  # noqa: F401 - a fixture
 
 ROWS = [f"{frame},10.000,20.000,64.000,36.000,0.900000:0.100000,1" for frame in range(200)]
@@ -61,10 +62,11 @@ def test_tracks(ready):  # noqa: F811
     assert ("GetStateList", "endless_list") in requests_of(ready)
 
 
-def test_media_of_a_section_of_the_project(ready, project):  # noqa: F811
+@pytest.mark.parametrize("fields", [{}, {"fields": FIELDS}])
+def test_media_of_a_section_of_the_project(ready, project, fields):  # noqa: F811
     for number in range(3):
         ready.server.add_media(f"{number}.mp4")
-    every = [one["id"] for one in project.select_media()]
-    never_ends(ready, "GetMediaList", "Medias", sort_by="$id")
-    assert [one["id"] for one in project.select_media()] == every
+    every = [one["id"] for one in project.select_media(**fields)]
+    never_ends(ready, "GetMediaList", "Medias", sort_by="$id", **fields)
+    assert [one["id"] for one in project.select_media(**fields)] == every
     assert ("GetMediaList", "endless_list") in requests_of(ready)

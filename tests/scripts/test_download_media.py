@@ -56,6 +56,14 @@ def test_a_streaming_file_has_no_md5_to_check(steps, media_folder):
     assert (steps.folder / f"media_{media_id}").read_bytes() == original(media_folder)
 
 
+def test_a_media_that_was_created_without_an_md5(steps, media_folder):
+    clip = media_folder / "clip_910001.mp4"
+    media_id = steps.server.add_media("placeholder.mp4", files={"archival": [clip]}, md5="0" * 32)
+    steps.resolve(media_id)
+    assert steps.download(media_id)["md5_checked"] is False
+    assert (steps.folder / f"media_{media_id}").read_bytes() == original(media_folder)
+
+
 @pytest.mark.parametrize("after", [0, 1, 30_000, 47_047])
 def test_cut_transfer_is_resumed_with_a_fresh_address(ready, media_folder, after):
     ready.server.fault("cut_download", after_bytes=after)

@@ -20,7 +20,7 @@ from scripts.lib.retry import retrying
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.outages import TRIES, Outage
 from scripts.lib.server.sessions import TRUST, untrusted
-from scripts.lib.tator_md5 import tator_md5
+from scripts.lib.tator_md5 import NO_MD5, tator_md5
 
 # Name of this call in the note about a store that does not answer.
 CALL = "send files"
@@ -63,7 +63,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
     """
     file = wanted.chosen_file
     # Tator's md5 is of the original, which is the archival file; an empty file has none.
-    has_md5 = file.role == "archival" and bool(wanted.md5) and file.size != 0
+    has_md5 = file.role == "archival" and wanted.md5 not in (None, "", NO_MD5) and file.size != 0
     furthest = size_of(stream)
     tries = _Tries()
     rate = LeastRate()

@@ -113,13 +113,18 @@ class Project(TrackCalls):
         """
         return self.media(media_ids, presigned=ADDRESS_SECONDS)
 
-    def select_media(self, **filters: Any) -> Iterator[dict[str, Any]]:
+    def select_media(self, fields: str | None = None, **filters: Any) -> Iterator[dict[str, Any]]:
         """Yield the media that Tator's filters select, by id, in pages.
 
         A row without a usable id is left out.
+
+        Args:
+            fields: the fields of the rows, separated by commas; None for all.
+            filters: the filters.
         """
         what = "list media"
-        listed = partial(self._api.get_media_list, self.id, sort_by=["$id"], **filters)
+        only = {} if fields is None else {"fields": fields}  # which the count does not know
+        listed = partial(self._api.get_media_list, self.id, sort_by=["$id"], **only, **filters)
 
         def halved(stop: int, **start: int) -> tuple[int, Any]:
             count = classified(what, self.host, partial(self._api.get_media_count, self.id, **filters, **start))

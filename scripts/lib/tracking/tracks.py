@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from scripts.lib.boxes import THOUSANDTHS
 from scripts.lib.detections import Detection
 
 COLUMNS = (
@@ -149,10 +150,20 @@ def write_tracks(
 
 
 def _between(before: TrackBox, after: TrackBox, frame: int) -> TrackBox:
-    """Return the box of a frame between two others, interpolated linearly."""
+    """Return the box of a frame between two others: its edges are interpolated linearly, so it is in the picture."""
     share = (frame - before.frame) / (after.frame - before.frame)
-    x, y, w, h = (round(start + share * (end - start), 3) for start, end in zip(before.xywh, after.xywh, strict=True))
+    left, top, right, bottom = (
+        round(start + share * (end - start)) for start, end in zip(_edges(before.xywh), _edges(after.xywh), strict=True)
+    )
+    left, top = min(left, right - 1), min(top, bottom - 1)  # with an area, also after rounding
+    x, y, w, h = (value / THOUSANDTHS for value in (left, top, right - left, bottom - top))
     return TrackBox(frame, before.track, (x, y, w, h), 0.0, before.species, interpolated=True)
+
+
+def _edges(xywh: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom in thousandths of a pixel."""
+    x, y, w, h = (round(value * THOUSANDTHS) for value in xywh)
+    return x, y, x + w, y + h
 
 
 def _line(box: TrackBox) -> list[Any]:

@@ -11,10 +11,10 @@ from scripts.lib import json_text
 from scripts.lib.display_text import printable
 from scripts.lib.records import Kind
 from scripts.lib.records.match import MatchRecord
+from scripts.lib.tator_md5 import NO_MD5
 from scripts.lib.temporary_tables import as_key, temporary_tables
 
 _LISTED = 5  # the most ids or paths in a message
-_NO_MD5 = "0" * 32  # Tator's value for media that were created without an md5
 # Keys are bytes, as a name in Tator may contain a lone surrogate. A row of `found` has the number of media that match a
 # file, and the first of them; a row of `claims` the number of files whose only match is a media.
 _TABLES = """
@@ -210,7 +210,7 @@ class Matching:
 def _keys(file: LocalEntry, by: str) -> tuple[bytes | None, bytes | None]:
     """Return a file's path (None if it is only a name), and its name or md5 (None if the md5 is unknown)."""
     if by == "md5":
-        return None, None if file.md5 == _NO_MD5 else _bytes(file.md5)
+        return None, None if file.md5 == NO_MD5 else _bytes(file.md5)
     path = _name(file.path) if "/" in file.path else None
     return _bytes(path), _bytes(_name(file.path.rpartition("/")[2]))
 

@@ -16,7 +16,7 @@ and track_origin.py, which determines the owner of a track.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -160,14 +160,22 @@ def plan_tracks(
     return outcome
 
 
-def rows_in_peoples_tracks(states: States, to: TrackDestination) -> set[int]:
+def rows_in_peoples_tracks(
+    states: States, to: TrackDestination, with_current_defaults: Callable[[TrackDestination], TrackDestination]
+) -> set[int]:
     """Return the rows of boxes that people's tracks refer to.
 
     Args:
         states: a media's states.
         to: the destination of tracks.
+        with_current_defaults: function that returns the destination with the type's current defaults; called if a
+            state has a value that no known default explains.
     """
-    own = _find_owners(TrackPlan(), {}, BoxRows((), (), to), states, to).own
+    found = TrackPlan()
+    own = _find_owners(found, {}, BoxRows((), (), to), states, to).own
+    if found.doubtful:
+        to = with_current_defaults(to)
+        own = _find_owners(TrackPlan(), {}, BoxRows((), (), to), states, to).own
     theirs = [row for row in states.latest if row["elemental_id"] not in own and not row["variant_deleted"]]
     return {box for row in theirs for box in row["localizations"]}
 

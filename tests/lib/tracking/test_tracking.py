@@ -20,11 +20,12 @@ from trackers.utils.state_representations import XYXYStateEstimator
 from scripts.lib.boxes import iou_matrix
 from scripts.lib.detections import Detection
 from scripts.lib.evaluation.track_accuracy import TrackedBox, compare_tracks
-from scripts.lib.tracking import trackers
+from scripts.lib.tracking import trackers, tracks
 from scripts.lib.tracking.assign import assign
 from scripts.lib.tracking.motion import CornersEstimator
 from scripts.lib.tracking.trackers import TRACKERS, TrackOptions
 from scripts.lib.tracking.tracks import NO_TRACK, Assignment, TrackBox, read_tracks, write_tracks
+from scripts.lib.uploads.origin import box_from_pixels
 from tests.drawn_scenes import SCENES, Scene, Seen
 
 pytestmark = pytest.mark.tracks
@@ -239,6 +240,23 @@ def test_gaps_are_filled_linearly_and_marked() -> None:
         *[(10, False, 20.0), (12, False, 22.0)],
     ]
     assert {one.score for one in found if one.interpolated} == {0.0}
+
+
+@pytest.mark.parametrize("width", [0.001, 0.002, 30.5])
+def test_boxes_that_fill_gaps_are_in_the_picture_and_have_an_area(width: float) -> None:
+    """Both y and h of a box at the lower edge may end with half a thousandth."""
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        right = round(float(rng.uniform(200, 200.1)), 3)
+        heights = [round(float(height), 3) for height in rng.uniform(0.001, 90, 2)]
+        before, after = (
+            TrackBox(frame, 1, (round(right - width, 3), round(720 - height, 3), width, height), 0.9, 1, False)
+            for frame, height in zip((0, 2), heights, strict=True)
+        )
+        x, y, w, h = tracks._between(before, after, 1).xywh
+        assert w > 0 < h
+        assert (round(x + w, 6), round(y + h, 6)) == (right, 720)
+        box_from_pixels(media_id=1, frame=1, xywh=(x, y, w, h), picture=(1280, 720), species="cod", score=0.5)
 
 
 @pytest.mark.parametrize("name", ["crossing", "fast"])

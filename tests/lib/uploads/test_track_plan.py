@@ -1,5 +1,7 @@
 """The rules about the owner of a track, on states and boxes as Tator lists them."""
 
+from dataclasses import replace
+
 import pytest
 
 from scripts.lib.uploads.track_origin import PlacedTrack, TrackDestination, TrackToUpload, segments
@@ -9,7 +11,7 @@ from tests.lib.uploads.test_reconcile import box, listed
 
 TO = TrackDestination(6, 9, "Species", "Confidence", length_attribute="Length")
 LEAST = 2
-MADE = "2026-02-01T00:00:00+00:00"
+MADE, BEFORE = "2026-02-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00"
 
 
 def track(*frames):
@@ -157,4 +159,19 @@ def test_the_first_of_equal_tracks_is_kept():
 def test_rows_in_peoples_tracks():
     states = [state(track(0, 1)), drawn(2, 3), state(track(4, 5), 3, modified_by=7), state(track(6, 7), 4)]
     states[-1]["variant_deleted"] = True
-    assert rows_in_peoples_tracks(States(states, states), TO) == {row_of(frame) for frame in (2, 3, 4, 5)}
+    found = rows_in_peoples_tracks(States(states, states), TO, no_other_defaults)
+    assert found == {row_of(frame) for frame in (2, 3, 4, 5)}
+
+
+def test_an_untouched_track_with_a_later_default_is_no_persons():
+    """Tator filled in a default that the type got after prepare_upload read it."""
+    to = replace(TO, known={name: [BEFORE] for name in ("Species", "Confidence", "Length", "Reviewed")})
+    made = state(track(0, 1))
+    made["attributes"] = {**made["attributes"], "Reviewed": "no"}
+    states = States([made], [made])
+    assert rows_in_peoples_tracks(states, to, no_other_defaults) == {row_of(0), row_of(1)}
+    assert not rows_in_peoples_tracks(states, to, lambda where: replace(where, defaults={"Reviewed": "no"}))
+
+
+def no_other_defaults(where):
+    return where

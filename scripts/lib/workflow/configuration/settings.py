@@ -99,7 +99,8 @@ def resolve(
             f"the configuration is nested more than {DEEPEST} deep; expected sections, and a value for each key"
         )
     sections = schema["properties"]
-    settings = {key: copy.deepcopy(value) for key, value in config.items() if key in sections}
+    # A section without settings is None in YAML.
+    settings = {key: {} if value is None else copy.deepcopy(value) for key, value in config.items() if key in sections}
     flat = {key: value for key, value in config.items() if key not in sections}
 
     _overlay(settings, _translate(flat, "the configuration", sections))
