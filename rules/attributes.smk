@@ -11,7 +11,7 @@ rule get_attributes:
     conda:
         "../envs/tator.yaml"
     params:
-        **gathered_by_hashes("records"),
+        **gathered_params("records"),
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         mark_attribute=config["mark"]["attribute"],

@@ -32,6 +32,8 @@ wildcard_constraints:
 
 def read_settings():
     """Return the checked settings; raise SettingsError with one line for each problem."""
+    if workflow.overwrite_workdir is not None:  # --directory takes precedence
+        os.environ.pop(settings.WORK_DIR_VARIABLE, None)
     schema = Path(workflow.basedir, "config", "config.schema.yaml")
     store = workflow.storage_settings.default_storage_provider
     return run_settings.read(config, os.environ, schema, store)

@@ -18,10 +18,13 @@ def gathered(*names):
     return {"batches": plan.hash_files(names)}
 
 
-def gathered_by_hashes(*names):
-    """Return for `params:` the names of the files of all media that a rule reads, if `gathered` left them out."""
+def gathered_params(*names):
+    """Return for `params:` the order of the media, and the names of their files if `gathered` left them out.
+
+    Snakemake compares a rule's inputs without their order.
+    """
     if not plan.hashes_suffice:
-        return {}
+        return {"order": plan.order}
     return {"of_media": list(names), "order": plan.order, **in_folders()}
 
 

@@ -19,7 +19,7 @@ rule count_species:
     conda:
         "../envs/detect.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "detections", *plan.tracks),
+        **gathered_params("records", "outcomes", "detections", *plan.tracks),
         **plan.without_tracks,
         threshold=plan.counts_threshold,
         interval_seconds=config["counts"]["interval_seconds"],

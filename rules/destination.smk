@@ -40,7 +40,7 @@ rule mark_processed:
     conda:
         "../envs/tator.yaml"
     params:
-        **gathered_by_hashes("uploads", *plan.track_uploads),
+        **gathered_params("uploads", *plan.track_uploads),
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         attribute=config["mark"]["attribute"],

@@ -12,7 +12,7 @@ rule export_parquet:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("detections", "outcomes"),
+        **gathered_params("detections", "outcomes"),
         code=code("export_parquet"),
     script:
         "../scripts/export_parquet.py"

@@ -13,7 +13,7 @@ rule export_megadetector:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "detections"),
+        **gathered_params("records", "outcomes", "detections"),
         keep_threshold=config["detect"]["keep_threshold"],
         code=code("export_megadetector"),
     script:
@@ -31,7 +31,7 @@ rule export_yolo:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "detections"),
+        **gathered_params("records", "outcomes", "detections"),
         code=code("export_yolo"),
     script:
         "../scripts/export_yolo.py"
@@ -48,7 +48,7 @@ rule export_cvat:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "detections"),
+        **gathered_params("records", "outcomes", "detections"),
         code=code("export_cvat"),
     script:
         "../scripts/export_cvat.py"
@@ -66,7 +66,7 @@ rule export_label_studio:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "detections"),
+        **gathered_params("records", "outcomes", "detections"),
         code=code("export_label_studio"),
     script:
         "../scripts/export_label_studio.py"

@@ -11,7 +11,7 @@ rule tabulate_media:
     conda:
         "../envs/detect.yaml"
     params:
-        **gathered_by_hashes("records"),
+        **gathered_params("records"),
         **plan.listing,
         given_files=plan.files_digest(plan.media_ids),
         code=code("tabulate_media"),

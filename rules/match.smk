@@ -13,7 +13,7 @@ checkpoint match_media:
     conda:
         "../envs/tator.yaml"
     params:
-        **gathered_by_hashes("records"),
+        **gathered_params("records"),
         **plan.listing,
         match_by=config["upload"]["match"],
         host=config["tator"]["host"],

@@ -18,7 +18,7 @@ rule merge_detections:
     conda:
         "../envs/detect.yaml"
     params:
-        **gathered_by_hashes("detections", "outcomes"),
+        **gathered_params("detections", "outcomes"),
         code=code("merge_detections"),
     script:
         "../scripts/merge_detections.py"
@@ -54,7 +54,7 @@ rule summarize:
     conda:
         "../envs/detect.yaml"
     params:
-        **gathered_by_hashes(
+        **gathered_params(
             "records",
             "outcomes",
             *plan.in_tator("uploads"),

@@ -13,7 +13,7 @@ rule get_truth:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("records"),
+        **gathered_params("records"),
         **plan.truth_in_tator,
         # Not an input: Snakemake ends a run in which an input is dated in the future.
         truth_file=plan.truth_file,
@@ -35,7 +35,7 @@ rule evaluate:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("detections", "outcomes"),
+        **gathered_params("detections", "outcomes"),
         iou=config["evaluate"]["iou"],
         only_frames_with_truth=config["evaluate"]["only_frames_with_truth"],
         pictures=config["evaluate"]["pictures"],
@@ -57,7 +57,7 @@ rule picture_errors:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("records"),
+        **gathered_params("records"),
         **plan.place,
         code=code("picture_errors"),
     script:
@@ -89,7 +89,7 @@ rule make_report:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes(*plan.reported, *plan.tracks),
+        **gathered_params(*plan.reported, *plan.tracks),
         **plan.without_tracks,
         **plan.site,
         keep_threshold=config["detect"]["keep_threshold"],

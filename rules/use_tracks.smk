@@ -12,7 +12,7 @@ rule get_true_tracks:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("records"),
+        **gathered_params("records"),
         **plan.track_truth_in_tator,
         # Not an input: Snakemake ends a run in which an input is dated in the future.
         track_truth_file=plan.track_truth_file,
@@ -33,7 +33,7 @@ rule evaluate_tracks:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("outcomes", "track_boxes"),
+        **gathered_params("outcomes", "track_boxes"),
         fill_gaps=config["track"]["fill_gaps"],
         code=code("evaluate_tracks"),
     script:
@@ -50,7 +50,7 @@ rule crop_tracks:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "tracks", "track_boxes"),
+        **gathered_params("records", "outcomes", "tracks", "track_boxes"),
         **plan.place,
         per_kind=config["report"]["tracks"],
         code=code("crop_tracks"),
@@ -71,7 +71,7 @@ rule export_tracks:
     conda:
         "../envs/detect.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "tracks", "track_boxes"),
+        **gathered_params("records", "outcomes", "tracks", "track_boxes"),
         fill_gaps=config["track"]["fill_gaps"],
         code=code("export_tracks"),
     script:

@@ -12,7 +12,7 @@ rule write_counts:
     conda:
         "../envs/tator.yaml"
     params:
-        **gathered_by_hashes("records", "outcomes", "uploads"),
+        **gathered_params("records", "outcomes", "uploads"),
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         attributes=plan.count_attributes,

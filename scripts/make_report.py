@@ -11,6 +11,7 @@ from scripts.lib.album import Album
 from scripts.lib.colours import colour
 from scripts.lib.detections import read_detections
 from scripts.lib.display_text import short
+from scripts.lib.errors import PipelineError
 from scripts.lib.pages import TatorPlace, charts, write_page
 from scripts.lib.pages.accuracy_page import accuracy_values
 from scripts.lib.pages.chosen_media import ChosenMedia, Speed
@@ -88,6 +89,11 @@ def make_report(
         findings.add(read_detections(csv))
         link = place.address(line.media_id) if place else None
         known, found = read_record(MediaRecord, record), read_record(DetectionRecord, outcome)
+        if known.media_id != line.media_id:
+            raise PipelineError(
+                f"{summary}: media {line.media_id} is where {record} has media {known.media_id}; expected the same "
+                "order: run again with --forcerun summarize"
+            )
         chosen.add(ReportedMedia(line, known, found, csv, album, findings, link, line.media_id in failed, track))
     counted, shown = CountPages(place, names), chosen.in_detail
     max_ns = counted.max_ns(counts, {each.line.media_id for each in shown})

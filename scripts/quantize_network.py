@@ -20,7 +20,7 @@ from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
 from scripts.lib.graphs import nms_settings
-from scripts.lib.graphs.description import Resize
+from scripts.lib.graphs.description import Resize, suppression_of
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.records.network_changes import (
@@ -232,9 +232,8 @@ def _quantized(
     import nncf
 
     part, own = whole.before_suppression(read_own=nms is None)
-    found = own if nms is None else nms_settings.from_values(nms)
-    length = part.inputs[0].get_shape()[0]
-    batches = [frames[first : first + length] for first in range(0, len(frames) - length + 1, length)]
+    found = own if nms is None else suppression_of(nms, whole.description)
+    batches = _batches(frames, part.inputs[0].get_shape()[0])
     model = nncf.quantize(
         part,
         nncf.Dataset(batches, np.stack),
@@ -246,6 +245,12 @@ def _quantized(
     )
     model.set_rt_info(nms_settings.to_text(found), nms_settings.KEY)
     return model, found
+
+
+def _batches(frames: Sequence[Pixels], length: int) -> list[list[Pixels]]:
+    """Return the frames in batches of this length; the last batch is filled up with the first frames."""
+    starts = range(0, len(frames), length)
+    return [[frames[at % len(frames)] for at in range(start, start + length)] for start in starts]
 
 
 def _write(model: "openvino.Model", quantized: Path, weights: Path) -> None:

@@ -144,6 +144,10 @@ def test_only_what_changed_runs_again(site, tmp_path):
     assert ran(site.run()) == sorted([*ENDING, *new])
     assert [box for box in site.boxes() if box["media"] == 1] == first
 
+    site.settings["tator"]["media_ids"] = [1, 2]
+    assert {*ENDING, "merge_detections", "count_species"} <= set(ran(site.run("-n")))  # their files have the order
+    site.settings["tator"]["media_ids"] = [2, 1]
+
     (network / "graph.pb").touch()
     assert ran(site.run()) == sorted([*ENDING, "get_network"])
 

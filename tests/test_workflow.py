@@ -91,6 +91,9 @@ def test_a_relative_media_file_is_in_the_run_s_folder(tmp_path, tator_server):
     done = snakemake(here, "--until", "resolve_media", **arguments)
     assert done.returncode == 0, done.stdout
     assert sorted(path.name for path in (work / "resources" / "records").iterdir()) == ["1.json", "2.json"]
+    (here / "media.txt").write_text("3\n")
+    planned = snakemake(here, "-n", **arguments | {"directory": True}).stdout  # --directory takes precedence
+    assert re.findall(r"output: resources/records/(\d+).json", planned) == ["3"]
     (work / "media.txt").write_text("2\nx\n")
     done = snakemake(here, "-n", **arguments)
     assert done.returncode != 0

@@ -19,6 +19,7 @@ from scripts.lib import command_line, yaml_text
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import write_bytes
 from scripts.lib.graphs.class_names import TRAIN_INI, name_files
+from scripts.lib.graphs.external import weight_files_in_folder
 from scripts.lib.graphs.file_names import GRAPHS
 from scripts.lib.workflow.configuration import folder_settings
 from scripts.lib.workflow.processes import import_path, interrupts
@@ -65,7 +66,10 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
     links = {f"graph{graph.suffix}": graph, **{name: graph.with_name(name) for name in name_files()}}
     if graph.suffix == ".xml":
         links["graph.bin"] = graph.with_suffix(".bin")
+    if graph.suffix == ".onnx":
+        links |= {name: graph.with_name(name) for name in weight_files_in_folder(graph)}
     for name, target in links.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).unlink(missing_ok=True)
         if target.is_file():
             (folder / name).symlink_to(target.absolute())

@@ -247,6 +247,14 @@ def test_without_shared_storage_only_the_storage_differs():
     assert s3 == shared
 
 
+def test_jobs_that_read_videos_again_have_room_for_them_without_a_shared_volume():
+    profile = yaml.safe_load((ROOT / "profiles" / "kubernetes-s3" / "config.yaml").read_text())
+    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py") if "frames_again" in path.read_text()}
+    assert scripts
+    room = profile["set-resources"]
+    assert {room[name]["disk_mb"] for name in [*scripts, "crop_boxes"]} == {room["detect"]["disk_mb"]}
+
+
 def test_profiles_change_where_and_how_jobs_run_and_not_their_results():
     names = ("default", "kubernetes", "kubernetes-s3", "slurm")
     local, shared, s3, slurm = (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.detection import batch, batch_reader, frame_results, media_frames
-from scripts.lib.detections import HEADER, DetectionWriter
+from scripts.lib.detections import HEADER, DetectionWriter, read_detections
 from scripts.lib.engines.openvino.engine import OpenVinoEngine
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.source import FrameSource, Summary
@@ -189,18 +189,34 @@ def test_reading_ahead_is_limited(run: Step, monkeypatch: pytest.MonkeyPatch) ->
     assert max(ahead) <= 4 * 4 + 1
 
 
-def test_scores_above_one_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("score", [3.25, -3.25])
+def test_scores_above_one_or_below_zero_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch, score: float) -> None:
     finish = OpenVinoEngine.finish
 
     def logits(self: OpenVinoEngine) -> Any:
         outputs = finish(self)
-        outputs.scores[2, 5, 1] = 3.25
+        outputs.scores[2, 5, :2] = 0.9, score
         return outputs
 
     monkeypatch.setattr(OpenVinoEngine, "finish", logits)
-    with pytest.raises(GraphError, match=r"gives the score 3\.25 in frame 2; expected scores from 0 to 1"):
+    with pytest.raises(GraphError, match=rf"gives the score {score} in frame 2; expected scores from 0 to 1"):
         run(SYNTHETIC / "clip_910001.mp4")
     assert run.left_nothing()
+
+
+def test_scores_that_rounding_moved_out_of_range_are_in_range_in_the_csv(
+    run: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = OpenVinoEngine.finish
+
+    def rounded(self: OpenVinoEngine) -> Any:
+        outputs = finish(self)
+        outputs.boxes[2, 5], outputs.scores[2, 5, :2] = (0, 0, 9, 9), (1.000977, -0.0009)
+        return outputs
+
+    monkeypatch.setattr(OpenVinoEngine, "finish", rounded)
+    run(SYNTHETIC / "clip_910001.mp4")
+    assert (1.0, 0.0) in {row.scores[:2] for row in read_detections(run.detections) if row.frame == 2}
 
 
 def test_boxes_as_fractions_are_refused(run: Step, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,19 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
-from scripts.commands.detect_folder import main
+from scripts.commands.detect_folder import main, network_settings
+from scripts.lib.graphs import external
 from scripts.lib.workflow.configuration import settings
 from scripts.lib.workflow.processes import interrupts
 from tests.conftest import SYNTHETIC
 from tests.workflow import ROOT
 
+ODD = Path(__file__).parents[1] / "data" / "odd"
 OPTIONS = ["--network", str(SYNTHETIC), "--size", "320x180"]
 
 
@@ -86,6 +89,15 @@ def test_a_graph_of_another_name_is_linked(survey, tmp_path, monkeypatch):
         "graph.pb": network / "reef.pb",
         "train.ini": network / "train.ini",
     }
+
+
+def test_weights_in_another_file_are_linked_too(tmp_path):
+    network = tmp_path / "models"
+    network.mkdir()
+    (network / "reef.onnx").write_bytes((ODD / "onnx_external" / "graph.onnx").read_bytes())
+    (network / "graph.onnx.data").write_bytes((ODD / "onnx_external" / "graph.onnx.data").read_bytes())
+    found = Path(network_settings(network / "reef.onnx", tmp_path / "out")["directory"])
+    assert external.weight_files_in_folder(found / "graph.onnx") == ["graph.onnx.data"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.album import Album
+from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.records.tracks import Track
 from scripts.lib.tracking.chosen_tracks import ChosenTrack, TrackPicture, write_pictures
@@ -106,6 +107,18 @@ def test_failed_media_are_first_with_their_reasons(run):
     names = re.findall(r"^(\w+)\.mp4\n+Media \d", view.text, re.MULTILINE)
     assert names == ["bad", "good_0", "good_1", "good_2"]
     assert "project 11 has no media 5" in view.text
+
+
+def test_files_in_another_order_than_the_summary_are_refused(run, monkeypatch):
+    for name in ("a.mp4", "b.mp4"):
+        run.add(name)
+    run.page()
+    in_reverse = {name: files[::-1] for name, files in run.every.items()}
+    monkeypatch.setattr(FakeRun, "every", in_reverse)
+    monkeypatch.setattr(run, "finish", lambda: None)
+    run.media_ids.reverse()
+    with pytest.raises(PipelineError, match=r"media 1 is where .*/2\.json has media 2; .* --forcerun summarize"):
+        run.page()
 
 
 @pytest.mark.browser

@@ -12,11 +12,19 @@ from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.engines.openvino.graph import after_convolutions, cut, read_graph
 from scripts.lib.errors import PipelineError
-from scripts.lib.graphs.description import Resize
+from scripts.lib.graphs.description import Description, OutputNames, Resize, suppression_of
 from scripts.lib.records.network_changes import Drift, KeptBoxes, ScoreDifference
 from scripts.lib.suppression import Nms
 from scripts.lib.tiles import Tiling
-from scripts.quantize_network import READ_AT_MOST, CalibrationMedia, _check, _spread, measure, take_frames
+from scripts.quantize_network import (
+    READ_AT_MOST,
+    CalibrationMedia,
+    _batches,
+    _check,
+    _spread,
+    measure,
+    take_frames,
+)
 from tests.made_records import download_record, media_record
 from tests.media_files import number_in, write_video
 
@@ -116,6 +124,27 @@ def test_drift(exact, rounded, both, drift, largest):
     assert found.boxes.both == both
     assert found.drift == pytest.approx(drift, abs=1e-6)
     assert found.score_difference.largest == (None if largest is None else pytest.approx(largest, abs=1e-6))
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 11, 16])
+@pytest.mark.parametrize("length", [1, 8])
+def test_a_network_that_takes_batches_is_quantized_with_all_frames(count, length):
+    frames = [np.full((2, 2, 3), number, np.uint8) for number in range(count)]
+    batches = _batches(frames, length)
+    assert {len(batch) for batch in batches} == {length}
+    numbers = [int(frame[0, 0, 0]) for batch in batches for frame in batch]
+    assert numbers[:count] == list(range(count))
+    assert len(numbers) - count < length
+
+
+def test_boxes_are_compared_with_the_suppression_that_detection_uses():
+    """`network.nms` has no best_class, whose default is the family's."""
+    values = {"iou": 0.5, "max_detections": 300, "min_score": 0.0, "per_class": True}
+    family = Nms(iou=0.7, max_detections=300, per_class=True, best_class=True)
+    yolo = Description("yolo", OutputNames(), suppression=family)
+    assert suppression_of(values, yolo) == replace(family, iou=0.5, min_score=0.0)
+    assert not suppression_of(values | {"best_class": False}, yolo).best_class
+    assert not suppression_of(values, None).best_class
 
 
 def test_too_much_drift_and_too_few_boxes_are_refused():

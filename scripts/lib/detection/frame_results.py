@@ -19,9 +19,9 @@ from scripts.lib.fitting import Fitting
 from scripts.lib.frame_result import FrameResult
 from scripts.lib.suppression import Nms
 
-# The highest score, with rounding; and the largest coordinate of boxes from 0 to 1, which may exceed the picture. Boxes
-# in pixels are never that small.
-_HIGHEST_SCORE, _LARGEST_FRACTION = 1.001, 1.5
+# The lowest and highest score, with rounding; and the largest coordinate of boxes from 0 to 1, which may exceed the
+# picture. Boxes in pixels are never that small.
+_LOWEST_SCORE, _HIGHEST_SCORE, _LARGEST_FRACTION = -0.001, 1.001, 1.5
 
 
 class Candidates(NamedTuple):
@@ -111,11 +111,14 @@ class FrameResults:
         return batches
 
     def _add(self, items: Sequence[Item], pictures: Sequence[Pixels], found: Candidates) -> None:
+        lowest, highest = float(found.scores.min(initial=0)), float(found.scores.max(initial=0))  # NaN if any is NaN
+        in_range = lowest >= _LOWEST_SCORE and highest <= _HIGHEST_SCORE
+        if in_range and (lowest < 0 or highest > 1):
+            found = found._replace(scores=found.scores.clip(0, 1))
         selected = suppression.select_frames(found.counts, found.boxes, found.scores, self.threshold, found.nms)
         boxes = np.concatenate([each.boxes for each in selected])
-        highest = float(found.scores.max(initial=0))  # NaN if any score is NaN
         largest = float(np.abs(boxes).max()) if len(boxes) else None
-        if not (highest <= _HIGHEST_SCORE and (largest is None or _LARGEST_FRACTION < largest < math.inf)):
+        if not (in_range and (largest is None or _LARGEST_FRACTION < largest < math.inf)):
             of_frames = np.split(found.scores, np.cumsum(found.counts)[:-1])
             for item, scores, each in zip(items, of_frames, selected, strict=True):
                 self._check(item, scores, each.boxes)
@@ -148,14 +151,16 @@ class FrameResults:
             scores: (n, C) the scores of its candidates.
             boxes: (m, 4) its boxes, x1, y1, x2, y2.
         """
-        highest, largest = float(scores.max(initial=0)), float(np.abs(boxes).max(initial=0))
+        lowest, highest = float(scores.min(initial=0)), float(scores.max(initial=0))
+        largest = float(np.abs(boxes).max(initial=0))
         if math.isnan(highest):
             raise GraphError(f"the network's scores of frame {item.number} are not all numbers: its weights are broken")
         if not math.isfinite(largest):
             raise GraphError(f"the network's boxes of frame {item.number} are not all finite: its weights are broken")
-        if highest > _HIGHEST_SCORE:
+        if highest > _HIGHEST_SCORE or lowest < _LOWEST_SCORE:
+            score = highest if highest > _HIGHEST_SCORE else lowest
             raise GraphError(
-                f"{self._name}: gives the score {highest:.4g} in frame {item.number}; expected scores from 0 to 1: "
+                f"{self._name}: gives the score {score:.4g} in frame {item.number}; expected scores from 0 to 1: "
                 "export it with its sigmoid or softmax, or set network.graph and network.directory (or data_image) to "
                 "a network that has it"
             )

@@ -16,7 +16,7 @@ from scripts.lib.engines.tensorrt.prepare_described import obstacle
 from scripts.lib.files import read_json, sha256
 from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.class_count import check_names
-from scripts.lib.graphs.description import Description, Resize, from_values, input_size
+from scripts.lib.graphs.description import Description, Resize, from_values, input_size, suppression_of
 from scripts.lib.graphs.feeding import of_bytes, size_of_input
 from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.record_files import read_record
@@ -135,7 +135,7 @@ class Network:
             threads=self.options.threads,
             precision=chosen.precision,
             engines=self.options.engines,
-            nms=None if nms is None else nms_settings.from_values({"best_class": self._best_class} | nms),
+            nms=None if nms is None else suppression_of(nms, self.description),
             rows=RowsConvention(self.options.pixels, self.options.first_label, len(names)),
             description=self._of_graph(chosen.precision),
             names=len(names),
@@ -149,11 +149,6 @@ class Network:
             engine.close()
             raise
         return engine
-
-    @property
-    def _best_class(self) -> bool:
-        """Whether this family has one box per anchor, the default of `network.nms`."""
-        return self.description is not None and bool((own := self.description.suppression) and own.best_class)
 
     def _describe(self, engine: Engine, names: list[str]) -> NetworkUsed:
         files, described = self._files, self.description

@@ -53,9 +53,14 @@ class _Reading(NamedTuple):
     earlier: EarlierFrames | None
 
     @property
+    def repeats(self) -> bool:
+        """Whether the next frame is compared with that of the first reading."""
+        return self.earlier is not None and not self.earlier.complete
+
+    @property
     def compares(self) -> bool:
         """Whether the next frame's digest is needed."""
-        return self.digests is not None or (self.earlier is not None and not self.earlier.complete)
+        return self.digests is not None or self.repeats
 
 
 class TaskReader:
@@ -164,9 +169,8 @@ class TaskReader:
                     room = limit - 1 if together and limit else 0
                     media, numbers = Size(frames.summary.width, frames.summary.height), frames.numbers(number)
                     for part, piece in self._pieces(picture):
-                        yield from self._collect(
-                            reading, room if piece is None else self._fitting.max_pending_pieces - 1
-                        )
+                        most = room if piece is None else self._fitting.max_pending_pieces - 1
+                        yield from self._collect(reading, 0 if reading.repeats else most)
                         while self._batch is None and self._pending and self._queues.free.empty():
                             yield from self._collect(reading, len(self._pending) - 1)
                         self._current()
@@ -238,12 +242,12 @@ class TaskReader:
                 if frame.piece is not None:  # it was converted before it was counted
                     raise
                 raise SuspectedDamage(fault.reason) from None
-            task, earlier = reading.task, reading.earlier
+            task = reading.task
             item = Item(task, frame.number, frame.numbers, fitted.size, frame.media, task.frames.restarts, frame.piece)
             if reading.digests is not None:
                 reading.digests.append(digest_of(item, fitted.sums))
-            elif earlier is not None and not earlier.complete:
-                earlier.require(digest_of(item, fitted.sums))
+            elif reading.earlier is not None and reading.repeats:
+                reading.earlier.require(digest_of(item, fitted.sums))
                 self._release_places()  # the first reading has returned it
                 continue
             pending.popleft()

@@ -273,6 +273,12 @@ def from_values(values: Mapping[str, Any], where: str = "network.description") -
     return described
 
 
+def suppression_of(nms: Mapping[str, Any], description: Description | None) -> Nms:
+    """Return the suppression settings `network.nms`, for a network with this description; None if it has none."""
+    own = description.suppression if description else None
+    return nms_settings.from_values({"best_class": own is not None and own.best_class, **nms})
+
+
 def input_size(
     asked: tuple[int | None, int | None], description: Description | None, graph: str, own: Size | None = None
 ) -> Size:

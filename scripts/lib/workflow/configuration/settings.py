@@ -246,7 +246,7 @@ def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any])
 def _overlay(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
     """Set values, given as `{"section.key": value}`, in settings."""
     for path, value in values.items():
-        section, key = path.split(".")
+        section, _, key = path.partition(".")
         part = settings.setdefault(section, {})
         if isinstance(part, dict):  # otherwise the check with the schema reports it
             part[key] = value

@@ -19,6 +19,11 @@ def test_defaults_apply_where_the_user_sets_nothing():
     assert resolve()["detect"] == {**DEFAULTS["detect"], "img_max_side": 640, "img_min_side": 480}
 
 
+def test_a_section_without_keys_has_the_defaults():
+    assert resolve({"media": None, "detect": {"keep_threshold": 0.5}}) == resolve({"detect": {"keep_threshold": 0.5}})
+    assert "network.directory" in refusal({"network": None})
+
+
 def test_every_default_is_in_the_schema_and_every_key_has_a_default_and_a_description():
     for section, part in SCHEMA["properties"].items():
         assert set(part["properties"]) == set(DEFAULTS[section]), section
@@ -232,6 +237,7 @@ def test_the_media_type_of_the_reference_upload_step_is_ignored():
         ({}, {"TATOR_PIPELINE_ARGS": "{keep: 1"}, ["TATOR_PIPELINE_ARGS is not JSON"]),
         ({}, {"TATOR_PIPELINE_ARGS": '{"detect": 3}'}, ["detect is 3", "object"]),
         ({}, {"TATOR_PIPELINE_ARGS": '{"detect": {"bach_size": 3}}'}, ["detect.bach_size", "'batch_size'"]),
+        ({}, {"TATOR_PIPELINE_ARGS": '{"detect": {"batch.size": 3}}'}, ["detect.'batch.size'", "'batch_size'"]),
         ({}, {"TATOR_PIPELINE_ARGS": "[1]"}, ["TATOR_PIPELINE_ARGS", "list", "object"]),
     ],
 )
