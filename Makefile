@@ -12,7 +12,7 @@ EXPORTERS := .venv-exporters
 EXPORTERS_READY := $(EXPORTERS)/.ready-$(shell cat tests/exporters/requirements.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CLUSTERS_READY := $(CLUSTERS)/.ready-$(shell cat requirements-clusters.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help setup setup-convert setup-clusters
+.PHONY: help setup setup-convert setup-clusters setup-gpu
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -58,11 +58,13 @@ test: setup setup-convert setup-clusters  ## run the tests
 
 # pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
 # told in a file in the home folder.
-test-gpu: setup setup-convert  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenVINO on the same frames
+setup-gpu: setup  ## on a machine with an NVIDIA GPU: install TensorRT and pycuda into .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/gpu/requirements.lock
 	printf 'from glob import glob\nCUDA_INC_DIR = glob("$(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia/*/include")\nCUDA_ENABLE_CURAND = False\nCUDADRV_LIBNAME = [":libcuda.so.1"]\n' \
 		> $(VENV)/.aksetup-defaults.py
 	HOME=$(CURDIR)/$(VENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/gpu/requirements-pycuda.lock
+
+test-gpu: setup-gpu setup-convert  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenVINO on the same frames
 	$(BIN)/python -m pytest tests/gpu
 
 # Installs nothing: the machine may reach no registry. MADE=FOLDER has the sample network as graph.onnx (python -m

@@ -248,7 +248,7 @@ def test_an_unexpected_error_with_a_file_fails_its_media(survey, tmp_path, monke
     )
     found = [one for path in matches for one in read_record(MatchesRecord, path).matches]
     assert [one.state for one in found] == ["failed", "missing"]
-    assert "its md5 is not known: an unforeseen error, RuntimeError: the wrong moment" in (found[0].reason or "")
+    assert "its md5 is not known: an unexpected error, RuntimeError: the wrong moment" in (found[0].reason or "")
 
 
 def test_media_without_results_need_the_folder(survey):

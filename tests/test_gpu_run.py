@@ -42,7 +42,7 @@ def test_the_engine_is_built_once_and_used(run):
     assert done.returncode == 0, done.stdout
     engine = record["engine"]
     assert (engine["name"], engine["precision"], engine["device"]) == ("tensorrt", "f16", "NVIDIA Stand-in")
-    assert engine["chosen"] == "by the configuration"
+    assert engine["chosen"] == "by the settings"
     named = json.loads((work / "resources/network/engine.json").read_text())
     assert named["file"] == f"resources/network/engines/{engine['file']}"
     assert "building it" in (work / "logs/build_engine.log").read_text()

@@ -1,6 +1,6 @@
 """Make a data image of a network, and publish it.
 
-    python scripts/commands/make_pipeline_image.py --graph-pb trained.pb --train-ini train.ini --publish IMAGE
+    python -m scripts.commands.make_pipeline_image --graph-pb trained.pb --train-ini train.ini --publish IMAGE
 
 The last line printed is the value for the setting network.data_image. With --no-daemon and without --publish the image
 has no name yet, and the line is the digest only.

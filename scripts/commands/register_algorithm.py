@@ -39,9 +39,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("manifest", type=Path, help="an Argo manifest: deploy/argo/single-pod.yaml, fan-out.yaml, or your own")
     add("--name", required=True, help="the algorithm's name; an algorithm of that name is updated")
-    add("--host", help="Tator's address (or TATOR_API_SERVICE, or the configuration file's)")
-    add("--project", metavar="ID", help="project (or TATOR_PROJECT_ID, or the configuration file's)")
-    add("--config", type=Path, metavar="FILE", help="a configuration file of the workflow, for pipeline_args")
+    add("--host", help="Tator's address (or TATOR_API_SERVICE, or the settings file's)")
+    add("--project", metavar="ID", help="project (or TATOR_PROJECT_ID, or the settings file's)")
+    add("--config", type=Path, metavar="FILE", help="a settings file of the workflow, for pipeline_args")
     add(
         "--set",
         type=_parameter,
@@ -86,7 +86,7 @@ def _at_most(longest: int) -> Callable[[str], str]:
     return checked
 
 
-def _configuration(path: Path | None) -> dict[str, Any]:
+def _settings_in(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     found = _yaml(path)
@@ -110,7 +110,7 @@ def _text(path: Path) -> str:
 
 
 def _site_and_project(options: argparse.Namespace, config: dict[str, Any]) -> tuple[str, int]:
-    """Return Tator's address and the project: from the command line, the environment, or the configuration file."""
+    """Return Tator's address and the project: from the command line, the environment, or the settings file."""
     tator = config.get("tator")
     tator = tator if isinstance(tator, dict) else {}
     host = options.host or os.environ.get("TATOR_API_SERVICE") or tator.get("host")
@@ -123,7 +123,7 @@ def _site_and_project(options: argparse.Namespace, config: dict[str, Any]) -> tu
 
 
 def _filled_in(options: argparse.Namespace, config: dict[str, Any]) -> str:
-    """Return the manifest's text with the parameters of the command line and of the configuration file."""
+    """Return the manifest's text with the parameters of the command line and of the settings file."""
     values = dict(options.set)
     if config:
         if "pipeline_args" in values:
@@ -139,7 +139,7 @@ def _filled_in(options: argparse.Namespace, config: dict[str, Any]) -> str:
 
 
 def _run(options: argparse.Namespace) -> None:
-    config = _configuration(options.config)
+    config = _settings_in(options.config)
     host, project_id = _site_and_project(options, config)
     wanted = AlgorithmSpec(
         name=options.name,

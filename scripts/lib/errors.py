@@ -1,7 +1,7 @@
 """Errors that users may see, and which of them concern only one media.
 
 PipelineError
-├── SettingsError     the configuration cannot be used
+├── SettingsError     the settings cannot be used
 ├── GraphError        the network's files cannot be used
 ├── DeviceError       the GPU, its driver or TensorRT does not work as the run needs
 ├── ServerError       Tator, or an object store that it names, does not work as the run needs

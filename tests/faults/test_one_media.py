@@ -63,7 +63,7 @@ def do():
         os.kill(os.getpid(), int(number))
     time.sleep(300)
 """
-MESSAGE = "an unforeseen error, RuntimeError: the wrong moment"
+MESSAGE = "an unexpected error, RuntimeError: the wrong moment"
 
 
 @pytest.fixture

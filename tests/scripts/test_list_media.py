@@ -66,7 +66,7 @@ def run_job(folder: Path, bad: set[str], statement: str) -> dict[str, dict[str, 
     [
         ("os.kill(os.getpid(), signal.SIGSEGV)", "its job was killed by signal 11 (SIGSEGV), it crashed"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "its job was killed by signal 9 (SIGKILL), perhaps out of memory"),
-        ("raise ValueError('odd')", "an unforeseen error, ValueError: odd"),
+        ("raise ValueError('odd')", "an unexpected error, ValueError: odd"),
         ("raise MemoryError", "it needs more memory than its job has"),
     ],
 )

@@ -202,7 +202,7 @@ def test_an_unexpected_error_with_one_media_does_not_stop_the_others(ready, eigh
     marked = ready.mark(*eight)
     assert marked["media_ids"] == [one for one in eight if one != eight[3]]
     assert marked["failed"].keys() == {str(eight[3])}
-    assert "an unforeseen error, ZeroDivisionError: odd" in marked["failed"][str(eight[3])]
+    assert "an unexpected error, ZeroDivisionError: odd" in marked["failed"][str(eight[3])]
     assert "Traceback" in caplog.text
     assert [name.endswith("marks.json") for name in forget(ready.folder)] == [True]
 

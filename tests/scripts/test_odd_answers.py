@@ -264,7 +264,7 @@ def outcome(name: str, case: Case, path: tuple[str | int, ...], where: str) -> b
         assert len(message.encode()) < LONGEST_MESSAGE, where  # also: it can be encoded as UTF-8
         return True
     for result in results:
-        assert "unforeseen" not in (result["reason"] or ""), (where, result)
+        assert "unexpected" not in (result["reason"] or ""), (where, result)
     if concerns_one:
         assert results[1]["state"] in ("ready", "verified"), (where, results[1])
     return bool(results) and results[0]["state"] not in ("ready", "verified")

@@ -174,7 +174,7 @@ def test_an_unexpected_error_with_one_media_does_not_stop_the_others(counted, mo
     monkeypatch.setattr(script, "_changes", odd)
     record = counted.write()
     assert record["media_ids"] == [2]
-    assert "an unforeseen error, ZeroDivisionError: odd" in record["failed"]["1"]
+    assert "an unexpected error, ZeroDivisionError: odd" in record["failed"]["1"]
 
 
 def test_a_refused_token_fails_the_job(counted):

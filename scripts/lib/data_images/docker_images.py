@@ -87,7 +87,7 @@ def image(client: docker.DockerClient, reference: Reference) -> Image:
         digest = _pull(client, reference)
         if reference.digest and digest != reference.digest:
             raise GraphError(
-                f"{reference}: the engine pulled {digest}; expected the digest that the configuration pins: "
+                f"{reference}: the engine pulled {digest}; expected the digest that the settings pin: "
                 "check network.digest"
             )
         return _local(client, reference.at(digest), digest) or Image(digest, "")

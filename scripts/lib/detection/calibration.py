@@ -16,7 +16,7 @@ def choose(asked: Sequence[int] | None, media_ids: Sequence[int], drift: Path) -
     the run has all of them.
 
     Args:
-        asked: the media named in the configuration; None if it names none.
+        asked: the media named in the settings; None if it names none.
         media_ids: the run's media.
         drift: path of the record of the last quantization; it may not exist.
     """

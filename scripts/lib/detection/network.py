@@ -80,7 +80,7 @@ class Network:
 
     @cached_property
     def description(self) -> Description | None:
-        """The description of the network's family, from get_network; None for a RetinaNet and for rows."""
+        """The description of the network's family, from get_network; None for the families `retinanet` and `rows`."""
         values = self._provenance.description
         return None if values is None else from_values(values, str(self._files.provenance))
 
@@ -179,7 +179,7 @@ def size_of_network(
     Args:
         graph: path of the network's graph.
         provenance: the record of its source.
-        description: the description of its family; None for a RetinaNet and for rows.
+        description: the description of its family; None for the families `retinanet` and `rows`.
         asked: the settings detect.img_max_side and detect.img_min_side.
         source: the name of the file in errors.
 

@@ -24,8 +24,8 @@ class DetectOptions:
         precision: the engine's precision: f32, f16 or int8.
         engines: the folder of TensorRT's engine files.
         nms: settings of the suppression that replace those of the graph.
-        pixels: the pixel format of the input, for a network whose output is rows.
-        first_label: the label of the first class, for a network whose output is rows.
+        pixels: the pixel format of the input, for a network of the family `rows`.
+        first_label: the label of the first class, for a network of the family `rows`.
         threads: number of CPU threads.
         device: the device of onnxruntime: auto, cpu or cuda.
         tiles: the tiles of frames that are larger than a tile: `auto`, or some of width, height, overlap and whole;

@@ -27,7 +27,7 @@ class WholeNetwork:
 
     Attributes:
         graph: path of its graph.
-        description: the description of its family; None for a RetinaNet and for rows.
+        description: the description of its family; None for the families `retinanet` and `rows`.
         names: number of classes that have a name.
         size: the size of its input.
         threads: number of CPU threads.

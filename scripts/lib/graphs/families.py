@@ -44,7 +44,7 @@ NAMES = ("auto", RETINANET, ROWS, *FAMILIES, DESCRIBED)
 
 
 def describe(signature: Signature, hints: NetworkHints) -> Description | None:
-    """Return the description of a network; None for a RetinaNet and for rows, which engines handle separately.
+    """Return the description of a network; None for the families `retinanet` and `rows`, which engines handle.
 
     Args:
         signature: the signature of the graph.

@@ -47,7 +47,7 @@ class FoundNetwork:
 
     Attributes:
         names: the names of the classes.
-        description: the network's description; None for a RetinaNet and for rows.
+        description: the network's description; None for the families `retinanet` and `rows`.
         signature: the signature of the graph.
     """
 

@@ -129,7 +129,7 @@ def _settings_of(
         found = resolve({**launch, "TATOR_PIPELINE_ARGS": arguments})
     except SettingsError as error:
         lines = [line.removeprefix("  - ") for line in str(error).splitlines()]
-        plan.problems += [f"pipeline_args: {line}" for line in lines if line != "the configuration cannot be used:"]
+        plan.problems += [f"pipeline_args: {line}" for line in lines if line != "the settings cannot be used:"]
         return None
     plan.notes += manifest.notes(workflow, found)
     return found

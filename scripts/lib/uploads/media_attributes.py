@@ -147,7 +147,7 @@ def _error(media: _Media, sent: _Values, task: Task) -> Exception | None:
 def _logged(error: Exception) -> Exception:
     """Return an error with a media's record; log an unexpected one with its traceback."""
     if not isinstance(error, PipelineError):
-        _log.error("an unforeseen error with a media's record", exc_info=error)
+        _log.error("an unexpected error with a media's record", exc_info=error)
     return error
 
 

@@ -1,19 +1,19 @@
 """Plan the changes after which Tator has the boxes of a run, without changing the work of people.
 
 The boxes of one (version, box type, media) are a desired state. Each box proves its origin: its `elemental_id` is the
-hash of its content, so Tator's data shows which boxes are the machine's and untouched, without any other record, and a
+hash of its content, so Tator's data shows which boxes are the workflow's and untouched, without any other record, and a
 run may be interrupted and repeated at any point. scripts/lib/uploads/origin.py has the details.
 
 The owner of a box:
 
-- **A machine's, untouched**: the elemental id is the hash of the box's own content; nobody saved the row again
+- **The workflow's, untouched**: the elemental id is the hash of the box's own content; nobody saved the row again
   (`modified_by` is `created_by`, `modified_datetime` is `created_datetime`); every other attribute has a value that
   Tator itself filled in; and all this holds in every revision (Tator numbers the rows of an elemental id from 0, as
   `mark`). Two concurrent runs, or a run and the late writes of a killed one, may make a box twice, which leaves two
   rows of one revision or one more revision.
-- **A person's**: every other box that is not deleted: drawn by hand, a machine's box that was edited, or a box of
+- **A person's**: every other box that is not deleted: drawn by hand, a box of the workflow that was edited, or a box of
   another program.
-- **Deleted by a person**: a tombstone. The machine's own removals (`prune`) leave none.
+- **Deleted by a person**: a tombstone. The workflow's own removals (`prune`) leave none.
 
 The rules:
 
@@ -23,10 +23,10 @@ The rules:
    them.)
 3. A wanted box that does not exist yet is not added if it overlaps a person's box of the same frame with an IoU
    above `overlap_limit`, whatever the species: the person has decided what is there.
-4. An untouched machine's box that is no longer wanted is removed: after a new network, a higher threshold, another
-   range of frames. If tracks are uploaded too, a box that a person's track refers to is kept, as if it were edited.
+4. An untouched box of the workflow that is no longer wanted is removed: after a new network, a higher threshold,
+   another range of frames. If tracks are uploaded too, a box that a person's track refers to is kept, as if it were edited.
 5. Equal boxes are one box. Of several rows of one elemental id every run keeps the one with the lowest id; the
-   others are surplus and removed. A person's row is never surplus; if there is one, all rows of the machine are.
+   others are surplus and removed. A person's row is never surplus; if there is one, all rows of the workflow are.
 6. A box that a person pruned, or moved to another version, is made again, since this version has no trace of it.
    Deleting a box in the usual way leaves a tombstone.
 """
@@ -227,7 +227,7 @@ def _overlap(box: Box, people: Sequence[_Place]) -> float:
 
 
 def in_every_revision(last: int, revisions: Sequence[_Row] | None, check: OriginCheck) -> bool:
-    """Return whether all revisions are known, and a machine's and untouched.
+    """Return whether all revisions are known, and the workflow made each of them and nobody changed it since.
 
     Args:
         last: the number of the last revision.

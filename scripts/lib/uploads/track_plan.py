@@ -9,7 +9,7 @@ and track_origin.py, which determines the owner of a track.
    its boxes, which the other has, or by its remaining revisions.
 3. A track gets those of its boxes that are in Tator, whoever edited them, and in no person's track. With
    fewer than `least` of them it is not made, nor if people's tracks have more than half of them.
-4. An untouched track of the machine is removed if it is not wanted any more, and made again if it does not refer
+4. An untouched track of the workflow is removed if it is not wanted any more, and made again if it does not refer
    to the current rows of its boxes, has wrong attributes, or never got its boxes.
 5. Equal tracks are one track. Of several rows of one elemental id every run keeps the one with the lowest id.
 6. A track that a person pruned, merged with itself, or moved to another version, is made again, as it leaves no trace.
@@ -102,7 +102,7 @@ class _Owners:
     """The states of one media, separated by their owner.
 
     Attributes:
-        own: the machine's untouched states: the rows of the last revision, by elemental id.
+        own: the workflow's untouched states: the rows of the last revision, by elemental id.
         revisions: number of rows of each of `own`, in all revisions.
         taken: boxes in people's tracks.
         known: keys of tracks that people edited, deleted or merged into another.

@@ -167,7 +167,7 @@ def test_a_reader_can_be_left_while_frames_are_under_way(tmp_path: Path, convers
     assert not reader._thread.is_alive()
 
 
-def test_an_unforeseen_error_ends_the_reading(tmp_path: Path) -> None:
+def test_an_unexpected_error_ends_the_reading(tmp_path: Path) -> None:
     def fit(frame: np.ndarray, out: np.ndarray) -> None:
         if threading.current_thread().name.startswith("fitting"):
             raise RuntimeError("the memory is on fire")

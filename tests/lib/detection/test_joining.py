@@ -118,8 +118,8 @@ def test_a_video_without_parts_is_not_joined(tmp_path: Path) -> None:
 def test_a_part_that_failed_makes_the_media_fail(tmp_path: Path) -> None:
     parts = [DetectionOutputs(*(tmp_path / f"{at}.{kind}" for kind in ("csv", "json", "zip"))) for at in range(2)]
     for files, state in zip(parts, ("done", "failed"), strict=True):
-        write_record(files.outcome, detection_record(state=state, reason="an unforeseen error", decoded=10))
+        write_record(files.outcome, detection_record(state=state, reason="an unexpected error", decoded=10))
     found = DetectionOutputs(*(tmp_path / f"found.{kind}" for kind in ("csv", "json", "zip")))
-    with pytest.raises(MediaFault, match=r"^failed: the part from frame 10 on: an unforeseen error"):
+    with pytest.raises(MediaFault, match=r"^failed: the part from frame 10 on: an unexpected error"):
         join(PLAN, parts, found, OPTIONS, 25.0)
     assert not list(tmp_path.glob("found*"))

@@ -117,7 +117,7 @@ def test_fewer_pictures_are_decoded_at_once_if_memory_is_short(tmp_path: Path, m
     assert watched.most == 1
 
 
-def test_an_unforeseen_error_ends_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_ends_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: StillFrames) -> Picture:
         raise RuntimeError("the disk is on fire")
 

@@ -52,8 +52,8 @@ def test_auto_uses_the_gpu_if_onnxruntime_supports_it(gpu: Path, tmp_path_factor
 
 
 def test_a_requested_device_is_used_or_refused(gpu: Path) -> None:
-    assert choose_device("cpu", BOTH, {}, gpu) == Device("cpu", "by the configuration")
-    assert choose_device("cuda", BOTH, {}, gpu) == Device("cuda", "by the configuration")
+    assert choose_device("cpu", BOTH, {}, gpu) == Device("cpu", "by the settings")
+    assert choose_device("cuda", BOTH, {}, gpu) == Device("cuda", "by the settings")
     with pytest.raises(DeviceError, match=r"detect.device: cuda: .* no CUDA provider.*install onnxruntime-gpu"):
         choose_device("cuda", [CPU_PROVIDER], {}, gpu)
     with pytest.raises(DeviceError, match=r"detect.device: cuda: CUDA_VISIBLE_DEVICES hides"):

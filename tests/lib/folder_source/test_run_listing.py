@@ -186,7 +186,7 @@ def test_an_unexpected_error_with_a_file_is_a_fault_of_its_media(tmp_path, monke
     monkeypatch.setattr(list_script, "VideoFrames", raises)
     records = listed(tmp_path, folder)
     assert {name: record.state for name, record in records.items()} == {"a.mp4": "failed", "b.png": "ready"}
-    assert "an unforeseen error, AssertionError: width has to be even" in (records["a.mp4"].reason or "")
+    assert "an unexpected error, AssertionError: width has to be even" in (records["a.mp4"].reason or "")
     assert records["a.mp4"].local is not None
     assert len(list(Path("resources/failed").iterdir())) == 1  # so that the next run tries again
 

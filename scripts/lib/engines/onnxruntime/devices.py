@@ -23,7 +23,7 @@ _TF32 = "NVIDIA_TF32_OVERRIDE"
 _CUDA_LIBRARY = "capi/libonnxruntime_providers_cuda.so"
 _log = logging.getLogger(__name__)
 _DEVICES = Path("/dev")
-_CONFIGURED = "by the configuration"
+_CONFIGURED = "by the settings"
 _REMEDY = (
     "install onnxruntime-gpu[cuda,cudnn] instead of onnxruntime, on a machine with an NVIDIA GPU and its driver, or "
     "set detect.device: auto or cpu"

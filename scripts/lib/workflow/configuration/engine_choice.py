@@ -36,7 +36,7 @@ class EngineChoice(NamedTuple):
 
 def reason(environ: Mapping[str, str]) -> str:
     """Return why a job's engine was chosen."""
-    return environ.get(REASON_VARIABLE, "by the configuration")
+    return environ.get(REASON_VARIABLE, "by the settings")
 
 
 def choose(

@@ -39,7 +39,7 @@ def check(settings: Mapping[str, Any], media_ids: Collection[int], *, detects: b
             problems.append(f"  - {section}.{key}: {shown(value)} {found}")
     problems = problems or [f"  - {line}" for line in _problems_of_truth(settings, media_ids)]
     if problems:
-        raise SettingsError("\n".join(["the configuration cannot be used:", *problems]))
+        raise SettingsError("\n".join(["the settings cannot be used:", *problems]))
 
 
 def _problems_of_truth(settings: Mapping[str, Any], media_ids: Collection[int]) -> list[str]:

@@ -96,14 +96,14 @@ def resolve(
     """
     if _is_deeper(config, DEEPEST):
         raise SettingsError(
-            f"the configuration is nested more than {DEEPEST} deep; expected sections, and a value for each key"
+            f"the settings are nested more than {DEEPEST} deep; expected sections, and a value for each key"
         )
     sections = schema["properties"]
     # A section without settings is None in YAML.
     settings = {key: {} if value is None else copy.deepcopy(value) for key, value in config.items() if key in sections}
     flat = {key: value for key, value in config.items() if key not in sections}
 
-    _overlay(settings, _translate(flat, "the configuration", sections))
+    _overlay(settings, _translate(flat, "the settings", sections))
     nested, arguments = _pipeline_arguments(environ, sections)
     _overlay(settings, nested)
     _overlay(settings, _translate(arguments, "TATOR_PIPELINE_ARGS", sections))
@@ -124,7 +124,7 @@ def resolve(
     problems = list(dict.fromkeys(line for error in errors for line in settings_messages.explain(error)))
     problems += contradictions.find(settings) if not problems else []
     if problems:
-        raise SettingsError("\n".join(["the configuration cannot be used:", *(f"  - {line}" for line in problems)]))
+        raise SettingsError("\n".join(["the settings cannot be used:", *(f"  - {line}" for line in problems)]))
     return settings
 
 

@@ -27,7 +27,7 @@ def as_fault(error: BaseException) -> MediaFault:
     if isinstance(error, MemoryError):
         return MediaFault("failed", "it needs more memory than its job has; give the job more (mem_mb)")
     description = _brief(f"{type(error).__name__}: {error}".rstrip(": "))
-    return MediaFault("failed", f"an unforeseen error, {description}; the log of its job has the details")
+    return MediaFault("failed", f"an unexpected error, {description}; the log of its job has the details")
 
 
 def _brief(text: str) -> str:

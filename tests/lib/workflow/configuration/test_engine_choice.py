@@ -53,14 +53,14 @@ def test_auto_chooses_openvino_on_other_machines(machine, gpu, packages, environ
 
 
 def test_an_engine_of_the_settings_is_chosen_on_any_machine(machine):
-    assert choose("tensorrt", None, {}, machine(gpu=False, packages=())) == ("tensorrt", "f16", "by the configuration")
+    assert choose("tensorrt", None, {}, machine(gpu=False, packages=())) == ("tensorrt", "f16", "by the settings")
     assert choose("onnxruntime", None, {}, machine(gpu=True, packages=ALL))[:2] == ("onnxruntime", "f32")
 
 
 def test_a_job_has_the_reason_of_the_run(machine):
     environ = {engine_choice.REASON_VARIABLE: "auto: the weather"}
     assert choose("tensorrt", None, environ, machine(gpu=False, packages=())).reason == "auto: the weather"
-    assert engine_choice.reason({}) == "by the configuration"
+    assert engine_choice.reason({}) == "by the settings"
 
 
 def test_auto_chooses_openvino_for_a_network_that_tensorrt_cannot_run(machine):
@@ -119,8 +119,8 @@ def test_openems_graph_is_fit_for_tensorrt(tmp_path):
     ("engine", "precision", "message"),
     [
         ("auto", "f16", r"openvino \(auto: no NVIDIA GPU is here\) does not have f16; expected f32"),
-        ("tensorrt", "int8", r"tensorrt \(by the configuration\) does not have int8; expected f16 or f32"),
-        ("onnxruntime", "f16", r"onnxruntime \(by the configuration\) does not have f16; expected f32"),
+        ("tensorrt", "int8", r"tensorrt \(by the settings\) does not have int8; expected f16 or f32"),
+        ("onnxruntime", "f16", r"onnxruntime \(by the settings\) does not have f16; expected f32"),
     ],
 )
 def test_a_precision_that_the_engine_lacks(machine, engine, precision, message):

@@ -1,4 +1,4 @@
-"""The media of a run in the configuration: a list of ids, or a file of ids."""
+"""The media of a run in the settings: a list of ids, or a file of ids."""
 
 import re
 import time
@@ -54,7 +54,7 @@ def test_media_ids_from_a_file(tmp_path):
     path.write_text("5\n3 # again\n5\n")
     for found in (
         resolve({"tator": {"media_ids": [], "media_file": str(path)}}),
-        resolve(environ={"TATOR_MEDIA_FILE": str(path)}),  # in place of the configuration's media_ids
+        resolve(environ={"TATOR_MEDIA_FILE": str(path)}),  # in place of the settings' media_ids
     ):
         assert (found["tator"]["media_ids"], found["tator"]["media_file"]) == ([5, 3], str(path))
     found = resolve({"tator": {"media_ids": [], "media_file": "none"}}, {"TATOR_MEDIA_IDS": "9"})

@@ -55,7 +55,7 @@ def test_a_reason_is_one_short_line_without_secrets(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TATOR_AUTH_TOKEN", "1234567890abcdef")
     fault = as_fault(ValueError("1234567890abcdef at https://store/a?X-Amz-Signature=abc\n" + "x" * 100_000))
     assert fault.state == "failed"
-    assert fault.reason.startswith("an unforeseen error, ValueError: <token> at https://store/a?<removed> xxx")
+    assert fault.reason.startswith("an unexpected error, ValueError: <token> at https://store/a?<removed> xxx")
     assert len(fault.reason) < 600
     assert as_fault(MemoryError()).reason == "it needs more memory than its job has; give the job more (mem_mb)"
 
