@@ -24,7 +24,8 @@ The rules:
 3. A wanted box that does not exist yet is not added if it overlaps a person's box of the same frame with an IoU
    above `overlap_limit`, whatever the species: the person has decided what is there.
 4. An untouched box of the workflow that is no longer wanted is removed: after a new network, a higher threshold,
-   another range of frames. If tracks are uploaded too, a box that a person's track refers to is kept, as if it were edited.
+   another range of frames. If tracks are uploaded too, a box that a person's track refers to is kept, as if it were
+   edited.
 5. Equal boxes are one box. Of several rows of one elemental id every run keeps the one with the lowest id; the
    others are surplus and removed. A person's row is never surplus; if there is one, all rows of the workflow are.
 6. A box that a person pruned, or moved to another version, is made again, since this version has no trace of it.
