@@ -143,7 +143,10 @@ async def run_outside(arguments: argparse.Namespace) -> int:
         await serve_outside(found)
         words = command_line(found, arguments.read, arguments.directory.resolve(), folder, arguments.gpu)
         reading, writing = os.pipe()
-        process = await asyncio.create_subprocess_exec(*words, "--", *arguments.command, stdin=reading)
+        # In a session of its own, as the terminal sends Ctrl-C to a whole group, and the sandbox would end at once.
+        process = await asyncio.create_subprocess_exec(
+            *words, "--", *arguments.command, stdin=reading, start_new_session=True
+        )
         os.close(reading)
         for number in (signal.SIGINT, signal.SIGTERM):
             # Its input has the command inside told to stop; a signal would end all at once.

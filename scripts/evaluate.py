@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.evaluation.accuracy import Sweep, average_precision, by_threshold, confusion, match_boxes
-from scripts.lib.evaluation.truth import LabeledBox, read_truth
+from scripts.lib.evaluation.truth import LabeledBox, read_truth, scaled, sizes_in
 from scripts.lib.frames.source import frames_used
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
@@ -57,7 +58,8 @@ def evaluate(
         for outcome, csv in zip((read_record(DetectionRecord, path) for path in outcomes), detections, strict=True)
         if outcome.media_id in media_with_truth  # a small share of a large run
     }
-    true_boxes = _in_analysed_frames(all_true_boxes, {media_id: outcome for media_id, (outcome, _) in records.items()})
+    read = {media_id: outcome for media_id, (outcome, _) in records.items()}
+    true_boxes = _in_pixels_of_the_file(_in_analysed_frames(all_true_boxes, read), read, sizes_in(truth))
     in_truth = {box.picture for box in true_boxes}
     media = sorted({media_id for media_id, _ in in_truth})
     found = [
@@ -122,6 +124,17 @@ def _in_analysed_frames(truth: list[LabeledBox], outcomes: dict[int, DetectionRe
         decoded = outcome.frames.numbers
         frames[media_id] = range(decoded) if outcome.kind == "image" else frames_used(outcome.asked, decoded)
     return [box for box in truth if box.picture[1] in frames.get(box.picture[0], ())]
+
+
+def _in_pixels_of_the_file(
+    truth: list[LabeledBox], outcomes: dict[int, DetectionRecord], sizes: dict[int, tuple[int, int]]
+) -> list[LabeledBox]:
+    """Return the true boxes in pixels of the files that were read, which may be smaller copies."""
+    return [
+        replace(box, xywh=scaled(box.xywh, sizes.get(box.picture[0]), (outcome.width, outcome.height)))
+        for box in truth
+        for outcome in [outcomes[box.picture[0]]]
+    ]
 
 
 def _found(media_id: int, csv: Path, names: list[str]) -> Iterator[LabeledBox]:

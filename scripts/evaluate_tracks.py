@@ -1,12 +1,13 @@
 """Compare the tracks that were found with true ones."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from scripts.lib.evaluation.track_accuracy import compare_tracks
 from scripts.lib.evaluation.true_tracks import TrackedBox, read_true_tracks
+from scripts.lib.evaluation.truth import scaled, sizes_in
 from scripts.lib.frames.source import frames_used
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
@@ -20,7 +21,7 @@ def evaluate_tracks(
 ) -> None:
     """Write HOTA, IDF1 and MOTA of each video that has a true track, and their means.
 
-    Frames that did not go through the network, and media without a true track, are left out.
+    Frames that did not go through the network, and media without a true track in the others, are left out.
 
     Args:
         outcomes: the records of detect, a file for each media.
@@ -35,6 +36,7 @@ def evaluate_tracks(
         for outcome, boxes in zip((read_record(DetectionRecord, path) for path in outcomes), track_boxes, strict=True)
         if outcome.media_id in truth  # a small share of a large run
     }
+    sizes = sizes_in(true_tracks)
     found: list[MediaTrackAccuracy] = []
     for media_id, true_boxes in truth.items():
         outcome, path = records[media_id]
@@ -42,8 +44,12 @@ def evaluate_tracks(
         boxes = [
             TrackedBox(box.frame, box.track, box.xywh) for box in read_tracks(path) if fill_gaps or not box.interpolated
         ]
-        if frames:
-            accuracy = compare_tracks(true_boxes, boxes, frames)
+        size = outcome.width, outcome.height
+        analysed = [
+            replace(box, xywh=scaled(box.xywh, sizes.get(media_id), size)) for box in true_boxes if box.frame in frames
+        ]
+        if analysed:
+            accuracy = compare_tracks(analysed, boxes, frames)
             found.append(MediaTrackAccuracy(media_id=media_id, frames=len(frames), **vars(accuracy)))
     write_record(
         evaluation,

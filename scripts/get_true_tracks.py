@@ -41,6 +41,7 @@ def get_true_tracks(
         PipelineError: the file cannot be used, or no true track is of this run's media.
     """
     media = (read_record(MediaRecord, record) for record in records)
+    sizes: dict[int, tuple[int, int]] = {}
     if track_truth_file:
         tracks = read_true_tracks(track_truth_file[0], media)
         source = str(track_truth_file[0])
@@ -50,25 +51,24 @@ def get_true_tracks(
         project = Project(host, project_id)
         types = [kind["id"] for kind in project.state_types() if kind.get("association") == "Localization"]
         videos = (each for each in media if each.state == "ready" and each.kind == "video")
-        found = {
-            each.media_id: _current_tracks(project, each, types, localization_type_id, track_truth_version)
-            for each in videos
-        }
-        tracks = {media_id: boxes for media_id, boxes in found.items() if boxes}
+        tracks = {}
+        for each in videos:
+            if boxes := _current_tracks(project, each, types, localization_type_id, track_truth_version):
+                tracks[each.media_id], sizes[each.media_id] = boxes, size_in_pixels(each)
         source = f"version {track_truth_version}"
     if not tracks:
         raise PipelineError(
             f"{source}: it has no track of a media of this run; expected one at least: name another under evaluate, "
             "or none"
         )
-    write_true_tracks(true_tracks, tracks)
+    write_true_tracks(true_tracks, tracks, sizes)
     _log.info("true tracks of %d media, from %s", len(tracks), source)
 
 
 def _current_tracks(
     project: Project, media: MediaRecord, track_types: list[int], box_type: int, version_id: int
 ) -> list[TrackedBox]:
-    """Return the boxes of a media's tracks that are not deleted, in pixels.
+    """Return the boxes of a media's tracks that are not deleted, in pixels of the size in Tator.
 
     A track refers to revisions of boxes; the current revision of each box is used.
     """

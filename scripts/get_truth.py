@@ -46,6 +46,7 @@ def get_truth(
         PipelineError: the file cannot be read, or has no true box in this run's media.
     """
     media = (read_record(MediaRecord, record) for record in records)
+    sizes: dict[int, tuple[int, int]] = {}
     if truth_file:
         boxes = list(foreign_truth(truth_file[0], media, train.species(train_ini)))
         source = str(truth_file[0])
@@ -53,23 +54,22 @@ def get_truth(
         raise ValueError("neither a file of true boxes nor a version in Tator is named")
     else:
         project = Project(host, project_id)
-        boxes = [
-            box
-            for each in media
-            if each.state == "ready"
-            for box in _current_boxes(project, each, localization_type_id, truth_version, species_attribute)
-        ]
+        boxes = []
+        for each in media:
+            if each.state == "ready":
+                sizes[each.media_id] = size_in_pixels(each)
+                boxes += _current_boxes(project, each, localization_type_id, truth_version, species_attribute)
         source = f"version {truth_version}"
     if not boxes:
         raise PipelineError(f"{source} has no true box in this run's media; name another one under evaluate, or none")
-    write_truth(truth, boxes)
+    write_truth(truth, boxes, sizes)
     _log.info("%d true boxes in %d media", len(boxes), len({box.picture[0] for box in boxes}))
 
 
 def _current_boxes(
     project: Project, media: MediaRecord, type_id: int, version_id: int, species: str
 ) -> Iterator[LabeledBox]:
-    """Yield a media's boxes that are not deleted, in pixels."""
+    """Yield a media's boxes that are not deleted, in pixels of the size in Tator."""
     latest = {box["elemental_id"]: box for box in project.boxes(media.media_id, type_id, version_id)}
     width, height = size_in_pixels(media)
     for box in latest.values():

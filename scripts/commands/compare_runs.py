@@ -29,6 +29,7 @@ from scripts.lib.evaluation.comparison import (
     Side,
     changes,
     count_kinds,
+    in_pixels_of,
     run_side,
     version_side,
 )
@@ -67,7 +68,8 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         for media_id in before.media:
             if media_id not in after.media:
                 continue
-            found = list(changes(before.boxes(media_id), after.boxes(media_id), iou, score_change))
+            old = in_pixels_of(before.boxes(media_id), before.media[media_id], after.media[media_id])
+            found = list(changes(old, after.boxes(media_id), iou, score_change))
             tally.add(found)
             line = {"media_id": media_id, "name": after.media[media_id].name, **count_kinds(found)}
             lists["media"].extend([line])

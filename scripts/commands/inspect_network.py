@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import deadline
+from scripts.lib import command_line, deadline
 from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import DEFAULT_ENGINE, names_of, open_engine
-from scripts.lib.errors import GraphError, PipelineError, SettingsError
+from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.fitting import Fitting
 from scripts.lib.graphs import external
@@ -30,7 +30,6 @@ from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, insp
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.suppression import Selection, select
 from scripts.lib.token import redact
-from scripts.lib.workflow.processes import interrupts
 
 _LISTED = 20
 _GREEN = (80, 220, 80)
@@ -200,10 +199,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threshold", type=float, default=0.3, help="the least score of a box (default: 0.3)")
     parser.add_argument("--engine", choices=names_of(is_built=False), default=DEFAULT_ENGINE)
     given = parser.parse_args(arguments)
-    interrupts.raise_interrupts()
     if given.out is not None and given.picture is None:
         parser.error("--out needs --picture")
-    try:
+
+    def inspect() -> None:
         description = None if given.description is None else read_description(given.description)
         width, height = given.size or (None, None)
         asked = NetworkSettings(given.family, description, given.pixels, given.first_label, width, height)
@@ -215,11 +214,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             threshold=given.threshold,
             engine=given.engine,
         )
-    except PipelineError as error:
-        sys.stderr.write(f"{redact(str(error))}\n")
-        return 1
-    sys.stdout.write("".join(f"{redact(line)}\n" for line in lines))  # names in the network may contain a token
-    return 0
+        sys.stdout.write("".join(f"{redact(line)}\n" for line in lines))  # names in the network may contain a token
+
+    return command_line.run(inspect)
 
 
 if __name__ == "__main__":

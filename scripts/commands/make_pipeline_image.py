@@ -16,14 +16,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.lib import deadline
+from scripts.lib import command_line, deadline
 from scripts.lib import train_ini as train
 from scripts.lib.data_images import docker_images
 from scripts.lib.data_images import labels as image_labels
 from scripts.lib.data_images.build import DataImage, build, write_archive
 from scripts.lib.data_images.members import OPTIONAL
 from scripts.lib.data_images.reference import Reference
-from scripts.lib.errors import GraphError, PipelineError, ServerError, SettingsError
+from scripts.lib.errors import GraphError, ServerError, SettingsError
 from scripts.lib.files import replacing, sha256
 from scripts.lib.graphs import class_names, external
 from scripts.lib.graphs.class_count import check_names
@@ -33,7 +33,6 @@ from scripts.lib.graphs.found_network import NetworkSettings, inspect_graph, rea
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.signals import stoppable
 from scripts.lib.token import redact
-from scripts.lib.workflow.processes import interrupts
 
 # To read the number of classes the graph gets an input of some size; any will do.
 SOME_SIDE = 256
@@ -212,6 +211,7 @@ def _with_engine(made: DataImage, reference: Reference, folder: Path, *, publish
 
 
 def _without_engine(made: DataImage, reference: Reference, ca_file: Path | None) -> str:
+    from scripts.lib.data_images.oci import digest_of
     from scripts.lib.data_images.registry import Registry
 
     with Registry(reference, ca_file=ca_file, ca_setting="--ca-file") as registry:
@@ -220,7 +220,7 @@ def _without_engine(made: DataImage, reference: Reference, ca_file: Path | None)
         config.write_bytes(made.config)
         registry.push_blob(config, made.image_id)
         registry.push_manifest(reference.tag, made.manifest.decode())
-        found = registry.digest(reference.tag)
+        found = registry.digest(reference.tag) or digest_of(registry.manifest(reference.tag))
     if found != made.digest:
         raise ServerError(f"{reference}: the registry now has {found}; expected {made.digest}: publish it again")
     return reference.at(made.digest)
@@ -252,10 +252,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--img-max-side", type=int, metavar="N", help="width of the network's input, for a label")
     parser.add_argument("--img-min-side", type=int, metavar="N", help="height of the network's input, for a label")
     given = parser.parse_args(arguments)
-    interrupts.raise_interrupts()
     if (given.img_max_side is None) != (given.img_min_side is None):
         parser.error("expected both --img-max-side and --img-min-side, or none")
-    try:
+
+    def make() -> None:
         name = make_pipeline_image(
             image=given.image,
             graph_pb=given.graph_pb,
@@ -271,11 +271,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description=None if given.description is None else read_description(given.description),
             size=(given.img_max_side, given.img_min_side) if given.img_max_side is not None else None,
         )
-    except PipelineError as error:
-        sys.stderr.write(f"{redact(str(error))}\n")
-        return 1
-    sys.stdout.write(f"{name}\n")
-    return 0
+        sys.stdout.write(f"{name}\n")
+
+    return command_line.run(make)
 
 
 if __name__ == "__main__":

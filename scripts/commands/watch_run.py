@@ -25,6 +25,7 @@ from rich.text import Text
 
 from scripts.lib import command_line
 from scripts.lib.display_text import short
+from scripts.lib.errors import PipelineError
 from scripts.lib.record_files import Record, read_record
 
 _SPEED = re.compile(
@@ -272,7 +273,12 @@ def watch_run(folder: Path, console: Console, pause: float, once: bool = False) 
         console: the console to print to.
         pause: seconds between two updates.
         once: whether to print once and return.
+
+    Raises:
+        PipelineError: there is no such folder.
     """
+    if not folder.is_dir():
+        raise PipelineError(f"{folder}: is not a folder; expected that of a run")
     run = Run(folder)
     run.update()
     if once or not console.is_terminal:

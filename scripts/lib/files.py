@@ -48,6 +48,11 @@ def home() -> Path | None:
         return None
 
 
+def is_below(path: Path, folder: Path) -> bool:
+    """Return whether a path is below a folder by its name; links are not followed, as they may lead to another disk."""
+    return Path(os.path.normpath(path.absolute())).is_relative_to(os.path.normpath(folder.absolute()))
+
+
 def is_at(path: Path | str, descriptor: int) -> bool:
     """Return whether a path still refers to the open file of a descriptor."""
     try:

@@ -282,6 +282,9 @@ def test_profiles_change_where_and_how_jobs_run_and_not_their_results():
     # The image lacks the packages of these two rules.
     assert slurm["set-resources"].pop("convert_network") == {"mem_mb": 8000}
     assert slurm["set-resources"].pop("quantize_network") == {"mem_mb": 8000, "runtime": 720}
+    # On Kubernetes jobs have no time limit of their own.
+    for rule in ("crop_boxes", "crop_tracks", "picture_errors"):
+        assert slurm["set-resources"].pop(rule) == {"runtime": 720}
     assert {"default": slurm["default-resources"], **slurm["set-resources"]} == {
         rule: {name: resources[name] for name in known if name in resources} for rule, resources in requested.items()
     }

@@ -13,7 +13,7 @@ from scripts.lib.files import read_json, write_json
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.planning.media_files import move
 from tests.browser import open_page
-from tests.report_run import FakeRun
+from tests.report_run import SIZE, FakeRun
 
 pytestmark = pytest.mark.pages
 
@@ -73,7 +73,8 @@ def test_a_run_and_a_version_that_people_edited(steps, tmp_path, capsys):
     run.add("clip.mp4", frames=3)
     run.finish()
     server = steps.server
-    share = {"x": 0.0125, "y": 20 / 360, "width": 30 / 640, "height": 25 / 360}  # the boxes of frame 0 and 1
+    # The boxes of frame 0 and 1. The run read a smaller picture than Tator's.
+    share = {"x": 8 / SIZE.width, "y": 20 / SIZE.height, "width": 30 / SIZE.width, "height": 25 / SIZE.height}
     for frame, species in ((0, "cod"), (1, "crab")):
         spec = {"media_id": 1, "type": server.localization_type_id, "version": server.version_id, "frame": frame,
                 "attributes": {"Species": species, "Confidence": 0.9}, **share}  # fmt: skip

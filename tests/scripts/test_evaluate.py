@@ -1,6 +1,8 @@
 """True boxes from a version in Tator, the evaluation, its pictures, and its part of the page."""
 
 import zipfile
+from dataclasses import replace
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -16,7 +18,7 @@ from scripts.lib.record_files import write_record
 from scripts.picture_errors import picture_errors
 from tests.browser import open_page
 from tests.made_records import evaluation_record, mistake
-from tests.report_run import FakeRun
+from tests.report_run import SIZE, FakeRun
 
 pytestmark = pytest.mark.pages
 
@@ -32,8 +34,8 @@ def run(tmp_path):
     return made
 
 
-def evaluated(run, truth, **changes):
-    write_truth(run.folder / "truth.csv", truth)
+def evaluated(run, truth, sizes=MappingProxyType({}), **changes):
+    write_truth(run.folder / "truth.csv", truth, sizes)
     settings = {"iou": 0.5, "only_frames_with_truth": False, "pictures": 2, "keep_threshold": 0.3,
                 "upload_threshold": 0.0}  # fmt: skip
     evaluate(
@@ -64,6 +66,15 @@ def test_figures_of_an_evaluation(run):
     assert [(each["frame"], each["species"]) for each in found["missed"]] == [(40, "cod")]
     assert [each["frame"] for each in found["false_alarms"]] == [3]
     assert found["missed"][0]["share"] == [0.05, 0.22222, 0.1875, 0.27778]
+
+
+def test_true_boxes_from_tator_are_scaled_to_the_file_that_was_read(run):
+    """Tator's record may be of the original, while a smaller copy was read."""
+    truth = [LabeledBox((1, frame), BOX, "cod") for frame in range(20, 50)]
+    twice = [replace(box, xywh=tuple(2 * value for value in box.xywh)) for box in truth]
+    expected = evaluated(run, truth)
+    assert expected["ap50"] > 0.5
+    assert evaluated(run, twice, sizes={1: (2 * SIZE.width, 2 * SIZE.height)}) == expected
 
 
 def test_only_frames_with_truth(run):

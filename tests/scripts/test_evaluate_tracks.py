@@ -70,6 +70,13 @@ def test_each_format_of_true_tracks_has_the_same_figures(evaluated: Any) -> None
     assert many["mean"] == mot["mean"]
 
 
+def test_a_video_without_a_true_track_in_its_analysed_frames_is_left_out(evaluated: Any) -> None:
+    head = "video_id,frame,track,x,y,w,h\n"
+    both = evaluated(head + rows("1_scene,") + "2_scene,999,1,10,10,20,20\n", media=(1, 2))
+    assert [one["media_id"] for one in both["media"]] == [1]
+    assert both["mean"] == evaluated(head + rows("1_scene,"))["mean"]
+
+
 def test_tracks_compared_with_themselves_are_perfect(evaluated: Any, tmp_path: Path) -> None:
     evaluated("frame,track,x,y,w,h\n" + rows())
     own = (tmp_path / "1_t.csv").read_text()
@@ -130,9 +137,9 @@ def test_true_tracks_of_a_version_are_its_current_tracks(steps: Any, tmp_path: P
     }  # fmt: skip
     get_true_tracks(**arguments, track_truth_version=server.version_id)
     assert (tmp_path / "true_tracks.csv").read_text().splitlines() == [
-        "media_id,frame,track,x,y,w,h",
-        *(f"1,{frame},1,{left}.000,180.000,80.000,90.000" for frame, left in ((0, 160), (1, 320), (2, 160))),
-        *(f"1,{frame},2,160.000,180.000,80.000,90.000" for frame in (3, 5)),
+        "media_id,frame,track,x,y,w,h,of_width,of_height",
+        *(f"1,{frame},1,{left}.000,180.000,80.000,90.000,640,360" for frame, left in ((0, 160), (1, 320), (2, 160))),
+        *(f"1,{frame},2,160.000,180.000,80.000,90.000,640,360" for frame in (3, 5)),
     ]
     with pytest.raises(PipelineError, match="version 99999: it has no track"):
         get_true_tracks(**arguments, track_truth_version=99999)

@@ -148,6 +148,9 @@ def _completed(content: dict[str, Any]) -> dict[str, Any]:
     """Add `auth` if a pull secret has only a user name and a password, which Kubernetes accepts too."""
     auths = content.get("auths")
     for entry in auths.values() if isinstance(auths, dict) else ():
-        if isinstance(entry, dict) and "auth" not in entry and entry.get("username") and entry.get("password"):
+        if not isinstance(entry, dict) or entry.get("auth"):
+            continue
+        entry.pop("auth", None)  # an empty one makes the whole file unusable
+        if entry.get("username") and entry.get("password"):
             entry["auth"] = base64.b64encode(f"{entry['username']}:{entry['password']}".encode()).decode()
     return {"auths": {}, **content}

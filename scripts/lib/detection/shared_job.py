@@ -55,11 +55,12 @@ def detect_shared(
         if (reason := progress.fatal.get(each.media_id)) is not None:
             record_failure(MediaFault("failed", reason), each.wanted, each.outputs, Network(network_files, options))
     keep_files = isinstance(source, DownloadOptions) and source.keep_files
-    left = [
-        each
-        for each in work
-        if each.media_id not in progress.fatal and (keep_files or not done.restore(*each.cache_entry))
-    ]
+
+    def is_finished(each: MediaInJob) -> bool:
+        has_file = not keep_files or each.wanted.state != "ready" or each.media.exists()
+        return has_file and done.restore(*each.cache_entry)
+
+    left = [each for each in work if each.media_id not in progress.fatal and not is_finished(each)]
     _log.info("%d media, %d of them finished already", len(work), len(work) - len(left))
     files = _download_ahead(work, left, source) if isinstance(source, DownloadOptions) else source
     MediaJob(files, network_files, options, JobRecords(done, progress)).detect(left, suspects)

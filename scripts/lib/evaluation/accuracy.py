@@ -20,7 +20,6 @@ from scripts.lib.boxes import iou_matrix
 from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.records.evaluation import AtThreshold, BestF1, Curve
 
-MOST_BOXES = 300  # in a picture; networks return at most as many
 THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
 AP_IOUS = np.linspace(0.5, 0.95, 10)
 
@@ -72,7 +71,7 @@ def average_precision(truth: Sequence[LabeledBox], found: Sequence[LabeledBox]) 
         coco.createIndex()
         evaluation = COCOeval(coco, coco.loadRes(known), "bbox")
         evaluation.params.iouThrs = AP_IOUS
-        evaluation.params.maxDets = [MOST_BOXES]
+        evaluation.params.maxDets = [max(Counter(box.picture for box in found).values())]  # all boxes count
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.evaluate()
         evaluation.accumulate()

@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import ServerError
 from scripts.lib.evaluation.accuracy import overlaps
-from scripts.lib.evaluation.truth import LabeledBox
+from scripts.lib.evaluation.truth import LabeledBox, scaled
 from scripts.lib.finished_run import FinishedRun
 from scripts.lib.record_files import read_record
 from scripts.lib.server import project_needs, rows, values
@@ -228,6 +228,12 @@ def media_in_tator(project: Project, media_ids: Sequence[int]) -> MediaOfSide:
 
 def _each_compared(project: Project, media_ids: Sequence[int]) -> Iterator[tuple[int, ComparedMedia]]:
     return ((found["id"], _compared(found)) for found in project.each_media(media_ids))
+
+
+def in_pixels_of(boxes: list[LabeledBox], own: ComparedMedia, other: ComparedMedia) -> list[LabeledBox]:
+    """Return one side's boxes of a media in pixels of the other side's, which may have read a copy of another size."""
+    before, after = (own.width, own.height), (other.width, other.height)
+    return [replace(box, xywh=scaled(box.xywh, before, after)) for box in boxes] if before != after else boxes
 
 
 def changes(before: list[LabeledBox], after: list[LabeledBox], iou: float, score_change: float) -> Iterator[Change]:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.truth import LAST_FRAME, MediaFinder, NamedMedia
+from scripts.lib.evaluation.truth import LAST_FRAME, SIZE_COLUMNS, MediaFinder, NamedMedia
 from scripts.lib.files import replacing
 
 EXPECTED = (
@@ -41,19 +42,25 @@ class TrackedBox:
     xywh: tuple[float, float, float, float]
 
 
-def write_true_tracks(path: Path, tracks: Mapping[int, Sequence[TrackedBox]]) -> None:
+def write_true_tracks(
+    path: Path,
+    tracks: Mapping[int, Sequence[TrackedBox]],
+    sizes: Mapping[int, tuple[int, int]] = MappingProxyType({}),
+) -> None:
     """Write true tracks in the format of a run, which read_true_tracks reads.
 
     Args:
         path: the CSV file to write.
         tracks: the boxes of the tracks, by media id.
+        sizes: by media, the width and height that the coordinates refer to, of boxes from Tator.
     """
     with replacing(path) as stream:
         rows = csv.writer(stream, lineterminator="\n")
-        rows.writerow(("media_id", "frame", "track", "x", "y", "w", "h"))
+        rows.writerow(("media_id", "frame", "track", "x", "y", "w", "h", *SIZE_COLUMNS))
         for media_id, boxes in sorted(tracks.items()):
+            size = sizes.get(media_id, ("", ""))
             for box in sorted(boxes, key=lambda box: (box.frame, box.track)):
-                rows.writerow([media_id, box.frame, box.track, *(f"{value:.3f}" for value in box.xywh)])
+                rows.writerow([media_id, box.frame, box.track, *(f"{value:.3f}" for value in box.xywh), *size])
 
 
 def read_true_tracks(path: Path, media: Iterable[NamedMedia]) -> dict[int, list[TrackedBox]]:

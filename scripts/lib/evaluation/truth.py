@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from scripts.lib import csv_text, json_text
@@ -23,6 +24,9 @@ LARGEST_COCO = 2**30
 # The largest frame number that arrays can hold.
 LAST_FRAME = 2**31 - 1
 COLUMNS = ("media_id", "frame", "x", "y", "w", "h", "species")
+# The size of the picture that the coordinates of a box from Tator refer to: Tator's own, which may differ from that of
+# the file that was read.
+SIZE_COLUMNS = ("of_width", "of_height")
 # Names of the columns in other programs' files.
 _OTHER_NAMES = {"width": "w", "height": "h", "label": "species", "det_species": "species_id"}
 EXPECTED = (
@@ -30,15 +34,16 @@ EXPECTED = (
     "det_species), and media_id or video_id where there is more than one media; or COCO JSON"
 )
 
-# Whole names of the run's media, and their parts without the extension.
+# Whole names of the run's media; these without the extension; and their last parts without the extension.
 _TABLES = """
 CREATE TABLE paths (name BLOB, media_id INTEGER);
 CREATE TABLE stems (name BLOB, media_id INTEGER);
+CREATE TABLE last_parts (name BLOB, media_id INTEGER);
 """
-_INDICES = "CREATE INDEX paths_by_name ON paths (name); CREATE INDEX stems_by_name ON stems (name);"
-_ADD_PATH, _ADD_STEM = "INSERT INTO paths VALUES (?, ?)", "INSERT INTO stems VALUES (?, ?)"
+_INDICES = "".join(f"CREATE INDEX {name}_by_name ON {name} (name);" for name in ("paths", "stems", "last_parts"))
+_ADD = "INSERT INTO {} VALUES (?, ?)"
 _FIND_PATH = "SELECT media_id FROM paths WHERE name = ? ORDER BY rowid DESC LIMIT 1"
-_FIND_STEM = "SELECT count(*), min(media_id) FROM stems WHERE name = ?"
+_COUNT = "SELECT count(*), min(media_id) FROM {} WHERE name = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +68,42 @@ def read_truth(path: Path) -> list[LabeledBox]:
     ]
 
 
-def write_truth(path: Path, boxes: Iterable[LabeledBox]) -> None:
-    """Write true boxes, ordered by media and frame."""
+def write_truth(
+    path: Path, boxes: Iterable[LabeledBox], sizes: Mapping[int, tuple[int, int]] = MappingProxyType({})
+) -> None:
+    """Write true boxes, ordered by media and frame.
+
+    Args:
+        path: the CSV to write.
+        boxes: the boxes.
+        sizes: by media, the width and height that the coordinates refer to, of boxes from Tator.
+    """
     with replacing(path) as stream:
         rows = csv_text.writer(stream)
-        rows.writerow(COLUMNS)
+        rows.writerow([*COLUMNS, *SIZE_COLUMNS])
         for box in sorted(boxes, key=lambda box: box.picture):
-            rows.writerow([*box.picture, *(f"{value:.3f}" for value in box.xywh), csv_text.cut(box.species)])
+            size = sizes.get(box.picture[0], ("", ""))
+            rows.writerow([*box.picture, *(f"{value:.3f}" for value in box.xywh), csv_text.cut(box.species), *size])
+
+
+def sizes_in(path: Path) -> dict[int, tuple[int, int]]:
+    """Return the sizes in a file of write_truth or write_true_tracks, by media; none for boxes of a user's file."""
+    sizes = {}
+    for row in csv_text.read_rows(path):
+        if row.get("of_width"):
+            sizes[int(row["media_id"])] = int(row["of_width"]), int(row["of_height"])
+    return sizes
+
+
+def scaled(
+    xywh: tuple[float, float, float, float], before: tuple[int, int] | None, after: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Return a box in pixels of a picture of the size `after`; the same box if a size is unknown (None, or 0)."""
+    if before is None or not all((*before, *after)):
+        return xywh
+    x, y, w, h = xywh
+    across, down = after[0] / before[0], after[1] / before[1]
+    return x * across, y * down, w * across, h * down
 
 
 def foreign_truth(path: Path, media: Iterable[MediaRecord], names: Sequence[str]) -> Iterator[LabeledBox]:
@@ -135,18 +169,22 @@ class MediaFinder:
         """Store the ids and names of a run's media."""
         ids = array("q")
         self._videos = array("q")
+        self._pictures = array("q")
         self._tables = temporary_tables(_TABLES)
         for each in media:
             ids.append(each.media_id)
             if each.kind == "video":
                 self._videos.append(each.media_id)
-            path = PurePosixPath(each.name or "")
-            stems = {path.stem, str(path.with_suffix("")) if path.name else ""}
-            self._tables.executemany(_ADD_STEM, [(as_key(stem), each.media_id) for stem in stems])
+            elif each.kind == "image":
+                self._pictures.append(each.media_id)
+            names = {"stems": _without_suffix(each.name or ""), "last_parts": PurePosixPath(each.name or "").stem}
             if each.name:
-                self._tables.execute(_ADD_PATH, (as_key(each.name), each.media_id))
+                names["paths"] = each.name
+            for table, name in names.items():
+                self._tables.execute(_ADD.format(table), (as_key(name), each.media_id))
         self._tables.executescript(_INDICES)
         self._ids = array("q", sorted(ids))
+        self._pictures = array("q", sorted(self._pictures))
 
     def close(self) -> None:
         """Close and remove the temporary file."""
@@ -155,16 +193,17 @@ class MediaFinder:
     def by_name(self, name: str) -> int | None:
         """Return the media of a name, with or without its extension, or of `{id}_{name}`; None if there is none.
 
-        A name may be the path of a file below media.folder, or the last part of the path.
+        A name may be the path of a file below media.folder, also with folders before it, or the last part of the path
+        alone.
 
         Raises:
             PipelineError: several media have the name.
         """
         if (found := self.by_path(name)) is not None:
             return found
-        path = PurePosixPath(name)
-        stems = (name, str(path.with_suffix("")) if path.name else "", path.stem)
-        count, only = next((found for found in map(self._by_stem, stems) if found[0]), (0, None))
+        count, only = self._first("stems", name)
+        if not count and "/" not in name:
+            count, only = self._first("last_parts", name)
         if count == 1:
             return only
         start = name.partition("_")[0].partition("/")[0]
@@ -172,6 +211,18 @@ class MediaFinder:
             return by_id
         if count:
             raise PipelineError(f"{count} media are called {name!r}; expected a name of one: its path, or media_id")
+        _, _, rest = name.partition("/")
+        return self._below(rest) if rest else None
+
+    def _below(self, name: str) -> int | None:
+        """Return the media whose whole path is this name, or the end of it."""
+        while name:
+            if (found := self.by_path(name)) is not None:
+                return found
+            count, only = self._first("stems", name)
+            if count:
+                return only if count == 1 else None
+            _, _, name = name.partition("/")
         return None
 
     def by_path(self, name: str) -> int | None:
@@ -184,6 +235,11 @@ class MediaFinder:
         at = bisect_left(self._ids, media_id)
         return media_id if at < len(self._ids) and self._ids[at] == media_id else None
 
+    def is_picture(self, media_id: int) -> bool:
+        """Return whether one of the run's media is known to be a picture."""
+        at = bisect_left(self._pictures, media_id)
+        return at < len(self._pictures) and self._pictures[at] == media_id
+
     def only(self, place: str) -> int:
         """Return the run's only media, or its only video."""
         candidates = self._videos if len(self._ids) > 1 else self._ids
@@ -191,10 +247,18 @@ class MediaFinder:
             raise PipelineError(f"{place}: which media is this box in? The run has {len(self._ids)}; {EXPECTED}")
         return candidates[0]
 
-    def _by_stem(self, stem: str) -> tuple[int, int | None]:
-        """Return the number of media with a name without extension, and the smallest id of them."""
-        found: tuple[int, int | None] = self._tables.execute(_FIND_STEM, (as_key(stem),)).fetchone()
-        return found
+    def _first(self, table: str, name: str) -> tuple[int, int | None]:
+        """Return the number of media in a table with a name, as it is or without its extension, and their least id."""
+        for stem in (name, _without_suffix(name)):
+            found: tuple[int, int | None] = self._tables.execute(_COUNT.format(table), (as_key(stem),)).fetchone()
+            if found[0]:
+                return found
+        return 0, None
+
+
+def _without_suffix(name: str) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")) if path.name else ""
 
 
 def _csv(path: Path, finder: MediaFinder, names: Sequence[str] | None) -> Iterator[LabeledBox]:
@@ -240,9 +304,9 @@ def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str] | Non
     return LabeledBox((media_id, int(row["frame"])), xywh, species.strip())
 
 
-def _frame_in(name: str, finder: MediaFinder) -> int:
+def _frame_in(name: str, finder: MediaFinder, media_id: int) -> int:
     """Return the frame in a file's name such as `{media}/{frame}.jpg`; 0 if the file's name is a media's name."""
-    if "/" not in name or finder.by_path(name) is not None:
+    if finder.is_picture(media_id) or "/" not in name or finder.by_path(name) is not None:
         return 0
     return int(PurePosixPath(name).stem)
 
@@ -257,11 +321,13 @@ def _coco(path: Path, finder: MediaFinder) -> Iterator[LabeledBox]:
     try:
         content = json_text.parse(read_text(path, LARGEST_COCO))
         names = {each["id"]: str(each["name"]) for each in content["categories"]}
-        pictures = {}
+        pictures: dict[Any, tuple[int, int] | None] = {}
         for image in content["images"]:
-            found = finder.by_id(image["media_id"]) if "media_id" in image else finder.by_name(image["file_name"])
-            frame = image["frame"] if "frame" in image else _frame_in(image["file_name"], finder)
-            pictures[image["id"]] = None if found is None else (found, int(frame))
+            found = finder.by_id(int(image["media_id"])) if "media_id" in image else finder.by_name(image["file_name"])
+            pictures[image["id"]] = None
+            if found is not None:
+                frame = image["frame"] if "frame" in image else _frame_in(image["file_name"], finder, found)
+                pictures[image["id"]] = found, int(frame)
         for annotation in content["annotations"]:
             picture = _named("image", pictures, annotation["image_id"])
             if picture is not None:

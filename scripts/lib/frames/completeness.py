@@ -138,7 +138,9 @@ class Completeness:
         if decoded_at is not None:
             # Times in joined files restart with a key frame, or overlap a little.
             last = self._decoded_at
-            if last is not None and decoded_at < last and (key or decoded_at < last - (self._period or 0)):
+            # Where FFmpeg has no decoding times, it gives display times, which also step back before B-frames.
+            most = (self._period or 0) * (_DELAY if decoded_at == time else 1)
+            if last is not None and decoded_at < last and (key or decoded_at < last - most):
                 self._epoch += 1
             self._decoded_at = decoded_at
         if time is not None:

@@ -80,13 +80,13 @@ class VideoFrames(VideoPackets):
         }
         self.summary.declared = self._stream.frames or None
         self.summary.expected = self._expected()
-        self.summary.rate = float(self._stream.average_rate or 0)
+        self.summary.rate = float(self.average_rate or 0)
 
     def _expected(self) -> int | None:
         """Return the probable number of wanted frames, from the declared number or the duration; None if unknown."""
         frames, duration = self._stream.frames, self._container.duration
-        if not frames and duration and self._stream.average_rate:
-            frames = round(duration / av.time_base * self._stream.average_rate)
+        if not frames and duration and (rate := self.average_rate):
+            frames = round(duration / av.time_base * rate)
         if not frames:
             return None
         return len(range(self._wanted.start, min(self._wanted.stop, frames), self._wanted.step))

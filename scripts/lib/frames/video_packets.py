@@ -123,6 +123,13 @@ class VideoPackets(FrameSource):
         return self._container.format.name == "avi"
 
     @property
+    def average_rate(self) -> Fraction | None:
+        """Pictures per second according to the file; None if it does not declare it."""
+        # In raw DV, the average of FFmpeg 8 is one divided by its time unit.
+        stream = self._stream
+        return stream.base_rate if self._container.format.name == "dv" else stream.average_rate
+
+    @property
     def last_packet(self) -> int:
         """The index of the last packet that was read, from 0; -1 before the first."""
         return self._packets - 1
@@ -133,7 +140,7 @@ class VideoPackets(FrameSource):
         Args:
             shown: how Tator shows the video.
         """
-        rate = shown.rate or (rounded_rate(self._stream.average_rate) if self._stream.average_rate else None)
+        rate = shown.rate or (rounded_rate(self.average_rate) if self.average_rate else None)
         unit = self._stream.time_base
         if not rate or not unit:
             return None

@@ -152,6 +152,8 @@ def _patch(text: str | None, place: str, parameters: Mapping[str, str | None]) -
     if not text:
         return
     filled = _TAG.sub(lambda tag: parameters.get(tag[1].strip().removeprefix("workflow.parameters.")) or tag[0], text)
+    if _TAG.search(filled):
+        return  # known only at launch, when Argo fills in the text
     try:
         patch = yaml_text.parse(filled)
     except ValueError:

@@ -140,14 +140,17 @@ def _parameters(workflow: Mapping[str, Any]) -> Iterator[str]:
     if "artifacts" in _arguments(workflow):
         yield "spec.arguments.artifacts is set; Tator discards it"
     declared = parameters(workflow)
-    names = [one["name"] for one in _arguments(workflow).get("parameters") or []]
+    given = _arguments(workflow).get("parameters") or []
+    names = [one["name"] for one in given]
+    read_at_launch = {str(one["name"]) for one in given if one.get("valueFrom")}
     for name in sorted({str(name) for name in names if names.count(name) > 1}):
         yield f"parameter {name} is declared twice"
     for name, value in declared.items():
         if name in TATOR_PARAMETERS:
             yield f"parameter {name} is declared; Tator gives it at launch: take it out"
         elif value is None:
-            yield f"parameter {name} has no value; the web page sends none, so write one"
+            if name not in read_at_launch:
+                yield f"parameter {name} has no value; the web page sends none, so write one"
         elif value.startswith(EXAMPLE):
             yield f"parameter {name} is still the example's, {value}; give your own with --set {name}=..."
     for name in sorted(set(_USED.findall(json.dumps(workflow, default=str))) - declared.keys() - set(TATOR_PARAMETERS)):

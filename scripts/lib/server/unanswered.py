@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import PipelineError, ServerError
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import is_below, read_json, write_json
 from scripts.lib.network_access import sessions
 from scripts.lib.retry import answer_seconds
 from scripts.lib.server.faults import LostAnswer
@@ -194,7 +194,7 @@ def remove_uncertain_records(folder: Path) -> list[str]:
     removed = set()
     for note in sorted((folder / "resources" / FOLDER).glob("*.json")):
         record = Path(os.path.normpath(note.parent / _content(note)["record"]))
-        if record.resolve().is_relative_to(folder.resolve()) and record.is_file():
+        if is_below(record, folder) and record.is_file():
             record.unlink()
             removed.add(os.path.relpath(record, folder))
     for part in (folder / "resources" / FOLDER).glob(".*.part"):  # unfinished files of jobs that were killed

@@ -157,6 +157,7 @@ class UploadJob(ABC, Generic[_Media]):
             if answered and cache.restore(*cached) and self.has_recorded_count(media):
                 _log.info("media %d: verified by an earlier job", cached[0])
                 return
+            cache.discard(cached[0])  # if this fails, Tator may have other boxes than the earlier job verified
             self.upload(media)
         except Exception as error:
             if not of_one_media(error):

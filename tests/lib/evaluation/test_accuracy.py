@@ -60,6 +60,13 @@ def test_equal_scores_are_counted_together():
     assert Sweep.of(matches, 2).best().precision == 0.5
 
 
+def test_any_number_of_boxes_in_a_picture_counts():
+    """A picture that was cut into tiles may have more boxes than a network gives at once."""
+    places = [(20.0 * (at % 30), 20.0 * (at // 30), 10.0, 10.0) for at in range(600)]
+    many = [LabeledBox((1, 0), place, "cod", 1 - at / 1000) for at, place in enumerate(places)]
+    assert average_precision(many, many)["cod"] == pytest.approx((1.0, 1.0))
+
+
 def test_average_precision():
     perfect = [LabeledBox(box.picture, box.xywh, box.species, 0.9) for box in TRUTH]
     assert average_precision(TRUTH, perfect) == {name: pytest.approx((1.0, 1.0)) for name in ("cod", "crab")}

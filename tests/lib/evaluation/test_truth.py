@@ -73,6 +73,23 @@ def test_files_of_a_folder_by_their_paths(tmp_path):
         boxes(tmp_path, head + "a.jpg,0,1,2,3,4,cod\n", media=FOLDER)
 
 
+def test_files_of_other_folders_are_not_of_the_run(tmp_path):
+    head = "video_id,frame,x,y,w,h,label\n"
+    one = [
+        media_record(media_id=11, name="cam1/0001.jpg", kind="image"),
+        media_record(media_id=16, name="dive.mp4", kind="video"),
+        media_record(media_id=17, name="00000012.jpg", kind="image"),
+    ]
+    names = ["cam2/0001.jpg", "103_cam2/0001", "survey/cam1/0001.jpg", "0001", "all/00000012.jpg"]
+    found = boxes(tmp_path, head + "".join(f"{name},0,1,2,3,4,cod\n" for name in names), media=one)
+    assert [box.picture for box in found] == [(11, 0), (11, 0), (17, 0)]  # not those of cam2
+    files = ["cam2/IMG_7.jpg", "cam1/0001", "images/cam1/0001.jpg", "16/00000012.jpg", "dive/00000003.jpg"]
+    images = [{"id": at, "file_name": name} for at, name in enumerate(files)]
+    annotations = [{"id": at, "image_id": at, "category_id": 4, "bbox": [1, 2, 3, 4]} for at in range(len(files))]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 4, "name": "crab"}]}
+    assert [box.picture for box in boxes(tmp_path, content, "t.json", one)] == [(11, 0), (11, 0), (16, 12), (16, 3)]
+
+
 def test_a_picture_by_its_name(tmp_path):
     content = "video_id,frame,x,y,w,h,label\nstill.a,0,1,2,3,4,cod\n8_still.a,0,1,2,3,4,cod\n"
     assert [box.picture for box in boxes(tmp_path, content)] == [(8, 0), (8, 0)]

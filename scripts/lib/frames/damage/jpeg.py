@@ -69,6 +69,10 @@ def check_scans(content: bytes) -> None:
         raise MediaFault("unsupported", f"it is a JPEG of {count} scans; at most {MOST_SCANS} are taken")
 
 
+# Parts of messages of simplejpeg about pictures that OpenCV decodes.
+_NOT_DAMAGE = ("color conversion", "subsampling level")
+
+
 def decode_whole(content: bytes) -> Picture | None:
     """Return the picture of an ordinary, undamaged file; None if the file is damaged or needs more checks.
 
@@ -77,8 +81,7 @@ def decode_whole(content: bytes) -> Picture | None:
     Returns:
         array (height, width, 3), BGR.
     """
-    header = content[:65536]
-    if _EXIF[1] in header or _ZEROS in content:  # it may have to be turned, or may be damaged
+    if _EXIF[1] in content or _ZEROS in content:  # it may have to be turned, or may be damaged
         return None
     if damaged_table(content):
         return None
@@ -101,7 +104,7 @@ def find_damage(content: bytes) -> str | None:
         smaller = {} if _LOSSLESS.search(content) else {"min_factor": 8, "min_height": 1, "min_width": 1}
         simplejpeg.decode_jpeg(content, wanted, **smaller)
     except ValueError as error:
-        if unsupported(content) is None and "color conversion" not in str(error):
+        if unsupported(content) is None and not any(what in str(error) for what in _NOT_DAMAGE):
             return f"libjpeg: {error}"
     except KeyError:  # a chroma subsampling that simplejpeg does not support, but OpenCV does
         pass

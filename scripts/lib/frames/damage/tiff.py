@@ -15,6 +15,7 @@ _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANES = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _TABLES = 322, 323, 324, 325, 347
 _PREDICTOR, _FORMAT = 317, 339
 _YCBCR = 6
+_WHITE_IS_ZERO = 0
 _SEPARATE = 2  # planes
 _GREY_ALPHA = (2,)  # values per pixel
 # The types of values that libtiff accepts as whole numbers, and their letters in the module struct.
@@ -146,6 +147,8 @@ def unsupported(content: bytes) -> str | None:
     planar = tags.get(_PLANES, (1,))[0] == _SEPARATE and tags.get(_SAMPLES, (1,))[0] > 1
     if planar and max(tags.get(_BITS, (1,))) > _BY_LIBTIFF:
         return f"{described(content)}, and one plane stands behind the other, which OpenCV mixes up"
+    if tags.get(_PHOTOMETRIC, (1,))[0] == _WHITE_IS_ZERO and max(tags.get(_BITS, (1,))) > _BY_LIBTIFF:
+        return f"{described(content)}, whose least value is white, which OpenCV shows as black"
     if _TILES in tags and tags.get(_SAMPLES) == _GREY_ALPHA and header.width % max(1, tags.get(_TILE_WIDTH, (1,))[0]):
         return f"{described(content)}, in tiles that reach beyond the picture, which OpenCV mixes up"
     return None

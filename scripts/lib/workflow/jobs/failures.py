@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault, PipelineError
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import is_below, read_json, write_json
 from scripts.lib.token import redact
 from scripts.lib.workflow.planning.sub_folders import sub_folder
 
@@ -59,7 +59,7 @@ def forget(folder: Path) -> list[str]:
         names: list[str] = read_json(path_of_note)
         for name in names:
             path = folder / name
-            if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
+            if is_below(path, folder) and path.is_file():
                 path.unlink()
                 removed.append(name)
         path_of_note.unlink()

@@ -87,6 +87,10 @@ class ResultCache:
             _link(link, path)
         return True
 
+    def discard(self, media_id: int) -> None:
+        """Remove a media's kept results."""
+        shutil.rmtree(media_folder(self._folder, media_id), ignore_errors=True)
+
     def _links(self, media_id: int, depends_on: Any, count: int) -> list[Path]:
         content = f"[{json.dumps(depends_on, sort_keys=True)}{self._tail}"
         folder, key = media_folder(self._folder, media_id), hashlib.sha256(content.encode()).hexdigest()

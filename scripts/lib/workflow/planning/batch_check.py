@@ -10,16 +10,13 @@ from typing import Any
 
 from scripts.lib.files import read_json, sha256
 from scripts.lib.workflow.jobs.result_cache import media_folder
-from scripts.lib.workflow.planning.batches import hash_key, read_times, write_times
+from scripts.lib.workflow.planning.batches import UPLOAD_CACHES, hash_key, read_times, write_times
 from scripts.lib.workflow.planning.sub_folders import file_of
 
 BATCHES = Path("resources/batches")
 # The folders of cached results (result_cache.py), by the first word in the names of the files of hashes.
-CACHES = {
-    "detected": Path("resources/finished"),
-    "uploaded": Path("resources/finished_uploads"),
-    "tracks_uploaded": Path("resources/finished_track_uploads"),
-}
+_OF_UPLOADS = dict(zip(("uploaded", "tracks_uploaded"), UPLOAD_CACHES, strict=True))
+CACHES = {"detected": Path("resources/finished"), **_OF_UPLOADS}
 # Archives and some file systems round dates to seconds, or to even seconds.
 _OLDER_NS = 2_000_000_000
 
@@ -31,7 +28,7 @@ class JobToRepeat:
     Attributes:
         batch: the job's file of hashes.
         step: the first word of that file's name.
-        changed: files that are not as the job wrote them, with the media of each.
+        changed: files that are not as the job wrote them, and missing files of uploads, with the media of each.
     """
 
     batch: Path
@@ -99,6 +96,8 @@ def _check_job(
             state = os.stat(name)  # noqa: PTH116 - as above
         except FileNotFoundError:
             has_to_repeat = True
+            if step in _OF_UPLOADS:  # the media is compared with Tator again; detection restores its cached results
+                job.changed.append((Path(name), media_id))
             continue
         stored = times.get(hash_key(name))
         if stored is None or (state.st_mtime_ns == stored[0] and state.st_size == stored[1]):

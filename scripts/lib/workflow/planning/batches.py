@@ -46,6 +46,8 @@ OF_EACH_TRACKED_MEDIA = {
 OF_EACH_MEDIA_WITH_TRACKS_IN_TATOR = {
     "track_uploads": ("results/track_uploads/{media_id}.json", "tracks_uploaded"),
 }
+# The folders of cached uploads of boxes and of tracks (result_cache.py).
+UPLOAD_CACHES = (Path("resources/finished_uploads"), Path("resources/finished_track_uploads"))
 EVERY_FILE_OF_EACH_MEDIA = OF_EACH_MEDIA | OF_EACH_TRACKED_MEDIA | OF_EACH_MEDIA_WITH_TRACKS_IN_TATOR
 # `auto`: about this many jobs, of four threads each, in a short run; more if they would become long.
 _JOBS, _MOST = 4, 1024

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from scripts.lib.folder_source.run_listing import media_ids_of
-from scripts.lib.workflow.planning.batches import EVERY_FILE_OF_EACH_MEDIA
+from scripts.lib.workflow.planning.batches import EVERY_FILE_OF_EACH_MEDIA, UPLOAD_CACHES
 from scripts.lib.workflow.planning.sub_folders import file_of, is_sub_folder, sub_folder
 
 # Parameters of a rule that name such files: the kinds of files (names of EVERY_FILE_OF_EACH_MEDIA), the numbers of the
@@ -124,7 +124,7 @@ def move(run_folder: Path, *, in_folders: bool) -> int:
 
 
 def forget_shared_jobs(run_folder: Path) -> bool:
-    """Remove the hashes of shared jobs, and their records of media; return whether there were any.
+    """Remove the hashes of shared jobs, their records of media and cached uploads; return whether there were any.
 
     Rules for single media then make the records again. Snakemake has no metadata of such files, and would otherwise
     accept them as outputs of these rules, however old they are.
@@ -137,6 +137,8 @@ def forget_shared_jobs(run_folder: Path) -> bool:
         return False
     for record in (run_folder / "resources" / "records").rglob("*.json"):
         record.unlink()
+    for cache in UPLOAD_CACHES:  # jobs of single media do not update them
+        shutil.rmtree(run_folder / cache, ignore_errors=True)
     shutil.rmtree(batches)  # last, so that a killed run continues here
     return True
 
