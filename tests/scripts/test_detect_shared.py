@@ -109,6 +109,16 @@ def test_files_are_kept_if_they_are_wanted(job):
     assert sorted(job.on_disk) == job.files == job.media_ids
 
 
+def test_finished_media_whose_files_are_kept_are_not_done_again(job):
+    job(keep_files=True)
+    job.on_disk.clear()
+    assert set(job(keep_files=True).values()) == {"done"}
+    assert job.on_disk == []
+    (job.steps.folder / "media" / "1").unlink()
+    job(keep_files=True)
+    assert (job.on_disk, job.files) == ([1], job.media_ids)
+
+
 def test_partial_files_that_no_job_will_continue_are_removed(job):
     folder = job.steps.folder / "media"
     folder.mkdir()

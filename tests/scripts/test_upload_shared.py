@@ -76,6 +76,21 @@ def test_boxes_that_disappeared_are_noticed(ready):
     assert sorted(requested_media(ready, "GetLocalizationList")) == [[2], [5], [5]]
 
 
+def test_after_a_failed_upload_earlier_boxes_are_compared_with_tator(ready):
+    """Tator has as many boxes as before, but others."""
+    ready.upload_shared(1, 2)
+    before = [(box["media"], box["x"]) for box in ready.boxes()]
+    ready.detected(1, [row.replace("10.000", "99.000", 1) for row in ROWS])
+    ready.server.fault("status", operation="GetLocalizationList", status=400, nth=2, media=1, times=None)
+    with pytest.raises(PipelineError):
+        ready.upload_shared(1, 2)
+    assert [(box["media"], box["x"]) for box in ready.boxes()] != before
+    ready.server.clear_faults()
+    ready.detected(1, ROWS)
+    assert [record["state"] for record in ready.upload_shared(1, 2)] == ["verified"] * 2
+    assert [(box["media"], box["x"]) for box in ready.boxes()] == before
+
+
 def test_several_media_are_uploaded_at_once(ready):
     ready.server.fault("slow", operation="CreateLocalizationList", seconds=1.5, times=None)
     started = time.monotonic()

@@ -101,6 +101,28 @@ DAG = {
 }
 
 
+@pytest.mark.parametrize(
+    "patch",
+    [
+        '{"containers": [{"name": "main", "resources": {"limits": {"memory": "{{inputs.parameters.mem}}"}}}]}',
+        '{"containers": [{"name": "main", "resources": {"limits": {{inputs.parameters.mem}}}}]}',
+    ],
+)
+def test_a_patch_may_have_parameters_that_are_known_only_at_launch(patch):
+    workflow = filled_in()
+    driver = at(workflow, DRIVER)
+    driver["inputs"] = {"parameters": [{"name": "mem", "value": "1Gi"}]}
+    driver["podSpecPatch"] = patch
+    assert manifest.problems(workflow) == []
+
+
+def test_a_parameter_may_be_read_at_launch():
+    workflow = filled_in()
+    value = {"configMapKeyRef": {"name": "site", "key": "address"}}
+    workflow["spec"]["arguments"]["parameters"].append({"name": "address", "valueFrom": value})
+    assert manifest.problems(workflow) == []
+
+
 def with_template(template):
     workflow = filled_in()
     workflow["spec"]["templates"].append(copy.deepcopy(template))

@@ -1,9 +1,10 @@
 """Find settings that contradict each other."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from scripts.lib.display_text import shown
 from scripts.lib.engines.table import ENGINES
 from scripts.lib.network_access import plain_http
 from scripts.lib.workflow.configuration import folder_settings, network_settings
@@ -52,7 +53,27 @@ def find(settings: Mapping[str, Any]) -> list[str]:
             f"detect.calibration_media: {', '.join(map(str, sorted(unknown)))} is not in tator.media_ids; "
             "expected media of the run"
         )
+    problems += _braces(settings)
     return problems + network_settings.contradictions(settings)
+
+
+def _braces(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each text with braces in settings that rules pass on, as Snakemake reads them as wildcards."""
+    for section in ("network", "upload", "mark", "counts", "evaluate"):
+        for path, text in _texts(settings[section], section):
+            if "{" in text or "}" in text:
+                yield f"{path}: {shown(text)} has a brace; expected a text without {{ and }}: use another name"
+
+
+def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _texts(part, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part, path)
 
 
 def _of_counts(settings: Mapping[str, Any]) -> list[str]:

@@ -73,3 +73,22 @@ def test_only_the_noted_files_are_removed(tmp_path: Path, monkeypatch: pytest.Mo
     assert forget(folder) == ["results/uploads/1.json"]
     assert (mine.exists(), other.exists(), (tmp_path / "outside").exists()) == (False, True, True)
     assert forget(folder) == []
+
+
+def test_notes_of_files_behind_a_link_to_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, other_disk = tmp_path / "run", tmp_path / "disk" / "results"
+    run.mkdir()
+    other_disk.mkdir(parents=True)
+    (run / "results").symlink_to(other_disk)
+    monkeypatch.chdir(run)
+    record = Path("results/detections/5.json")
+    record.parent.mkdir()
+    record.write_text("{}")
+    note(5, [record])
+    assert forget(Path()) == [str(record)]
+    assert not record.exists()
+    outside = tmp_path / "outside.json"
+    outside.write_text("{}")
+    note(6, [outside])
+    assert forget(Path()) == []
+    assert outside.exists()
