@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -138,6 +139,41 @@ def test_a_signal_is_passed_to_the_command(tmp_path):
         started.send_signal(signal.SIGTERM)
         assert started.wait(30) == 7
     assert (tmp_path / "stopped").exists()
+
+
+# Notes each signal, and takes a second to clean up.
+SLOW_TO_END = """
+import signal, sys, time
+from pathlib import Path
+def end(number, _):
+    with open("got", "a") as stream:
+        stream.write(f"signal {number}, ")
+    time.sleep(1)
+    with open("got", "a") as stream:
+        stream.write("cleaned up")
+    sys.exit(3)
+signal.signal(signal.SIGTERM, end)
+signal.signal(signal.SIGINT, end)
+Path("got").write_text("started, ")
+time.sleep(60)
+"""
+
+
+def test_ctrl_c_in_a_terminal_lets_the_command_end_in_order(tmp_path):
+    """The terminal sends the signal to the whole group of processes."""
+    command = [sys.executable, "-c", f"import os; os.chdir({str(tmp_path)!r})\n{SLOW_TO_END}"]
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, str(SCRIPT), "--directory", str(tmp_path), "--", *command])
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "got").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.write(terminal, b"\x03")
+        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 3
+    finally:
+        os.close(terminal)
+    assert (tmp_path / "got").read_text() == f"started, signal {signal.SIGTERM.value}, cleaned up"
 
 
 @pytest.mark.parametrize("host", ["tator.example.org", "tator.example.org:https", "10.1.2.3:443", ":80"])
