@@ -162,17 +162,21 @@ time.sleep(60)
 def test_ctrl_c_in_a_terminal_lets_the_command_end_in_order(tmp_path):
     """The terminal sends the signal to the whole group of processes."""
     command = [sys.executable, "-c", f"import os; os.chdir({str(tmp_path)!r})\n{SLOW_TO_END}"]
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execv(sys.executable, [sys.executable, str(SCRIPT), "--directory", str(tmp_path), "--", *command])
+    terminal, inside = pty.openpty()
+    started = subprocess.Popen(
+        [sys.executable, str(SCRIPT), "--directory", str(tmp_path), "--", *command],
+        preexec_fn=lambda: os.login_tty(inside),  # noqa: PLW1509
+    )
     try:
         deadline = time.monotonic() + 60
         while not (tmp_path / "got").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         os.write(terminal, b"\x03")
-        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 3
+        assert started.wait(30) == 3
     finally:
+        started.kill()
         os.close(terminal)
+        os.close(inside)
     assert (tmp_path / "got").read_text() == f"started, signal {signal.SIGTERM.value}, cleaned up"
 
 

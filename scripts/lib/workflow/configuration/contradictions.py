@@ -1,5 +1,6 @@
 """Find settings that contradict each other."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,6 +9,8 @@ from scripts.lib.display_text import shown
 from scripts.lib.engines.table import ENGINES
 from scripts.lib.network_access import plain_http
 from scripts.lib.workflow.configuration import folder_settings, network_settings
+
+_WILDCARD = re.compile(r"\{[^{}]+\}")
 
 
 def find(settings: Mapping[str, Any]) -> list[str]:
@@ -58,11 +61,11 @@ def find(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _braces(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each text with braces in settings that rules pass on, as Snakemake reads them as wildcards."""
+    """Yield a line for each text with `{...}` in settings that rules pass on, as Snakemake reads it as a wildcard."""
     for section in ("network", "upload", "mark", "counts", "evaluate"):
         for path, text in _texts(settings[section], section):
-            if "{" in text or "}" in text:
-                yield f"{path}: {shown(text)} has a brace; expected a text without {{ and }}: use another name"
+            if _WILDCARD.search(text):
+                yield f"{path}: {shown(text)} has text in braces, which Snakemake replaces; expected another name"
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -238,8 +238,12 @@ def test_the_media_type_of_the_reference_upload_step_is_ignored():
         ({}, {"TATOR_PIPELINE_ARGS": '{"detect": 3}'}, ["detect is 3", "object"]),
         ({}, {"TATOR_PIPELINE_ARGS": '{"detect": {"bach_size": 3}}'}, ["detect.bach_size", "'batch_size'"]),
         ({}, {"TATOR_PIPELINE_ARGS": '{"detect": {"batch.size": 3}}'}, ["detect.'batch.size'", "'batch_size'"]),
-        ({"upload": {"version": "Fish {2024}"}}, {}, ["upload.version: 'Fish {2024}' has a brace", "another name"]),
-        ({"network": {"directory": "nets/{x}"}}, {}, ["network.directory", "has a brace"]),
+        (
+            {"upload": {"version": "Fish {2024}"}},
+            {},
+            ["upload.version: 'Fish {2024}' has text in braces", "another name"],
+        ),
+        ({"network": {"directory": "nets/{x}"}}, {}, ["network.directory", "has text in braces"]),
         ({}, {"TATOR_PIPELINE_ARGS": "[1]"}, ["TATOR_PIPELINE_ARGS", "list", "object"]),
     ],
 )
