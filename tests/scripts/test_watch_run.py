@@ -223,3 +223,8 @@ def test_watching_continues_while_the_folder_is_locked(run, monkeypatch):
     monkeypatch.setattr(watch_run.time, "sleep", sleep)
     watch_run.watch_run(run.folder, Console(file=io.StringIO(), width=80), 0.0)
     assert len(checks) == 3
+
+
+def test_a_folder_that_does_not_exist_is_one_message(tmp_path, capsys):
+    assert watch_run.main([str(tmp_path / "gone")]) == 1
+    assert f"{tmp_path / 'gone'}: is not a folder; expected that of a run" in capsys.readouterr().err
