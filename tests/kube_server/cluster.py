@@ -45,6 +45,7 @@ class Cluster:
         sidecar: a container that is added to each pod of a Job.
         end_reasons: reasons reported for exit codes in place of "Error", such as OOMKilled for 137.
         deletion_seconds: time for which finalizers keep a deleted Job.
+        minute: seconds that count as a minute of a pod's activeDeadlineSeconds.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Cluster:
         self.sidecar: Object | None = None
         self.end_reasons: dict[int, str] = {}
         self.deletion_seconds = 0.0
+        self.minute = 60.0
         self._kubelets: dict[str, Kubelet] = {}
         self._over = Event()
         self.certificate, self._key = self_signed(folder)

@@ -95,9 +95,10 @@ class Kubelet(Thread):
                 return container.wait(POLL_SECONDS)
             except subprocess.TimeoutExpired:
                 pass
-            too_old = deadline is not None and time.monotonic() - begun > deadline
+            too_old = deadline is not None and time.monotonic() - begun > deadline * self._cluster.minute / 60
             if too_old:
                 self._pod["status"]["reason"] = "DeadlineExceeded"
+                self._pod["status"]["message"] = "Pod was active on the node longer than the specified deadline"
             deleted = self._pod["metadata"].get("deletionTimestamp") or "reason" in self._pod["status"]
             if deleted and not stopped:
                 stopped = True

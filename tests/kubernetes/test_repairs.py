@@ -113,6 +113,30 @@ class TestPodOfALostNode:
         assert not toy.cluster.find("jobs")
 
 
+class TestJobThatHangs:
+    """The official executor does not read the resource `runtime`."""
+
+    script = "echo its last words; sleep 600"
+
+    def test_official(self, toy):
+        toy.cluster.minute = 0.5
+        driver = toy(f"{OFFICIAL} runtime=1", self.script)
+        running_job(toy.cluster)
+        time.sleep(3)
+        assert toy.lab.phase(driver) == "Running"
+        assert "activeDeadlineSeconds" not in job_pods(toy.cluster)[0]["spec"]
+
+    def test_ours(self, toy):
+        toy.cluster.minute = 0.5
+        driver = toy(f"{STEADY} runtime=2", self.script)
+        assert toy.lab.ended(driver) == "Failed"
+        log = toy.cluster.pod_log(driver)
+        assert "it took longer than its `runtime`" in log
+        assert "its last words" in log
+        assert [job["spec"]["template"]["spec"]["activeDeadlineSeconds"] for job in toy.cluster.created["jobs"]] == [120]
+        assert not toy.cluster.find("jobs")
+
+
 class TestRemovedDriver:
     """With the official executor, its jobs continue and the Secret with the token remains, also after SIGTERM."""
 

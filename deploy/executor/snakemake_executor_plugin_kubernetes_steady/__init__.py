@@ -9,6 +9,7 @@ to be sent upstream; tests/kubernetes shows each need. In short:
 - A pod that cannot be started is given up after `pending_minutes`, with the reason of the scheduler, the kubelet or the
   events; one that will be refused forever is given up after half a minute.
 - A pod that was lost is made again by Kubernetes itself, a bounded number of times; one that failed is not.
+- A pod ends when its job's `runtime` is over.
 - A Job that is refused is that job's failure, and leaves the others alone; a quota is waited for.
 - Jobs and Secret belong to the driver pod and carry the run's name, so that they go with it, and can be found.
 - With a shared working directory, or sources in the image, nothing is installed, copied or unpacked by a pod.
@@ -98,6 +99,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._made: set[str] = set()  # Jobs that may be there; Snakemake's own list lacks those that are just looked at
         self._pending_since: dict[str, float] = {}
         self._rules: set[str] = set()
+        self._minutes: int | None = None
         self._answered = time.monotonic()
         self._warn = Reasons(self.logger.warning)
         super().__post_init__()
@@ -115,7 +117,7 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     def run_job(self, job: Any) -> None:
         """Make a job's Job, whose rules say what its pod needs; one that is refused is this job's failure."""
-        self._rules = set(job.rules)
+        self._rules, self._minutes = set(job.rules), job.resources.get("runtime")
         try:
             super().run_job(job)
         except _RequestRefused as error:
@@ -163,6 +165,8 @@ class Executor(official.Executor):  # type: ignore[misc]
         template.metadata = client.V1ObjectMeta(labels=dict(body.metadata.labels))
         body.spec.ttl_seconds_after_finished = 60 * settings.ttl_minutes
         make_again(body.spec)
+        if self._minutes is not None:
+            template.spec.active_deadline_seconds = 60 * self._minutes
         if SharedFSUsage.INPUT_OUTPUT in self.workflow.storage_settings.shared_fs_usage:
             # Where the driver is, which is on a claim that both mount.
             container.working_dir = str(Path.cwd())

@@ -9,6 +9,8 @@ CONTAINER = "snakemake"
 LOST_PODS = 6
 # The exit codes of a container that was killed (SIGKILL, SIGTERM), or whose end nobody saw since its node rebooted.
 KILLED, TERMINATED, UNSEEN = 137, 143, 255
+# What the kubelet says of a pod that it ended after its activeDeadlineSeconds.
+TOO_LONG = "DeadlineExceeded"
 LOST_CODES = (KILLED, TERMINATED, UNSEEN)
 # What the kubelet says of a pod that used more disk than its own limits allow, and evicts for that.
 _OWN_DISK = re.compile(r"exceeds the (total )?limit|exceeded its local ephemeral storage limit")
@@ -48,6 +50,8 @@ def judge(job: Any, pods: list[Any]) -> Running | Pending | Ended:
         name, end = pod.metadata.name, ends[pod.metadata.name]
         if losses[name]:
             continue
+        if pod.status.reason == TOO_LONG:
+            return Ended(False, "it took longer than its `runtime`; if it was still working, raise that", name)
         if end is not None:
             words = pod.status.message or end.reason
             return Ended(False, f"exit code {end.exit_code} ({words})", name)
@@ -70,7 +74,7 @@ def lost(pod: Any) -> str:
     """
     end = _end(pod)
     killed_for_memory = end is not None and end.reason == "OOMKilled"
-    if killed_for_memory or pod.status.reason == "DeadlineExceeded" or _OWN_DISK.search(pod.status.message or ""):
+    if killed_for_memory or pod.status.reason == TOO_LONG or _OWN_DISK.search(pod.status.message or ""):
         return ""
     for condition in pod.status.conditions or []:
         if condition.type == "DisruptionTarget" and condition.status == "True":
