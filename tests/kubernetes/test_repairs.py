@@ -134,7 +134,7 @@ class TestJobThatHangs:
         assert "it took longer than its `runtime`" in log
         assert "its last words" in log
         assert [job["spec"]["template"]["spec"]["activeDeadlineSeconds"] for job in toy.cluster.created["jobs"]] == [120]
-        assert not toy.cluster.find("jobs")
+        toy.cluster.wait_until(lambda: not toy.cluster.find("jobs"))  # once its pods have ended
 
 
 class TestRemovedDriver:
