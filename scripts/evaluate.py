@@ -11,7 +11,7 @@ from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.evaluation.accuracy import Sweep, average_precision, by_threshold, confusion, match_boxes
 from scripts.lib.evaluation.truth import LabeledBox, read_truth, scaled, sizes_in
-from scripts.lib.frames.source import frames_used
+from scripts.lib.frames.used_frames import UsedFrames
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake, NearbyBox, SpeciesAccuracy
@@ -119,10 +119,7 @@ def evaluate(
 
 def _in_analysed_frames(truth: list[LabeledBox], outcomes: dict[int, DetectionRecord]) -> list[LabeledBox]:
     """Return the true boxes of frames that went through the network."""
-    frames = {}
-    for media_id, outcome in outcomes.items():
-        decoded = outcome.frames.numbers
-        frames[media_id] = range(decoded) if outcome.kind == "image" else frames_used(outcome.asked, decoded)
+    frames = {media_id: UsedFrames.of(outcome) for media_id, outcome in outcomes.items()}
     return [box for box in truth if box.picture[1] in frames.get(box.picture[0], ())]
 
 

@@ -77,6 +77,15 @@ def test_true_boxes_from_tator_are_scaled_to_the_file_that_was_read(run):
     assert evaluated(run, twice, sizes={1: (2 * SIZE.width, 2 * SIZE.height)}) == expected
 
 
+def test_true_boxes_of_frames_that_were_lost_do_not_count(run):
+    record = run.every["outcomes"][0]
+    content = read_json(record)
+    content["frames"] |= {"decoded": 30, "missing": 20, "used": 30, "lost": [[10, 19], [40, 49]]}
+    write_json(record, content)
+    found = evaluated(run, [LabeledBox((1, frame), BOX, "cod") for frame in range(50)])
+    assert found["truth"] == 30
+
+
 def test_only_frames_with_truth(run):
     found = evaluated(run, [LabeledBox((1, 10), BOX, "cod")], only_frames_with_truth=True)
     assert (found["frames"], found["found"], found["ap50"]) == (1, 1, pytest.approx(1.0))

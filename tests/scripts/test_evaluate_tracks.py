@@ -1,5 +1,6 @@
 """Tracks compared with true tracks: each format of a file, what is refused, and known figures."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,15 @@ SCENE = SCENES["crossing"]
 
 @pytest.fixture
 def evaluated(tmp_path: Path) -> Any:
-    def evaluate(truth: str, media: tuple[int, ...] = (1,), fill_gaps: bool = False) -> dict[str, Any]:
+    def evaluate(
+        truth: str,
+        media: tuple[int, ...] = (1,),
+        fill_gaps: bool = False,
+        lost: list[list[int]] | None = None,
+    ) -> dict[str, Any]:
         for media_id in media:
             outcome = detection_record(decoded=SCENE.frames, media_id=media_id, name=f"scene {media_id}.mp4")
+            outcome = replace(outcome, frames=replace(outcome.frames, lost=lost))
             write_record(tmp_path / f"{media_id}.json", outcome)
             write_record(
                 tmp_path / f"{media_id}_r.json", media_record(media_id=media_id, name=outcome.name, kind="video")
@@ -75,6 +82,13 @@ def test_a_video_without_a_true_track_in_its_analysed_frames_is_left_out(evaluat
     both = evaluated(head + rows("1_scene,") + "2_scene,999,1,10,10,20,20\n", media=(1, 2))
     assert [one["media_id"] for one in both["media"]] == [1]
     assert both["mean"] == evaluated(head + rows("1_scene,"))["mean"]
+
+
+def test_frames_that_were_lost_do_not_count(evaluated: Any) -> None:
+    truth = "frame,track,x,y,w,h\n" + rows()
+    [whole] = evaluated(truth)["media"]
+    [found] = evaluated(truth, lost=[[0, 9], [20, 24]])["media"]
+    assert found["frames"] == whole["frames"] - 15
 
 
 def test_tracks_compared_with_themselves_are_perfect(evaluated: Any, tmp_path: Path) -> None:
