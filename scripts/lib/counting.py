@@ -119,12 +119,8 @@ class MediaCounts:
 
     def seconds_seen(self, counted: SpeciesCount) -> float | None:
         """Return for how many seconds a species is visible: each analysed frame counts until the next one."""
-        fps = self.analysed_frames.fps
-        return (
-            None
-            if fps is None
-            else round(float(counted.frames_seen * self.analysed_frames.frames.numbers.step / fps), 3)
-        )
+        fps, step = self.analysed_frames.fps, self.analysed_frames.frames.numbers.step
+        return None if fps is None else round(float(counted.frames_seen * step / fps), 3)
 
 
 def count(

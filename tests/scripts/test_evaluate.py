@@ -107,16 +107,18 @@ def test_the_page_shows_the_worst_mistakes(run):
         assert text in view.text, text
 
 
-def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):
+def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path, caplog):
     """The latest state of each box counts, deleted boxes do not; the media is downloaded for its frames."""
     api, server = steps.api, steps.server
     box = {"media_id": 1, "type": server.localization_type_id, "version": server.version_id, "x": 0.25, "y": 0.5,
            "width": 0.125, "height": 0.25, "attributes": {"Species": "cod"}}  # fmt: skip
     made = api.create_localization_list(server.project_id, [box | {"frame": frame} for frame in (5, 30, 31)]).id
+    api.create_localization_list(server.project_id, [box | {"frame": 40, "width": 0.0}])  # a click
     api.update_localization(made[1], {"attributes": {"Species": "crab"}})
     api.delete_localization(made[2], {})
     records = [tmp_path / "run" / f"record_{number}.json" for number in (1, 2)]
     steps.resolve(1, 2)
+    write_json(records[1], read_json(records[1]) | {"width": None})  # not needed, as it has no true box
     (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
     arguments = {
         "truth_file": [], "records": records, "train_ini": tmp_path / "train.ini", **steps.where,
@@ -126,6 +128,7 @@ def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):
     get_truth(**arguments, truth_version=server.version_id)
     share = (160.0, 180.0, 80.0, 90.0)
     assert read_truth(tmp_path / "truth.csv") == [LabeledBox((1, 5), share, "cod"), LabeledBox((1, 30), share, "crab")]
+    assert "media 1: true boxes left out, as they have no area: 1" in caplog.text
     with pytest.raises(PipelineError, match="version 99999 has no true box"):
         get_truth(**arguments, truth_version=99999)
 

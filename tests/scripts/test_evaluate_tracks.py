@@ -72,6 +72,7 @@ def test_each_format_of_true_tracks_has_the_same_figures(evaluated: Any) -> None
     assert mot["media"][0]["true_tracks"] == len({one.identity for one in SCENE.truth()})
     assert evaluated("frame,track,x,y,w,h\n" + rows()) == mot
     assert evaluated("frame,id,bb_left,bb_top,bb_width,bb_height\n" + rows()) == mot
+    assert evaluated("frame,track,x,y,w,h\n" + rows().replace("\n", "\n\n")) == mot
     many = evaluated("video_id,frame,track_id,x,y,width,height\n" + rows("2_scene,") + rows("7_other,"), media=(1, 2))
     assert [one["media_id"] for one in many["media"]] == [2]
     assert many["mean"] == mot["mean"]
@@ -105,9 +106,10 @@ def test_tracks_compared_with_themselves_are_perfect(evaluated: Any, tmp_path: P
         ("", "it is empty"),
         ("frame,x,y,w,h\n0,1,1,2,2\n", "no column track"),
         ("frame,track,x,y,w,h\n0,1,1,1,0,2\n", "truth.csv:2: a box of 0 x 2 pixels"),
+        ("frame,track,x,y,w,h\n0,1,1,1,0.0004,2\n", "truth.csv:2: a box of 0.0004 x 2 pixels"),
         ("frame,track,x,y,w,h\n0,1,1,1,nan,2\n", "truth.csv:2: a box of nan x 2"),
         ("frame,track,x,y,w,h\n0,one,1,1,2,2\n", "truth.csv:2: invalid literal"),
-        ("frame,track,x,y,w,h\n0,1,1,1,2\n", "truth.csv:2: 'h'"),
+        ("frame,track,x,y,w,h\n0,1,1,1,2\n", "truth.csv:2: too few fields, no h"),
         ("frame,track,x,y,w,h\n0,1,1,1,2,2\n0,1,5,5,2,2\n", "track 1 has two boxes in frame 0"),
         ("0,1,1,1,2,2\n", "truth.csv:1: frame 0"),
         ("media_id,frame,track,x,y,w,h\n9,0,1,1,1,2,2\n", "no track of a media of this run"),
@@ -137,7 +139,8 @@ def test_true_tracks_of_a_version_are_its_current_tracks(steps: Any, tmp_path: P
            "width": 0.125, "height": 0.25, "attributes": {"Species": "cod"}}  # fmt: skip
     ids = api.create_localization_list(server.project_id, [box | {"frame": frame} for frame in range(6)]).id
     spec = {"type": track_type, "version": server.version_id, "media_ids": [1], "frame": 0, "attributes": {}}
-    boxes_of_tracks = [ids[:3], ids[3:], ids[:2]]
+    [click] = api.create_localization_list(server.project_id, [box | {"frame": 9, "height": 0.0}]).id
+    boxes_of_tracks = [[*ids[:3], click], ids[3:], ids[:2]]
     specs = [{**spec, "localization_ids": some} for some in boxes_of_tracks]
     states = api.create_state_list(server.project_id, specs).id
     api.delete_state(states[2], {})

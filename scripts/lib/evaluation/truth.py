@@ -126,7 +126,7 @@ def boxes_of(path: Path, finder: "MediaFinder", names: Sequence[str] | None) -> 
     boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
     for box in boxes:
         x, y, w, h = box.xywh
-        if not (w > 0 and h > 0 and math.isfinite(x + w) and math.isfinite(y + h)):
+        if not (has_area(box.xywh) and math.isfinite(x + w) and math.isfinite(y + h)):
             raise PipelineError(
                 f"{path}: a box of {w:g} x {h:g} pixels at {x:g}, {y:g} in frame {box.picture[1]}; {EXPECTED}"
             )
@@ -135,15 +135,9 @@ def boxes_of(path: Path, finder: "MediaFinder", names: Sequence[str] | None) -> 
         yield box
 
 
-def size_in_pixels(media: MediaRecord) -> tuple[int, int]:
-    """Return the width and height of a media; coordinates of boxes in Tator are fractions of them.
-
-    Raises:
-        PipelineError: Tator's record does not have them.
-    """
-    if not (media.width and media.height):
-        raise PipelineError(f"media {media.media_id}: Tator's record says no width and height; correct it in Tator")
-    return media.width, media.height
+def has_area(xywh: tuple[float, float, float, float]) -> bool:
+    """Return whether a box still has an area as it is written, with three decimals."""
+    return round(xywh[2], 3) > 0 and round(xywh[3], 3) > 0
 
 
 class NamedMedia(Protocol):

@@ -107,6 +107,7 @@ def test_other_media_are_left_out(tmp_path):
         ("media_id,frame,x,y,w,h,species\n7,x,1,2,3,4,crab\n", "truth.csv:2: .*'x'"),
         ("media_id,frame,x,y,w,h,species\n7,3,1,2\n", "truth.csv:2"),
         ("media_id,frame,x,y,w,h,species\n7,3,1,2,0,4,crab\n", "0 x 4 pixels"),
+        ("media_id,frame,x,y,w,h,species\n7,3,1,2,0.0004,4,crab\n", "0.0004 x 4 pixels"),
         ("media_id,frame,x,y,w,h,species_id\n7,3,1,2,3,4,3\n", "species 3; expected 1 to 2"),
         ("media_id,frame,x,y,w,h,species\n7,3,nan,2,3,4,crab\n", "3 x 4 pixels at nan, 2"),
         ("media_id,frame,x,y,w,h,species\n7,3,1,2,inf,4,crab\n", "inf x 4 pixels"),
