@@ -97,10 +97,10 @@ def count_species(
 
 
 def _seen(media: Iterable[tuple[DetectionRecord, MediaCounts, Path | None]], species: int) -> set[int]:
-    """Return the species that any media has; stop reading once all have been seen."""
+    """Return the species that any media has, in boxes or tracks; stop reading once all have been seen."""
     found: set[int] = set()
-    for _, counted, _ in media:
-        found |= counted.whole.keys()
+    for _, counted, track_file in media:
+        found |= counted.whole.keys() | (_tracks(track_file) or Counter()).keys()
         if len(found) == species:
             break
     return found

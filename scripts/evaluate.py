@@ -59,8 +59,9 @@ def evaluate(
         if outcome.media_id in media_with_truth  # a small share of a large run
     }
     read = {media_id: outcome for media_id, (outcome, _) in records.items()}
-    true_boxes = _in_pixels_of_the_file(_in_analysed_frames(all_true_boxes, read), read, sizes_in(truth))
-    in_truth = {box.picture for box in true_boxes}
+    with_crowds = _in_pixels_of_the_file(_in_analysed_frames(all_true_boxes, read), read, sizes_in(truth))
+    true_boxes = [box for box in with_crowds if not box.is_crowd]
+    in_truth = {box.picture for box in with_crowds}
     media = sorted({media_id for media_id, _ in in_truth})
     found = [
         box
@@ -68,8 +69,8 @@ def evaluate(
         for box in _found(media_id, records[media_id][1], names)
         if not only_frames_with_truth or box.picture in in_truth
     ]
-    matches, _ = match_boxes(true_boxes, found, iou, by_species=True)
-    precisions = average_precision(true_boxes, found)
+    matches, _ = match_boxes(with_crowds, found, iou, by_species=True)
+    precisions = average_precision(with_crowds, found)
     known = [*names, *sorted({box.species for box in true_boxes} - set(names))]
     species = {}
     for name in known:
@@ -88,7 +89,7 @@ def evaluate(
             )
     overall = Sweep.of(matches, len(true_boxes))
     uploaded = [box for box in found if box.score >= upload_threshold]
-    matches_of_any_species, missed = match_boxes(true_boxes, uploaded, iou, by_species=False)
+    matches_of_any_species, missed = match_boxes(with_crowds, uploaded, iou, by_species=False)
     pairs = confusion(matches_of_any_species, missed)
     columns = [*known, None]
     alarms = [each.box for each in matches_of_any_species if each.verdict == "false alarm"]

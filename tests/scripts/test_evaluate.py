@@ -86,6 +86,13 @@ def test_true_boxes_of_frames_that_were_lost_do_not_count(run):
     assert found["truth"] == 30
 
 
+def test_crowds_cannot_be_missed(run):
+    truth = [LabeledBox((1, frame), BOX, "cod") for frame in range(40)]
+    found = evaluated(run, [*truth, LabeledBox((1, 45), BOX, "cod", is_crowd=True)])
+    assert (found["truth"], found["species"]["cod"]["truth"], found["missed"]) == (40, 40, [])
+    assert found["ap50"] == pytest.approx(1.0)
+
+
 def test_only_frames_with_truth(run):
     found = evaluated(run, [LabeledBox((1, 10), BOX, "cod")], only_frames_with_truth=True)
     assert (found["frames"], found["found"], found["ap50"]) == (1, 1, pytest.approx(1.0))

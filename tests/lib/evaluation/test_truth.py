@@ -53,6 +53,20 @@ def test_coco(tmp_path, image):
     assert boxes(tmp_path, content, "truth.json") == [BOX]
 
 
+def test_names_and_crowds_of_coco(tmp_path):
+    annotations = [{"image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4], "iscrowd": crowd} for crowd in (0, 1)]
+    content = {
+        "images": [{"id": 1, "media_id": 7, "frame": 3}],
+        "annotations": annotations,
+        "categories": [{"id": 4, "name": " crab "}],
+    }
+    found = boxes(tmp_path, content, "truth.json")
+    assert found == [BOX, replace(BOX, is_crowd=True)]
+    write_truth(tmp_path / "written.csv", found)
+    assert read_truth(tmp_path / "written.csv") == found
+    assert list(foreign_truth(tmp_path / "written.csv", MEDIA, NAMES)) == found
+
+
 FOLDER = [
     media_record(media_id=11, name="cam1/a.jpg", kind="image"),
     media_record(media_id=12, name="cam2/a.jpg", kind="image"),
