@@ -69,6 +69,11 @@ def test_a_damaged_video_keeps_its_boxes(run: Step, tmp_path: Path) -> None:
     assert outcome["boxes"] == len(run.rows()) > 50
 
 
+def test_the_numbers_of_lost_frames_are_recorded(run: Step) -> None:
+    outcome = run(ODD / "x2_h264_lostkey.mp4")
+    assert (outcome["state"], outcome["frames"]["missing"], outcome["frames"]["lost"]) == ("damaged", 19, [[19, 37]])
+
+
 def test_a_truncated_video_is_damaged(run: Step, tmp_path: Path) -> None:
     media = write_video(tmp_path / "a.mkv")
     cut(media, 0.6)
