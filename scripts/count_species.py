@@ -13,6 +13,7 @@ from scripts.lib.counting import MediaCounts, SpeciesCount, analysed_frames, cou
 from scripts.lib.detections import read_detections
 from scripts.lib.display_text import as_json
 from scripts.lib.files import replacing
+from scripts.lib.frames.used_frames import UsedFrames
 from scripts.lib.record_files import read_record
 from scripts.lib.records import WITH_RESULT, DetectionRecord, MediaRecord
 from scripts.lib.records.summary import MediaAttributes
@@ -96,10 +97,10 @@ def count_species(
 
 
 def _seen(media: Iterable[tuple[DetectionRecord, MediaCounts, Path | None]], species: int) -> set[int]:
-    """Return the species that any media has; stop reading once all have been seen."""
+    """Return the species that any media has, in boxes or tracks; stop reading once all have been seen."""
     found: set[int] = set()
-    for _, counted, _ in media:
-        found |= counted.whole.keys()
+    for _, counted, track_file in media:
+        found |= counted.whole.keys() | (_tracks(track_file) or Counter()).keys()
         if len(found) == species:
             break
     return found
@@ -145,14 +146,14 @@ def _interval(counted: MediaCounts, number: int, species: int) -> dict[str, Any]
         "interval": number,
         "start_seconds": float(number * length) if known else None,
         "end_seconds": float((number + 1) * length) if known else None,
-        "first_frame": frames[0],
-        "last_frame": frames[-1],
+        "first_frame": next(iter(frames)),
+        "last_frame": frames.last,
         "frames": len(frames),
         **_most(counted, counted.intervals.get(number, {}).get(species, SpeciesCount()), frames),
     }
 
 
-def _most(counted: MediaCounts, found: SpeciesCount, frames: range) -> dict[str, Any]:
+def _most(counted: MediaCounts, found: SpeciesCount, frames: UsedFrames) -> dict[str, Any]:
     return {
         "max_n": found.max_n,
         "max_n_frame": found.max_n_frame,

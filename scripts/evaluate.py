@@ -11,7 +11,7 @@ from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.evaluation.accuracy import Sweep, average_precision, by_threshold, confusion, match_boxes
 from scripts.lib.evaluation.truth import LabeledBox, read_truth, scaled, sizes_in
-from scripts.lib.frames.source import frames_used
+from scripts.lib.frames.used_frames import UsedFrames
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake, NearbyBox, SpeciesAccuracy
@@ -59,8 +59,9 @@ def evaluate(
         if outcome.media_id in media_with_truth  # a small share of a large run
     }
     read = {media_id: outcome for media_id, (outcome, _) in records.items()}
-    true_boxes = _in_pixels_of_the_file(_in_analysed_frames(all_true_boxes, read), read, sizes_in(truth))
-    in_truth = {box.picture for box in true_boxes}
+    with_crowds = _in_pixels_of_the_file(_in_analysed_frames(all_true_boxes, read), read, sizes_in(truth))
+    true_boxes = [box for box in with_crowds if not box.is_crowd]
+    in_truth = {box.picture for box in with_crowds}
     media = sorted({media_id for media_id, _ in in_truth})
     found = [
         box
@@ -68,8 +69,8 @@ def evaluate(
         for box in _found(media_id, records[media_id][1], names)
         if not only_frames_with_truth or box.picture in in_truth
     ]
-    matches, _ = match_boxes(true_boxes, found, iou, by_species=True)
-    precisions = average_precision(true_boxes, found)
+    matches, _ = match_boxes(with_crowds, found, iou, by_species=True)
+    precisions = average_precision(with_crowds, found)
     known = [*names, *sorted({box.species for box in true_boxes} - set(names))]
     species = {}
     for name in known:
@@ -88,7 +89,7 @@ def evaluate(
             )
     overall = Sweep.of(matches, len(true_boxes))
     uploaded = [box for box in found if box.score >= upload_threshold]
-    matches_of_any_species, missed = match_boxes(true_boxes, uploaded, iou, by_species=False)
+    matches_of_any_species, missed = match_boxes(with_crowds, uploaded, iou, by_species=False)
     pairs = confusion(matches_of_any_species, missed)
     columns = [*known, None]
     alarms = [each.box for each in matches_of_any_species if each.verdict == "false alarm"]
@@ -119,10 +120,7 @@ def evaluate(
 
 def _in_analysed_frames(truth: list[LabeledBox], outcomes: dict[int, DetectionRecord]) -> list[LabeledBox]:
     """Return the true boxes of frames that went through the network."""
-    frames = {}
-    for media_id, outcome in outcomes.items():
-        decoded = outcome.frames.numbers
-        frames[media_id] = range(decoded) if outcome.kind == "image" else frames_used(outcome.asked, decoded)
+    frames = {media_id: UsedFrames.of(outcome) for media_id, outcome in outcomes.items()}
     return [box for box in truth if box.picture[1] in frames.get(box.picture[0], ())]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scripts.lib.evaluation.track_accuracy import compare_tracks
 from scripts.lib.evaluation.true_tracks import TrackedBox, read_true_tracks
 from scripts.lib.evaluation.truth import scaled, sizes_in
-from scripts.lib.frames.source import frames_used
+from scripts.lib.frames.used_frames import UsedFrames
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.evaluation import MediaTrackAccuracy, TrackEvaluationRecord, TrackScores
@@ -40,7 +40,7 @@ def evaluate_tracks(
     found: list[MediaTrackAccuracy] = []
     for media_id, true_boxes in truth.items():
         outcome, path = records[media_id]
-        frames = frames_used(outcome.asked, outcome.frames.numbers) if outcome.kind == "video" else range(0)
+        frames = UsedFrames.of(outcome) if outcome.kind == "video" else UsedFrames(range(0))
         boxes = [
             TrackedBox(box.frame, box.track, box.xywh) for box in read_tracks(path) if fill_gaps or not box.interpolated
         ]

@@ -82,7 +82,7 @@ def _rectangles(media: MediaBoxes, frame: int, row: Detection, name: str) -> dic
 def _video_regions(media: MediaBoxes, frame: int, row: Detection, name: str) -> dict[str, Any]:
     # Label Studio counts frames from 1.
     shown = {"frame": frame + 1, "enabled": False, "rotation": 0, "time": round(frame / media.rate, 4)}
-    count = media.frames.stop
+    count = media.frames.numbers.stop
     return {
         "type": "videorectangle",
         "from_name": "box",

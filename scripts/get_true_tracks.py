@@ -4,11 +4,10 @@ import logging
 from pathlib import Path
 
 from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation.tator_truth import place_in_pixels, size_in_pixels, with_area
 from scripts.lib.evaluation.true_tracks import TrackedBox, read_true_tracks, write_true_tracks
-from scripts.lib.evaluation.truth import size_in_pixels
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
-from scripts.lib.server import rows
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.jobs import job
 
@@ -68,7 +67,7 @@ def get_true_tracks(
 def _current_tracks(
     project: Project, media: MediaRecord, track_types: list[int], box_type: int, version_id: int
 ) -> list[TrackedBox]:
-    """Return the boxes of a media's tracks that are not deleted, in pixels of the size in Tator.
+    """Return the boxes of a media's tracks that are not deleted and have an area, in pixels of the size in Tator.
 
     A track refers to revisions of boxes; the current revision of each box is used.
     """
@@ -80,7 +79,6 @@ def _current_tracks(
     ]
     if not tracks:
         return []
-    width, height = size_in_pixels(media)
     revisions = list(project.boxes(media.media_id, box_type, version_id, show_all_marks=1))
     identities = {row["id"]: row["elemental_id"] for row in revisions}
     current = {row["elemental_id"]: row for row in sorted(revisions, key=lambda row: (row["mark"], row["id"]))}
@@ -94,15 +92,14 @@ def _current_tracks(
             box = current[identities[row_id]]
             if box["variant_deleted"]:
                 continue
-            x, y, w, h = rows.place(box)
             key = box["frame"] or 0, number
-            found[key] = TrackedBox(*key, (x * width, y * height, w * width, h * height))
+            found[key] = TrackedBox(*key, place_in_pixels(box, media))
     if unknown:
         _log.warning(
             "media %d: %d boxes of true tracks are left out: they are not of localization type %d in version %d",
             *(media.media_id, unknown, box_type, version_id),
         )
-    return list(found.values())
+    return with_area(list(found.values()), media)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
 """Get the true boxes to compare the run's boxes with."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.lib import train_ini as train
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.truth import LabeledBox, foreign_truth, size_in_pixels, write_truth
+from scripts.lib.evaluation.tator_truth import place_in_pixels, size_in_pixels, with_area
+from scripts.lib.evaluation.truth import LabeledBox, foreign_truth, write_truth
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
-from scripts.lib.server import rows
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.jobs import job
 
@@ -57,8 +56,10 @@ def get_truth(
         boxes = []
         for each in media:
             if each.state == "ready":
-                sizes[each.media_id] = size_in_pixels(each)
-                boxes += _current_boxes(project, each, localization_type_id, truth_version, species_attribute)
+                found = _current_boxes(project, each, localization_type_id, truth_version, species_attribute)
+                if found:
+                    sizes[each.media_id] = size_in_pixels(each)
+                    boxes += found
         source = f"version {truth_version}"
     if not boxes:
         raise PipelineError(f"{source} has no true box in this run's media; name another one under evaluate, or none")
@@ -68,17 +69,19 @@ def get_truth(
 
 def _current_boxes(
     project: Project, media: MediaRecord, type_id: int, version_id: int, species: str
-) -> Iterator[LabeledBox]:
-    """Yield a media's boxes that are not deleted, in pixels of the size in Tator."""
+) -> list[LabeledBox]:
+    """Return a media's boxes that are not deleted and have an area, in pixels of the size in Tator."""
     latest = {box["elemental_id"]: box for box in project.boxes(media.media_id, type_id, version_id)}
-    width, height = size_in_pixels(media)
-    for box in latest.values():
-        if not box["variant_deleted"]:
-            x, y, box_width, box_height = rows.place(box)
-            xywh = x * width, y * height, box_width * width, box_height * height
-            yield LabeledBox(
-                (media.media_id, box["frame"] or 0), xywh, str((box["attributes"] or {}).get(species) or "")
-            )
+    boxes = [
+        LabeledBox(
+            (media.media_id, box["frame"] or 0),
+            place_in_pixels(box, media),
+            str((box["attributes"] or {}).get(species) or ""),
+        )
+        for box in latest.values()
+        if not box["variant_deleted"]
+    ]
+    return with_area(boxes, media)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from scripts.lib.workflow.processes import import_path, interrupts
 ROOT = Path(__file__).resolve().parents[2]
 EXPORTS = ("parquet", "crops", "megadetector", "yolo", "cvat", "label_studio")
 # Variables for runs on media in Tator; they are not passed on, as they may be set in a user's shell.
-_OF_TATOR = re.compile(r"TATOR_(?!PATIENCE|ANSWER|DETECT|REGISTRY)")
+_OF_TATOR = re.compile(r"TATOR_(?!PATIENCE|ANSWER|DETECT|REGISTRY|METRICS)")
 # The same for a run with upload.match, which needs Tator's address and token.
 _OF_MEDIA = re.compile(r"TATOR_(MEDIA|PIPELINE|WORK)")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from scripts.lib.detections import Detection
-from scripts.lib.frames.source import frames_used
+from scripts.lib.frames.used_frames import UsedFrames
 from scripts.lib.records import DetectionRecord, MediaRecord
 
 
@@ -20,11 +20,11 @@ class AnalysedFrames:
     """The frames of a media that the network has analysed.
 
     Attributes:
-        frames: numbers of the frames.
+        frames: the frames.
         fps: frames per second; None for pictures, and if unknown.
     """
 
-    frames: range
+    frames: UsedFrames
     fps: Fraction | None
 
     def seconds(self, frame: int) -> float | None:
@@ -39,11 +39,11 @@ def analysed_frames(record: MediaRecord, outcome: DetectionRecord) -> AnalysedFr
         record: the media's record of resolve_media.
         outcome: the media's record of detect.
     """
-    numbers = outcome.frames.numbers
+    frames = UsedFrames.of(outcome)
     if outcome.kind != "video":
-        return AnalysedFrames(range(numbers), None)
+        return AnalysedFrames(frames, None)
     rate = record.fps or (outcome.numbering.rate if outcome.numbering is not None else None)
-    return AnalysedFrames(frames_used(outcome.asked, numbers), Fraction(str(rate)) if rate else None)
+    return AnalysedFrames(frames, Fraction(str(rate)) if rate else None)
 
 
 @dataclass
@@ -95,31 +95,32 @@ class MediaCounts:
         fps = self.analysed_frames.fps
         return 0 if fps is None else math.floor(frame / fps / self.interval_seconds)
 
-    def frames_of(self, interval: int) -> range:
+    def frames_of(self, interval: int) -> UsedFrames:
         """Return the analysed frames of an interval."""
         frames, fps = self.analysed_frames.frames, self.analysed_frames.fps
         if fps is None:
             return frames
         first, end = (math.ceil(fps * self.interval_seconds * at) for at in (interval, interval + 1))
-        low, high = (max(0, -((frames.start - bound) // frames.step)) for bound in (first, end))
-        return frames[low:high]
+        return frames.within(range(first, end))
 
     def all_intervals(self) -> Iterator[int]:
         """Yield the numbers of the intervals that have an analysed frame."""
-        at = 0
-        while at < len(self.analysed_frames.frames):
-            number = self.interval(self.analysed_frames.frames[at])
-            yield number
-            at += len(self.frames_of(number))
+        at, numbers = 0, self.analysed_frames.frames.numbers
+        while at < len(numbers):
+            number = self.interval(numbers[at])
+            frames = self.frames_of(number)
+            if frames:
+                yield number
+            at += len(frames.numbers)
 
-    def mean(self, counted: SpeciesCount, frames: range) -> float:
+    def mean(self, counted: SpeciesCount, frames: UsedFrames) -> float:
         """Return the mean number of boxes in these frames."""
         return round(counted.boxes / len(frames), 6) if frames else 0.0
 
     def seconds_seen(self, counted: SpeciesCount) -> float | None:
         """Return for how many seconds a species is visible: each analysed frame counts until the next one."""
-        fps = self.analysed_frames.fps
-        return None if fps is None else round(float(counted.frames_seen * self.analysed_frames.frames.step / fps), 3)
+        fps, step = self.analysed_frames.fps, self.analysed_frames.frames.numbers.step
+        return None if fps is None else round(float(counted.frames_seen * step / fps), 3)
 
 
 def count(

@@ -1,10 +1,12 @@
 """Progress counters in Prometheus's text format, for collectors of such files (node_exporter).
 
 They are written only if TATOR_METRICS_FILE names a file. Counters increase over all runs, also when a media is
-processed again; jobs that end at the same time write one after another.
+processed again; jobs that end at the same time write one after another. A file that cannot be read or written is
+logged as a warning, as it must not cost a job its results.
 """
 
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -24,31 +26,41 @@ _COUNTERS = {
 }
 _LAST = "tator_detection_last_change_timestamp_seconds"
 
+_log = logging.getLogger(__name__)
+
 
 def count_media(state: str, frames: int, boxes: int, seconds: float) -> None:
     """Count a media whose detection has ended."""
-    _add(
+    _count(
+        "this media",
         {
             ("tator_detection_media", state): 1,
             ("tator_detection_frames", ""): frames,
             ("tator_detection_boxes", ""): boxes,
             ("tator_detection_seconds", ""): seconds,
-        }
+        },
     )
 
 
 def count_failure(rule: str) -> None:
     """Count a job that failed."""
-    _add({("tator_detection_failed_jobs", rule): 1})
+    _count("this failed job", {("tator_detection_failed_jobs", rule): 1})
 
 
-def _add(new: dict[tuple[str, str], float]) -> None:
-    """Add values to the counters; the keys are the counter's name and the value of its label."""
-    if not os.environ.get(VARIABLE):
+def _count(what: str, new: dict[tuple[str, str], float]) -> None:
+    if not (name := os.environ.get(VARIABLE)):
         return
+    try:
+        _add(Path(name).absolute(), new)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it is not in Prometheus's text format: {error}"
+        _log.warning("%s: %s: %s; correct the file or its rights; %s is not counted", VARIABLE, name, reason, what)
+
+
+def _add(path: Path, new: dict[tuple[str, str], float]) -> None:
+    """Add values to the counters in a file; the keys are the counter's name and the value of its label."""
     from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-    path = Path(os.environ[VARIABLE]).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         totals = _read(path)

@@ -51,6 +51,32 @@ def test_no_counts_of_jobs_that_end_at_the_same_time_are_lost(file):
     assert samples(file)["tator_detection_frames_total",] == 80
 
 
+@pytest.mark.parametrize("content", [b'{"a": 1}\n', b"\xff\xfe\x00", b'tator_detection_media_total{state="do', None])
+def test_a_file_that_cannot_be_read_is_a_warning_and_stays(file, content, caplog):
+    file.parent.mkdir()
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    metrics.count_media("done", 1, 1, 1.0)
+    [warning] = caplog.messages
+    assert warning.startswith(f"TATOR_METRICS_FILE: {file}: ")
+    assert warning.endswith("; correct the file or its rights; this media is not counted")
+    assert file.is_dir() if content is None else file.read_bytes() == content
+
+
+@pytest.mark.parametrize("blocks", ["folder", "lock"])
+def test_a_file_that_cannot_be_written_is_a_warning(file, blocks, caplog):
+    if blocks == "folder":
+        file.parent.touch()
+    else:  # also for root, who may write anywhere
+        file.with_name(f".{file.name}.lock").mkdir(parents=True)
+    metrics.count_failure("detect")
+    [warning] = caplog.messages
+    assert warning.startswith(f"TATOR_METRICS_FILE: {file}: ")
+    assert warning.endswith("; this failed job is not counted")
+
+
 def test_no_file_without_the_variable(tmp_path, monkeypatch):
     monkeypatch.delenv(metrics.VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)

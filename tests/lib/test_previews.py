@@ -31,6 +31,7 @@ from scripts.lib.detection import stopwatch
 from scripts.lib.detections import Detection
 from scripts.lib.errors import PipelineError
 from scripts.lib.frame_result import FrameResult
+from scripts.lib.frames.used_frames import UsedFrames
 from scripts.lib.preprocess import fit, without_padding
 from scripts.lib.previews import CLIP_FRAMES, Previews
 from tests.media_files import number_in, painted
@@ -104,7 +105,7 @@ def test_the_first_frame_with_the_most_boxes_above_each_threshold(tmp_path):
     ]
     boxes[40] = [(0, 0.7)] * 12  # 0.7 has no float of four bytes: the nearest one is less
     album = shown(tmp_path / "a.zip", range(60), lambda frame: boxes[frame])
-    whole = AnalysedFrames(range(60), None)
+    whole = AnalysedFrames(UsedFrames(range(60)), None)
     rows = [
         Detection("1_a", frame, 10, 20, 30, 40, (round(score, 6),) * 2, label + 1)
         for frame in range(60)

@@ -29,6 +29,7 @@ def box(xywh, species="cod", score=0.9, frame=0):
     [
         ([box(HERE)], [box(NEAR, score=0.85)], ["same"]),
         ([box(HERE)], [box(NEAR, score=0.5)], ["rescored"]),
+        ([box(HERE, score=0.9)], [box(NEAR, score=0.8)], ["rescored"]),  # by a little less than 0.1, in floats
         ([box(HERE)], [box(NEAR, "crab")], ["changed species"]),
         ([box(HERE)], [box(FAR)], ["appeared", "vanished"]),
         ([box(HERE)], [box(HERE, frame=1)], ["appeared", "vanished"]),

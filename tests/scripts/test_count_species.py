@@ -106,6 +106,12 @@ def test_tables_have_the_section_and_attributes_of_the_media(counted: Any) -> No
         assert (other["section"], other["Depth"], other["Station"]) == ("", "", "B,2")
 
 
+def test_a_species_that_only_has_tracks_has_rows(counted: Any) -> None:
+    rows, _ = counted(tracks={1: [3], 2: []})
+    seals = [(row["max_n"], row["tracks"]) for row in rows if row["species"] == "seal"]
+    assert seals == [("0", "1"), ("0", "0"), ("0", "")]
+
+
 def test_tracks_are_counted_by_species(counted: Any) -> None:
     rows, _ = counted(tracks={1: [1, 1, 2], 2: [2]})
     assert [row["tracks"] for row in rows] == ["2", "1", "0", "1", "", ""]

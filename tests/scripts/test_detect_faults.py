@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
+from scripts.lib import metrics
 from scripts.lib.detection import batch, batch_reader, frame_results, media_frames
 from scripts.lib.detections import HEADER, DetectionWriter, read_detections
 from scripts.lib.engines.openvino.engine import OpenVinoEngine
@@ -35,6 +37,16 @@ def test_a_media_without_a_file_needs_no_engine(run: Step, tmp_path: Path, state
         assert run.detections.read_text() == HEADER + "\n"
 
 
+def test_a_metrics_file_that_cannot_be_read_costs_no_results(
+    run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(metrics.VARIABLE, str(tmp_path))
+    media = tmp_path / "5.png"
+    cv2.imwrite(str(media), np.zeros((180, 320, 3), np.uint8))
+    assert run(media, kind="image")["frames"]["used"] == 1
+    assert f"TATOR_METRICS_FILE: {tmp_path}: Is a directory; " in caplog.text
+
+
 @pytest.mark.parametrize("content", [b"", b"junk" * 1000])
 @pytest.mark.parametrize("kind", ["video", "image"])
 def test_an_unreadable_media_is_recorded(run: Step, tmp_path: Path, content: bytes, kind: str) -> None:
@@ -55,6 +67,11 @@ def test_a_damaged_video_keeps_its_boxes(run: Step, tmp_path: Path) -> None:
     assert "decoding error" in outcome["reason"]
     assert outcome["frames"]["errors"][0].keys() == {"where", "what"}
     assert outcome["boxes"] == len(run.rows()) > 50
+
+
+def test_the_numbers_of_lost_frames_are_recorded(run: Step) -> None:
+    outcome = run(ODD / "x2_h264_lostkey.mp4")
+    assert (outcome["state"], outcome["frames"]["missing"], outcome["frames"]["lost"]) == ("damaged", 19, [[19, 37]])
 
 
 def test_a_truncated_video_is_damaged(run: Step, tmp_path: Path) -> None:

@@ -67,6 +67,16 @@ def test_settings_already_in_the_file_are_kept(survey, tmp_path, monkeypatch):
     assert written(out)["export"] == {"yolo": True, "cvat": True}
 
 
+def test_variables_of_runs_in_tator_are_not_passed_on(survey, monkeypatch):
+    environs = []
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda _, environ: environs.append(environ) or 0)
+    monkeypatch.setenv("TATOR_METRICS_FILE", "/var/lib/node_exporter/tator.prom")
+    assert main(["survey", *OPTIONS]) == 0
+    [environ] = environs
+    assert "TATOR_METRICS_FILE" in environ
+    assert not {"TATOR_API_SERVICE", "TATOR_PROJECT_ID"} & environ.keys()
+
+
 @pytest.mark.parametrize(("argument", "value"), [("auto", "auto"), ("640x480", {"width": 640, "height": 480})])
 def test_tiles(survey, tmp_path, monkeypatch, argument, value):
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)

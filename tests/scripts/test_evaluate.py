@@ -77,6 +77,22 @@ def test_true_boxes_from_tator_are_scaled_to_the_file_that_was_read(run):
     assert evaluated(run, twice, sizes={1: (2 * SIZE.width, 2 * SIZE.height)}) == expected
 
 
+def test_true_boxes_of_frames_that_were_lost_do_not_count(run):
+    record = run.every["outcomes"][0]
+    content = read_json(record)
+    content["frames"] |= {"decoded": 30, "missing": 20, "used": 30, "lost": [[10, 19], [40, 49]]}
+    write_json(record, content)
+    found = evaluated(run, [LabeledBox((1, frame), BOX, "cod") for frame in range(50)])
+    assert found["truth"] == 30
+
+
+def test_crowds_cannot_be_missed(run):
+    truth = [LabeledBox((1, frame), BOX, "cod") for frame in range(40)]
+    found = evaluated(run, [*truth, LabeledBox((1, 45), BOX, "cod", is_crowd=True)])
+    assert (found["truth"], found["species"]["cod"]["truth"], found["missed"]) == (40, 40, [])
+    assert found["ap50"] == pytest.approx(1.0)
+
+
 def test_only_frames_with_truth(run):
     found = evaluated(run, [LabeledBox((1, 10), BOX, "cod")], only_frames_with_truth=True)
     assert (found["frames"], found["found"], found["ap50"]) == (1, 1, pytest.approx(1.0))
@@ -98,16 +114,18 @@ def test_the_page_shows_the_worst_mistakes(run):
         assert text in view.text, text
 
 
-def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):
+def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path, caplog):
     """The latest state of each box counts, deleted boxes do not; the media is downloaded for its frames."""
     api, server = steps.api, steps.server
     box = {"media_id": 1, "type": server.localization_type_id, "version": server.version_id, "x": 0.25, "y": 0.5,
            "width": 0.125, "height": 0.25, "attributes": {"Species": "cod"}}  # fmt: skip
     made = api.create_localization_list(server.project_id, [box | {"frame": frame} for frame in (5, 30, 31)]).id
+    api.create_localization_list(server.project_id, [box | {"frame": 40, "width": 0.0}])  # a click
     api.update_localization(made[1], {"attributes": {"Species": "crab"}})
     api.delete_localization(made[2], {})
     records = [tmp_path / "run" / f"record_{number}.json" for number in (1, 2)]
     steps.resolve(1, 2)
+    write_json(records[1], read_json(records[1]) | {"width": None})  # not needed, as it has no true box
     (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
     arguments = {
         "truth_file": [], "records": records, "train_ini": tmp_path / "train.ini", **steps.where,
@@ -117,6 +135,7 @@ def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path):
     get_truth(**arguments, truth_version=server.version_id)
     share = (160.0, 180.0, 80.0, 90.0)
     assert read_truth(tmp_path / "truth.csv") == [LabeledBox((1, 5), share, "cod"), LabeledBox((1, 30), share, "crab")]
+    assert "media 1: true boxes left out, as they have no area: 1" in caplog.text
     with pytest.raises(PipelineError, match="version 99999 has no true box"):
         get_truth(**arguments, truth_version=99999)
 

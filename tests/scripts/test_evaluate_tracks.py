@@ -1,5 +1,6 @@
 """Tracks compared with true tracks: each format of a file, what is refused, and known figures."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,15 @@ SCENE = SCENES["crossing"]
 
 @pytest.fixture
 def evaluated(tmp_path: Path) -> Any:
-    def evaluate(truth: str, media: tuple[int, ...] = (1,), fill_gaps: bool = False) -> dict[str, Any]:
+    def evaluate(
+        truth: str,
+        media: tuple[int, ...] = (1,),
+        fill_gaps: bool = False,
+        lost: list[list[int]] | None = None,
+    ) -> dict[str, Any]:
         for media_id in media:
             outcome = detection_record(decoded=SCENE.frames, media_id=media_id, name=f"scene {media_id}.mp4")
+            outcome = replace(outcome, frames=replace(outcome.frames, lost=lost))
             write_record(tmp_path / f"{media_id}.json", outcome)
             write_record(
                 tmp_path / f"{media_id}_r.json", media_record(media_id=media_id, name=outcome.name, kind="video")
@@ -65,6 +72,7 @@ def test_each_format_of_true_tracks_has_the_same_figures(evaluated: Any) -> None
     assert mot["media"][0]["true_tracks"] == len({one.identity for one in SCENE.truth()})
     assert evaluated("frame,track,x,y,w,h\n" + rows()) == mot
     assert evaluated("frame,id,bb_left,bb_top,bb_width,bb_height\n" + rows()) == mot
+    assert evaluated("frame,track,x,y,w,h\n" + rows().replace("\n", "\n\n")) == mot
     many = evaluated("video_id,frame,track_id,x,y,width,height\n" + rows("2_scene,") + rows("7_other,"), media=(1, 2))
     assert [one["media_id"] for one in many["media"]] == [2]
     assert many["mean"] == mot["mean"]
@@ -75,6 +83,13 @@ def test_a_video_without_a_true_track_in_its_analysed_frames_is_left_out(evaluat
     both = evaluated(head + rows("1_scene,") + "2_scene,999,1,10,10,20,20\n", media=(1, 2))
     assert [one["media_id"] for one in both["media"]] == [1]
     assert both["mean"] == evaluated(head + rows("1_scene,"))["mean"]
+
+
+def test_frames_that_were_lost_do_not_count(evaluated: Any) -> None:
+    truth = "frame,track,x,y,w,h\n" + rows()
+    [whole] = evaluated(truth)["media"]
+    [found] = evaluated(truth, lost=[[0, 9], [20, 24]])["media"]
+    assert found["frames"] == whole["frames"] - 15
 
 
 def test_tracks_compared_with_themselves_are_perfect(evaluated: Any, tmp_path: Path) -> None:
@@ -91,9 +106,10 @@ def test_tracks_compared_with_themselves_are_perfect(evaluated: Any, tmp_path: P
         ("", "it is empty"),
         ("frame,x,y,w,h\n0,1,1,2,2\n", "no column track"),
         ("frame,track,x,y,w,h\n0,1,1,1,0,2\n", "truth.csv:2: a box of 0 x 2 pixels"),
+        ("frame,track,x,y,w,h\n0,1,1,1,0.0004,2\n", "truth.csv:2: a box of 0.0004 x 2 pixels"),
         ("frame,track,x,y,w,h\n0,1,1,1,nan,2\n", "truth.csv:2: a box of nan x 2"),
         ("frame,track,x,y,w,h\n0,one,1,1,2,2\n", "truth.csv:2: invalid literal"),
-        ("frame,track,x,y,w,h\n0,1,1,1,2\n", "truth.csv:2: 'h'"),
+        ("frame,track,x,y,w,h\n0,1,1,1,2\n", "truth.csv:2: too few fields, no h"),
         ("frame,track,x,y,w,h\n0,1,1,1,2,2\n0,1,5,5,2,2\n", "track 1 has two boxes in frame 0"),
         ("0,1,1,1,2,2\n", "truth.csv:1: frame 0"),
         ("media_id,frame,track,x,y,w,h\n9,0,1,1,1,2,2\n", "no track of a media of this run"),
@@ -123,7 +139,8 @@ def test_true_tracks_of_a_version_are_its_current_tracks(steps: Any, tmp_path: P
            "width": 0.125, "height": 0.25, "attributes": {"Species": "cod"}}  # fmt: skip
     ids = api.create_localization_list(server.project_id, [box | {"frame": frame} for frame in range(6)]).id
     spec = {"type": track_type, "version": server.version_id, "media_ids": [1], "frame": 0, "attributes": {}}
-    boxes_of_tracks = [ids[:3], ids[3:], ids[:2]]
+    [click] = api.create_localization_list(server.project_id, [box | {"frame": 9, "height": 0.0}]).id
+    boxes_of_tracks = [[*ids[:3], click], ids[3:], ids[:2]]
     specs = [{**spec, "localization_ids": some} for some in boxes_of_tracks]
     states = api.create_state_list(server.project_id, specs).id
     api.delete_state(states[2], {})

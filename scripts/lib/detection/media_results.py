@@ -68,6 +68,8 @@ class OutcomeRecord:
                 decoded=summary.decoded,
                 declared=summary.declared,
                 missing=summary.missing,
+                # By its time, a picture has the numbers of the lost ones after it.
+                lost=summary.lost if summary.lost and summary.numbered is None else None,
                 skipped=summary.skipped,
                 missing_by_time=summary.missing_by_time or None,
                 first_gap=summary.first_gap or None,

@@ -80,9 +80,8 @@ def merge(found: Sequence[PieceBoxes], frame: Size, media: Size) -> Merged:
     pairs, overlaps = _same_objects(corners, limits, labels, piece)
     kept = suppress_pairs(np.lexsort((-label_scores, cut)), pairs[~cut[pairs].all(axis=1)])
     kept_cut = kept & cut
-    parts = pairs[kept_cut[pairs].all(axis=1)]
-    parts = parts[_are_best(parts, overlaps[kept_cut[pairs].all(axis=1)], piece)]
-    group = _groups(parts, len(boxes))
+    are_parts = kept_cut[pairs].all(axis=1)
+    group = _groups(pairs[are_parts], overlaps[are_parts], label_scores, piece)
     low, high = corners[:, :2].copy(), corners[:, 2:].copy()
     np.minimum.at(low, group, corners[:, :2])
     np.maximum.at(high, group, corners[:, 2:])
@@ -156,23 +155,23 @@ def _overlaps(some: _Numbers, others: _Numbers, some_limits: _Numbers, other_lim
     return found
 
 
-def _are_best(pairs: Integers, overlaps: _Numbers, piece: Integers) -> _Flags:
-    """Return which pairs are each other's best match in their tiles, so that an object has one part in each tile."""
-    best = np.ones(len(pairs), bool)
-    for own, other in ((0, 1), (1, 0)):
-        keys = (-overlaps, piece[pairs[:, other]], pairs[:, own])
-        order = np.lexsort(keys)
-        box, tile = pairs[order, own], piece[pairs[order, other]]
-        best[order[1:]] &= (box[1:] != box[:-1]) | (tile[1:] != tile[:-1])
-    return best
+def _groups(pairs: Integers, overlaps: _Numbers, scores: Floats, piece: Integers) -> Integers:
+    """Return, for each box, the least index among the boxes that it is joined with.
 
+    Groups of boxes are joined from the largest overlap down, and of equal ones from the best scores down, but only if
+    no tile has boxes in both, as these are different objects.
 
-def _groups(pairs: Integers, count: int) -> Integers:
-    """Return, for each box, the least index among the boxes that pairs connect it with, directly or indirectly."""
-    group = np.arange(count)
-    while True:
-        before = group.copy()
-        np.minimum.at(group, pairs[:, 0], before[pairs[:, 1]])
-        np.minimum.at(group, pairs[:, 1], before[pairs[:, 0]])
-        if (group == before).all():
-            return group
+    Args:
+        pairs: (m, 2) indices of boxes that show the same object.
+        overlaps: (m,) of these pairs.
+        scores: (n,) of the boxes' own labels.
+        piece: (n,) tiles of the boxes.
+    """
+    worse, better = np.sort(scores[pairs], axis=1).T
+    groups = [{tile: box} for box, tile in enumerate(piece.tolist())]
+    for one, other in pairs[np.lexsort((-worse, -better, -overlaps))].tolist():
+        if groups[one].keys().isdisjoint(groups[other]):
+            groups[one].update(groups[other])
+            for box in groups[other].values():
+                groups[box] = groups[one]
+    return np.array([min(group.values()) for group in groups], np.int64)

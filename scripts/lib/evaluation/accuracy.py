@@ -2,6 +2,7 @@
 
 Average precision is COCO's, by pycocotools. Everything else is computed from one matching: in descending order of
 score, each box is matched with the unmatched true box of its picture that it overlaps most, if the IoU is large enough.
+As in COCO, an unmatched box is left out if enough of its area is in a crowd.
 """
 
 import contextlib
@@ -37,7 +38,7 @@ class Match:
 
 def average_precision(truth: Sequence[LabeledBox], found: Sequence[LabeledBox]) -> dict[str, tuple[float, float]]:
     """Return AP50 and AP50-95 (101 points) of each true species."""
-    species = sorted({box.species for box in truth})
+    species = sorted({box.species for box in truth if not box.is_crowd})
     if not species:
         return {}
     if not found:
@@ -52,7 +53,7 @@ def average_precision(truth: Sequence[LabeledBox], found: Sequence[LabeledBox]) 
                 "category_id": species.index(box.species) + 1,
                 "bbox": list(box.xywh),
                 "area": box.xywh[2] * box.xywh[3],
-                "iscrowd": 0,
+                "iscrowd": int(box.is_crowd),
                 "score": box.score,
             }
             for at, box in enumerate((box for box in boxes if box.species in species), start=1)
@@ -72,7 +73,7 @@ def average_precision(truth: Sequence[LabeledBox], found: Sequence[LabeledBox]) 
         evaluation = COCOeval(coco, coco.loadRes(known), "bbox")
         evaluation.params.iouThrs = AP_IOUS
         evaluation.params.maxDets = [max(Counter(box.picture for box in found).values())]  # all boxes count
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, np.inf]], ["all"]
         evaluation.evaluate()
         evaluation.accumulate()
     precision = evaluation.eval["precision"][:, :, :, 0, 0]  # IoUs x recall points x species
@@ -91,6 +92,8 @@ def match_boxes(
 ) -> tuple[list[Match], list[LabeledBox]]:
     """Return the verdict on each found box, by descending score within its picture, and the unmatched true boxes.
 
+    Crowds are not among the unmatched true boxes, and unmatched boxes in them have no verdict.
+
     Args:
         truth: all true boxes.
         found: all found boxes.
@@ -105,7 +108,7 @@ def match_boxes(
         matches += _match_picture(true_ones.get(key, []), sorted(boxes, key=lambda box: -box.score), iou)
     taken = {id(each.truth) for each in matches if each.verdict in ("right", "confused")}
     for boxes in true_ones.values():
-        missed += [box for box in boxes if id(box) not in taken]
+        missed += [box for box in boxes if not box.is_crowd and id(box) not in taken]
     return matches, missed
 
 
@@ -127,7 +130,9 @@ def overlaps(found: Sequence[LabeledBox], truth: Sequence[LabeledBox]) -> npt.ND
     return iou_matrix(corners[0], corners[1])
 
 
-def _match_picture(truth: list[LabeledBox], found: list[LabeledBox], iou: float) -> Iterable[Match]:
+def _match_picture(every: list[LabeledBox], found: list[LabeledBox], iou: float) -> Iterable[Match]:
+    truth = [box for box in every if not box.is_crowd]
+    crowds = [box for box in every if box.is_crowd]
     shared = overlaps(found, truth)
     free = np.ones(len(truth), bool)
     for row, box in zip(shared, found, strict=True):
@@ -136,10 +141,19 @@ def _match_picture(truth: list[LabeledBox], found: list[LabeledBox], iou: float)
             best = int(np.where(enough & free, row, -1).argmax())
             free[best] = False
             yield Match(box, "right" if truth[best].species == box.species else "confused", truth[best])
+        elif any(_share_inside(box, crowd) >= iou for crowd in crowds):
+            continue
         elif enough.any():
             yield Match(box, "double", truth[int(row.argmax())])
         else:
             yield Match(box, "false alarm", None)
+
+
+def _share_inside(box: LabeledBox, crowd: LabeledBox) -> float:
+    """Return the share of a box's area that is in a crowd, which COCO uses in place of the IoU."""
+    (x, y, w, h), (left, top, width, height) = box.xywh, crowd.xywh
+    across, down = min(x + w, left + width) - max(x, left), min(y + h, top + height) - max(y, top)
+    return max(0.0, across) * max(0.0, down) / (w * h)
 
 
 @dataclass(frozen=True)
@@ -176,10 +190,9 @@ class Sweep:
         # Boxes of equal score are above or below a threshold together.
         last = np.append(self.scores[1:] != self.scores[:-1], True)
         at = int(np.where(last, f1, -1).argmax())
-        threshold, best, precision, recall = (
-            round(float(values[at]), 4) for values in (self.scores, f1, self.precision, self.recall)
-        )
-        return BestF1(threshold=threshold, f1=best, precision=precision, recall=recall)
+        best, precision, recall = (round(float(values[at]), 4) for values in (f1, self.precision, self.recall))
+        # The score of a box, which a rounder one might leave out.
+        return BestF1(threshold=round(float(self.scores[at]), 6), f1=best, precision=precision, recall=recall)
 
     def points(self, most: int = 200) -> Curve:
         """Return at most so many points of the curve."""

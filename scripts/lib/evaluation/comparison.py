@@ -258,7 +258,7 @@ def changes(before: list[LabeledBox], after: list[LabeledBox], iou: float, score
                 kind = "vanished"
             elif one.species != other.species:
                 kind = "changed species"
-            elif abs(one.score - other.score) >= score_change:
+            elif round(abs(one.score - other.score), 6) >= score_change:  # scores have six decimals
                 kind = "rescored"
             yield Change(media_id, frame, kind, one, other)
 

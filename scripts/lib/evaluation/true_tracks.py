@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.truth import LAST_FRAME, SIZE_COLUMNS, MediaFinder, NamedMedia
+from scripts.lib.evaluation.truth import LAST_FRAME, SIZE_COLUMNS, MediaFinder, NamedMedia, has_area
 from scripts.lib.files import replacing
 
 EXPECTED = (
@@ -22,6 +22,7 @@ _OTHER_NAMES = {
     **{"id": "track", "track_id": "track", "width": "w", "height": "h"},
     **{"bb_left": "x", "bb_top": "y", "bb_width": "w", "bb_height": "h"},
 }
+_NEEDED = {"frame", "track", "x", "y", "w", "h"}
 _MOT = ("frame", "track", "x", "y", "w", "h", "counts")
 # A file of tracks of this workflow also has the columns x, y, z of MOT, which are not the box's position.
 _MOT_PLACE = {"bb_left", "bb_top", "bb_width", "bb_height"}
@@ -94,17 +95,21 @@ def tracked_boxes_of(path: Path, finder: MediaFinder) -> Iterator[tuple[int, Tra
                 raise PipelineError(f"{path}: it is empty; {EXPECTED}")
             mot = first[0].strip().lstrip("-").isdigit()
             names = list(_MOT) if mot else _names(first)
-            if missing := {"frame", "track", "x", "y", "w", "h"} - set(names):
+            if missing := _NEEDED - set(names):
                 raise PipelineError(f"{path}: it has no column {', '.join(sorted(missing))}; {EXPECTED}")
             seen: set[tuple[int, int, int]] = set()
             for row in itertools.chain([first] if mot else [], rows):
+                if not row:
+                    continue
                 place = f"{path}:{rows.line_num}"
                 try:
                     fields = dict(zip(names, row, strict=False))
                     if mot and fields.get("counts", "1").strip() == "0":  # MOT marks boxes that are ignored by 0
                         continue
+                    if missing := _NEEDED - fields.keys():
+                        raise PipelineError(f"{place}: too few fields, no {', '.join(sorted(missing))}; {EXPECTED}")
                     box = _parsed(fields, from_one=mot)
-                except (KeyError, ValueError) as error:
+                except ValueError as error:
                     raise PipelineError(f"{place}: {error}; {EXPECTED}") from None
                 media_id = _media(fields, finder, place)
                 if media_id is None:
@@ -133,7 +138,13 @@ def _parsed(row: Mapping[str, str], *, from_one: bool) -> TrackedBox:
     x, y, w, h = (float(row[key]) for key in ("x", "y", "w", "h"))
     if not 0 <= frame <= LAST_FRAME or abs(track) > LAST_FRAME:
         raise ValueError(f"frame {short(row['frame'])}, track {short(row['track'])}")
-    if not (0 < w < float("inf") and 0 < h < float("inf") and abs(x) < float("inf") and abs(y) < float("inf")):
+    if not (
+        has_area((x, y, w, h))
+        and w < float("inf")
+        and h < float("inf")
+        and abs(x) < float("inf")
+        and abs(y) < float("inf")
+    ):
         raise ValueError(f"a box of {row['w']} x {row['h']} pixels at {row['x']}, {row['y']}")
     return TrackedBox(frame, track, (x, y, w, h))
 

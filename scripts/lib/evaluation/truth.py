@@ -23,7 +23,7 @@ Named = TypeVar("Named")
 LARGEST_COCO = 2**30
 # The largest frame number that arrays can hold.
 LAST_FRAME = 2**31 - 1
-COLUMNS = ("media_id", "frame", "x", "y", "w", "h", "species")
+COLUMNS = ("media_id", "frame", "x", "y", "w", "h", "species", "iscrowd")
 # The size of the picture that the coordinates of a box from Tator refer to: Tator's own, which may differ from that of
 # the file that was read.
 SIZE_COLUMNS = ("of_width", "of_height")
@@ -48,12 +48,17 @@ _COUNT = "SELECT count(*), min(media_id) FROM {} WHERE name = ?"
 
 @dataclass(frozen=True, slots=True)
 class LabeledBox:
-    """A box in pixels of one picture (media, frame), with a species, and a score if a network found it."""
+    """A box in pixels of one picture (media, frame), with a species, and a score if a network found it.
+
+    A true box may be a crowd, as COCO calls a region whose animals are not drawn one by one: it cannot be missed, and
+    boxes that are found in it are neither right nor wrong.
+    """
 
     picture: tuple[int, int]
     xywh: tuple[float, float, float, float]
     species: str
     score: float = 1.0
+    is_crowd: bool = False
 
 
 def read_truth(path: Path) -> list[LabeledBox]:
@@ -63,6 +68,7 @@ def read_truth(path: Path) -> list[LabeledBox]:
             (int(row["media_id"]), int(row["frame"])),
             (float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])),
             row["species"],
+            is_crowd=row.get("iscrowd") == "1",
         )
         for row in csv_text.read_rows(path)
     ]
@@ -83,7 +89,8 @@ def write_truth(
         rows.writerow([*COLUMNS, *SIZE_COLUMNS])
         for box in sorted(boxes, key=lambda box: box.picture):
             size = sizes.get(box.picture[0], ("", ""))
-            rows.writerow([*box.picture, *(f"{value:.3f}" for value in box.xywh), csv_text.cut(box.species), *size])
+            place = (f"{value:.3f}" for value in box.xywh)
+            rows.writerow([*box.picture, *place, csv_text.cut(box.species), int(box.is_crowd), *size])
 
 
 def sizes_in(path: Path) -> dict[int, tuple[int, int]]:
@@ -126,7 +133,7 @@ def boxes_of(path: Path, finder: "MediaFinder", names: Sequence[str] | None) -> 
     boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
     for box in boxes:
         x, y, w, h = box.xywh
-        if not (w > 0 and h > 0 and math.isfinite(x + w) and math.isfinite(y + h)):
+        if not (has_area(box.xywh) and math.isfinite(x + w) and math.isfinite(y + h)):
             raise PipelineError(
                 f"{path}: a box of {w:g} x {h:g} pixels at {x:g}, {y:g} in frame {box.picture[1]}; {EXPECTED}"
             )
@@ -135,15 +142,9 @@ def boxes_of(path: Path, finder: "MediaFinder", names: Sequence[str] | None) -> 
         yield box
 
 
-def size_in_pixels(media: MediaRecord) -> tuple[int, int]:
-    """Return the width and height of a media; coordinates of boxes in Tator are fractions of them.
-
-    Raises:
-        PipelineError: Tator's record does not have them.
-    """
-    if not (media.width and media.height):
-        raise PipelineError(f"media {media.media_id}: Tator's record says no width and height; correct it in Tator")
-    return media.width, media.height
+def has_area(xywh: tuple[float, float, float, float]) -> bool:
+    """Return whether a box still has an area as it is written, with three decimals."""
+    return round(xywh[2], 3) > 0 and round(xywh[3], 3) > 0
 
 
 class NamedMedia(Protocol):
@@ -301,7 +302,8 @@ def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str] | Non
             raise PipelineError(f"{place}: species {number}; expected {least}, as in train.ini")
         species = names[number - 1] if names is not None else str(number)
     xywh = float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])
-    return LabeledBox((media_id, int(row["frame"])), xywh, species.strip())
+    is_crowd = (row.get("iscrowd") or "").strip() == "1"
+    return LabeledBox((media_id, int(row["frame"])), xywh, species.strip(), is_crowd=is_crowd)
 
 
 def _frame_in(name: str, finder: MediaFinder, media_id: int) -> int:
@@ -320,7 +322,7 @@ def _named(what: str, known: Mapping[Any, Named], identity: Any) -> Named:
 def _coco(path: Path, finder: MediaFinder) -> Iterator[LabeledBox]:
     try:
         content = json_text.parse(read_text(path, LARGEST_COCO))
-        names = {each["id"]: str(each["name"]) for each in content["categories"]}
+        names = {each["id"]: str(each["name"]).strip() for each in content["categories"]}
         pictures: dict[Any, tuple[int, int] | None] = {}
         for image in content["images"]:
             found = finder.by_id(int(image["media_id"])) if "media_id" in image else finder.by_name(image["file_name"])
@@ -332,7 +334,8 @@ def _coco(path: Path, finder: MediaFinder) -> Iterator[LabeledBox]:
             picture = _named("image", pictures, annotation["image_id"])
             if picture is not None:
                 x, y, w, h = map(float, annotation["bbox"])
-                yield LabeledBox(picture, (x, y, w, h), _named("category", names, annotation["category_id"]))
+                species = _named("category", names, annotation["category_id"])
+                yield LabeledBox(picture, (x, y, w, h), species, is_crowd=annotation.get("iscrowd") == 1)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise PipelineError(
             f"{path}: not COCO JSON as expected ({type(error).__name__}: {short(str(error), 200)}); {EXPECTED}"

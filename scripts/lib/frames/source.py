@@ -38,7 +38,7 @@ def wanted_frames(stride: int = 1, frame_range: Sequence[int] | None = None, max
 
 
 def frames_used(asked: RequestedFrames, numbers: int) -> range:
-    """Return the numbers of the frames of a video that were read and used.
+    """Return the requested numbers among a video's, including those of lost pictures; see UsedFrames.
 
     Args:
         asked: the requested frames, from a detection record.
@@ -66,6 +66,7 @@ class Summary:
         height: height of the first frame, in the same way.
         missing: number of coded pictures that were not decoded; the numbers of later frames include them.
         lost_at: the place of the first missing picture; empty if there is none.
+        lost: the first and the last of each run of numbers of missing pictures.
         skipped: number of pictures before the first key frame, which cannot be decoded; frame numbers exclude them.
         missing_by_time: number of frames that fit into gaps in time, if the rate is constant otherwise: they were
             dropped before encoding, or lost; frame numbers exclude them.
@@ -92,6 +93,7 @@ class Summary:
     height: int = 0
     missing: int = 0
     lost_at: str = ""
+    lost: list[list[int]] = field(default_factory=list)
     skipped: int = 0
     missing_by_time: int = 0
     first_gap: str = ""
@@ -149,6 +151,10 @@ class Summary:
         """Record coded pictures that were not decoded; the numbers of later frames include them."""
         if not self.missing:
             self.lost_at = where
+        if self.lost and self.lost[-1][1] == self.next_number - 1:
+            self.lost[-1][1] += count
+        else:
+            self.lost.append([self.next_number, self.next_number + count - 1])
         self.missing += count
         log.warning("%s: %d coded %s missing", where, count, "picture is" if count == 1 else "pictures are")
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from scripts.lib.detections import Detection, read_detections
-from scripts.lib.frames.source import frames_used
+from scripts.lib.frames.used_frames import UsedFrames
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
 
@@ -38,7 +38,7 @@ class MediaBoxes:
         width: width in pixels.
         height: height in pixels.
         rate: frames per second.
-        frames: numbers of the frames that went through the network.
+        frames: the frames that went through the network.
         csv: the CSV file of detect.
     """
 
@@ -49,7 +49,7 @@ class MediaBoxes:
     width: int
     height: int
     rate: float
-    frames: range
+    frames: UsedFrames
     csv: Path
 
     @property
@@ -89,7 +89,6 @@ def each_media(records: Sequence[Path], outcomes: Sequence[Path], detections: Se
 
 def _media(record: MediaRecord, outcome: DetectionRecord, csv: Path) -> MediaBoxes:
     read = outcome.state in _WITH_FRAMES and outcome.width > 0
-    count = outcome.frames.numbers if read else 0
     rate = record.fps or (outcome.numbering.rate if outcome.numbering else None)
     return MediaBoxes(
         media_id=record.media_id,
@@ -99,7 +98,7 @@ def _media(record: MediaRecord, outcome: DetectionRecord, csv: Path) -> MediaBox
         width=outcome.width,
         height=outcome.height,
         rate=rate or USUAL_RATE,
-        frames=range(count) if outcome.kind == "image" else frames_used(outcome.asked, count),
+        frames=UsedFrames.of(outcome) if read else UsedFrames(range(0)),
         csv=csv,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.detections import Detection
+from scripts.lib.frames.used_frames import UsedFrames
 
 SCORE_BINS = 50
 
@@ -62,7 +63,7 @@ class Findings:
             self.scores[species] += counts
 
 
-def over_time(rows: Iterable[Detection], analysed: range, bins: int) -> tuple[Means, dict[int, Means]]:
+def over_time(rows: Iterable[Detection], analysed: UsedFrames, bins: int) -> tuple[Means, dict[int, Means]]:
     """Return the edges of bins, in frames, and for each species the mean number of boxes per frame in each bin.
 
     Args:
@@ -70,8 +71,8 @@ def over_time(rows: Iterable[Detection], analysed: range, bins: int) -> tuple[Me
         analysed: the frames that went through the network, at least one.
         bins: the most bins.
     """
-    edges = np.linspace(analysed.start, analysed[-1] + 1, min(bins, len(analysed)) + 1)
-    frames, _ = np.histogram(np.asarray(analysed), edges)
+    edges = np.linspace(analysed.numbers.start, analysed.last + 1, min(bins, len(analysed)) + 1)
+    frames, _ = np.histogram(list(analysed), edges)
     found: dict[int, list[int]] = defaultdict(list)
     for row in rows:
         found[row.species].append(row.frame)

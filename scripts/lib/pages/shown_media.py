@@ -11,7 +11,7 @@ from scripts.lib.chosen_frames import MostOf
 from scripts.lib.colours import colour
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.display_text import short
-from scripts.lib.frames.source import frames_used
+from scripts.lib.frames.used_frames import UsedFrames
 from scripts.lib.pages import DrawnBox, PagePicture, TatorPlace, charts, drawn_boxes
 from scripts.lib.pages.counts_page import MaxNs
 from scripts.lib.pages.findings import Findings, margin, over_time
@@ -293,7 +293,7 @@ def _tracks(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
 
 
 def _timeline(media: ReportedMedia, entries: list[AlbumPicture], renderer: FrameRenderer) -> str:
-    analysed = frames_used(media.outcome.asked, media.outcome.frames.numbers)
+    analysed = UsedFrames.of(media.outcome)
     if media.is_picture or len(analysed) < 2:
         return ""
     edges, means = over_time(read_detections(media.detections), analysed, BINS)

@@ -37,6 +37,18 @@ class FrameCounts:
     missing: Annotated[
         int, Key("Coded pictures that were not decoded; the numbers of later frames include them.", part="count")
     ]
+    lost: Annotated[
+        list[list[int]] | None,
+        Key(
+            "The first and the last of each run of frame numbers whose pictures are missing; absent if there are none, "
+            "if frames are numbered by their times, and in records of earlier versions.",
+            schema={
+                "type": "array",
+                "items": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2},
+            },
+            optional=True,
+        ),
+    ] = None
     skipped: Annotated[
         int, Key("Pictures before the first key frame, which cannot be decoded; they are not numbered.", part="count")
     ]

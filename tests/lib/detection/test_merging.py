@@ -1,6 +1,7 @@
 """Test merging the boxes of tiles: each object has one box."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from scripts.lib.tiles import Region, Tiling
 FRAME = Size(300, 200)
 LEFT, RIGHT = Region(0, 0, 200, 200), Region(100, 0, 200, 200)
 CLASSES = 2
+# Four tiles that overlap in a cross.
+CORNER = Size(360, 360)
+CORNERS = Tiling(Size(200, 200)).regions(CORNER)
 
 
 def piece(region: Region | None, *rows: tuple[float, float, float, float, float, int]) -> PieceBoxes:
@@ -26,6 +30,13 @@ def piece(region: Region | None, *rows: tuple[float, float, float, float, float,
     scores = np.full((len(rows), CLASSES), 0.01, np.float32)
     scores[np.arange(len(rows)), labels] = [row[4] for row in rows]
     return PieceBoxes(region, np.rint(boxes).astype(np.int64), labels, scores)
+
+
+def clipped(box: Sequence[float], region: Region) -> tuple[float, float, float, float]:
+    """Return the part of a box (x1, y1, x2, y2) that is in a tile."""
+    left, top, right, bottom = box
+    ends = region.left + region.width, region.top + region.height
+    return max(left, region.left), max(top, region.top), min(right, ends[0]), min(bottom, ends[1])
 
 
 def rows(merged: Merged) -> list[tuple[float, ...]]:
@@ -98,6 +109,48 @@ def test_if_two_boxes_match_one_part_the_better_is_joined() -> None:
     assert rows(merged) == [(20, 10, 280, 61, 0.9, 0), left[1]]
 
 
+@pytest.mark.parametrize("left", [69, 90])
+def test_two_neighbours_are_not_joined_through_a_part_that_matches_both(left: int) -> None:
+    upper = piece(CORNERS[0], (left, 100, left + 70, 200, 0.9, 0))
+    lower = piece(CORNERS[2], (70, 160, 140, 280, 0.8, 0), (left + 20, 160, left + 90, 280, 0.7, 0))
+    merged = merge([upper, lower], CORNER, CORNER)
+    assert (len(merged.boxes), merged.joined) == (2, 1)
+
+
+def test_of_equal_matches_the_better_box_is_joined() -> None:
+    left = [(20, 10, 200, 60, 0.7, 0), (20, 20, 200, 70, 0.8, 0)]
+    merged = merge([piece(LEFT, *left), piece(RIGHT, (100, 15, 280, 65, 0.9, 0))], FRAME, FRAME)
+    assert rows(merged) == [(20, 15, 280, 70, 0.9, 0), left[0]]
+
+
+PART = st.tuples(*[st.integers(40, 170)] * 2, *[st.integers(40, 120)] * 2)
+
+
+@settings(max_examples=50)
+@given(objects=st.lists(PART, max_size=6), data=st.data())
+def test_a_merged_box_has_at_most_one_box_of_each_tile_whatever_the_axes(
+    objects: list[tuple[int, ...]], data: st.DataObject
+) -> None:
+    """All objects are at the corner of four tiles; each tile has their boxes with errors. No two scores are equal."""
+    found, exchanged, score = [], [], 0.9
+    for region in CORNERS:
+        parts = []
+        for x, y, w, h in objects:
+            errors = data.draw(st.tuples(*[st.integers(-12, 12)] * 4))
+            moved = np.add((x, y, x + w, y + h), errors).tolist()
+            left, top, right, bottom = clipped(moved, region)
+            if right > left and bottom > top:
+                score -= 0.01
+                parts.append((left, top, right, bottom, score, 0))
+        found.append(piece(region, *parts))
+        mirrored = Region(region.top, region.left, region.height, region.width)
+        exchanged.append(piece(mirrored, *[(y1, x1, y2, x2, s, label) for x1, y1, x2, y2, s, label in parts]))
+    merged = merge(found, CORNER, CORNER)
+    assert merged.boxes[:, [1, 0, 3, 2]].tolist() == merge(exchanged, CORNER, CORNER).boxes.tolist()
+    if not merged.dropped:
+        assert len(merged.boxes) >= max(len(each.boxes) for each in found)
+
+
 def test_a_small_object_in_front_of_a_large_one_stays() -> None:
     large, small = (20, 40, 280, 160, 0.9, 0), (120, 80, 140, 95, 0.6, 0)
     assert rows(merge([piece(None, large), piece(LEFT, small)], FRAME, FRAME)) == [large, small]
@@ -145,9 +198,8 @@ def test_objects_that_do_not_overlap_keep_the_boxes_of_the_whole_picture(
     ]
     found = [piece(None, *[(*box, 0.5, 0) for box in apart])]
     for region in tiling.regions(frame):
-        edges = (region.left, region.top, region.left + region.width, region.top + region.height)
-        clipped = [(*np.maximum(box[:2], edges[:2]), *np.minimum(box[2:], edges[2:]), 0.9, 0) for box in apart]
-        found.append(piece(region, *[box for box in clipped if box[2] > box[0] and box[3] > box[1]]))
+        parts = [(*clipped(box, region), 0.9, 0) for box in apart]
+        found.append(piece(region, *[box for box in parts if box[2] > box[0] and box[3] > box[1]]))
     assert sorted(row[:4] for row in rows(merge(found, frame, frame))) == sorted(apart)
 
 

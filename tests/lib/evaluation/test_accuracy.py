@@ -67,6 +67,30 @@ def test_any_number_of_boxes_in_a_picture_counts():
     assert average_precision(many, many)["cod"] == pytest.approx((1.0, 1.0))
 
 
+def test_boxes_in_a_crowd_are_neither_right_nor_wrong():
+    """As in pycocotools: a crowd cannot be missed, and boxes in it are ignored unless they match a true box."""
+    crowd = LabeledBox(A, (40.0, 0.0, 100.0, 100.0), "cod", is_crowd=True)
+    boxes = found(
+        (A, HERE, "cod", 0.9), (A, (45.0, 5.0, 10.0, 10.0), "cod", 0.95), (A, (32.0, 0.0, 10.0, 9.0), "cod", 0.8)
+    )
+    for by_species in (True, False):
+        matches, missed = match_boxes([TRUTH[0], crowd], boxes, 0.5, by_species=by_species)
+        assert [(each.box, each.verdict) for each in matches] == [(boxes[0], "right"), (boxes[2], "false alarm")]
+        assert missed == []
+    assert average_precision([TRUTH[0], crowd], boxes) == {"cod": pytest.approx((1.0, 1.0))}
+    assert average_precision([crowd], boxes) == {}
+
+
+def test_a_box_of_any_size_counts():
+    huge = [LabeledBox(A, (0.0, 0.0, 2e5, 2e5), "cod", 0.9)]
+    assert average_precision(huge, huge)["cod"] == pytest.approx((1.0, 1.0))
+
+
+def test_the_box_that_defines_the_best_threshold_reaches_it():
+    matches, _ = match_boxes(TRUTH[:1], found((A, HERE, "cod", 0.612345)), 0.5, by_species=True)
+    assert Sweep.of(matches, 1).best().threshold == 0.612345
+
+
 def test_average_precision():
     perfect = [LabeledBox(box.picture, box.xywh, box.species, 0.9) for box in TRUTH]
     assert average_precision(TRUTH, perfect) == {name: pytest.approx((1.0, 1.0)) for name in ("cod", "crab")}

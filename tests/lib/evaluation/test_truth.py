@@ -53,6 +53,20 @@ def test_coco(tmp_path, image):
     assert boxes(tmp_path, content, "truth.json") == [BOX]
 
 
+def test_names_and_crowds_of_coco(tmp_path):
+    annotations = [{"image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4], "iscrowd": crowd} for crowd in (0, 1)]
+    content = {
+        "images": [{"id": 1, "media_id": 7, "frame": 3}],
+        "annotations": annotations,
+        "categories": [{"id": 4, "name": " crab "}],
+    }
+    found = boxes(tmp_path, content, "truth.json")
+    assert found == [BOX, replace(BOX, is_crowd=True)]
+    write_truth(tmp_path / "written.csv", found)
+    assert read_truth(tmp_path / "written.csv") == found
+    assert list(foreign_truth(tmp_path / "written.csv", MEDIA, NAMES)) == found
+
+
 FOLDER = [
     media_record(media_id=11, name="cam1/a.jpg", kind="image"),
     media_record(media_id=12, name="cam2/a.jpg", kind="image"),
@@ -107,6 +121,7 @@ def test_other_media_are_left_out(tmp_path):
         ("media_id,frame,x,y,w,h,species\n7,x,1,2,3,4,crab\n", "truth.csv:2: .*'x'"),
         ("media_id,frame,x,y,w,h,species\n7,3,1,2\n", "truth.csv:2"),
         ("media_id,frame,x,y,w,h,species\n7,3,1,2,0,4,crab\n", "0 x 4 pixels"),
+        ("media_id,frame,x,y,w,h,species\n7,3,1,2,0.0004,4,crab\n", "0.0004 x 4 pixels"),
         ("media_id,frame,x,y,w,h,species_id\n7,3,1,2,3,4,3\n", "species 3; expected 1 to 2"),
         ("media_id,frame,x,y,w,h,species\n7,3,nan,2,3,4,crab\n", "3 x 4 pixels at nan, 2"),
         ("media_id,frame,x,y,w,h,species\n7,3,1,2,inf,4,crab\n", "inf x 4 pixels"),

@@ -41,6 +41,8 @@ def test_losses_that_ffmpeg_does_not_report_are_damage(name: str, decoded: int, 
     assert summary.damaged
     assert (len(numbers), summary.missing, numbers[-1]) == (decoded, missing, last)
     assert numbers == sorted(set(numbers))
+    lost = [number for first, end in summary.lost for number in range(first, end + 1)]
+    assert sorted([*numbers, *lost]) == list(range(summary.numbers))
     if missing:
         assert f"{missing} coded pictures are missing, the first at packet" in summary.damage
 
