@@ -133,7 +133,8 @@ class TestJobThatHangs:
         log = toy.cluster.pod_log(driver)
         assert "it took longer than its `runtime`" in log
         assert "its last words" in log
-        assert [job["spec"]["template"]["spec"]["activeDeadlineSeconds"] for job in toy.cluster.created["jobs"]] == [120]
+        (job,) = toy.cluster.created["jobs"]
+        assert job["spec"]["template"]["spec"]["activeDeadlineSeconds"] == 120
         toy.cluster.wait_until(lambda: not toy.cluster.find("jobs"))  # once its pods have ended
 
 

@@ -47,16 +47,9 @@ def judge(job: Any, pods: list[Any]) -> Running | Pending | Ended:
         return Ended(True)
     losses = {pod.metadata.name: lost(pod) for pod in pods}
     for pod in pods:
-        name, end = pod.metadata.name, ends[pod.metadata.name]
-        if losses[name]:
-            continue
-        if pod.status.reason == TOO_LONG:
-            return Ended(False, "it took longer than its `runtime`; if it was still working, raise that", name)
-        if end is not None:
-            words = pod.status.message or end.reason
-            return Ended(False, f"exit code {end.exit_code} ({words})", name)
-        if pod.status.phase == "Failed":
-            return Ended(False, pod.status.message or pod.status.reason or "its pod failed")
+        name = pod.metadata.name
+        if not losses[name] and (failure := _failure(pod, ends[name])):
+            return failure
     for condition in job.status.conditions or []:
         if condition.type == "Failed" and condition.status == "True":
             words = [condition.message or condition.reason or "it failed"]
@@ -86,6 +79,18 @@ def lost(pod: Any) -> str:
     if end.exit_code in (KILLED, TERMINATED) or end.reason in ("Unknown", "ContainerStatusUnknown"):
         return f"exit code {end.exit_code} ({end.reason})"
     return ""
+
+
+def _failure(pod: Any, end: Any) -> Ended | None:
+    """Return how a pod that was not lost has failed; None while it runs."""
+    name = pod.metadata.name
+    if pod.status.reason == TOO_LONG:
+        return Ended(False, "it took longer than its `runtime`; if it was still working, raise that", name)
+    if end is not None:
+        return Ended(False, f"exit code {end.exit_code} ({pod.status.message or end.reason})", name)
+    if pod.status.phase == "Failed":
+        return Ended(False, pod.status.message or pod.status.reason or "its pod failed")
+    return None
 
 
 def _end(pod: Any) -> Any:
