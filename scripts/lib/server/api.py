@@ -14,11 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import tator
-import yaml
-
-from scripts.lib.errors import ServerError
-from scripts.lib.network_access.sessions import TokenAuth
 from scripts.lib.retry import answer_seconds, retrying
 from scripts.lib.server import rights, rows, schema, values
 from scripts.lib.server.faults import (
@@ -34,7 +29,7 @@ from scripts.lib.server.faults import (
 )
 from scripts.lib.server.outages import NEVER_ANSWERED_SECONDS, TRIES, Outage
 from scripts.lib.server.pace import Pace
-from scripts.lib.server.sessions import Clock, store_session, tator_session
+from scripts.lib.server.sessions import Clock
 from scripts.lib.server.track_calls import TrackCalls
 from scripts.lib.token import check_token
 
@@ -69,7 +64,7 @@ class Project(TrackCalls):
         """
         self.host, self.id = host, project_id
         self._pace = Pace(connections)
-        self._api: Any = self._read("connect", lambda: _connect(host, check_token(os.environ)))
+        self._api: Any = self._read("connect", lambda: schema.connect(host, check_token(os.environ)))
         self.clock = Clock()
         self._api.session.hooks["response"].append(self.clock.read)
 
@@ -342,14 +337,3 @@ class Project(TrackCalls):
 
     def _paced(self, what: str, call: Callable[[], Any], needs: str) -> Any:
         return self._pace.call(lambda: classified(what, self.host, call, needs=needs), throttled=Throttled)
-
-
-def _connect(host: str, token: str) -> Any:
-    """Create the client, which requests the server's schema and parses it unless it is cached."""
-    try:
-        with store_session(host) as session, schema.cached_schema(host, session):
-            api = tator.get_api(host, token)
-    except (yaml.YAMLError, AttributeError):
-        raise ServerError(f"connect: {host}/schema is not an OpenAPI document; is tator.host a Tator site?") from None
-    api.session = tator_session(host, TokenAuth(host, token))
-    return api

@@ -1,6 +1,8 @@
 """The cache of the server's schema: it is parsed once for all jobs, and another user's file is not trusted."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,6 +11,8 @@ from tator.openapi import client
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access import sessions
 from scripts.lib.server import api, schema
+from scripts.lib.server.faults import ServerUnavailable
+from scripts.lib.server.outages import Outage
 from tests.faults.hosts import host, reply
 from tests.tator_server import interface
 
@@ -67,8 +71,8 @@ def test_changed_schema_is_loaded_again(parsed, new_job):
     schema = {"ETag": '"1"', "text": interface.TEXT}
     with host(serving(schema)) as (address, _):
         new_job(address)
-        schema |= {"ETag": '"2"', "text": interface.TEXT.replace("GetVersionList", "GetVersionsNow")}
-        assert new_job(address)._api.get_versions_now(11) == []
+        schema |= {"ETag": '"2"', "text": interface.TEXT.replace("Whoami", "GetVersionsNow")}
+        assert new_job(address)._api.get_versions_now() == []
         new_job(address)
     assert len(parsed) == 2
 
@@ -97,12 +101,18 @@ def older_client(kept):
     return kept | {"client": "1.8.0"}
 
 
+def cut_short(kept):
+    return kept | {"endpoints": {name: one for name, one in kept["endpoints"].items() if "localization" not in name}}
+
+
 def to_another_host(kept):
     path = {"path": "@thief.example.org/rest/Versions/{project}"}
     return kept | {"endpoints": {name: endpoint | path for name, endpoint in kept["endpoints"].items()}}
 
 
-@pytest.mark.parametrize("change", [elsewhere, older_client, to_another_host, lambda kept: {}, lambda kept: [kept]])
+@pytest.mark.parametrize(
+    "change", [elsewhere, older_client, cut_short, to_another_host, lambda kept: {}, lambda kept: [kept]]
+)
 def test_cache_of_another_server_or_client_is_replaced(parsed, new_job, change):
     with host(serving({"ETag": '"1"', "text": interface.TEXT})) as (address, _):
         new_job(address)
@@ -154,3 +164,52 @@ def test_a_request_for_the_schema_has_a_time_limit(tator_server, new_job, monkey
     tator_server.fault("slow", operation="GetSchema", seconds=1, times=None)
     with pytest.raises(ServerError, match=r"connect.*Read timed out"):
         new_job(tator_server.host)
+
+
+# As of a connection that ends early without a length: everything before an operation, still valid YAML.
+CUT = interface.TEXT[: interface.TEXT.index("\n  /rest/Localizations/")]
+
+
+def test_a_schema_that_is_cut_short_is_requested_again_and_not_cached(parsed, new_job, monkeypatch):
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "5")
+    served, texts = {"ETag": '"1"', "text": CUT}, []
+
+    def answer(handler):
+        served["text"] = interface.TEXT if texts else CUT
+        texts.append(served["text"])
+        serving(served)(handler)
+
+    with host(lambda handler: (answer if handler.path == "/schema/" else serving(served))(handler)) as (address, _):
+        assert list(new_job(address).boxes(7, 1, 1)) == []
+    assert texts == [CUT, interface.TEXT]
+    assert json.loads(schema.KEPT.read_text())["schema"] == interface.DOCUMENT
+
+
+def test_a_schema_that_stays_cut_is_reported(parsed, new_job):
+    with (
+        host(serving({"ETag": '"1"', "text": CUT})) as (address, _),
+        pytest.raises(ServerUnavailable, match=r"/schema was cut short.*: it lacks create_localization_list; .*later"),
+    ):
+        new_job(address)
+    assert not schema.KEPT.exists()
+
+
+def test_the_operations_are_those_that_the_jobs_call():
+    called = {
+        name
+        for file in Path(schema.__file__).parent.glob("*.py")
+        for name in re.findall(r"_api\.(\w+)", file.read_text())
+    }
+    assert called - {"session"} == schema.OPERATIONS
+
+
+@pytest.mark.parametrize(
+    "text", ["<html>We are upgrading</html>", "paths: {/a: {get: {operationId: GetA, parameters: }}}", "{"]
+)
+def test_another_document_is_a_wrong_address_or_an_outage_of_a_site_that_has_answered(parsed, new_job, text):
+    with host(serving({"text": text})) as (address, _):
+        with pytest.raises(ServerError, match=r"/schema is not an OpenAPI document; is tator\.host a Tator site\?"):
+            new_job(address)
+        Outage(address, "connect").clear()
+        with pytest.raises(ServerUnavailable, match=r"/schema is not an OpenAPI document; tried for .*run again later"):
+            new_job(address)
