@@ -101,6 +101,19 @@ def test_an_address_that_tator_cached_and_the_store_refuses(steps, server, monke
     assert not [text for text in written if "X-Amz-Signature" in text]
 
 
+@pytest.mark.parametrize("status", [400, 401])
+def test_an_address_whose_credentials_expired_is_replaced_by_that_of_the_media(steps, server, monkeypatch, status):
+    """S3 and Google's store answer 400 to it."""
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "5")
+    server.fault("status", status=status, operation="Download")
+    _, download = downloaded(steps, server.project_id, 1)
+    assert download["state"] == "ready"
+    operations = [request["operation"] for request in server.requests()]
+    first = operations.index("GetDownloadInfo")
+    assert operations[first:].count("GetDownloadInfo") == 1
+    assert "GetMediaListById" in operations[first:]
+
+
 @pytest.fixture
 def picture(server):
     """Yield a function that adds a picture by reference, the picture, and the headers of requests to its host."""

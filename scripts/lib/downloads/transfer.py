@@ -1,7 +1,8 @@
 """Download a stored file: interrupted transfers are resumed, and the result is checked."""
 
 import logging
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -28,6 +29,14 @@ CHUNK_BYTES = 1 << 20
 # The limit in bytes if Tator has no size for a file.
 LARGEST_WITHOUT_SIZE = 1 << 30
 
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
+_STRONG_ETAG = re.compile(r'"[!#-~]*"')
+# Redirects that requests does not follow.
+_UNUSABLE_REDIRECTS = (
+    *(requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema),
+    requests.exceptions.TooManyRedirects,
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +49,10 @@ class _StoreAway(_Interrupted):
 
 
 class _NoSuchFile(_Interrupted):
-    """The store has no such file; S3 answers 403 instead of 404 to users who may not list its files."""
+    """The store has no such file, or refuses the address.
+
+    S3 answers 403 instead of 404 to users who may not list its files, and 400 to an address whose credentials expired.
+    """
 
 
 class _InterruptedWithProgress(Exception):
@@ -64,9 +76,10 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
     file = wanted.chosen_file
     # Tator's md5 is of the original, which is the archival file; an empty file has none.
     has_md5 = file.role == "archival" and wanted.md5 not in (None, "", NO_MD5) and file.size != 0
-    furthest = size_of(stream)
+    is_checked = has_md5 or file.size is not None
+    furthest = _usable_bytes(stream, file.size, is_checked=is_checked)
     tries = _Tries()
-    rate = LeastRate()
+    transfer = _Transfer(connection.store, stream, file.size)
 
     def once() -> None:
         nonlocal furthest
@@ -75,11 +88,11 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
             tries.store = Outage(address, CALL)
             progress = Progress("MB", what=f"media {wanted.media_id}: ", scale=10**6, done=size_of(stream))
             try:
-                with rate.watching(_peer(address)):
-                    _complete(_Transfer(connection.store, address, stream, file.size, progress, rate))
+                with transfer.rate.watching(_peer(address)):
+                    _complete(transfer, address, progress)
             except ServerError as error:
                 # A slow file or a bad reference says nothing about the store's other files.
-                if isinstance(error, TooSlow | AnswerTooLarge) or is_reference(file.path):
+                if isinstance(error, TooSlow | AnswerTooLarge | MediaServerError) or is_reference(file.path):
                     raise MediaServerError(f"media {wanted.media_id}: {error}") from None
                 raise
             if has_md5 and (found := tator_md5(stream)) != wanted.md5:
@@ -102,7 +115,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
         except _InterruptedWithProgress as progress:
             _log.warning("%s after %d bytes; continuing", progress, size_of(stream))
         except _Interrupted as interrupted:
-            on = f" to continue from byte {size_of(stream)}" if resumable and size_of(stream) else ""
+            on = f" to continue from byte {size_of(stream)}" if resumable and is_checked and size_of(stream) else ""
             raise MediaServerError(
                 f"media {wanted.media_id}: {tries.final_message(interrupted)}; run again{on}, or look at the media in "
                 "Tator"
@@ -113,6 +126,13 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
             _log.info("media %d: %d bytes%s", wanted.media_id, size, ", md5 checked" * has_md5)
             media_id = wanted.media_id
             return DownloadRecord(media_id=media_id, state="ready", reason=None, bytes=size, md5_checked=has_md5)
+
+
+def _usable_bytes(stream: IO[bytes], size: int | None, *, is_checked: bool) -> int:
+    """Remove the bytes of an earlier run if they are too many, or could be of another file; return how many remain."""
+    if not is_checked or (size is not None and size_of(stream) > size):
+        stream.truncate(0)
+    return size_of(stream)
 
 
 class _Tries:
@@ -160,88 +180,130 @@ def _require_media(connection: Connection, wanted: MediaRecord) -> None:
         raise MediaFault("missing", "it was deleted while the workflow ran")
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Transfer:
-    """One try to download a file.
+    """The download of a file, in one or more tries.
 
     Attributes:
         store: the session without the token.
-        address: the presigned address, which is secret.
         stream: the file, with the bytes received so far.
         size: size of the whole file in bytes; None if Tator does not have it.
-        progress: the log of the number of bytes in the file.
         rate: the check of the number of received bytes.
+        etag: the strong ETag of the file whose bytes were received; None if the store sent none.
     """
 
     store: requests.Session
-    address: str
     stream: IO[bytes]
     size: int | None
-    progress: Progress
-    rate: LeastRate
+    rate: LeastRate = field(default_factory=LeastRate)
+    etag: str | None = None
 
 
-def _complete(transfer: _Transfer) -> None:
+def _complete(transfer: _Transfer, address: str, progress: Progress) -> None:
     """Append the missing part of the file to the stream.
+
+    Args:
+        transfer: the download.
+        address: the presigned address, which is secret.
+        progress: the log of the number of bytes in the file.
 
     Raises:
         _Interrupted: the bytes on disk are not the whole file.
         OSError: the disk is full or not writable.
     """
     stream, size = transfer.stream, transfer.size
-    have = size_of(stream)
-    if size is not None and have > size:
-        stream.truncate(have := 0)
-    if have != size or size == 0:
-        _append(transfer)
+    says = "Tator says"
+    if size_of(stream) != size or size == 0:
+        of_store = _append(transfer, address, progress)
+        if size is None:
+            size, says = of_store, "the store says"
     if size is not None and (have := size_of(stream)) != size:
         if have > size:
             stream.truncate(0)
-        raise _Interrupted(f"{have} bytes came, Tator says {size}")
+        raise _Interrupted(f"{have} bytes came, {says} {size}")
 
 
-def _append(transfer: _Transfer) -> None:
+def _append(transfer: _Transfer, address: str, progress: Progress) -> int | None:
+    """Append the bytes of one answer; return the size of the whole file according to the store, if it says one."""
     stream, size = transfer.stream, transfer.size
     have = size_of(stream)
     headers = {"Range": f"bytes={have}-"} if have else {}
+    if have and transfer.etag:
+        headers["If-Range"] = transfer.etag
     # Otherwise requests would decompress files that a store sends compressed, and offsets would be wrong.
     headers["Accept-Encoding"] = "identity"
     answered = False
     try:
-        with transfer.store.get(transfer.address, headers=headers, stream=True) as answer:
+        with transfer.store.get(address, headers=headers, stream=True) as answer:
             answered = True
-            if answer.status_code == 416:
-                stream.truncate(0)
-                raise _Interrupted(f"the store has {have} bytes or fewer, Tator says {size}")
-            if answer.status_code in (403, 404):
-                raise _NoSuchFile(f"the store answered {answer.status_code}")
-            if answer.status_code in (502, 503, 504):
-                raise _StoreAway(f"the store answered {answer.status_code}")
-            if answer.status_code not in (200, 206):
-                raise _Interrupted(f"the store answered {answer.status_code}")
-            if answer.status_code == 200:
-                stream.truncate(have := 0)
-            stream.seek(have)
+            total = _whole_size(transfer, answer)
+            have = size_of(stream)
             # Bytes are written as they arrive, as an interrupted transfer would lose an incomplete block.
             for chunk in pieces(answer, CHUNK_BYTES):
                 write_all(stream, chunk)
                 have += len(chunk)
                 transfer.rate.count_bytes(len(chunk))
-                transfer.progress.report(have, size)
+                progress.report(have, size)
                 if size is not None and have > size:  # a store could send forever
                     break
                 if size is None and have > LARGEST_WITHOUT_SIZE:
                     stream.truncate(0)
                     raise MediaServerError(
-                        f"the store ({_peer(transfer.address)}) sent more than {LARGEST_WITHOUT_SIZE} bytes of a file "
-                        "of which Tator says no size; expected one with its size: upload the media again"
+                        f"the store ({_peer(address)}) sent more than {LARGEST_WITHOUT_SIZE} bytes of a file of which "
+                        "Tator says no size; expected one with its size: upload the media again"
                     )
+    except _UNUSABLE_REDIRECTS as error:
+        raise MediaServerError(
+            f"the store ({_peer(address)}) redirects to an address that cannot be used ({type(error).__name__}); "
+            "expected one of the file: correct the reference in Tator, or the store"
+        ) from None
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         if untrusted(error):
-            raise ServerError(f"the store's certificate is not trusted ({_peer(transfer.address)}); {TRUST}") from None
+            raise ServerError(f"the store's certificate is not trusted ({_peer(address)}); {TRUST}") from None
         # Its text contains the address, which is secret.
         kind = _Interrupted if answered else _StoreAway
         raise kind(f"the transfer was interrupted ({type(error).__name__})") from None
+    return total
+
+
+def _whole_size(transfer: _Transfer, answer: requests.Response) -> int | None:
+    """Check that an answer continues the received bytes, or remove them if it is the whole file.
+
+    Returns:
+        The size of the whole file, if the store says one.
+
+    Raises:
+        _Interrupted: the answer has no bytes of the file, or continues another one.
+    """
+    stream, status = transfer.stream, answer.status_code
+    have, size, fault = size_of(stream), None, None
+    if status in (400, 401, 403, 404):
+        raise _NoSuchFile(f"the store answered {status}")
+    if status in (502, 503, 504):
+        raise _StoreAway(f"the store answered {status}")
+    if status == 416:
+        fault = f"the store has {have} bytes or fewer, Tator says {transfer.size}"
+    elif status == 206:
+        found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+        size = int(found[2]) if found and found[2] != "*" else None
+        if found is None or int(found[1]) != have:
+            fault = f"the store sent another part of the file than the one from byte {have}"
+        elif have and transfer.etag and _etag(answer) not in (None, transfer.etag):
+            fault = "the file was replaced in the store"
+    elif status != 200:
+        raise _Interrupted(f"the store answered {status}")
+    if fault or status == 200:
+        stream.truncate(have := 0)
+    if fault:
+        raise _Interrupted(fault)
+    if have == 0 or transfer.etag is None:
+        transfer.etag = _etag(answer)
+    return size
+
+
+def _etag(answer: requests.Response) -> str | None:
+    etag = answer.headers.get("ETag", "")
+    return etag if _STRONG_ETAG.fullmatch(etag) else None
 
 
 def _peer(address: str) -> str:

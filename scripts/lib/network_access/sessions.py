@@ -2,7 +2,7 @@
 
 `requests` reads passwords from `~/.netrc` and sends them instead of the token, or to a store that needs none. To
 prevent that, each session has an authentication object. Proxies and certificates of the environment (HTTPS_PROXY,
-NO_PROXY, REQUESTS_CA_BUNDLE) are used as usual.
+NO_PROXY, REQUESTS_CA_BUNDLE) are used as usual, except SOCKS proxies, for which this module has no checks.
 """
 
 import threading
@@ -16,11 +16,17 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.network_access.addresses import Guard, resolve
 from scripts.lib.network_access.answers import LARGEST_ANSWER, AnswerTooLarge, LimitedResponse
 from scripts.lib.network_access.timed_responses import TimedResponse, TookTooLong
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
+
+_PROXY_LOGIN = (
+    "the proxy asks for a login (407), and accepts none in its address; expected "
+    "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT: correct it"
+)
 
 
 class NoCredentials(requests.auth.AuthBase):
@@ -69,6 +75,38 @@ class Session(requests.Session):
         for scheme in ("http://", "https://"):
             self.mount(scheme, _GuardedAdapter(Guard(site), limit, seconds or (CONNECT_SECONDS, READ_SECONDS)))
 
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send the request, and follow redirects.
+
+        Raises:
+            requests.exceptions.InvalidURL: the address, or that of a redirect, is not valid.
+        """
+        try:
+            return super().send(request, **kwargs)
+        except requests.RequestException:  # some are ValueErrors too
+            raise
+        except ValueError as error:  # of urllib and urllib3, which requests does not translate in redirects
+            raise requests.exceptions.InvalidURL(f"{type(error).__name__}: {error}") from None
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return the address to which an answer redirects; None if it does not."""
+        try:
+            return super().get_redirect_target(resp)
+        except UnicodeDecodeError:
+            resp.close()  # nobody else can: the caller of the request does not get it
+            raise
+
+    def rebuild_method(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Refuse a redirect that would turn a request that writes into one that reads."""
+        method = prepared_request.method
+        super().rebuild_method(prepared_request, response)
+        if prepared_request.method != method:
+            source, target = (urlsplit(one or "").netloc for one in (response.url, prepared_request.url))
+            raise ServerError(
+                f"{source} redirects a {method} request to {target} with status {response.status_code}, so it was not "
+                "carried out; set tator.host, or the registry's name, to the address it redirects to"
+            )
+
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Remove credentials from a request that is redirected to another host, and add no others."""
         target, source = prepared_request.url or "", response.request.url or ""
@@ -93,19 +131,41 @@ class _GuardedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = _pools(self._guard)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Return the pools of a proxy, whose address the user chooses."""
+        """Return the pools of a proxy, whose address the user chooses.
+
+        Raises:
+            SettingsError: it is a SOCKS proxy.
+        """
+        scheme = urlsplit(proxy).scheme.lower()
+        if scheme.startswith("socks"):
+            raise SettingsError(
+                f"the environment names a {scheme}:// proxy, which is not supported; expected http://: set HTTPS_PROXY "
+                "to such a proxy, or unset it and ALL_PROXY"
+            )
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = self._proxy_pools
         return manager
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send the request, with the default time-out if none is set."""
+        """Send the request, with the default time-out if none is set.
+
+        Raises:
+            ServerError: a proxy requires a login.
+        """
         self._guard.check_name(urlsplit(request.url or "").hostname or "")  # a proxy resolves names on its side
         kwargs["timeout"] = kwargs.get("timeout") or self._seconds
         try:
-            return super().send(request, *args, **kwargs)
+            answer = super().send(request, *args, **kwargs)
         except TookTooLong as error:
             raise AnswerTooLarge(request.url or "", str(error)) from None
+        except requests.exceptions.ProxyError as error:
+            if "407 Proxy Authentication" in str(error):
+                raise ServerError(_PROXY_LOGIN) from None
+            raise
+        if answer.status_code == requests.codes.proxy_authentication_required:
+            answer.close()
+            raise ServerError(_PROXY_LOGIN)
+        return answer
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         answer = super().build_response(req, resp)
