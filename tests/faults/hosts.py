@@ -23,7 +23,7 @@ def host(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[tuple
             requests.append({key.lower(): value for key, value in self.headers.items()})
             answer(self)
 
-        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = do_any
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = do_CONNECT = do_any
 
         def log_message(self, *_: Any) -> None:
             pass

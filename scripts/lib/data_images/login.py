@@ -16,6 +16,7 @@ import docker.errors
 from scripts.lib import json_text
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import home, read_text
+from scripts.lib.network_access.certificates import check_certificates
 from scripts.lib.token import VARIABLE, redact
 
 USERNAME_VARIABLE, PASSWORD_VARIABLE = "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD"
@@ -64,11 +65,10 @@ def certificate(host: str, configured: Path | None, setting: str) -> str | bool:
         setting: the setting with this file, for a message.
 
     Raises:
-        SettingsError: the configured file does not exist.
+        SettingsError: the configured file does not exist, or has no certificates.
     """
     if configured is not None:
-        if not configured.is_file():
-            raise SettingsError(f"{setting}: {configured} is not a file; expected certificates in PEM format")
+        check_certificates(configured, setting)
         return str(configured)
     of_host = CERTIFICATES / host / "ca.crt"
     return str(of_host) if of_host.is_file() else True
@@ -97,7 +97,7 @@ def _look_up(path: Path, host: str) -> tuple[str, str] | None:
     except (OSError, ValueError, TypeError) as error:
         raise SettingsError(f"{path}: cannot be read as a Docker configuration in JSON; correct it") from error
     try:
-        found: dict[str, Any] | None = _Credentials.load_config(None, _completed(content)).resolve_authconfig(host)
+        found: dict[str, Any] | None = Credentials.load_config(None, _completed(content)).resolve_authconfig(host)
     except (docker.errors.DockerException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SettingsError(
             f"{path}: has no usable credentials for {host} ({type(error).__name__}); {REMEDY}"
@@ -110,7 +110,7 @@ def _look_up(path: Path, host: str) -> tuple[str, str] | None:
     return None
 
 
-class _Credentials(docker.auth.AuthConfig):
+class Credentials(docker.auth.AuthConfig):
     """Docker's credentials, with the credential helpers below."""
 
     def _get_store_instance(self, name: str) -> "_CredentialHelper":

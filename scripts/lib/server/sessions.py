@@ -9,8 +9,8 @@ from typing import Any
 import requests
 import requests.auth
 
-from scripts.lib.errors import SettingsError
 from scripts.lib.network_access import plain_http
+from scripts.lib.network_access.certificates import check_certificates
 from scripts.lib.network_access.sessions import Session, SessionPerThread
 
 CA_VARIABLE = "TATOR_CA_FILE"
@@ -24,8 +24,9 @@ TRUST = "see tator.host; if the site has its own certificate authority, name its
 
 
 def untrusted(error: Exception) -> bool:
-    """Return whether a connection failed because of its certificate, or because the server does not use TLS."""
-    return any(code in str(error) for code in ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER"))
+    """Return whether a connection failed because of the certificates, or because the server does not use TLS."""
+    codes = ("CERTIFICATE_VERIFY_FAILED", "NO_CERTIFICATE_OR_CRL_FOUND", "WRONG_VERSION_NUMBER")
+    return any(code in str(error) for code in codes)
 
 
 def store_session(host: str) -> Session:
@@ -67,6 +68,5 @@ class Clock:
 def _trust() -> None:
     """Make every session trust the certificate authority in tator.ca_file."""
     if authority := os.environ.get(CA_VARIABLE):
-        if not Path(authority).is_file():
-            raise SettingsError(f"tator.ca_file: {authority} is not a file; expected certificates in PEM format")
+        check_certificates(Path(authority), "tator.ca_file")
         os.environ["REQUESTS_CA_BUNDLE"] = authority

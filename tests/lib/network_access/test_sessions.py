@@ -1,0 +1,72 @@
+"""Sessions: redirects of writes and to addresses that are not valid, and proxies that cannot be used."""
+
+import pytest
+import requests
+
+from scripts.lib.errors import ServerError, SettingsError
+from scripts.lib.network_access.sessions import Session
+from tests.faults.hosts import host, reply
+
+ELSEWHERE = "https://192.0.2.7"  # an address that is reserved for documentation
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE", "PUT"])
+@pytest.mark.parametrize("status", [302, 303])
+def test_a_redirect_that_would_make_a_write_a_read_is_refused(method, status):
+    with (
+        host(lambda handler: reply(handler, status, b"", Location="/there")) as (address, asked),
+        Session(address) as session,
+        pytest.raises(ServerError, match=rf"redirects a {method} request to 127\..*not carried out; set tator\.host"),
+    ):
+        session.request(method, f"{address}/here")
+    assert len(asked) == 1
+
+
+def test_a_redirect_that_keeps_the_method_is_followed():
+    def redirecting(handler):
+        reply(handler, 200 if handler.path == "/there" else 307, b"", Location="/there")
+
+    with host(redirecting) as (address, asked), Session(address) as session:
+        assert session.post(f"{address}/here", data=b"").request.method == "POST"
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("location", ["http://[bad/", "/\xe9", "http://a..b/"])
+def test_a_redirect_to_an_address_that_is_not_valid(location):
+    with (
+        host(lambda handler: reply(handler, 302, b"", Location=location)) as (address, _),
+        Session(address) as session,
+        pytest.raises(requests.exceptions.InvalidURL),
+    ):
+        session.get(address)
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """Return a function that sets the proxy of all addresses."""
+
+    def use(address):
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, address)
+            monkeypatch.setenv(name.upper(), address)
+
+    return use
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_wants_a_login_is_named_and_not_the_server(proxy, scheme):
+    with host(lambda handler: reply(handler, 407, b"")) as (address, _), Session(ELSEWHERE) as session:
+        proxy(address.replace("//", "//user:pa55word@"))
+        with pytest.raises(ServerError, match=r"the proxy asks for a login \(407\)") as caught:
+            session.get(f"{scheme}://192.0.2.7/")
+    assert "pa55word" not in str(caught.value)
+
+
+def test_a_socks_proxy_is_refused(proxy):
+    proxy("socks5h://user:pa55word@127.0.0.1:9")
+    with (
+        Session(ELSEWHERE) as session,
+        pytest.raises(SettingsError, match="socks5h:// proxy, which is not supported") as caught,
+    ):
+        session.get(ELSEWHERE)
+    assert "pa55word" not in str(caught.value)
