@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from scripts.lib.errors import PipelineError
+from scripts.lib.retry import patience
 from scripts.lib.server.faults import LostAnswer
 from scripts.lib.server.unanswered import Notes, UnansweredWrites, remove_uncertain_records
 from tests.faults.site import new_site
@@ -201,6 +202,19 @@ def test_a_repeated_write_is_confirmed_by_two_rows_or_expires(tmp_path, monkeypa
         clock.now += 2
     twice.drop_expired()
     assert not where.files()
+
+
+def test_the_note_of_a_write_that_was_throttled_for_long_is_still_waited_for(tmp_path, monkeypatch):
+    """As if its job were killed after the last try was sent."""
+    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "20")
+    clock = Clock(monkeypatch)
+    where = Notes(tmp_path / "resources" / "under_way", "boxes.7", tmp_path / "results" / "7.json")
+
+    def write():
+        clock.now += patience()
+        assert UnansweredWrites(where).seconds_left(making=True) == pytest.approx(20)
+
+    UnansweredWrites(where).send(write, ["a"], makes=True)
 
 
 def test_a_removal_may_be_carried_out_late(tmp_path, monkeypatch):

@@ -131,6 +131,8 @@ CHECKED = re.compile(
     r"|violates .{0,200} constraint|invalid input syntax|syntax error|Cannot (delete|resolve)|^Localization creation"
     r"|unsupported Unicode|placeholders|Valid (choices|values)|^'?\w+'?$|Expected |expected "
 )
+# Messages about the token, or its user.
+REFUSED_TOKEN = re.compile(r"Invalid token|credentials were not provided|User inactive")
 
 
 class Unusable(ServerError):
@@ -202,17 +204,17 @@ def _of_connection(error: requests.exceptions.RequestException) -> type[Transien
 def _from_answer(what: str, host: str, status: int, body: str, needs: str) -> Exception:
     text = _brief(body)
     where = f"{what}: {host} answered {status}"
-    if "throttled" in body[:500]:
+    if status == 429 or "throttled" in body[:500]:  # 429 without this word comes from a gateway
         return Throttled(f"{where}: {text}")
     if status == 500:  # Tator answers this after a request has failed; gateways answer other codes
         return Ended(f"{where}: {text}")
-    if status > 500 or status in (0, 408, 429):
+    if status > 500 or status in (0, 408):
         return Transient(f"{where}: {text}", of_server=status > 500)
     message = _message(body)
     if status == 400 and OUTAGE.search(message):
         return Ended(f"{where}: {text}", of_server=True)
     known = True
-    if "Invalid token" in body[:500] or "credentials were not provided" in body[:500]:
+    if status == 401 or REFUSED_TOKEN.search(body[:500]):
         return TokenRefused(status, f"{where}: {text}; set {VARIABLE} to a valid token of this site")
     if status == 403:
         remedy = f"give the token's user the right {needs} in this project"

@@ -23,7 +23,7 @@ from typing import Any
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.files import is_below, read_json, write_json
 from scripts.lib.network_access import sessions
-from scripts.lib.retry import answer_seconds
+from scripts.lib.retry import answer_seconds, patience
 from scripts.lib.server.faults import LostAnswer
 
 # In the folder of the record of prepare_upload, which is a run's `resources`.
@@ -109,7 +109,9 @@ class UnansweredWrites:
             LostAnswer: there was no answer; the note is kept unless the server has ended the write.
             ServerError: the server refused.
         """
-        sent = _Write(frozenset(ids), makes, time.monotonic() + sessions.READ_SECONDS + answer_seconds())
+        # While Tator throttles it, the write is sent again for patience().
+        seconds = patience() + sessions.READ_SECONDS + answer_seconds()
+        sent = _Write(frozenset(ids), makes, time.monotonic() + seconds)
         for other in self._writes:
             other.repeated = other.repeated or not other.ids.isdisjoint(sent.ids)
         self._writes.append(sent)
