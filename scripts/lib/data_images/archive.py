@@ -169,7 +169,8 @@ class ImageArchive:
 
 def _names(entry: Any) -> tuple[str, ...]:
     annotations = entry.get("annotations") if isinstance(entry, dict) else None
-    return tuple(str(annotations[key]) for key in _NAME_KEYS if key in annotations) if annotations else ()
+    named = annotations if isinstance(annotations, dict) else {}
+    return tuple(str(named[key]) for key in _NAME_KEYS if key in named)
 
 
 def _is_named(names: tuple[str, ...], reference: Reference) -> bool:

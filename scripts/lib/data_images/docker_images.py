@@ -15,6 +15,7 @@ import requests
 import urllib3
 from docker.models.images import Image as LocalImage
 
+from scripts.lib.data_images.login import Credentials
 from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, ServerError
 from scripts.lib.network_access.sessions import NoCredentials
@@ -57,6 +58,8 @@ def engine(
     try:
         client.api.timeout = ANSWER_SECONDS
         client.api.auth = NoCredentials()  # an engine over TCP has none in ~/.netrc
+        # Helpers get none of the run's secrets.
+        client.api._auth_configs = Credentials(client.api._auth_configs)  # type: ignore[attr-defined]
         yield client
     finally:
         client.close()

@@ -93,19 +93,25 @@ def resolve(store: Store, name: str, source: str) -> tuple[Image, list[Layer]]:
     Of an image for several platforms the one for this machine is used, as by a Docker engine; otherwise
     the one for linux/amd64, or the first one, since a data image contains no program.
     """
-    raw = _manifest(store, name, source)
-    digest = digest_of(raw)
-    content = _parsed(raw, source)
+    digest, content = _manifest(store, name, source)
     if "manifests" in content:
-        chosen = choose([Descriptor.read(entry, source) for entry in content["manifests"] or ()], source)
-        content = _parsed(_manifest(store, chosen.digest, source), source)
-    if not isinstance(content.get("layers"), list) or "config" not in content:
-        kind = content.get("mediaType", f"schema version {content.get('schemaVersion')}")
-        raise GraphError(f"{source}: is {kind}; expected an image with layers: push it with a current Docker")
+        chosen = choose([Descriptor.read(entry, source) for entry in content["manifests"]], source)
+        _, content = _manifest(store, chosen.digest, source)
+    if "layers" not in content or "config" not in content:
+        raise _no_image(content, source)
     blobs = [Descriptor.read(entry, source) for entry in content["layers"]]
     layers = [_layer(store, blob, number, len(blobs)) for number, blob in enumerate(blobs, start=1)]
     config = Descriptor.read(content["config"], source)
     return Image(digest, config.digest, _labels(store, config, source)), layers
+
+
+def current_digest(store: Store, name: str, source: str) -> str:
+    """Return the digest of the image, or of the index of images, that a tag names.
+
+    Raises:
+        GraphError: the tag names something else, such as a page of a gateway.
+    """
+    return _manifest(store, name, source)[0]
 
 
 def _labels(store: Store, config: Descriptor, source: str) -> dict[str, str]:
@@ -234,16 +240,12 @@ def _drain(pieces: Iterator[bytes]) -> None:
         pass
 
 
-def _manifest(store: Store, name: str, source: str) -> bytes:
+def _manifest(store: Store, name: str, source: str) -> tuple[str, dict[str, Any]]:
+    """Return the digest and the content of the manifest of an image, or of an index of images."""
     raw = store.manifest(name)
-    if DIGEST.fullmatch(name) and digest_of(raw) != name:
-        raise GraphError(
-            f"{source}: the manifest has digest {digest_of(raw)}; expected {name}: it was damaged or changed"
-        )
-    return raw
-
-
-def _parsed(raw: bytes, source: str) -> dict[str, Any]:
+    digest = digest_of(raw)
+    if DIGEST.fullmatch(name) and digest != name:
+        raise GraphError(f"{source}: the manifest has digest {digest}; expected {name}: it was damaged or changed")
     try:
         content = json_text.parse(raw) if len(raw) <= LARGEST_MANIFEST else None
     except ValueError:
@@ -252,4 +254,11 @@ def _parsed(raw: bytes, source: str) -> dict[str, Any]:
         raise GraphError(
             f"{source}: its manifest is not a JSON object of at most {LARGEST_MANIFEST} bytes; push it again"
         )
-    return content
+    if not isinstance(content.get("manifests", content.get("layers")), list):
+        raise _no_image(content, source)
+    return digest, content
+
+
+def _no_image(content: dict[str, Any], source: str) -> GraphError:
+    kind = content.get("mediaType", f"schema version {content.get('schemaVersion')}")
+    return GraphError(f"{source}: is {kind}; expected an image with layers: push it with a current Docker")

@@ -20,7 +20,7 @@ import urllib3
 
 from scripts.lib.data_images.login import REMEDY, certificate, credentials
 from scripts.lib.data_images.oci import LARGEST_MANIFEST, Descriptor
-from scripts.lib.data_images.reference import Reference
+from scripts.lib.data_images.reference import DIGEST, Reference
 from scripts.lib.errors import GraphError, ServerError
 from scripts.lib.network_access.answers import AnswerTooLarge, pieces
 from scripts.lib.network_access.causes import innermost_cause
@@ -37,7 +37,7 @@ PAUSE_SECONDS = 1.0
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _BROKEN = (
     *(requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError),
-    *(urllib3.exceptions.ProtocolError, urllib3.exceptions.TimeoutError),
+    urllib3.exceptions.HTTPError,  # also of TLS and of Content-Encoding, in the middle of an answer
 )
 
 _log = logging.getLogger(__name__)
@@ -93,16 +93,18 @@ class Registry:
         return bytes(response.content)
 
     def digest(self, tag: str) -> str | None:
-        """Return a tag's current digest, without fetching the image; None if the registry does not send it."""
+        """Return a tag's current digest, without fetching the image; None if the registry does not send one."""
         digest, _ = self._call(f"manifest {tag}", lambda: self._client.head_manifest_and_response(tag))
-        return digest or None
+        return digest if DIGEST.fullmatch(digest or "") else None
 
     def blob(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob in pieces; after an interruption the download continues after the last piece."""
-        received, failures, rate = 0, 0, LeastRate()
+        received, failures, rate, is_encoded = 0, 0, LeastRate(), False
         while received < blob.size:
             try:
-                for piece in self._from(blob, received, rate):
+                response = self._open(blob, 0 if is_encoded else received)
+                is_encoded = "Content-Encoding" in response.headers  # a range would count encoded bytes
+                for piece in self._rest(response, received, rate):
                     received += len(piece)
                     failures = 0
                     yield piece
@@ -123,8 +125,13 @@ class Registry:
         """Upload a manifest under a tag."""
         self._call(f"manifest {name}", lambda: self._client.set_manifest(name, content))
 
-    def _from(self, blob: Descriptor, start: int, rate: LeastRate) -> Iterator[bytes]:
-        response = self._call(f"blob {blob.digest}", lambda: self._client.open_blob(blob.digest, start))
+    def _open(self, blob: Descriptor, start: int) -> requests.Response:
+        response: requests.Response = self._call(
+            f"blob {blob.digest}", lambda: self._client.open_blob(blob.digest, start)
+        )
+        return response
+
+    def _rest(self, response: requests.Response, start: int, rate: LeastRate) -> Iterator[bytes]:
         # A registry may send all of it although the rest was requested.
         skip = 0 if response.status_code == requests.codes.partial_content else start
         with response, rate.watching(self._reference.registry):
@@ -195,8 +202,9 @@ class Registry:
                 f"{self._reference}: the registry's certificate is not trusted ({innermost_cause(error)}); "
                 f"name its authority's certificate in {self._ca_setting}"
             )
+        times = f", {TRIES} times" if _is_temporary(error) else ""
         return ServerError(
-            f"{self._reference}: the registry fails ({status or innermost_cause(error)}) at {what}, {TRIES} times; "
+            f"{self._reference}: the registry fails ({status or innermost_cause(error)}) at {what}{times}; "
             "check its address and that it runs"
         )
 

@@ -32,9 +32,10 @@ def current_digest(network: dict[str, Any], memory: Path, warn: Callable[[str], 
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_json(memory, {"data_image": network["data_image"], "digest": now})
     if last is not None and now != last:
+        moved = f"network.data_image: {network['data_image']} was {last} and is now {now}"
         warn(
-            f"network.data_image: {network['data_image']} was {last} and is now {now}: it is fetched again, and what "
-            "depends on it is done again; to stay with one image for good, name its digest"
+            f"{redact(moved)}: it is fetched again, and what depends on it is done again; to stay with one image for "
+            "good, name its digest"
         )
     return now
 
@@ -65,9 +66,9 @@ def _request_digest(network: dict[str, Any]) -> str:
         except docker_images.NoEngine:
             if network["fetch"] == "docker":
                 raise
-    from scripts.lib.data_images.oci import digest_of
+    from scripts.lib.data_images import oci
     from scripts.lib.data_images.registry import Registry
 
     ca_file = Path(network["ca_file"]) if network["ca_file"] else None
     with Registry(reference, ca_file=ca_file) as registry:
-        return registry.digest(reference.tag) or digest_of(registry.manifest(reference.tag))
+        return registry.digest(reference.tag) or oci.current_digest(registry, reference.tag, str(reference))

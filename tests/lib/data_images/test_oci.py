@@ -107,6 +107,7 @@ def test_the_platform_of_this_machine_is_chosen(served, fetch, monkeypatch, mach
         (b" " * (oci.LARGEST_MANIFEST + 1), "not a JSON object of at most"),
         (b'{"schemaVersion": 1, "fsLayers": []}', "is schema version 1; expected an image with layers"),
         (b'{"manifests": []}', "index without any image"),
+        (b'{"manifests": 5}', "expected an image with layers"),
         (b'{"layers": [{"digest": "md5:1", "size": 1}], "config": {}}', "digest 'md5:1' and size 1"),
         (b'{"layers": [{"digest": "sha256:../..", "size": 1}], "config": {}}', r"sha256:\.\./\.\."),
         (json.dumps({"layers": [{"digest": "sha256:" + "0" * 64, "size": -1}], "config": {}}).encode(), "size -1"),
