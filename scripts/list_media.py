@@ -16,7 +16,7 @@ from scripts.lib.frames import ffmpeg
 from scripts.lib.frames.video import VideoFrames
 from scripts.lib.record_files import write_record
 from scripts.lib.records import Kind, LocalFile, MediaRecord
-from scripts.lib.tator_md5 import tator_md5
+from scripts.lib.tator_md5 import TatorMd5, tator_md5
 from scripts.lib.workflow.jobs import job
 from scripts.lib.workflow.jobs.failures import as_fault, note
 from scripts.lib.workflow.jobs.job_progress import JobProgress
@@ -148,13 +148,20 @@ def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, noted: N
         found = _kind(path, noted)
         hashed = sha256(path) if changed_by == "content" else None
         summed = _tator_md5(path) if md5 else None
+        imported = summed.imported if summed and summed.imported != summed.uploaded else None
     except (FileNotFoundError, NotADirectoryError):
         raise MediaFault("failed", "its file was removed since the run was planned; run again") from None
     except PermissionError as error:
         raise MediaFault(
             "failed", f"its file cannot be read ({error.strerror}); give this user the right to, and run again"
         ) from None
-    local = LocalFile(path=file.path, size=file.size, modified_ns=None if hashed else file.modified_ns, sha256=hashed)
+    local = LocalFile(
+        path=file.path,
+        size=file.size,
+        modified_ns=None if hashed else file.modified_ns,
+        sha256=hashed,
+        imported_md5=imported,
+    )
     if wanted not in ("any", found):
         reason = f"it is of the kind {found}, and media.kind is {wanted}"
         return _without_result(file, MediaFault("unsupported", reason), local)
@@ -167,12 +174,12 @@ def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, noted: N
         name=shown_path(file.path),
         fps=rate,
         num_frames=length,
-        md5=summed,
+        md5=summed.uploaded if summed else None,
         local=local,
     )
 
 
-def _tator_md5(path: Path) -> str:
+def _tator_md5(path: Path) -> TatorMd5:
     with path.open("rb") as stream:
         return tator_md5(stream)
 

@@ -20,7 +20,7 @@ from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Unusable
 from scripts.lib.server.rows import require_type
 from scripts.lib.server.values import OddValue
-from scripts.lib.tator_md5 import tator_md5
+from scripts.lib.tator_md5 import TatorMd5, tator_md5
 from scripts.lib.uploads.matching import LocalEntry, Matching, TatorEntry
 from scripts.lib.workflow.jobs import job
 from scripts.lib.workflow.jobs.failures import as_fault
@@ -84,7 +84,9 @@ def match_media(
 
 def _local(record: MediaRecord, folder: Path, match_by: str) -> LocalEntry:
     path = record.local.path if record.local else record.name or ""
-    md5, fault = record.md5, None
+    imported = record.local.imported_md5 if record.local else None
+    md5 = TatorMd5(record.md5, imported or record.md5) if record.md5 else None
+    fault = None
     if match_by == "md5" and md5 is None and record.state == "ready":
         try:
             md5, reason = _md5(record, folder / path)
@@ -100,8 +102,8 @@ def _local(record: MediaRecord, folder: Path, match_by: str) -> LocalEntry:
     return LocalEntry(record.media_id, shown_path(path), record.kind, md5, fault)
 
 
-def _md5(record: MediaRecord, file: Path) -> tuple[str | None, str | None]:
-    """Return Tator's md5 of a file, or why it is not known."""
+def _md5(record: MediaRecord, file: Path) -> tuple[TatorMd5 | None, str | None]:
+    """Return Tator's checksums of a file, or why they are not known."""
     checked = check(record, file)
     if checked.state != "ready":
         return None, checked.reason

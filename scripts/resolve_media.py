@@ -119,6 +119,7 @@ def _fault_of(media_type: dict[str, Any]) -> MediaFault | None:
     """Return what is wrong with Tator's record of a media type."""
     try:
         rows.require_type("media type", media_type)
+        rows.encodes_originals(media_type)
     except Unusable as odd:
         return MediaFault("unsupported", str(odd))
     return None
@@ -155,7 +156,9 @@ def _absent(project: Project, media_id: int) -> MediaFault:
 
 
 def _record(media: TatorMedia, media_type: dict[str, Any], wanted_file: str) -> MediaRecord:
-    kind, (file, copy, reason) = media_type["dtype"], _choose_file(media, media_type["dtype"], wanted_file)
+    encoded_again = rows.encodes_originals(media_type)
+    kind = media_type["dtype"]
+    file, copy, reason = _choose_file(media, kind, wanted_file, encoded_again=encoded_again)
     return MediaRecord(
         media_id=media.media_id,
         state="ready",
@@ -167,20 +170,23 @@ def _record(media: TatorMedia, media_type: dict[str, Any], wanted_file: str) -> 
         height=media.height,
         fps=media.fps,
         num_frames=media.num_frames,
-        md5=media.md5,
+        md5=None if encoded_again else media.md5,
         file=file,
         copy=copy,
         file_reason=reason,
     )
 
 
-def _choose_file(media: TatorMedia, dtype: str, wanted_file: str) -> tuple[StoredFile, StoredFile | None, str | None]:
+def _choose_file(
+    media: TatorMedia, dtype: str, wanted_file: str, *, encoded_again: bool
+) -> tuple[StoredFile, StoredFile | None, str | None]:
     """Choose the file to read: the tallest of the wanted kind.
 
     Args:
         media: the media as Tator describes it.
         dtype: the kind of its media type.
         wanted_file: `auto`, `archival` or `streaming`; if a video has only one kind of file, that kind is used.
+        encoded_again: whether Tator encoded the original again. It turned the pictures then, but not those of the copy.
 
     Returns:
         The file; if it is an original, Tator's streaming copy of it, if there is one; and the reason why this file is
@@ -204,6 +210,8 @@ def _choose_file(media: TatorMedia, dtype: str, wanted_file: str) -> tuple[Store
         return file, None, f"the media has only {'an original' if role == 'archival' else 'streaming copies'}"
     if wanted_file == "streaming":
         return largest["streaming"], None, "media.file is streaming"
+    if wanted_file == "auto" and encoded_again:
+        return largest["streaming"], None, "Tator encoded the original again (archive_config of its media type)"
     reason = None if wanted_file == "auto" else f"media.file is {wanted_file}"
     return largest["archival"], largest["streaming"], reason
 

@@ -14,6 +14,7 @@ from scripts.lib.folder_source.listing import list_folder, media_id_of
 from scripts.lib.folder_source.run_listing import write_listing
 from scripts.lib.record_files import read_record
 from scripts.lib.records.match import MatchesRecord
+from scripts.lib.tator_md5 import TatorMd5
 from scripts.list_media import list_media
 from tests.conftest import SYNTHETIC
 from tests.test_end_to_end import MARK
@@ -225,7 +226,7 @@ def test_an_unexpected_error_with_a_file_fails_its_media(survey, tmp_path, monke
     write_listing(tmp_path / "listing", found)
     records = [tmp_path / f"{file.media_id}.json" for file in found.files]
     list_media(listing=tmp_path / "listing", kind="any", changed_by="time", records=records)
-    sums = iter([RuntimeError("the wrong moment"), "0" * 32])
+    sums = iter([RuntimeError("the wrong moment"), TatorMd5("0" * 32, "0" * 32)])
 
     def summed(_):
         if isinstance(one := next(sums), Exception):

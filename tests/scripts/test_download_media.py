@@ -94,13 +94,20 @@ def test_after_temporary_faults_the_file_is_right(ready, media_folder, kind):
     assert (ready.folder / "media_1").read_bytes() == original(media_folder)
 
 
-@pytest.mark.parametrize("kind", ["short_body", "wrong_bytes"])
-def test_after_lasting_faults_there_is_no_file(ready, impatient, kind):
-    ready.server.fault(kind, times=None)
+def test_after_lasting_faults_there_is_no_file(ready, impatient):
+    ready.server.fault("short_body", times=None)
     with pytest.raises(ServerError, match=r"media 1: .*Tator"):
         ready.download(1)
     assert not (ready.folder / "media_1").exists()
     assert not (ready.folder / "got_1.json").exists()
+
+
+def test_a_file_with_the_same_wrong_md5_twice_is_not_the_uploaded_one(ready, monkeypatch, caplog):
+    monkeypatch.setenv("TATOR_PATIENCE_SECONDS", "0")  # a large file takes longer than that
+    ready.server.fault("wrong_bytes", times=None)
+    assert ready.download(1)["md5_checked"] is False
+    assert len(ready.server.requests("Download")) == 2
+    assert re.search(r"md5 is \w{32}, Tator's is \w{32}, in two transfers: it is not the uploaded file", caplog.text)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.part_files import locked, part_path, require_room
-from scripts.lib.downloads.transfer import download
+from scripts.lib.downloads.transfer import download, md5_of_file
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
 from scripts.lib.records import DownloadRecord, MediaRecord
@@ -44,11 +44,8 @@ def fetch_media(wanted: MediaRecord, media: Path, connection: Connection, *, syn
         fetched = fetch_file(wanted)
         role, reason = wanted.chosen_file.role, wanted.file_reason
         if reason is None and wanted.copy:
-            from scripts.lib.frames.copy_comparison import difference_from_copy  # FFmpeg, which few downloads need
-            from scripts.lib.frames.shown import Shown
-
             reason = "the original is, picture for picture, Tator's copy"
-            if (why := difference_from_copy(media, Shown.of(wanted))) is not None:
+            if (why := _difference_from_copy(wanted, media, fetched)) is not None:
                 _log.info("media %d: its streaming copy is read: %s", wanted.media_id, why)
                 media.unlink()
                 fetched = fetch_file(replace(wanted, file=wanted.copy))
@@ -71,6 +68,17 @@ def fetch_media(wanted: MediaRecord, media: Path, connection: Connection, *, syn
     if outcome.state != "ready":
         media.write_bytes(b"")
     return outcome
+
+
+def _difference_from_copy(wanted: MediaRecord, media: Path, fetched: DownloadRecord) -> str | None:
+    """Return why Tator's copy is read instead of an original that was fetched; None if the original is read."""
+    if md5_of_file(wanted) and not fetched.md5_checked:
+        # Tator turns the pictures of an original that it encodes again, but not those of the copy.
+        return "its md5 is not that of the uploaded file"
+    from scripts.lib.frames.copy_comparison import difference_from_copy  # FFmpeg, which few downloads need
+    from scripts.lib.frames.shown import Shown
+
+    return difference_from_copy(media, Shown.of(wanted))
 
 
 def fetch_content(wanted: MediaRecord, connection: Connection) -> tuple[DownloadRecord, bytes]:

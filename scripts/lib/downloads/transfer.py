@@ -21,7 +21,7 @@ from scripts.lib.retry import retrying
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.outages import TRIES, Outage
 from scripts.lib.server.sessions import TRUST, untrusted
-from scripts.lib.tator_md5 import NO_MD5, tator_md5
+from scripts.lib.tator_md5 import NO_MD5, TatorMd5, tator_md5
 
 # Name of this call in the note about a store that does not answer.
 CALL = "send files"
@@ -59,8 +59,19 @@ class _InterruptedWithProgress(Exception):
     """A transfer was interrupted after some bytes."""
 
 
+def md5_of_file(wanted: MediaRecord) -> str | None:
+    """Return Tator's md5 of the file to download; None if it is of another file, or there is none."""
+    file = wanted.chosen_file
+    # Tator's md5 is of the original, which is the archival file; an empty file has none.
+    has_md5 = file.role == "archival" and wanted.md5 not in (None, "", NO_MD5) and file.size != 0
+    return wanted.md5 if has_md5 else None
+
+
 def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, resumable: bool) -> DownloadRecord:
     """Download the whole file; return the record of the download.
+
+    A file whose md5 is wrong is downloaded again. If its md5 is the same then, it is not the file that was uploaded:
+    it is kept, and `md5_checked` is false.
 
     Args:
         connection: the connection to Tator and its store.
@@ -74,15 +85,13 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
         OSError: the disk is full or not writable.
     """
     file = wanted.chosen_file
-    # Tator's md5 is of the original, which is the archival file; an empty file has none.
-    has_md5 = file.role == "archival" and wanted.md5 not in (None, "", NO_MD5) and file.size != 0
-    is_checked = has_md5 or file.size is not None
+    md5 = _Md5Check(wanted)
+    is_checked = md5_of_file(wanted) is not None or file.size is not None
     furthest = _usable_bytes(stream, file.size, is_checked=is_checked)
     tries = _Tries()
     transfer = _Transfer(connection.store, stream, file.size)
 
     def once() -> None:
-        nonlocal furthest
         try:
             address = _address(connection, wanted)
             tries.store = Outage(address, CALL)
@@ -95,9 +104,7 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
                 if isinstance(error, TooSlow | AnswerTooLarge | MediaServerError) or is_reference(file.path):
                     raise MediaServerError(f"media {wanted.media_id}: {error}") from None
                 raise
-            if has_md5 and (found := tator_md5(stream)) != wanted.md5:
-                stream.truncate(0)
-                raise _Interrupted(f"the file's md5 is {found}, Tator's is {wanted.md5}")
+            md5.compare(stream)
         except _NoSuchFile:
             connection.note_refusal(wanted)
             _require_media(connection, wanted)
@@ -105,7 +112,6 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
         except _Interrupted as interrupted:
             # Each received byte resets the time limit, so that a large file can be downloaded over a bad line.
             if size_of(stream) > furthest:
-                furthest = size_of(stream)
                 raise _InterruptedWithProgress(str(interrupted)) from None
             raise
 
@@ -113,7 +119,8 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
         try:
             retrying(_Interrupted, give_up=tries.give_up)(once)
         except _InterruptedWithProgress as progress:
-            _log.warning("%s after %d bytes; continuing", progress, size_of(stream))
+            furthest = size_of(stream)
+            _log.warning("%s after %d bytes; continuing", progress, furthest)
         except _Interrupted as interrupted:
             on = f" to continue from byte {size_of(stream)}" if resumable and is_checked and size_of(stream) else ""
             raise MediaServerError(
@@ -123,9 +130,45 @@ def download(connection: Connection, wanted: MediaRecord, stream: IO[bytes], *, 
         else:
             tries.store.clear()
             size = size_of(stream)
-            _log.info("media %d: %d bytes%s", wanted.media_id, size, ", md5 checked" * has_md5)
+            _log.info("media %d: %d bytes%s", wanted.media_id, size, ", md5 checked" * md5.is_equal)
             media_id = wanted.media_id
-            return DownloadRecord(media_id=media_id, state="ready", reason=None, bytes=size, md5_checked=has_md5)
+            return DownloadRecord(media_id=media_id, state="ready", reason=None, bytes=size, md5_checked=md5.is_equal)
+
+
+class _Md5Check:
+    """The comparison of a file's md5 with Tator's.
+
+    Attributes:
+        is_equal: whether they were compared and are equal, once the file was downloaded.
+    """
+
+    def __init__(self, wanted: MediaRecord) -> None:
+        self._media_id = wanted.media_id
+        self._md5 = md5_of_file(wanted)
+        self._wrong: TatorMd5 | None = None
+        self.is_equal = self._md5 is not None
+
+    def compare(self, stream: IO[bytes]) -> None:
+        """Compare a whole file, and empty it if it is to be downloaded again.
+
+        Raises:
+            _Interrupted: the md5 is wrong, and not the one of the transfer before.
+            _InterruptedWithProgress: the same for the first time: the second transfer may take as long as the first.
+        """
+        if self._md5 is None or self._md5 in (found := tator_md5(stream)):
+            return
+        wrong = f"the file's md5 is {found.uploaded}, Tator's is {self._md5}"
+        if found == self._wrong:
+            self.is_equal = False
+            _log.warning(
+                "media %d: %s, in two transfers: it is not the uploaded file; perhaps Tator encoded it again",
+                *(self._media_id, wrong),
+            )
+            return
+        stream.truncate(0)
+        kind = _Interrupted if self._wrong else _InterruptedWithProgress
+        self._wrong = found
+        raise kind(wrong)
 
 
 def _usable_bytes(stream: IO[bytes], size: int | None, *, is_checked: bool) -> int:

@@ -38,6 +38,10 @@ class LocalFile:
         Key("When it was last changed, in nanoseconds since 1970; null if `media.changed_by` is content."),
     ]
     sha256: Annotated[str | None, Key("SHA-256 of its content; set if `modified_ns` is null.", optional=True)] = None
+    imported_md5: Annotated[
+        str | None,
+        Key("Tator's md5 of a media that was imported by its address, if it differs from `md5`.", optional=True),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +60,11 @@ class MediaRecord:
     num_frames: Annotated[int | None, Key("Frames by Tator's count.", only="ready")] = None
     md5: Annotated[
         str | None,
-        Key("Tator's md5 of the original; in a run on a folder null unless `media.md5` is set.", only="ready"),
+        Key(
+            "Tator's md5 of the uploaded file; null if Tator encodes originals of its type again, and in a run on a "
+            "folder unless `media.md5` is set.",
+            only="ready",
+        ),
     ] = None
     file: Annotated[StoredFile | None, Key("The file to download; null in a run on a folder.", only="ready")] = None
     copy: Annotated[

@@ -103,6 +103,19 @@ def require_type(kind: str, row: Row) -> None:
                 values.text(choice, f"a choice of the attribute {name!r}")
 
 
+def encodes_originals(media_type: Row) -> bool:
+    """Return whether Tator stores originals of a media type only after it has encoded them again.
+
+    Raises:
+        Unusable: a value is invalid; the message names it.
+    """
+    with used_for(f"media type {media_type['id']}"):
+        configs = values.array(media_type.get("archive_config") or [], "archive_config")
+        encodings = [values.mapping(config, "an entry of archive_config").get("encode") for config in configs]
+        codecs = [values.mapping(each, "encode in archive_config").get("vcodec") for each in encodings]
+        return bool(codecs) and "copy" not in codecs
+
+
 def require_version(row: Row) -> None:
     """Refuse a version whose name or description cannot be used.
 

@@ -11,36 +11,33 @@ from scripts.lib import json_text
 from scripts.lib.display_text import printable
 from scripts.lib.records import Kind
 from scripts.lib.records.match import MatchRecord
-from scripts.lib.tator_md5 import NO_MD5
+from scripts.lib.tator_md5 import NO_MD5, TatorMd5
 from scripts.lib.temporary_tables import as_key, temporary_tables
 
 _LISTED = 5  # the most ids or paths in a message
-# Keys are bytes, as a name in Tator may contain a lone surrogate. A row of `found` has the number of media that match a
-# file, and the first of them; a row of `claims` the number of files whose only match is a media.
+# Keys are bytes, as a name in Tator may contain a lone surrogate. A file is searched by its first key, and if that
+# finds nothing by its second. A row of `found` has the number of media that match a file, and the first of them; a row
+# of `claims` the number of files whose only match is a media.
 _TABLES = """
 CREATE TABLE files (
-    place INTEGER PRIMARY KEY, media_id INTEGER, path TEXT, kind TEXT, fault TEXT, path_key BLOB, key BLOB
+    place INTEGER PRIMARY KEY, media_id INTEGER, path TEXT, kind TEXT, fault TEXT,
+    first_key BLOB, second_key BLOB
 );
 CREATE TABLE media (place INTEGER PRIMARY KEY, key BLOB, kind TEXT, entry TEXT);
 CREATE TABLE found (place INTEGER PRIMARY KEY, what TEXT, number INTEGER, media INTEGER);
 CREATE TABLE claims (media INTEGER PRIMARY KEY, number INTEGER);
 """
 _ADD_FILE = "INSERT INTO files VALUES (NULL, ?, ?, ?, ?, ?, ?)"
-_INDICES_OF_FILES = "CREATE INDEX files_by_path ON files (path_key); CREATE INDEX files_by_key ON files (key);"
+_INDICES_OF_FILES = "CREATE INDEX first_keys ON files (first_key); CREATE INDEX second_keys ON files (second_key);"
 _ADD_MEDIA = """
 INSERT INTO media SELECT NULL, ?1, ?2, ?3
-WHERE EXISTS (SELECT 1 FROM files WHERE key = ?1) OR EXISTS (SELECT 1 FROM files WHERE path_key = ?1)
+WHERE EXISTS (SELECT 1 FROM files WHERE second_key = ?1) OR EXISTS (SELECT 1 FROM files WHERE first_key = ?1)
 """
 _INDEX_OF_MEDIA = "CREATE INDEX media_by_key ON media (key)"
-# A file that was found by its path is not searched by its name: OR IGNORE.
-_FIND_BY_PATH = """
-INSERT INTO found SELECT files.place, 'path', count(*), min(media.place)
-FROM files CROSS JOIN media ON media.key = files.path_key AND (files.kind IS NULL OR media.kind = files.kind)
-GROUP BY files.place
-"""
-_FIND_BY_KEY = """
+# OR IGNORE leaves out files that were found by their first key.
+_FIND = """
 INSERT OR IGNORE INTO found SELECT files.place, ?, count(*), min(media.place)
-FROM files CROSS JOIN media ON media.key = files.key AND (files.kind IS NULL OR media.kind = files.kind)
+FROM files CROSS JOIN media ON media.key = files.{} AND (files.kind IS NULL OR media.kind = files.kind)
 GROUP BY files.place
 """
 _COUNT_CLAIMS = """
@@ -52,7 +49,10 @@ SELECT files.*, found.what, found.number, found.media, media.entry, claims.numbe
 FROM files LEFT JOIN found USING (place) LEFT JOIN media ON media.place = found.media
 LEFT JOIN claims ON claims.media = found.media AND found.number = 1
 """
-_CANDIDATES = "SELECT entry FROM media WHERE key = ? AND (? IS NULL OR kind = ?) ORDER BY place LIMIT ?"
+_CANDIDATES = """
+SELECT entry FROM media WHERE key = (SELECT key FROM media WHERE place = ?) AND (? IS NULL OR kind = ?)
+ORDER BY place LIMIT ?
+"""
 _CLAIMANTS = """
 SELECT files.path FROM found JOIN files USING (place)
 WHERE found.number = 1 AND found.media = ? ORDER BY files.place LIMIT ?
@@ -81,14 +81,14 @@ class LocalEntry:
         media_id: the file's number in the run.
         path: the path below the folder, as shown_path returns it.
         kind: image or video; None if unknown.
-        md5: the file's md5, computed as Tator does; None if it is not needed.
-        fault: why the md5 is unknown although it is needed.
+        md5: the file's checksums, computed as Tator does; None if they are not needed.
+        fault: why the checksums are unknown although they are needed.
     """
 
     media_id: int
     path: str
     kind: Kind | None
-    md5: str | None = None
+    md5: TatorMd5 | None = None
     fault: str | None = None
 
 
@@ -100,8 +100,8 @@ class _Found(NamedTuple):
     path: str
     kind: Kind | None
     fault: str | None
-    path_key: bytes | None
-    key: bytes | None
+    first_key: bytes | None
+    second_key: bytes | None
     what: Literal["path", "name", "md5"] | None
     number: int | None
     media: int | None
@@ -112,7 +112,8 @@ class _Found(NamedTuple):
 class Matching:
     """Matches files of a folder to media in Tator; a match that is not certain fails with a reason.
 
-    With `name`, a media whose name is the file's path below the folder is preferred to media with only the file's name.
+    With `name`, a media whose name is the file's path below the folder is preferred to media with only the file's name;
+    with `md5`, one that was uploaded is preferred to those that were imported by their address.
     Names are compared in Unicode's NFC, as macOS stores them in another form.
 
     Add all files first, then the media in Tator, then read the records. Files and media are kept in a temporary file,
@@ -148,8 +149,8 @@ class Matching:
         rows = ((_bytes(key), entry.kind, json.dumps(entry)) for key, entry in keys)
         self._tables.executemany(_ADD_MEDIA, rows)
         self._tables.execute(_INDEX_OF_MEDIA)
-        self._tables.execute(_FIND_BY_PATH)
-        self._tables.execute(_FIND_BY_KEY, [self._by])
+        self._tables.execute(_FIND.format("first_key"), ["path" if self._by == "name" else self._by])
+        self._tables.execute(_FIND.format("second_key"), [self._by])
         self._tables.executescript(_COUNT_CLAIMS)
 
     def records(self, order: Literal["place", "media_id"] = "place") -> Iterator[tuple[str, MatchRecord]]:
@@ -198,8 +199,7 @@ class Matching:
 
     def _candidates(self, found: _Found) -> list[str]:
         """Return the ids of the first media that match the file."""
-        key = found.path_key if found.what == "path" else found.key
-        rows = self._tables.execute(_CANDIDATES, (key, found.kind, found.kind, _LISTED))
+        rows = self._tables.execute(_CANDIDATES, (found.media, found.kind, found.kind, _LISTED))
         return [str(TatorEntry(*json_text.parse(entry)).tator_id) for (entry,) in rows]
 
     def _claimants(self, found: _Found) -> list[str]:
@@ -208,9 +208,10 @@ class Matching:
 
 
 def _keys(file: LocalEntry, by: str) -> tuple[bytes | None, bytes | None]:
-    """Return a file's path (None if it is only a name), and its name or md5 (None if the md5 is unknown)."""
+    """Return a file's path (None if it is only a name) and its name, or its checksums (None if they are unknown)."""
     if by == "md5":
-        return None, None if file.md5 == NO_MD5 else _bytes(file.md5)
+        known = file.md5 is not None and NO_MD5 not in file.md5
+        return (_bytes(file.md5.uploaded), _bytes(file.md5.imported)) if file.md5 and known else (None, None)
     path = _name(file.path) if "/" in file.path else None
     return _bytes(path), _bytes(_name(file.path.rpartition("/")[2]))
 

@@ -10,6 +10,7 @@ import pytest
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.detection import Numbering
 from scripts.lib.records.match import MatchRecord
+from scripts.lib.tator_md5 import TatorMd5
 from scripts.lib.uploads.matching import LocalEntry, Matching, TatorEntry
 from scripts.lib.uploads.same_frames import difference
 from tests.made_records import detection_record
@@ -19,8 +20,11 @@ def there(tator_id: int, name: str | None, *, md5: str | None = None, kind: str 
     return TatorEntry(tator_id, 5, kind, name, md5, None, None, None, None)  # type: ignore[arg-type]
 
 
-def here(media_id: int, path: str, *, md5: str | None = None, kind: str = "image") -> LocalEntry:
-    return LocalEntry(media_id, path, kind, md5)  # type: ignore[arg-type]
+def here(
+    media_id: int, path: str, *, md5: str | None = None, imported: str | None = None, kind: str = "image"
+) -> LocalEntry:
+    summed = TatorMd5(md5, imported or md5) if md5 else None
+    return LocalEntry(media_id, path, kind, summed)  # type: ignore[arg-type]
 
 
 def match(files: list[LocalEntry], media: Iterable[TatorEntry], by: str) -> dict[int, MatchRecord]:
@@ -60,6 +64,23 @@ def test_reasons():
     found = match([here(1, "b/a.jpg"), here(2, "c/a\n.jpg"), here(3, "c/a.jpg")], [there(9, "a.jpg")], "name")
     assert found[1].reason == "2 files match media 9 in Tator by their name (b/a.jpg, c/a.jpg)"
     assert found[2].reason == "no image in Tator has its name"
+
+
+def test_by_the_md5_of_an_imported_media():
+    media = [there(7, "x", md5="a" * 32), there(8, "y", md5="c" * 32), there(9, "z", md5="c" * 32)]
+    media += [there(number, "w", md5="e" * 32) for number in (10, 11)]
+    files = [
+        here(1, "a.jpg", md5="0a" * 16, imported="a" * 32),
+        here(2, "b.jpg", md5="c" * 32, imported="d" * 32),
+        here(3, "c.jpg", md5="0e" * 16, imported="e" * 32),
+        here(4, "d.jpg", md5="a" * 32, imported="a" * 32),
+    ]
+    reasons = {number: one.reason for number, one in match(files, media, "md5").items()}
+    assert reasons[1] == reasons[4] == "2 files match media 7 in Tator by their md5 (a.jpg, d.jpg)"
+    assert "2 media in Tator have its md5 (8, 9)" in str(reasons[2])
+    assert "2 media in Tator have its md5 (10, 11)" in str(reasons[3])
+    [alone] = match(files[:1], media, "md5").values()
+    assert (alone.state, alone.by, alone.tator_id) == ("matched", "md5", 7)
 
 
 def test_by_md5_with_any_names():
