@@ -254,7 +254,7 @@ def run(model, tracks):
     try:
         Reconciliation(
             model, 2, [box(frame) for frame in frames], where, 0.5,
-            rows_in_use=lambda: rows_in_peoples_tracks(list_states(model, 2, WHERE), WHERE, lambda where: where),
+            rows_in_use=lambda _: rows_in_peoples_tracks(list_states(model, 2, WHERE), WHERE, lambda where: where),
         ).run()  # fmt: skip
         return TrackReconciliation(model, 2, [track(one) for one in tracks], WHERE, where, least=LEAST).run()
     except (LostAnswer, Refused, ServerError, Killed):

@@ -164,3 +164,34 @@ def test_a_drawn_track_keeps_its_boxes_and_replaces_the_workflow_s_track(ready):
     run(ready)
     assert ready.states() == before
     assert {box["id"] for box in ready.boxes()} == set(boxes)
+
+
+@pytest.mark.parametrize("uploaded", [True, False])
+@pytest.mark.parametrize("drawn", ["of another type", "in another version", "of another media"])
+def test_the_boxes_of_a_drawn_track_are_kept_wherever_it_is(ready, of_all, drawn, uploaded):
+    run(ready)
+    where = read_json(ready.folder / "destination.json")
+    spec = {"media_ids": [1], "type": of_all[0], "version": where["version_id"]}
+    if drawn == "of another type":
+        spec["type"] = ready.add_track_type(name="Dive track")
+    elif drawn == "in another version":
+        spec["version"] = ready.api.create_version(
+            ready.server.project_id, {"name": f"Corrected {ready.folder.name}", "description": ""}
+        ).id
+    else:
+        spec["media_ids"] = [2]
+    boxes = [box["id"] for box in ready.boxes() if box["frame"] in (0, 1)]
+    ready.api.create_state_list(ready.server.project_id, [{**spec, "localization_ids": boxes}])
+    if not uploaded:
+        ready.prepare(version_id=where["version_id"])
+    ready.detected(1, [])  # a network that finds nothing
+    assert len(ready.upload(1)["people"]["edited"]) == len(boxes)
+    assert {box["id"] for box in ready.boxes()} == set(boxes)
+
+
+def test_boxes_of_the_workflow_s_tracks_are_removed_if_tracks_are_no_longer_uploaded(ready):
+    run(ready)
+    ready.prepare(version_id=read_json(ready.folder / "destination.json")["version_id"])
+    ready.detected(1, [])
+    assert ready.upload(1)["people"]["edited"] == []
+    assert ready.boxes() == []

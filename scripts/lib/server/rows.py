@@ -205,6 +205,8 @@ _BOX_CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(("x", "y", "width", "height"), _optional(values.coordinate)),
 }
 _TRACK_CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
+    "type": values.whole,
+    "version": values.whole,
     **_ROW_CHECKS,
     "localizations": _optional(_ids),
     "segments": _optional(_runs),

@@ -4,7 +4,7 @@ Faults and retries are as in api.py.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -50,9 +50,24 @@ class TrackCalls(PagedLists):
         """
         if not identities:
             raise ValueError("an empty list would match every track")
-        filters = {"type": type_id, "version": [version_id], "show_deleted": 1, **more}
-        listed = partial(self._api.get_state_list_by_id, self.id, {"elemental_ids": identities}, **filters)
-        answer = self._read("list tracks", listed)
+        return self._states_by(
+            {"elemental_ids": identities}, type=type_id, version=[version_id], show_deleted=1, **more
+        )
+
+    def states_with_boxes(self, ids: Sequence[int]) -> list[dict[str, Any]]:
+        """Return the states that refer to these rows of boxes, of any type and in any version, without deleted ones.
+
+        A state's other boxes are not returned.
+
+        Raises:
+            ValueError: no id is given, which Tator would read as all states.
+        """
+        if not ids:
+            raise ValueError("an empty list would match every track")
+        return self._states_by({"localization_ids": list(ids)})
+
+    def _states_by(self, ids: dict[str, list[Any]], **filters: Any) -> list[dict[str, Any]]:
+        answer = self._read("list tracks", partial(self._api.get_state_list_by_id, self.id, ids, **filters))
         with rows.used_for("list tracks"):
             return [rows.track("list tracks", row) for row in values.array(answer, "it")]
 

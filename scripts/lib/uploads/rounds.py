@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -227,7 +227,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
         where: Destination,
         overlap_limit: float,
         *,
-        rows_in_use: Callable[[], Collection[int]] = tuple,
+        rows_in_use: Callable[[Sequence[int]], Collection[int]] = lambda _: (),
         notes: Notes | None = None,
     ) -> None:
         """Prepare for the boxes of one media, without any request.
@@ -238,7 +238,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
             boxes: the wanted boxes.
             where: the version and the box type.
             overlap_limit: IoU with a person's box above which a new box is not added.
-            rows_in_use: function that returns the rows that people's tracks refer to; called only before a removal.
+            rows_in_use: function that returns which rows people's tracks refer to; called only before their removal.
             notes: see Rounds.
         """
         super().__init__(project, media_id, notes)
@@ -255,7 +255,8 @@ class Reconciliation(Rounds[ReconcilePlan]):
         all_revisions = list(self._list(show_all_marks=1)) if todo.unclear else None
         if all_revisions is not None:
             todo = self._plan(listed, all_revisions)
-        if todo.remove and (in_use := self._rows_in_use()):
+        stale = set(todo.remove)
+        if stale and (in_use := self._rows_in_use([row["id"] for row in listed if row["elemental_id"] in stale])):
             todo = self._plan(listed, all_revisions, in_use)
         return todo
 

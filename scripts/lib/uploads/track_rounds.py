@@ -1,5 +1,6 @@
 """Write one media's changes of tracks to Tator in rounds, until nothing is left to do; see rounds.py."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
@@ -10,10 +11,12 @@ from scripts.lib.server.unanswered import Notes
 from scripts.lib.uploads.origin import Destination
 from scripts.lib.uploads.rounds import Rounds, with_current_defaults
 from scripts.lib.uploads.track_origin import PlacedTrack, TrackDestination, TrackToUpload, is_unfinished
-from scripts.lib.uploads.track_plan import BoxRows, States, TrackPlan, plan_tracks
+from scripts.lib.uploads.track_plan import BoxRows, States, TrackPlan, plan_tracks, rows_in_peoples_tracks
 
 # Tator refuses more in one request.
 TRACKS_PER_CALL = 500
+# The most boxes whose tracks are listed in one request.
+BOX_IDS_PER_CALL = 1_000
 # The most boxes of all tracks of one request; 10,000 take two seconds.
 BOXES_PER_CALL = 10_000
 # The most times that further states are listed because the plan needs them: each time there are fewer.
@@ -109,6 +112,41 @@ class TrackReconciliation(Rounds[TrackPlan]):
         """Remove the states that a refused request created without their boxes."""
         unfinished = {row["elemental_id"] for row in self.listed if is_unfinished(row)}
         self._remove([], {identity: after.revisions[identity] for identity in after.remove if identity in unfinished})
+
+
+def rows_in_use(
+    project: Project, media_id: int, boxes_where: Destination, where: TrackDestination | None, rows: Sequence[int]
+) -> set[int]:
+    """Return which rows of boxes people's tracks refer to, of any type and in any version.
+
+    Args:
+        project: the project.
+        media_id: the media of the boxes.
+        boxes_where: the version and the box type of the boxes.
+        where: the version and the state type of the workflow's tracks; None if no tracks are uploaded.
+        rows: the ids of the rows.
+    """
+    with_rows = [
+        state
+        for at in range(0, len(rows), BOX_IDS_PER_CALL)
+        for state in project.states_with_boxes(rows[at : at + BOX_IDS_PER_CALL])
+    ]
+    found = {row for state in with_rows for row in state["localizations"] if state["version"] != boxes_where.version_id}
+    by_type: dict[int, set[str]] = defaultdict(set)
+    for state in with_rows:
+        if state["version"] == boxes_where.version_id:
+            by_type[state["type"]].add(state["elemental_id"])
+    for type_id, identities in by_type.items():
+        names = boxes_where.species_attribute, boxes_where.confidence_attribute
+        # An earlier run may have uploaded tracks, or tracks of another type.
+        to = where if where and where.type_id == type_id else TrackDestination(boxes_where.version_id, type_id, *names)
+        states = list_states(project, media_id, to)
+        if of_other_media := identities - {row["elemental_id"] for row in states.latest}:
+            states.add(states_of(project, to, sorted(of_other_media)))
+        found |= rows_in_peoples_tracks(
+            states, to, lambda to: with_current_defaults(to, "state type", project.state_types())
+        )
+    return found
 
 
 def list_states(project: Project, media_id: int, where: TrackDestination) -> States:

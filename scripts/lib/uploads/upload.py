@@ -22,9 +22,8 @@ from scripts.lib.uploads.failed_upload import record_failed_upload
 from scripts.lib.uploads.matched import Matched
 from scripts.lib.uploads.options import CommonOptions
 from scripts.lib.uploads.reconcile import Box, Changes, ReconcilePlan, box_from_pixels
-from scripts.lib.uploads.rounds import Reconciliation, Rounds, with_current_defaults
-from scripts.lib.uploads.track_plan import rows_in_peoples_tracks
-from scripts.lib.uploads.track_rounds import list_states
+from scripts.lib.uploads.rounds import Reconciliation, Rounds
+from scripts.lib.uploads.track_rounds import rows_in_use
 from scripts.lib.uploads.upload_job import MediaFiles, UploadJob
 from scripts.lib.workflow.jobs.failures import note
 
@@ -203,17 +202,9 @@ def _reconcile(
     def reconcile(version_id: int, wanted: list[Box]) -> tuple[ReconcilePlan, datetime]:
         where = replace(options.boxes_where, version_id=version_id)
         tracks = replace(options.tracks_where, version_id=version_id) if options.tracks_where else None
-
-        def rows_in_use() -> set[int]:
-            if tracks is None:
-                return set()
-            states = list_states(project, media_id, tracks)
-            return rows_in_peoples_tracks(
-                states, tracks, lambda where: with_current_defaults(where, "state type", project.state_types())
-            )
-
+        in_use = partial(rows_in_use, project, media_id, where, tracks)
         rounds = Reconciliation(
-            project, media_id, wanted, where, options.overlap_limit, rows_in_use=rows_in_use, notes=notes
+            project, media_id, wanted, where, options.overlap_limit, rows_in_use=in_use, notes=notes
         )
         return run_rounds(rounds, project, media_id, version_id)
 
