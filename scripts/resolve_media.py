@@ -37,7 +37,8 @@ def resolve_media(
     """Write a record for each media, whatever its state.
 
     A record's `state` is `ready`, or says why this media is not processed (`missing`, `unsupported`, `skipped`,
-    `failed`), with the reason in `reason`. Fields that change in Tator without changing the media (times, marks) are
+    `failed`), with the reason in `reason`. The next run reads those again whose reason is Tator's record and not a
+    setting, as it may be corrected. Fields that change in Tator without changing the media (times, marks) are
     not in it, so that the same media gives the same record.
 
     Args:
@@ -64,6 +65,7 @@ def resolve_media(
         answers = project.media(some)
         found = _usable(answers, types, needs)
         for media_id, path in zip(some, records[at : at + IDS_PER_CALL], strict=True):
+            record: MediaRecord | None = None
             try:
                 record = _resolve(project, media_id, found.get(media_id), types, file)
                 if kind not in ("any", record.kind):
@@ -74,12 +76,13 @@ def resolve_media(
                 if not of_one_media(error):
                     raise
                 fault = as_fault(error)
+                of_tator = record is None
                 foreseen = isinstance(error, PipelineError)
                 _log.warning("media %d: %s", media_id, fault, exc_info=None if foreseen else error)
                 media = found.get(media_id)
                 name = media.name if isinstance(media, TatorMedia) else None
                 record = MediaRecord(media_id=media_id, state=fault.state, reason=fault.reason, name=name)
-                if fault.state == "failed":
+                if of_tator or fault.state == "failed":
                     note(media_id, [path])
             write_record(path, record)
     if batch is not None:
@@ -205,6 +208,8 @@ def _choose_file(
         raise MediaFault("unsupported", f"it has no {dtype} file (a live, multi-view, or not yet transcoded media)")
     if dtype == "image":
         return largest["image"], None, None
+    if "streaming" in largest and not any((media.fps, media.num_frames, media.width, media.height)):
+        raise MediaFault("unsupported", "Tator's transcoder has not finished it; run again later")
     if len(largest) == 1:
         [(role, file)] = largest.items()
         return file, None, f"the media has only {'an original' if role == 'archival' else 'streaming copies'}"

@@ -3,6 +3,7 @@
 import pytest
 
 from scripts.lib.errors import ServerError
+from scripts.lib.workflow.jobs.failures import forget
 from tests.scripts.tator_steps import MARK
 
 NASTY = "we ird \"näme' ../日本 a/b\\c #1?x=%20&;$(id).mp4"
@@ -57,6 +58,33 @@ def test_a_streaming_file_is_used_if_there_is_no_original(steps, media_folder):
     media_id = steps.server.add_media("streamed.mp4", files={"streaming": [video]})
     (record,) = steps.resolve(media_id)
     assert record["file"]["role"] == "streaming"
+
+
+@pytest.mark.parametrize(
+    ("role", "known", "state"),
+    [
+        ("streaming", {}, "unsupported"),  # the transcoder adds copies one by one, and these values at its end
+        ("streaming", {"fps": 20.0}, "ready"),
+        ("archival", {}, "ready"),  # uploaded without the transcoder
+    ],
+)
+def test_a_video_that_is_being_transcoded_is_not_ready(steps, media_folder, role, known, state):
+    fields = dict.fromkeys(("fps", "num_frames", "width", "height")) | known
+    files = {role: [media_folder / "clip_910001.mp4"]}
+    [record] = steps.resolve(steps.server.add_media("a.mp4", files=files, **fields))
+    assert record["state"] == state
+    assert record["reason"] in (None, "Tator's transcoder has not finished it; run again later")
+
+
+def test_media_that_may_be_corrected_in_tator_are_read_again_by_the_next_run(steps):
+    server = steps.server
+    away = server.add_media("away.mp4", archive_state="archived")
+    picture = server.add_media("a.png", dtype="image", media_files={"image": [{"path": "x", "resolution": [9, 16]}]})
+    steps.server.change("media", 1, attributes={MARK: "2026-01-01T00:00:00+00:00"})
+    records = steps.resolve(1, 2, away, picture, 99999, kind="video", skip_processed=True)
+    states = [record["state"] for record in records]
+    assert states == ["skipped", "ready", "unsupported", "unsupported", "missing"]
+    assert forget(steps.folder) == [f"record_{media_id}.json" for media_id in (away, 99999)]
 
 
 def test_a_name_is_kept_unchanged(steps):

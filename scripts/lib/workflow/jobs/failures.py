@@ -1,8 +1,8 @@
 """Handle failed media: the state `failed`, and the notes that make the next run try them again.
 
-A job that records the state `failed` for a media also writes a note that names its files for that media. When
-the run has ended, or when the next one begins after a run that was killed, these files are removed, so that Snakemake
-makes only them again.
+A job that records the state `failed` for a media also writes a note that names its files for that media; resolve_media
+does so for each state that a change in Tator may end. When the run has ended, or when the next one begins after a run
+that was killed, these files are removed, so that Snakemake makes only them again.
 """
 
 import os
@@ -36,7 +36,7 @@ def _brief(text: str) -> str:
 
 
 def note(media_id: int, files: Iterable[Path]) -> None:
-    """Write a note that a job recorded the state `failed` for a media.
+    """Write a note that a media is to be tried again.
 
     Args:
         media_id: the media.
