@@ -23,8 +23,6 @@ from tests.workflow import ROOT
 
 ARGO = ROOT / "deploy" / "argo"
 WORKFLOWS = ["single-pod", "fan-out", "fan-out-s3"]
-# Argo's enumerations, for which its Python models accept any text.
-POD_GC = {"OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess"}
 VALUES = {f"workflow.parameters.{name}": "1" for name in manifest.TATOR_PARAMETERS}
 VALUES |= {"workflow.name": "tator-detection-x", "workflow.status": "Succeeded"}
 
@@ -75,6 +73,18 @@ def through_models(workflow):
 
 def test_argo_knows_every_key(workflow):
     assert list(unknown(workflow, through_models(workflow))) == []
+
+
+def test_the_pods_of_a_successful_run_stay_as_long_as_documented(workflow):
+    """Their logs show the summary; a claim stays as long as a pod that uses it."""
+    kept = {"strategy": "OnWorkflowSuccess", "deleteDelayDuration": "1h"}
+    assert workflow["spec"].get("podGC") == (kept if "volumeClaimTemplates" in workflow["spec"] else None)
+    assert workflow["spec"]["ttlStrategy"]["secondsAfterSuccess"] == 86_400
+
+
+def test_the_documented_label_finds_workflows(workflow):
+    [label] = re.findall(r"kubectl get workflows,jobs -l app=(\S+)", (ROOT / "docs" / "kubernetes.md").read_text())
+    assert workflow["metadata"]["labels"] == {"app": label}
 
 
 def test_a_misspelt_key_would_be_found(workflow):
@@ -157,7 +167,6 @@ def test_names_that_are_referred_to_exist(workflow):
     spec = workflow["spec"]
     names = [template["name"] for template in spec["templates"]]
     assert sorted([spec["entrypoint"], spec["onExit"]]) == sorted(names)
-    assert spec["podGC"]["strategy"] in POD_GC
     accounts = {item["metadata"]["name"] for item in documents("deploy/argo/base/accounts.yaml")}
     assert spec["serviceAccountName"] in accounts
     declared = set(manifest.parameters(workflow))
@@ -240,7 +249,7 @@ def test_without_shared_storage_only_the_storage_differs():
             container = template["container"]
             container["env"] = [one for one in container["env"] if not one["name"].startswith(own[1])]
         spec["volumes"] = [one for one in spec["volumes"] if one["name"] != "work"]
-    assert [shared["spec"].pop(key) for key in ("volumeClaimTemplates", "volumeClaimGC")]
+    assert [shared["spec"].pop(key) for key in ("volumeClaimTemplates", "volumeClaimGC", "podGC")]
     driver = s3["spec"]["templates"][0]["container"]
     assert driver["args"][1:3] == ["kubernetes-s3", "--default-storage-prefix"]
     driver["args"] = ["run", "kubernetes"]
