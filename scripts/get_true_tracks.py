@@ -1,6 +1,7 @@
 """Get the true tracks that those of the run are compared with."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.errors import PipelineError
@@ -33,7 +34,7 @@ def get_true_tracks(
         host: Tator's address; this and the next three are used if there is no file.
         project_id: the project.
         localization_type_id: the type of the tracks' boxes.
-        track_truth_version: the version of the tracks and their boxes.
+        track_truth_version: the version of the tracks and their boxes, to which those of its bases belong.
 
     Raises:
         ValueError: there is neither a file nor a version.
@@ -49,10 +50,11 @@ def get_true_tracks(
     else:
         project = Project(host, project_id)
         types = [kind["id"] for kind in project.state_types() if kind.get("association") == "Localization"]
+        bases = rows.bases(project.versions(), track_truth_version)
         videos = (each for each in media if each.state == "ready" and each.kind == "video")
         tracks = {}
         for each in videos:
-            if boxes := _current_tracks(project, each, types, localization_type_id, track_truth_version):
+            if boxes := _current_tracks(project, each, types, localization_type_id, track_truth_version, bases=bases):
                 tracks[each.media_id], sizes[each.media_id] = boxes, size_in_pixels(each)
         source = f"version {track_truth_version}"
     if not tracks:
@@ -65,23 +67,33 @@ def get_true_tracks(
 
 
 def _current_tracks(
-    project: Project, media: MediaRecord, track_types: list[int], box_type: int, version_id: int
+    project: Project,
+    media: MediaRecord,
+    track_types: list[int],
+    box_type: int,
+    version_id: int,
+    *,
+    bases: Sequence[int],
 ) -> list[TrackedBox]:
     """Return the boxes of a media's tracks that are not deleted and have an area, in pixels of the size in Tator.
 
-    A track refers to revisions of boxes; the current revision of each box is used.
+    A track refers to revisions of boxes, also of a base of its version; the current revision of each box is used, if
+    possible that in the version itself.
     """
     tracks = [
         state
         for type_id in track_types
-        for state in {one["elemental_id"]: one for one in project.states(media.media_id, type_id, version_id)}.values()
+        for state in {
+            one["elemental_id"]: one for one in project.states(media.media_id, type_id, version_id, bases=bases)
+        }.values()
         if not state["variant_deleted"]
     ]
     if not tracks:
         return []
-    revisions = list(project.boxes(media.media_id, box_type, version_id, show_all_marks=1))
+    revisions = list(project.boxes(media.media_id, box_type, version_id, bases=bases, show_all_marks=1, merge=0))
     identities = {row["id"]: row["elemental_id"] for row in revisions}
-    current = {row["elemental_id"]: row for row in sorted(revisions, key=lambda row: (row["mark"], row["id"]))}
+    in_order = sorted(revisions, key=lambda row: (row["version"] == version_id, row["mark"], row["id"]))
+    current = {row["elemental_id"]: row for row in in_order}
     found: dict[tuple[int, int], TrackedBox] = {}
     unknown = 0
     for number, track in enumerate(tracks, 1):
@@ -96,7 +108,8 @@ def _current_tracks(
             found[key] = TrackedBox(*key, place_in_pixels(box, media))
     if unknown:
         _log.warning(
-            "media %d: %d boxes of true tracks are left out: they are not of localization type %d in version %d",
+            "media %d: %d boxes of true tracks are left out: they are not of localization type %d in version %d or "
+            "its bases",
             *(media.media_id, unknown, box_type, version_id),
         )
     return with_area(list(found.values()), media)

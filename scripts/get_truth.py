@@ -1,6 +1,7 @@
 """Get the true boxes to compare the run's boxes with."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib import train_ini as train
@@ -38,7 +39,7 @@ def get_truth(
         project_id: the project.
         localization_type_id: the box type.
         species_attribute: the box type's attribute for the species.
-        truth_version: the version with the true boxes.
+        truth_version: the version with the true boxes, to which those of its bases belong.
 
     Raises:
         ValueError: there is neither a file nor a version.
@@ -53,10 +54,12 @@ def get_truth(
         raise ValueError("neither a file of true boxes nor a version in Tator is named")
     else:
         project = Project(host, project_id)
-        boxes = []
+        boxes, bases = [], rows.bases(project.versions(), truth_version)
         for each in media:
             if each.state == "ready":
-                found = _current_boxes(project, each, localization_type_id, truth_version, species_attribute)
+                found = _current_boxes(
+                    project, each, localization_type_id, truth_version, species_attribute, bases=bases
+                )
                 if found:
                     sizes[each.media_id] = size_in_pixels(each)
                     boxes += found
@@ -68,10 +71,10 @@ def get_truth(
 
 
 def _current_boxes(
-    project: Project, media: MediaRecord, type_id: int, version_id: int, species: str
+    project: Project, media: MediaRecord, type_id: int, version_id: int, species: str, *, bases: Sequence[int]
 ) -> list[LabeledBox]:
     """Return a media's boxes that are not deleted and have an area, in pixels of the size in Tator."""
-    latest = {box["elemental_id"]: box for box in project.boxes(media.media_id, type_id, version_id)}
+    latest = {box["elemental_id"]: box for box in project.boxes(media.media_id, type_id, version_id, bases=bases)}
     boxes = [
         LabeledBox(
             (media.media_id, box["frame"] or 0),

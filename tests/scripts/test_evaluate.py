@@ -114,6 +114,35 @@ def test_the_page_shows_the_worst_mistakes(run):
         assert text in view.text, text
 
 
+def test_the_truth_of_a_version_includes_its_bases(steps, tmp_path):
+    """As on Tator's page: a box of the version replaces the one of the base that it was made from."""
+    api, project = steps.api, steps.server.project_id
+    base = api.create_version(project, {"name": "Machine", "description": ""}).id
+    own = api.create_version(project, {"name": "Corrected", "description": "", "bases": [base]}).id
+    box = {
+        "media_id": 1,
+        "type": steps.server.localization_type_id,
+        "x": 0.25,
+        "y": 0.5,
+        "width": 0.125,
+        "height": 0.25,
+    }
+    cod, crab = ({"attributes": {"Species": species}} for species in ("cod", "crab"))
+    api.create_localization_list(project, [box | cod | {"version": base, "frame": frame} for frame in (0, 1)])
+    first = next(one for one in api.get_localization_list(project, version=[base]) if one["frame"] == 0)
+    replaced = {"version": own, "frame": 0, "parent": first["id"], "elemental_id": first["elemental_id"]}
+    api.create_localization_list(project, [box | crab | replaced, box | crab | {"version": own, "frame": 2}])
+    steps.resolve(1)
+    (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
+    get_truth(
+        truth_file=[], records=[steps.folder / "record_1.json"], train_ini=tmp_path / "train.ini", **steps.where,
+        localization_type_id=steps.server.localization_type_id, species_attribute="Species",
+        truth=tmp_path / "truth.csv", truth_version=own,
+    )  # fmt: skip
+    found = [(one.picture[1], one.species) for one in read_truth(tmp_path / "truth.csv")]
+    assert sorted(found) == [(0, "crab"), (1, "cod"), (2, "crab")]
+
+
 def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path, caplog):
     """The latest state of each box counts, deleted boxes do not; the media is downloaded for its frames."""
     api, server = steps.api, steps.server

@@ -160,3 +160,42 @@ def test_true_tracks_of_a_version_are_its_current_tracks(steps: Any, tmp_path: P
     ]
     with pytest.raises(PipelineError, match="version 99999: it has no track"):
         get_true_tracks(**arguments, track_truth_version=99999)
+
+
+@pytest.mark.service
+def test_true_tracks_of_a_version_include_its_bases(steps: Any, tmp_path: Path, caplog: Any) -> None:
+    """A track of the version replaces the one that it was made from, and refers to its boxes in the base."""
+    api, server, project = steps.api, steps.server, steps.server.project_id
+    kind = steps.add_track_type()
+    base = api.create_version(project, {"name": "Machine", "description": ""}).id
+    own = api.create_version(project, {"name": "Corrected", "description": "", "bases": [base]}).id
+
+    def boxes(version: int, x: float) -> list[int]:
+        box = {"media_id": 1, "type": server.localization_type_id, "version": version, "x": x, "y": 0.1, "width": 0.1,
+               "height": 0.1, "attributes": {"Species": "cod"}}  # fmt: skip
+        return list(api.create_localization_list(project, [box | {"frame": frame} for frame in range(3)]).id)
+
+    def track(version: int, rows: list[int], **more: Any) -> None:
+        spec = {"type": kind, "media_ids": [1], "version": version, "localization_ids": rows, "attributes": {}}
+        api.create_state_list(project, [spec | more])
+
+    for x in (0.1, 0.3):
+        track(base, boxes(base, x))
+    corrected = api.get_state_list(project, version=[base])[0]
+    track(own, corrected["localizations"], parent=corrected["id"], elemental_id=corrected["elemental_id"])
+    track(own, boxes(own, 0.5))
+    edited = api.get_localization_list(project, version=[base])[0]
+    clone = {key: edited[key] for key in ("type", "frame", "y", "width", "height", "elemental_id")}
+    new = {"media_id": 1, "version": own, "x": 0.7, "parent": edited["id"], "attributes": {}}
+    api.create_localization_list(project, [clone | new])
+    steps.resolve(1)
+    get_true_tracks(
+        track_truth_file=[], records=[steps.folder / "record_1.json"], true_tracks=tmp_path / "true.csv", **steps.where,
+        localization_type_id=server.localization_type_id, track_truth_version=own,
+    )  # fmt: skip
+    lefts: dict[str, list[float]] = {}
+    for line in (tmp_path / "true.csv").read_text().splitlines()[1:]:
+        _, _, number, left, *_ = line.split(",")
+        lefts.setdefault(number, []).append(float(left))
+    assert sorted(lefts.values()) == [[192.0] * 3, [320.0] * 3, [448.0, 64.0, 64.0]]
+    assert "left out" not in caplog.text

@@ -167,12 +167,14 @@ def _compared(found: Mapping[str, Any]) -> ComparedMedia:
 def version_side(
     project: Project, version_id: int, media_ids: Sequence[int], *, type_id: int, species: str, confidence: str
 ) -> Side:
-    """Return the boxes in a version in Tator.
+    """Return the boxes in a version in Tator, and in its bases.
 
     Raises:
         ServerError: the project has no such version or box type, or the version has no box in these media.
     """
-    project_needs.chosen_version(project.versions(), "id", version_id, "version")
+    versions = project.versions()
+    project_needs.chosen_version(versions, "id", version_id, "version")
+    bases = rows.bases(versions, version_id)
     box_type = project_needs.pick(project.localization_types(), "id", type_id, "--type")
     rows.require_type("box type", box_type)
     for option, name in (("--species-attribute", species), ("--confidence-attribute", confidence)):
@@ -180,7 +182,7 @@ def version_side(
             present = ", ".join(repr(one["name"]) for one in box_type.get("attribute_types") or []) or "none"
             raise ServerError(f"{option}: box type {box_type['name']!r} has no attribute {name!r}; it has {present}")
     media = media_in_tator(project, media_ids)
-    if not any(project.count_boxes(media_id, type_id, version_id) for media_id in media):
+    if not any(project.count_boxes(media_id, type_id, version_id, bases=bases) for media_id in media):
         raise ServerError(
             f"version {version_id} holds no box of type {type_id} in the {len(media)} media that are compared; "
             "expected a version with boxes: name another one"
@@ -189,7 +191,7 @@ def version_side(
     def boxes(media_id: int) -> list[LabeledBox]:
         compared = media[media_id]
         width, height = compared.width, compared.height
-        latest = {box["elemental_id"]: box for box in project.boxes(media_id, type_id, version_id)}
+        latest = {box["elemental_id"]: box for box in project.boxes(media_id, type_id, version_id, bases=bases)}
         found = []
         for box in latest.values():
             if not box["variant_deleted"]:

@@ -177,22 +177,25 @@ class Project(TrackCalls):
         body = {"description": description}
         self._read("describe the version", lambda: self._api.update_version(version_id, body), needs=rights.EDIT)
 
-    def boxes(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
+    def boxes(
+        self, media_id: int, type_id: int, version_id: int, *, bases: Sequence[int] = (), **more: int
+    ) -> Iterator[dict[str, Any]]:
         """Yield the latest revision of every box of the media, including tombstones of deleted boxes.
 
+        With the `bases` of the version, their boxes are yielded too, except those that a box of the version replaces.
         They are read in pages. A box that somebody edits at the same time may be yielded twice, the newer revision
         last; no box is left out, as a new revision gets a higher id.
         """
-        filters = {"type": type_id, "version": version_id, "show_deleted": 1, **more}
+        filters = {"type": type_id, "version": [*bases, version_id], "show_deleted": 1, **more}
         listed = partial(self._api.get_localization_list, self.id, media_id=[media_id], **filters)
         by_id = partial(self._api.get_localization_list_by_id, self.id, {"media_ids": [media_id]}, **filters)
         what = f"list boxes of media {media_id}"
         pages = self._by_pages(what, listed, BOXES_PER_PAGE, self._at_once(what, by_id))
         return (rows.box(what, row) for row in pages)
 
-    def count_boxes(self, media_id: int, type_id: int, version_id: int) -> int:
-        """Return the number of the media's boxes, without deleted ones."""
-        filters = {"media_id": [media_id], "type": type_id, "version": version_id}
+    def count_boxes(self, media_id: int, type_id: int, version_id: int, *, bases: Sequence[int] = ()) -> int:
+        """Return the number of the media's boxes, without deleted ones; `bases` as in boxes."""
+        filters = {"media_id": [media_id], "type": type_id, "version": [*bases, version_id]}
         what = f"count boxes of media {media_id}"
         answer = self._read(what, partial(self._api.get_localization_count, self.id, **filters))
         with rows.used_for(what):

@@ -5,7 +5,7 @@ row is checked when it is used, so that a malformed row does not affect the othe
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -127,6 +127,20 @@ def require_version(row: Row) -> None:
         values.optional_text(row.get("description"), "description")
 
 
+def bases(versions: Iterable[Row], version_id: int) -> list[int]:
+    """Return the versions that a version is based on, whose boxes and tracks Tator's pages show with its own.
+
+    Raises:
+        Unusable: a value is invalid; the message names it.
+    """
+    what = f"the bases of version {version_id}"
+    with used_for("list versions"):
+        found = [
+            base for row in versions if row["id"] == version_id for base in values.array(row.get("bases") or [], what)
+        ]
+        return [values.whole(base, what) for base in found]
+
+
 def box(what: str, row: Any) -> dict[str, Any]:
     """Return a localization, checked.
 
@@ -200,6 +214,7 @@ _ROW_CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
 }
 _BOX_CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
     "media": values.whole,
+    "version": values.whole,
     "frame": values.optional_whole,
     **_ROW_CHECKS,
     **dict.fromkeys(("x", "y", "width", "height"), _optional(values.coordinate)),

@@ -30,12 +30,15 @@ class TrackCalls(PagedLists):
         what = "list state types"
         return rows.listed(what, self._read(what, lambda: self._api.get_state_type_list(self.id)))
 
-    def states(self, media_id: int, type_id: int, version_id: int, **more: int) -> Iterator[dict[str, Any]]:
+    def states(
+        self, media_id: int, type_id: int, version_id: int, *, bases: Sequence[int] = (), **more: int
+    ) -> Iterator[dict[str, Any]]:
         """Yield the latest revision of each state of the media, including tombstones that have a media.
 
-        A state's other media are not returned.
+        A state's other media are not returned. With the `bases` of the version, their states are yielded too, except
+        those that a state of the version replaces.
         """
-        filters = {"type": type_id, "version": [version_id], "show_deleted": 1, **more}
+        filters = {"type": type_id, "version": [*bases, version_id], "show_deleted": 1, **more}
         listed = partial(self._api.get_state_list, self.id, media_id=[media_id], **filters)
         by_id = partial(self._api.get_state_list_by_id, self.id, {"media_ids": [media_id]}, **filters)
         what = f"list tracks of media {media_id}"

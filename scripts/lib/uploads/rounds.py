@@ -260,7 +260,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
             todo = self._plan(listed, all_revisions, in_use)
         return todo
 
-    def _list(self, **more: int) -> Iterator[dict[str, Any]]:
+    def _list(self, **more: Any) -> Iterator[dict[str, Any]]:
         return self._project.boxes(self._media_id, self._where.type_id, self._where.version_id, **more)
 
     def _plan(
