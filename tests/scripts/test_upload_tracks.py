@@ -9,6 +9,8 @@ from tator.exceptions import ApiException
 
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.files import read_json
+from scripts.lib.server.api import Project
+from scripts.lib.server.faults import Refused
 from scripts.upload_tracks import record_failure
 from tests.scripts.tator_steps import MARK
 from tests.scripts.track_steps import (
@@ -253,3 +255,23 @@ def test_a_killed_job_is_recorded_as_failed(ready):
     }  # fmt: skip
     record_failure(MediaFault("failed", "killed"), **paths, options=ready.track_options(), **ready.where)
     assert read_json(ready.folder / "track_upload_1.json")["state"] == "failed"
+
+
+def test_states_without_media_that_a_killed_job_left_are_removed_if_other_tracks_are_wanted(ready, monkeypatch):
+    """Tator stores states before their media, and no list of the media has them."""
+    monkeypatch.setenv("TATOR_ANSWER_SECONDS", "1")
+
+    def cut(project, specs):
+        with pytest.raises(Refused):  # an unknown media ends the request as a lost connection does
+            create(project, [spec | {"media_ids": [1, 99999]} for spec in specs])
+        raise SystemExit
+
+    create = Project.create_tracks
+    with monkeypatch.context() as patched:
+        patched.setattr(Project, "create_tracks", cut)
+        with pytest.raises(SystemExit):
+            ready.upload_tracks(1)
+    assert [state["media"] for state in ready.states()] == [[], []]
+    ready.tracked(1)
+    assert ready.upload_tracks(1)[0]["state"] == "verified"
+    assert ready.states() == []

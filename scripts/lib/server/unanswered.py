@@ -97,6 +97,10 @@ class UnansweredWrites:
         if self._writes:
             _log.warning("%d writes of an earlier job may still be under way", len(self._writes))
 
+    def made(self) -> set[str]:
+        """Return the ids that unanswered writes create."""
+        return {one for write in self._writes if write.makes for one in write.ids}
+
     def send(self, write: Callable[[], None], ids: Iterable[str], *, makes: bool) -> None:
         """Note a write, then make it.
 

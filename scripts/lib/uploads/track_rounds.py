@@ -64,7 +64,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         listed = {row["elemental_id"] for row in states.every}
         # States without a media, and tombstones of several deleted at once, are found only by their elemental ids.
         for _ in range(LISTS):
-            not_listed = todo.create.keys() - listed
+            not_listed = (todo.create.keys() | self._unanswered.made()) - listed
             if not not_listed:
                 break
             listed |= not_listed
