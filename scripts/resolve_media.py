@@ -21,6 +21,10 @@ from scripts.lib.workflow.planning.batches import write_hashes
 _log = logging.getLogger(__name__)
 
 
+class _Final(MediaFault):
+    """A media is not processed because of what it is, or of a setting: the next run does not read its record again."""
+
+
 def resolve_media(
     *,
     host: str,
@@ -37,8 +41,8 @@ def resolve_media(
     """Write a record for each media, whatever its state.
 
     A record's `state` is `ready`, or says why this media is not processed (`missing`, `unsupported`, `skipped`,
-    `failed`), with the reason in `reason`. The next run reads those again whose reason is Tator's record and not a
-    setting, as it may be corrected. Fields that change in Tator without changing the media (times, marks) are
+    `failed`), with the reason in `reason`. Media whose record may be corrected in Tator are read again by the next
+    run. Fields that change in Tator without changing the media (times, marks) are
     not in it, so that the same media gives the same record.
 
     Args:
@@ -65,24 +69,22 @@ def resolve_media(
         answers = project.media(some)
         found = _usable(answers, types, needs)
         for media_id, path in zip(some, records[at : at + IDS_PER_CALL], strict=True):
-            record: MediaRecord | None = None
             try:
                 record = _resolve(project, media_id, found.get(media_id), types, file)
                 if kind not in ("any", record.kind):
-                    raise MediaFault("unsupported", f"it is of the kind {record.kind}, and media.kind is {kind}")
+                    raise _Final("unsupported", f"it is of the kind {record.kind}, and media.kind is {kind}")
                 if skip_processed and is_marked(answers[media_id], types[answers[media_id]["type"]], mark_attribute):
-                    raise MediaFault("skipped", f"it is marked as processed ({mark_attribute})")
+                    raise _Final("skipped", f"it is marked as processed ({mark_attribute})")
             except Exception as error:
                 if not of_one_media(error):
                     raise
                 fault = as_fault(error)
-                of_tator = record is None
                 foreseen = isinstance(error, PipelineError)
                 _log.warning("media %d: %s", media_id, fault, exc_info=None if foreseen else error)
                 media = found.get(media_id)
                 name = media.name if isinstance(media, TatorMedia) else None
                 record = MediaRecord(media_id=media_id, state=fault.state, reason=fault.reason, name=name)
-                if of_tator or fault.state == "failed":
+                if not isinstance(error, _Final):
                     note(media_id, [path])
             write_record(path, record)
     if batch is not None:
@@ -152,10 +154,10 @@ def _resolve(
 def _absent(project: Project, media_id: int) -> MediaFault:
     elsewhere = project.media_anywhere(media_id)
     if elsewhere is not None and elsewhere.get("project") != project.id:
-        return MediaFault("missing", f"it belongs to project {elsewhere.get('project')}, not to {project.id}")
+        return _Final("missing", f"it belongs to project {elsewhere.get('project')}, not to {project.id}")
     if elsewhere is not None:
         return MediaFault("unsupported", f"Tator lists it without its id {media_id}; correct it in Tator")
-    return MediaFault("missing", f"project {project.id} has no media {media_id}; it was deleted or never existed")
+    return _Final("missing", f"project {project.id} has no media {media_id}; it was deleted or never existed")
 
 
 def _record(media: TatorMedia, media_type: dict[str, Any], wanted_file: str) -> MediaRecord:
@@ -199,7 +201,7 @@ def _choose_file(
         MediaFault: the media has no single file that could be decoded.
     """
     if dtype not in ("video", "image"):
-        raise MediaFault("unsupported", f"it is a media of the kind {dtype}; expected video or image")
+        raise _Final("unsupported", f"it is a media of the kind {dtype}; expected video or image")
     if media.archive_state != "live":
         raise MediaFault("unsupported", f"it is archived ({media.archive_state}); restore it in Tator first")
     roles: tuple[Role, ...] = ("archival", "streaming") if dtype == "video" else ("image",)
