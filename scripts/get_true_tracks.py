@@ -9,6 +9,7 @@ from scripts.lib.evaluation.tator_truth import place_in_pixels, size_in_pixels, 
 from scripts.lib.evaluation.true_tracks import TrackedBox, read_true_tracks, write_true_tracks
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.server import rows
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.jobs import job
 

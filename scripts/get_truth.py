@@ -10,6 +10,7 @@ from scripts.lib.evaluation.tator_truth import place_in_pixels, size_in_pixels, 
 from scripts.lib.evaluation.truth import LabeledBox, foreign_truth, write_truth
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.server import rows
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.jobs import job
 
