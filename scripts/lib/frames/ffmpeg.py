@@ -3,19 +3,26 @@
 import io
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import av.codec
 import av.container
 import av.error
 import av.format
+import av.packet
+import av.stream
 import av.video.codeccontext
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import messages
 from scripts.lib.frames.file_formats.mp4_tables import check_tables
 from scripts.lib.frames.source import most_pixels
+
+if TYPE_CHECKING:
+    Packet = av.packet.Packet[av.stream.Stream]  # generic to type checkers only
 
 # Formats whose demuxers open other files or addresses, which a media must not do: playlists, indexes with separate data
 # files, files in several pieces, and sources that are not files.
@@ -101,6 +108,14 @@ def _open(
             if head.lstrip(b"\xef\xbb\xbf").startswith(beginning):
                 raise MediaFault("unsupported", f"it is a playlist ({kind}), not a media file") from error
         raise MediaFault("unreadable", f"FFmpeg cannot open it: {reason(error)}") from error
+
+
+def demux(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator["Packet"]:
+    """Yield a stream's packets, and an empty one at its end."""
+    try:
+        yield from container.demux(stream)
+    except IndexError:
+        return  # PyAV 18.1 raises it at the end if FFmpeg found another stream in mid-file
 
 
 def _picture_pixel_bytes(head: bytes) -> float | None:

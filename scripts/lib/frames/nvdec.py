@@ -28,8 +28,8 @@ from scripts.lib.errors import DeviceError
 from scripts.lib.frames.threads import SuspectedDamage
 
 if TYPE_CHECKING:
+    from scripts.lib.frames.ffmpeg import Packet
     from scripts.lib.frames.messages import Message
-    from scripts.lib.frames.video_packets import Packet
 
 _log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from scripts.lib.frames.source import ALL_FRAMES, DeferredPicture, Picture, Summ
 from scripts.lib.frames.video import VideoFrames
 
 if TYPE_CHECKING:
-    from scripts.lib.frames.video_packets import Packet
+    from scripts.lib.frames.ffmpeg import Packet
 
 # Frames of a part that the part before it decodes too: predicted pictures refer to up to 16 earlier pictures.
 SEAM = 16

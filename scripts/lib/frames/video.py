@@ -29,7 +29,7 @@ from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
-    from scripts.lib.frames.video_packets import Packet
+    from scripts.lib.frames.ffmpeg import Packet
 
 _PNG = {"png", "apng"}
 # Formats with one time for each picture; and AVI, which has no times.

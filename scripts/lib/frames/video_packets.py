@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import av
 import av.error
-import av.packet
 import av.stream
 import av.video.stream
 
@@ -24,7 +23,7 @@ from scripts.lib.frames.source import FrameSource, check_size, log
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
 
 if TYPE_CHECKING:
-    Packet = av.packet.Packet[av.video.stream.VideoStream]  # generic to type checkers only
+    from scripts.lib.frames.ffmpeg import Packet
 
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may restart in mid-stream
 # Formats whose demuxer has an index of all samples before the first packet is read.
@@ -162,7 +161,7 @@ class VideoPackets(FrameSource):
         After destroyed fragments FFmpeg may read the file from its start again, endlessly: then reading stops.
         """
         failures, furthest = 0, -1
-        packets = self._container.demux(self._stream)
+        packets = ffmpeg.demux(self._container, self._stream)
         while failures < _DEMUX_TRIES:
             try:
                 with self._lock, messages.Captured() as captured:
@@ -173,7 +172,7 @@ class VideoPackets(FrameSource):
                     self.summary.add_error(f"after packet {self._packets - 1}", _JOINED_OGG)
                     return
                 self.summary.add_error(f"after packet {self._packets - 1}", ffmpeg.reason(error))
-                packets = self._container.demux(self._stream)
+                packets = ffmpeg.demux(self._container, self._stream)
                 continue
             if packet is None:
                 self._report_at_end()
@@ -207,7 +206,7 @@ class VideoPackets(FrameSource):
 
     def _check_last_packets(self) -> None:
         """Finish the checks that need the next few packets; damage in these packets is not recorded."""
-        packets = self._container.demux(self._stream)
+        packets = ffmpeg.demux(self._container, self._stream)
         for count in range(_JOINT + 1):
             try:
                 with self._lock:
@@ -311,7 +310,7 @@ class VideoPackets(FrameSource):
         """Return the content of the stream's first packets, as far as they can be read."""
         found: list[bytes] = []
         with ffmpeg.open_media(self._path) as container, messages.Captured():
-            packets = container.demux(container.streams[self._stream.index])
+            packets = ffmpeg.demux(container, container.streams[self._stream.index])
             try:
                 found.extend(bytes(packet) for packet in itertools.islice(packets, _FIRST_PACKETS))
             except av.error.FFmpegError as error:
@@ -328,7 +327,7 @@ class VideoPackets(FrameSource):
             stream = container.streams[self._stream.index]
             present = _empty_chunks(stream) if self.is_avi else 0
             try:
-                for packet in container.demux(stream):
+                for packet in ffmpeg.demux(container, stream):
                     present += packet.dts is not None or packet.size > 0
             except av.error.FFmpegError as error:
                 log.debug("counting its packets: %s", ffmpeg.reason(error))  # decoding reports it

@@ -84,6 +84,19 @@ def test_joined_segments(tmp_path: Path, codec: dict, restarts: bool, container:
     assert_undamaged(path)
 
 
+def test_sound_that_begins_in_mid_file(tmp_path: Path) -> None:
+    """FFmpeg finds the stream of sound after the file was opened."""
+    mute = write_video(tmp_path / "mute.ts", container="mpegts")
+    program = {"mpegts_pmt_start_pid": "4200"}
+    later = range(FRAMES, FRAMES + 20)
+    other = write_video(tmp_path / "other.ts", later, times=later, container="mpegts", sound=True, mux=program)
+    path = tmp_path / "joined.ts"
+    path.write_bytes(mute.read_bytes() + other.read_bytes())
+    with av.open(str(path)) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+    assert_undamaged(path, [*range(FRAMES + 20)])
+
+
 @pytest.mark.parametrize("codec", [MPEG4, MJPEG, {"encode": {"bf": "0", "g": "10"}}])
 def test_avi_without_its_index(tmp_path: Path, codec: dict) -> None:
     path = write_video(tmp_path / "a.avi", **codec)
