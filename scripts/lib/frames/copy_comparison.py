@@ -8,7 +8,6 @@ import numpy as np
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.completeness import CodedPacket
-from scripts.lib.frames.rotation import display_matrix
 from scripts.lib.frames.shown import Shown, matrix_is_plain
 from scripts.lib.frames.timeline import Timeline
 from scripts.lib.frames.video import VideoFrames
@@ -63,9 +62,7 @@ def _compare_first(video: VideoFrames, shown: Shown) -> None:
     frame = video.first()
     if frame is None:
         return
-    if not matrix_is_plain(display_matrix(frame, video.codec)) or shown.turn(
-        video.tag, None, frame.width, frame.height
-    ):
+    if not matrix_is_plain(video.matrix_of(frame)) or shown.turn(video.tag, None, frame.width, frame.height):
         raise _Difference("its pictures are turned or mirrored when they are shown")
     if shown.is_swapped(frame.width, frame.height):
         raise _Difference(

@@ -25,6 +25,8 @@ from av.bitstream import BitStreamFilterContext
 
 from scripts.lib.engines.onnxruntime.devices import missing_gpu
 from scripts.lib.errors import DeviceError
+from scripts.lib.frames.rotation import display_matrix
+from scripts.lib.frames.shown import matrix_is_plain
 from scripts.lib.frames.threads import SuspectedDamage
 
 if TYPE_CHECKING:
@@ -92,8 +94,8 @@ def unsupported(stream: av.video.stream.VideoStream, first: av.video.frame.Video
         return f"its pictures are {first.format.name} of {first.width} x {first.height}"
     if first.interlaced_frame or context.field_order not in _PROGRESSIVE[codec]:
         return "its pictures may be of two fields"
-    if first.rotation:
-        return f"its pictures are turned by {first.rotation} degrees"
+    if first.rotation or not matrix_is_plain(display_matrix(first, codec)):
+        return "its pictures are turned or mirrored"
     return None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.conversion import Turning
-from scripts.lib.frames.rotation import display_matrix, upright
+from scripts.lib.frames.rotation import upright
 from scripts.lib.frames.shown import Shown, turned
 from scripts.lib.frames.source import ALL_FRAMES, DeferredPicture, Picture, log
 from scripts.lib.frames.timeline import FrameTimes
@@ -93,7 +93,7 @@ class OriginalFrames(VideoFrames):
 
     def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
         """Return the function that turns frames with this one's angle as Tator's copy is turned."""
-        matrix = display_matrix(frame, self._codec)
+        matrix = self.matrix_of(frame)
         degrees = self._shown.turn(self.tag, matrix, frame.width, frame.height)
         if degrees is None or matrix is not None:
             log.info("the original's pictures are turned by %s", _described(degrees))

@@ -1,13 +1,16 @@
 """Rotate pictures upright, as players and browsers do."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
+import av.error
 import av.video.frame
 import numpy as np
 import numpy.typing as npt
 from av.buffer import Buffer
 
+from scripts.lib.frames import ffmpeg, messages
 from scripts.lib.frames.source import Picture
 
 Matrix = npt.NDArray[np.int32]
@@ -40,6 +43,24 @@ def display_matrix(frame: av.video.frame.VideoFrame, codec: str) -> Matrix | Non
         # PyAV raises it for unknown types of side data; the angle is available nevertheless.
         return _TURNS.get(frame.rotation % 360)
     return np.frombuffer(bytes(data)[:_MATRIX_BYTES], "<i4").reshape(3, 3)
+
+
+def stream_matrix(path: Path, index: int, codec: str) -> Matrix | None:
+    """Return a stream's display matrix, (3, 3), or None, from the first frame of FFmpeg's default decoder.
+
+    Args:
+        path: the file.
+        index: the stream's index.
+        codec: FFmpeg's name of the codec.
+    """
+    with ffmpeg.open_media(path) as container, messages.Captured():
+        for packet in ffmpeg.demux(container, container.streams[index]):
+            try:
+                for frame in packet.decode():
+                    return display_matrix(cast("av.video.frame.VideoFrame", frame), codec)
+            except av.error.FFmpegError:
+                continue
+    return None
 
 
 def upright(picture: Picture, matrix: Matrix) -> Picture:

@@ -21,7 +21,7 @@ from scripts.lib.frames.conversion import Converter, Turning
 from scripts.lib.frames.damage import jpeg, png
 from scripts.lib.frames.file_formats import edit_list
 from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch
-from scripts.lib.frames.rotation import display_matrix, upright
+from scripts.lib.frames.rotation import Matrix, display_matrix, stream_matrix, upright
 from scripts.lib.frames.source import ALL_FRAMES, DeferredPicture, Picture, check_size, most_pixels, with_padding
 from scripts.lib.frames.threads import SuspectedDamage, ThreadWatch, threads_for, with_spare_threads
 from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
@@ -69,6 +69,8 @@ class VideoFrames(VideoPackets):
         context.thread_count = 1  # so that an error belongs to the packet that caused it
         self.threads = 1 if self.jumps else threads_for(context, threads)
         self._watch: ThreadWatch | NvdecWatch | None = None
+        # A decoder other than FFmpeg's default does not get the side data of the container's header.
+        self._has_side_data = context is self._stream.codec_context
         self._left_out = False  # whether an edit list leaves out the packet that was read last
         self._before: int | None = None  # time of the last frame, if several threads decode
         context.options = {
@@ -353,7 +355,13 @@ class VideoFrames(VideoPackets):
             self._rotation, self._turning = frame.rotation, self._turn(frame)
         return self._turning
 
+    def matrix_of(self, frame: av.video.frame.VideoFrame) -> Matrix | None:
+        """Return a frame's display matrix; None if it has none."""
+        if self._has_side_data:
+            return display_matrix(frame, self._codec)
+        return stream_matrix(self._path, self._stream.index, self._codec)
+
     def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
         """Return the function that turns frames with this frame's angle as players do; None if they are upright."""
-        matrix = display_matrix(frame, self._codec)
+        matrix = self.matrix_of(frame)
         return None if matrix is None else partial(upright, matrix=matrix)

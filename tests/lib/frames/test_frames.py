@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.lib.frames.copy_comparison import difference_from_copy
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import ALL_FRAMES, wanted_frames
 from tests.frame_reading import read, write_animation, write_growing
 from tests.media_files import (
@@ -233,8 +235,9 @@ def test_an_edit_list_that_ends_early(tmp_path: Path) -> None:
         ((1, 1, -1, 1), lambda p: p),  # 45 degrees: players ignore it
     ],
 )
-def test_display_matrices_are_applied_as_in_players(tmp_path: Path, matrix: tuple, turned) -> None:
-    plain = write_video(tmp_path / "plain.mp4", range(3))
+@pytest.mark.parametrize("codec", [{}, HEVC_OF_ONE, VP9, AV1])
+def test_display_matrices_are_applied_as_in_players(tmp_path: Path, codec: dict, matrix: tuple, turned) -> None:
+    plain = write_video(tmp_path / "plain.mp4", range(3), **codec)
     path = tmp_path / "turned.mp4"
     path.write_bytes(plain.read_bytes())
     set_display_matrix(path, matrix)
@@ -242,6 +245,15 @@ def test_display_matrices_are_applied_as_in_players(tmp_path: Path, matrix: tupl
         for (_, upright), (_, picture) in zip(before, after, strict=True):
             np.testing.assert_array_equal(picture, turned(upright))
         assert (after.summary.height, after.summary.width) == turned(upright).shape[:2]
+
+
+def test_an_original_that_its_own_decoder_does_not_turn(tmp_path: Path) -> None:
+    """libvpx does not get the display matrix of the file's header."""
+    path = write_video(tmp_path / "a.mp4", range(3), **VP9)
+    set_display_matrix(path, (0, 1, -1, 0))
+    with open_frames(path, "video", shown=Shown()) as frames:
+        assert [picture.shape for _, picture in frames] == [(160, 90, 3)] * 3
+    assert "turned or mirrored" in (difference_from_copy(path, Shown()) or "")
 
 
 @pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])

@@ -89,9 +89,10 @@ def test_videos_that_nvdec_may_decode_differently_use_the_cpu(tmp_path: Path, ki
     assert not calls.names
 
 
-def test_a_rotated_video_uses_the_cpu(tmp_path: Path) -> None:
+@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (1, 0, 0, -1)])
+def test_a_rotated_or_mirrored_video_uses_the_cpu(tmp_path: Path, matrix: tuple) -> None:
     path = write_video(tmp_path / "a.mp4", range(3))
-    set_display_matrix(path, (0, 1, -1, 0))
+    set_display_matrix(path, matrix)
     calls = Calls()
     assert read(path, make_nvc(calls)) == read(path, None)
     assert not calls.names
