@@ -302,8 +302,11 @@ class VideoPackets(FrameSource):
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
         if "mxf" in names and self._packets < (self._stream.duration or 0):  # a number of pictures
             return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
-        if isinstance(self._fixed, TransportPackets) and (missing := self._fixed.missing_bytes):
-            return f"the file breaks off within a packet, which lacks {missing} bytes"
+        if isinstance(self._fixed, TransportPackets):
+            if missing := self._fixed.missing_bytes:
+                return f"the file breaks off within a packet, which lacks {missing} bytes"
+            if what := self._fixed.joined():
+                return what
         return file_structure.contradiction(self._path, self._container.format.name, self._stream.id)
 
     def _first_packets(self) -> list[bytes]:

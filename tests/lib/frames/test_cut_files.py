@@ -145,6 +145,38 @@ def two_streams(path: Path, first: int) -> Path:
     return path
 
 
+@pytest.mark.parametrize("tables", ["4096", "4200"])
+def test_only_the_first_of_joined_transport_streams_of_different_pids_is_read(tmp_path: Path, tables: str) -> None:
+    """The second video is in the file's tables when it is opened, or not."""
+    mux = {"mpegts_start_pid": "300", "mpegts_pmt_start_pid": tables}
+    first = write_video(tmp_path / "first.ts", range(40), container="mpegts")
+    second = write_video(tmp_path / "second.ts", range(40), times=range(40, 80), container="mpegts", mux=mux)
+    path = tmp_path / "joined.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    found, summary = painted_in(path)
+    assert found == [(number, number) for number in range(40)]
+    assert "different PIDs (256, then 300)" in summary.damage
+
+
+@pytest.mark.parametrize("last", [3, 30])
+def test_transport_streams_of_several_videos_are_not_joined_ones(tmp_path: Path, last: int) -> None:
+    """The first video may also end before the others."""
+    path = tmp_path / "a.ts"
+    with av.open(str(path), "w", format="mpegts") as out:
+        streams: list[Any] = [out.add_stream("mpeg2video", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 160, 90, "yuv420p"
+        for number in range(30):
+            for stream in streams[number >= last :]:
+                frame = av.VideoFrame.from_ndarray(painted(number), format="bgr24")
+                frame.pts = number
+                out.mux(stream.encode(frame))
+        for stream in streams:
+            out.mux(stream.encode(None))
+    found, summary = painted_in(path)
+    assert (len(found), summary.damage) == (last, "")
+
+
 def test_headers_between_joined_ogg_files() -> None:
     """Theora's decoder accepts headers that describe the pictures, and refuses the header with comments."""
     for head, for_decoder in ((b"\x80theora", True), (b"\x81theora", False), (b"\x82theora", True)):

@@ -11,7 +11,7 @@ _AT_ONCE = 1 << 16  # bytes searched in one step
 _PIECES, _PIECE = 16, 1 << 12  # pieces to check for encryption, and packets in each
 _MOST_JUMPS = 0.1  # share of a stream's packets; more jumps mean that the writer does not count packets
 _NULL_PID = 0x1FFF  # the PID of null packets, which have no content; also the largest PID
-_PES = b"\0\0\1"
+_PES, _VIDEO = b"\0\0\1", range(0xE0, 0xF0)  # the start of a picture, and the byte after it
 _IN_A_ROW = 8  # packets from which the distance is found
 _NEAR_THE_END, _ON_GRID = 64, 0.5  # the last packets, and the least share of them on the grid, if only zeros were lost
 _END_OF_VIDEO, _END_OF_OTHERS = 3, 16  # more zeros than a packet of the video, and of another stream, ends in
@@ -31,6 +31,8 @@ class TransportPackets(FixedPackets):
         super().__init__(data, grid, len(data) + grid.distance - _PACKET)
         self._stream_id = stream_id
         self._counter: int | None = None  # of the video's last packet
+        self._last = -1  # where the video's last packet begins
+        self._begins: dict[int, int] = {}  # where the first start of a PES packet is, by PID
         self._filled = self._end_without_zeros()
         # Inserted bytes move all later packets off the grid, which is not damage; zeros are lost packets.
         begin = self._first_bytes((self._filled - grid.first) // grid.distance)
@@ -58,6 +60,11 @@ class TransportPackets(FixedPackets):
         pid = (high & 0x1F).astype(int) << 8 | low
         video = (sync == _SYNC) & (pid == self._stream_id) & (control & 0x10 != 0)
         encrypted = video & (control & 0xC0 != 0)
+        self._last = max([self._last, *starts[video][-1:].tolist()])
+        begins = (sync == _SYNC) & (high & 0x40 != 0) & (control & 0x10 != 0)
+        for number, at in zip(*np.unique(pid[begins], return_index=True), strict=True):
+            place = int(starts[begins][at])
+            self._begins[int(number)] = min(place, self._begins.get(int(number), place))
         destroyed = gaps = 0
         if self._on_grid:
             gaps = self._counts * self._jumps(starts[video], control[video], high[video] & 0x40 != 0)
@@ -99,6 +106,22 @@ class TransportPackets(FixedPackets):
             return 0  # some writers fill null packets with zeros, and pad pictures
         zeros = _PACKET - length
         return zeros if zeros >= (_END_OF_VIDEO if pid == self._stream_id else _END_OF_OTHERS) else 0
+
+    def joined(self) -> str | None:
+        """Return a sentence if another video begins after this one's end; None if not. Call it after all checks."""
+        for pid, place in self._begins.items():
+            if place > self._last >= 0 and self._is_video(place):
+                return (
+                    f"transport streams whose videos have different PIDs ({self._stream_id}, then {pid}) were joined: "
+                    "FFmpeg, and so Tator, reads the first; join them with ffmpeg -f concat"
+                )
+        return None
+
+    def _is_video(self, start: int) -> bool:
+        """Return whether the packet at byte `start` begins a PES packet of a video."""
+        begin = start + 4 + (1 + int(self._data[start + 4]) if self._data[start + 3] & 0x20 else 0)
+        head = self._data[begin : min(begin + len(_PES) + 1, start + _PACKET)].tobytes()
+        return head[:-1] == _PES and head[-1] in _VIDEO
 
     def _end_without_zeros(self) -> int:
         """Return the offset after the last byte that is not zero."""
