@@ -23,6 +23,7 @@ _DEMUXERS = re.compile(
     r"|freeing incomplete packet"
     r"|ff asf bad header"
     r"|Unknown-sized element"
+    r"|Invalid track number"
     r"|ff asf skip \d+ \(unknown stream\)"
     r"|CRC mismatch"
     # In AVI. A large chunk of another type is allowed there, such as padding (JUNK), and the pictures follow.

@@ -4,7 +4,7 @@ import mmap
 from pathlib import Path
 
 from scripts.lib.frames.damage import gif
-from scripts.lib.frames.file_formats import iso_fragments, mp4_tables, program_streams
+from scripts.lib.frames.file_formats import iso_fragments, matroska_clusters, mp4_tables, program_streams
 from scripts.lib.frames.file_formats.truncation import known_end, missing_bytes
 
 _CHUNK_HEAD = 8
@@ -30,6 +30,8 @@ def contradiction(path: Path, format_name: str, track: int) -> str | None:
         return "zeros in place of the index: that part of the file was lost"
     if format_name == "mpeg":
         return program_streams.lost_beginning(path)
+    if "matroska" in format_name.split(","):
+        return matroska_clusters.find_destroyed(path)
     return mp4_tables.contradiction(path, track) if is_mp4 else None
 
 

@@ -14,7 +14,7 @@ _FLV_KINDS = {b"\x08", b"\x09", b"\x12"}
 _FLV_OFFSET, _FLV_TAG, _FLV_LENGTH = 5, 11, 4
 _DV_SEQUENCE, _DV_FLAGS = 80 * 150, 3
 _EBML_HEADER = bytes.fromhex("1A45DFA3")
-_EBML_SEGMENT = bytes.fromhex("18538067")
+EBML_SEGMENT = bytes.fromhex("18538067")
 _BOX_HEADER = 8
 _BOX_HEADER_LONG = 16
 _RIFF_HEADER = 12
@@ -43,6 +43,20 @@ def known_end(path: Path, format_name: str) -> int:
         return 0
     with path.open("rb") as stream:
         return end(stream, os.fstat(stream.fileno()).st_size)
+
+
+def ebml_size(stream: BinaryIO) -> int | None:
+    """Read an EBML size; return None if it is unknown.
+
+    The first byte's leading zeros give the number of bytes after it; all ones mean an unknown size.
+    """
+    first = stream.read(1)
+    if not first or not first[0]:
+        return None
+    following = 8 - first[0].bit_length()
+    bits = 7 * (following + 1)
+    value = int.from_bytes(first + stream.read(following), "big") & ((1 << bits) - 1)
+    return None if value == (1 << bits) - 1 else value
 
 
 def _iso_end(stream: BinaryIO, size: int) -> int:
@@ -143,28 +157,14 @@ def _ebml_end(stream: BinaryIO, _: int) -> int:
     """Return where the Matroska segment ends; 0 if its size is unknown."""
     if stream.read(len(_EBML_HEADER)) != _EBML_HEADER:
         return 0
-    header = _ebml_size(stream)
+    header = ebml_size(stream)
     if header is None:
         return 0
     stream.seek(header, os.SEEK_CUR)
-    if stream.read(len(_EBML_SEGMENT)) != _EBML_SEGMENT:
+    if stream.read(len(EBML_SEGMENT)) != EBML_SEGMENT:
         return 0
-    length = _ebml_size(stream)
+    length = ebml_size(stream)
     return 0 if length is None else stream.tell() + length
-
-
-def _ebml_size(stream: BinaryIO) -> int | None:
-    """Read an EBML size; return None if it is unknown.
-
-    The first byte's leading zeros give the number of bytes after it; all ones mean an unknown size.
-    """
-    first = stream.read(1)
-    if not first or not first[0]:
-        return None
-    following = 8 - first[0].bit_length()
-    bits = 7 * (following + 1)
-    value = int.from_bytes(first + stream.read(following), "big") & ((1 << bits) - 1)
-    return None if value == (1 << bits) - 1 else value
 
 
 # By FFmpeg's names of formats.

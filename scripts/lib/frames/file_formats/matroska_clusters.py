@@ -1,0 +1,33 @@
+"""Find clusters of Matroska and WebM whose mark is destroyed, which FFmpeg skips without a message.
+
+A cluster contains the pictures and the sound of some seconds (RFC 9559, section 5.1.3). Readers skip elements whose
+mark they do not know.
+"""
+
+from pathlib import Path
+
+from scripts.lib.frames.file_formats.truncation import EBML_SEGMENT, ebml_size
+
+_CLUSTER = bytes.fromhex("1F43B675")
+# A cluster begins with its time, which may follow a checksum of four bytes.
+_TIME, _CHECKSUM, _CHECKSUM_BYTES = b"\xe7", b"\xbf\x84", 6
+
+
+def find_destroyed(path: Path) -> str | None:
+    """Return a sentence on the first cluster whose mark is destroyed; None if there is none, or if sizes are unknown."""
+    with path.open("rb") as file:
+        while first := file.read(1):
+            place = file.tell() - 1
+            mark = first + file.read(8 - first[0].bit_length())
+            size = ebml_size(file)
+            if mark == EBML_SEGMENT:
+                continue
+            if size is None:
+                return None
+            begin = file.tell()
+            if len(mark) == len(_CLUSTER) and mark != _CLUSTER:
+                head = file.read(_CHECKSUM_BYTES + len(_TIME))
+                if head.startswith(_TIME, _CHECKSUM_BYTES if head.startswith(_CHECKSUM) else 0):
+                    return f"a cluster's mark is destroyed, at byte {place} of the file: pictures are missing"
+            file.seek(begin + size)
+    return None

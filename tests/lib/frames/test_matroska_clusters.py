@@ -1,0 +1,54 @@
+"""Test destroyed bytes of Matroska's own structure: FFmpeg skips to the next cluster without an error."""
+
+from pathlib import Path
+
+import av
+import pytest
+
+from scripts.lib.frames.file_formats.matroska_clusters import find_destroyed
+from scripts.lib.frames.reader import open_frames
+from tests.media_files import write_video
+
+MARK = bytes.fromhex("1F43B675")
+VP8 = {"codec": "libvpx", "encode": {"g": "5", "deadline": "realtime", "cpu-used": "8"}}
+CLUSTERS = {"cluster_time_limit": "400"}
+
+
+def damage_of(path: Path) -> str:
+    """Read a video; return a sentence on its damage, empty if it is sound."""
+    with open_frames(path, "video") as frames:
+        list(frames)
+    return frames.summary.damage
+
+
+@pytest.mark.parametrize("byte", [1, 2, 3])
+@pytest.mark.parametrize("name", ["a.webm", "a.mkv"])
+def test_a_cluster_whose_mark_is_destroyed(tmp_path: Path, name: str, byte: int) -> None:
+    path = write_video(tmp_path / name, mux=CLUSTERS, **(VP8 if name == "a.webm" else {}))
+    content = bytearray(path.read_bytes())
+    assert content.count(MARK) > 3
+    place = content.index(MARK, len(content) // 2)
+    content[place + byte] ^= 1
+    path.write_bytes(content)
+    assert f"a cluster's mark is destroyed, at byte {place} of the file" in damage_of(path)
+
+
+def test_a_block_whose_track_number_is_destroyed(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.webm", **VP8)
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][15]
+    content = bytearray(path.read_bytes())
+    content[content.index(bytes(packet)) - 4] = 0xC1
+    path.write_bytes(content)
+    assert "Invalid track number 65" in damage_of(path)
+
+
+@pytest.mark.parametrize("mux", [CLUSTERS, {"live": "1"}, {"write_crc32": "0"} | CLUSTERS, {"cues_to_front": "1"}])
+def test_sound_files_have_no_destroyed_cluster(tmp_path: Path, mux: dict[str, str]) -> None:
+    path = write_video(tmp_path / "a.mkv", range(20), mux=mux, sound=True)
+    content = path.read_bytes()
+    for whole in (content, 2 * content, content + bytes(100), content + b"junk" * 40, content[:-1]):
+        path.write_bytes(whole)
+        assert find_destroyed(path) is None
+    path.write_bytes(content)
+    assert not damage_of(path)
