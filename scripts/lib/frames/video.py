@@ -197,6 +197,9 @@ class VideoFrames(VideoPackets):
         self._completeness.at_end = self._coded.reorders
         yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
 
+    def _describe(self, extradata: bytes) -> None:
+        self._coded.describe(extradata)
+
     def _flushed(self, where: str) -> list[av.video.frame.VideoFrame]:
         """Return the frames left in an HEVC decoder, before an edit list jumps to another place in the file.
 

@@ -272,10 +272,13 @@ class VideoPackets(FrameSource):
         self._messages = []
         if what := self._holes.find(bytes(packet), key=packet.is_keyframe):
             self.summary.add_error(self._where(packet), what)
-        if has_side_data and bytes(packet.get_sidedata("new_extradata")).startswith(bytes(16)):
-            # FLV's demuxer mistakes a picture whose header was lost for extradata.
-            what = "a description of the video in zeros: that part of the file was lost"
-            self.summary.add_error(self._where(packet), what)
+        if has_side_data and (extradata := bytes(packet.get_sidedata("new_extradata"))):
+            if extradata.startswith(bytes(16)):
+                # FLV's demuxer mistakes a picture whose header was lost for extradata.
+                what = "a description of the video in zeros: that part of the file was lost"
+                self.summary.add_error(self._where(packet), what)
+            else:
+                self._describe(extradata)
         # The counter of transport packets also jumps where files were joined, without a loss.
         if self._jump is not None:
             if packet.is_keyframe:
@@ -284,6 +287,9 @@ class VideoPackets(FrameSource):
                 self._report_jump()
         if packet.is_corrupt:
             self._jump = self._jump or (self._packets, self._where(packet))
+
+    def _describe(self, extradata: bytes) -> None:
+        """Replace the stream's extradata for the packet that was read last, and the following ones."""
 
     def _where(self, packet: "Packet") -> str:
         time = packet.pts if packet.pts is not None else packet.dts

@@ -57,6 +57,13 @@ class CodedPictures:
         self._hevc = HevcHeaders(self._extradata) if self._codec == "hevc" else None
         self._order = PictureOrder()
 
+    def describe(self, extradata: bytes) -> None:
+        """Replace the stream's extradata: in MP4 and FLV the following packets may have others."""
+        self._extradata = extradata
+        self._headers.describe(extradata)
+        if self._hevc is not None:
+            self._hevc.describe(extradata)
+
     def trust_keys(self) -> None:
         """Treat the first packet as a key frame if the container marks it, for a part of a video."""
         self._started = True

@@ -3,9 +3,11 @@
 Each field of interlaced video may be a separate packet, for example in AVCHD. The decoder returns one frame for the two
 packets, with the first one's time. If a reference picture is missing, the decoder replaces it with an earlier one
 without a message; the numbers of pictures (frame_num) show the gap.
-Bit layouts are those of ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set) and 7.3.3 (slice header).
+Bit layouts are those of ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set), 7.3.2.2 (picture parameter set) and
+7.3.3 (slice header).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scripts.lib.frames.codecs.bits import Bits
@@ -15,7 +17,8 @@ from scripts.lib.frames.codecs.units import by_lengths, by_start_codes
 
 _IDR = 5
 _SLICES = (1, _IDR)
-_PARAMETER_SET = 7
+_PARAMETER_SET, _PICTURE_SET = 7, 8
+_SETS_IN_CONFIGURATION = 5  # offset of the number of parameter sets in the extradata of MP4 and Matroska
 _REFERENCE = 0x60  # bits of a unit's first byte that are set for reference pictures
 _INTRA = (2, 7)  # types of slices
 _MIN_REGULAR = 2  # steps by one for each gap, at least
@@ -55,23 +58,28 @@ class SliceHeaders:
         """
         self._is_h264 = codec == "h264"
         self._length_size = 0  # units are separated by start codes
-        self._set: _ParameterSet | None = None
+        self._sets: dict[int, _ParameterSet] = {}
+        self._set_of: dict[int, int] = {}  # the parameter set of each picture parameter set
+        self._set: _ParameterSet | None = None  # of the last slice
         self._first: tuple[int, int] | None = None  # frame number and parity of a first field before its second
         self.missing, self.restarts = 0, False
         self.place: PlaceInOrder | None = None
         self._reference: int | None = None  # the number of the last reference picture
         self._in_order = self._gaps = self._uncounted = 0
-        self._ids: set[int] = set()  # of parameter sets
         self._recovery = RecoveryPoints()
         self._slice: Slice | None = None  # of the last packet
         self._is_idr = False
-        if self._is_h264 and extradata[:1] == b"\1" and len(extradata) > 6:
+        self.describe(extradata)
+
+    def describe(self, extradata: bytes) -> None:
+        """Read extradata, also those that replace the stream's in mid-stream."""
+        if not self._is_h264:
+            return
+        self._sets.clear()
+        if extradata[:1] == b"\1" and len(extradata) > _SETS_IN_CONFIGURATION:
             self._length_size = (extradata[4] & 3) + 1
-            length = int.from_bytes(extradata[6:8])
-            self._read_set(extradata[8 : 8 + length])
-        elif self._is_h264:
-            for unit in by_start_codes(extradata, _HEAD):
-                self._read_set(unit)
+        for unit in _configured(extradata) if self._length_size else by_start_codes(extradata, _HEAD):
+            self._read_set(unit)
 
     def is_second(self, packet: bytes, *, key: bool = False) -> bool:
         """Read a packet; return whether it is the second field of the picture that the packet before began.
@@ -104,7 +112,7 @@ class SliceHeaders:
         if not self._is_h264 or self._is_idr:
             return key
         if self._slice is None:
-            return key and bool(self._ids)  # decoders need a parameter set
+            return key and bool(self._sets)  # decoders need a parameter set
         return self._recovery.begins(packet, self._length_size, self._slice, key=key)
 
     def forget_gaps(self) -> None:
@@ -112,25 +120,39 @@ class SliceHeaders:
         self._in_order = self._gaps = self._uncounted = 0
 
     def _read_set(self, unit: bytes) -> None:
-        if unit and unit[0] & 31 == _PARAMETER_SET:
-            try:
-                self._set = _parameter_set(_payload(unit))
-                self._ids.add(self._set.id)
-            except ValueError:
-                self._set = None
+        kind = unit[0] & 31 if unit else 0
+        try:
+            if kind == _PARAMETER_SET:
+                found = _parameter_set(_payload(unit))
+                self._sets[found.id] = found
+            elif kind == _PICTURE_SET:
+                bits = _payload(unit)
+                number = bits.number()
+                self._set_of[number] = bits.number()
+        except ValueError:
+            self._sets.clear()
+
+    def _chosen(self, picture_set: int) -> _ParameterSet | None:
+        """Return the parameter set of a slice, which its picture parameter set names if there are several."""
+        if len(self._sets) == 1:
+            return next(iter(self._sets.values()))
+        return self._sets.get(self._set_of.get(picture_set, -1))
 
     def _pair(self, unit: bytes, *, key: bool) -> bool:
         waiting, self._first = self._first, None
-        if self._set is None:
-            return False
-        is_key = self._is_idr
+        is_key, bits = self._is_idr, _payload(unit)
         try:
-            kind, number, parity, low = _slice(_payload(unit), self._set, is_key=is_key)
+            bits.number()  # the first macroblock
+            kind = bits.number()
+            self._set = self._chosen(bits.number())
+            if self._set is None:
+                return False
+            number, parity, low = _place(bits, self._set, is_key=is_key)
         except ValueError:
             return False
         is_reference = bool(unit[0] & _REFERENCE)
         self._slice = Slice(number, 1 << self._set.number_bits, is_key, is_reference, kind in _INTRA)
-        if low is not None and len(self._ids) == 1:
+        if low is not None and len(self._sets) == 1:
             self.place = PlaceInOrder(low, self._set.order_bits, restarts=is_key, anchor=is_reference)
         self._follow(number, is_reference=is_reference, key=key or is_key)
         if parity is None:
@@ -146,7 +168,7 @@ class SliceHeaders:
         before = self._reference
         if is_reference:
             self._reference = number
-        if before is None or self._set is None or key or self._set.gaps_allowed or len(self._ids) > 1:
+        if before is None or self._set is None or key or self._set.gaps_allowed or len(self._sets) > 1:
             return
         step = (number - before) % (1 << self._set.number_bits)
         if step == 1:
@@ -160,6 +182,18 @@ class SliceHeaders:
         # Encoders that number pictures in another way leave gaps everywhere.
         if self._uncounted and self._in_order > _MIN_REGULAR * self._gaps:
             self.missing, self._uncounted = self._uncounted, 0
+
+
+def _configured(extradata: bytes) -> Iterator[bytes]:
+    """Yield the parameter sets, then the picture parameter sets, of the extradata of MP4 and Matroska."""
+    at = _SETS_IN_CONFIGURATION
+    for mask in (0x1F, 0xFF):
+        count = extradata[at] & mask if at < len(extradata) else 0
+        at += 1
+        for _ in range(count):
+            length = int.from_bytes(extradata[at : at + 2])
+            yield extradata[at + 2 : at + 2 + length]
+            at += 2 + length
 
 
 def _payload(unit: bytes) -> Bits:
@@ -206,15 +240,12 @@ def _skip_scaling_list(bits: Bits, size: int) -> None:
         last = following or last
 
 
-def _slice(bits: Bits, parameters: _ParameterSet, *, is_key: bool) -> tuple[int, int, int | None, int | None]:
-    """Return a slice's type, frame number, parity (1: bottom) if it belongs to a field, and place if it has one."""
-    bits.number()  # the first macroblock
-    kind = bits.number()
-    bits.number()  # the picture parameter set
+def _place(bits: Bits, parameters: _ParameterSet, *, is_key: bool) -> tuple[int, int | None, int | None]:
+    """Return a slice's frame number, parity (1: bottom) if it belongs to a field, and place if it has one."""
     if parameters.separate_colours:
         bits.take(2)
     number = bits.take(parameters.number_bits)
     parity = bits.take(1) if parameters.fields and bits.take(1) else None
     if is_key:
         bits.number()
-    return kind, number, parity, bits.take(parameters.order_bits) if parameters.order_bits else None
+    return number, parity, bits.take(parameters.order_bits) if parameters.order_bits else None

@@ -43,6 +43,10 @@ class HevcHeaders:
         self._pictures: dict[int, _PictureSet] = {}
         self._length_size = 0
         self._ended = True  # the next key frame restarts the display order
+        self.describe(extradata)
+
+    def describe(self, extradata: bytes) -> None:
+        """Read extradata, also those that replace the stream's in mid-stream."""
         if extradata[:1] == b"\1" and len(extradata) > _ARRAYS:
             self._length_size = (extradata[_LENGTH_SIZE] & 3) + 1
             self._read_arrays(extradata)

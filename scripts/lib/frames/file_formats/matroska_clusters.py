@@ -14,7 +14,7 @@ _TIME, _CHECKSUM, _CHECKSUM_BYTES = b"\xe7", b"\xbf\x84", 6
 
 
 def find_destroyed(path: Path) -> str | None:
-    """Return a sentence on the first cluster whose mark is destroyed; None if there is none, or if sizes are unknown."""
+    """Return a sentence on the first cluster whose mark is destroyed; None if there is none, or sizes are unknown."""
     with path.open("rb") as file:
         while first := file.read(1):
             place = file.tell() - 1
