@@ -1,10 +1,11 @@
 """Check whether a file's structure is complete and consistent."""
 
 import mmap
+from collections.abc import Callable
 from pathlib import Path
 
 from scripts.lib.frames.damage import gif
-from scripts.lib.frames.file_formats import iso_fragments, matroska_clusters, mp4_tables, program_streams
+from scripts.lib.frames.file_formats import iso_fragments, joined_files, matroska_clusters, mp4_tables, program_streams
 from scripts.lib.frames.file_formats.truncation import known_end, missing_bytes
 
 _CHUNK_HEAD = 8
@@ -23,21 +24,30 @@ def contradiction(path: Path, format_name: str, track: int) -> str | None:
         return what
     if missing := missing_bytes(path, format_name):
         return f"the file lacks {missing} bytes at its end"
-    if format_name == "gif":
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return gif.find_break(content)
-    if format_name == "avi" and _index_is_zeros(path):
-        return "zeros in place of the index: that part of the file was lost"
-    if format_name == "mpeg":
-        return program_streams.lost_beginning(path)
-    if "matroska" in format_name.split(","):
-        return matroska_clusters.find_destroyed(path)
-    return mp4_tables.contradiction(path, track) if is_mp4 else None
+    if what := joined_files.find_second(path, format_name):
+        return what
+    if is_mp4:
+        return mp4_tables.contradiction(path, track)
+    return next((_CHECKS[name](path) for name in format_name.split(",") if name in _CHECKS), None)
 
 
-def _index_is_zeros(path: Path) -> bool:
-    """Return whether zeros follow the pictures of an AVI file, where its index or the file's end should be."""
+def _find_break(path: Path) -> str | None:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return gif.find_break(content)
+
+
+def _find_zeros(path: Path) -> str | None:
+    """Return a sentence if zeros follow the pictures of an AVI file, where its index or the file's end should be."""
     with path.open("rb") as file:
         file.seek(known_end(path, "avi"))
         head = file.read(_CHUNK_HEAD)
-    return head == bytes(_CHUNK_HEAD)
+    return "zeros in place of the index: that part of the file was lost" if head == bytes(_CHUNK_HEAD) else None
+
+
+# By FFmpeg's names of formats.
+_CHECKS: dict[str, Callable[[Path], str | None]] = {
+    "avi": _find_zeros,
+    "gif": _find_break,
+    "matroska": matroska_clusters.find_destroyed,
+    "mpeg": program_streams.lost_beginning,
+}

@@ -47,10 +47,22 @@ def find_destroyed(path: Path, track: int) -> str | None:
         return _first_fault(data, track)
 
 
+def box_at(data: mmap.mmap, at: int, end: int) -> Box | None:
+    """Return the box at an offset, None if there is no valid box; its end may be after the file's."""
+    kind, length, head = data[at + 4 : at + _HEAD], int.from_bytes(data[at : at + 4], "big"), _HEAD
+    if length == 1:
+        length, head = int.from_bytes(data[at + _HEAD : at + _LONG_HEAD], "big"), _LONG_HEAD
+    if len(kind) < 4 or not all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in kind):
+        return None
+    if length == 0:  # up to the end of the parent
+        return Box(kind, at + head, end)
+    return Box(kind, at + head, at + length) if length >= head else None
+
+
 def _first_fault(data: mmap.mmap, track: int) -> str | None:
     fragments, at, time = 0, 0, 0
     while at + _HEAD <= len(data):
-        box = _box(data, at, len(data))
+        box = box_at(data, at, len(data))
         if box is None:
             # Any data may follow the last box; in a file without fragments the index shows losses.
             fragmented = fragments > 0 or data.find(b"mvex", 0, at) >= 0
@@ -77,18 +89,6 @@ def _message(place: int) -> str:
     return f"the description of a fragment is destroyed, at byte {place} of the file: pictures are missing or wrong"
 
 
-def _box(data: mmap.mmap, at: int, end: int) -> Box | None:
-    """Return the box at an offset, None if there is no valid box; its end may be after the file's."""
-    kind, length, head = data[at + 4 : at + _HEAD], int.from_bytes(data[at : at + 4], "big"), _HEAD
-    if length == 1:
-        length, head = int.from_bytes(data[at + _HEAD : at + _LONG_HEAD], "big"), _LONG_HEAD
-    if len(kind) < 4 or not all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in kind):
-        return None
-    if length == 0:  # up to the end of the parent
-        return Box(kind, at + head, end)
-    return Box(kind, at + head, at + length) if length >= head else None
-
-
 def _boxes(data: mmap.mmap, parent: Box) -> Iterator[Box]:
     """Yield the boxes in a box.
 
@@ -97,7 +97,7 @@ def _boxes(data: mmap.mmap, parent: Box) -> Iterator[Box]:
     """
     at = parent.begin
     while at < parent.end:
-        box = _box(data, at, parent.end)
+        box = box_at(data, at, parent.end)
         if box is None or box.end > parent.end:
             raise _DestroyedError
         yield box

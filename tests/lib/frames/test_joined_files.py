@@ -1,0 +1,46 @@
+"""Test files that were joined byte by byte: if FFmpeg reads only the first, that is reported."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.lib.frames.file_formats.joined_files import find_second
+from scripts.lib.frames.reader import open_frames
+from tests.media_files import FRAGMENTS, number_in, write_video
+
+MP4, WMV2 = "mov,mp4,m4a,3gp,3g2,mj2", {"codec": "wmv2"}
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "a.mp4": (MP4, {}),
+    "begin.mp4": (MP4, {"mux": {"movflags": "faststart"}}),
+    "a.mov": (MP4, {}),
+    "a.3gp": (MP4, {"codec": "mpeg4"}),
+    "a.flv": ("flv", {"sound": True}),
+    "a.wmv": ("asf", WMV2),
+    "a.apng": ("apng", {"codec": "apng", "pixels": "rgb24", "container": "apng"}),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_only_the_first_of_joined_files_is_read(tmp_path: Path, name: str) -> None:
+    form, options = KINDS[name]
+    first = write_video(tmp_path / f"first_{name}", range(10), **options).read_bytes()
+    second = write_video(tmp_path / f"second_{name}", range(10, 20), **options).read_bytes()
+    path = tmp_path / name
+    path.write_bytes(first + second)
+    with open_frames(path, "video") as frames:
+        assert [number_in(picture) for _, picture in frames] == list(range(10))
+    assert f"the second begins at byte {len(first)}" in frames.summary.damage
+    for sound in (first, first + b"junk" * 10, first + bytes(200), first[:-1], first + second[:3]):
+        path.write_bytes(sound)
+        assert find_second(path, form) is None
+
+
+def test_other_structures_are_not_joined_files(tmp_path: Path) -> None:
+    """FFmpeg reads further fragments, also after another header."""
+    path = write_video(tmp_path / "a.mp4", range(10), mux=FRAGMENTS)
+    path.write_bytes(2 * path.read_bytes())
+    assert find_second(path, MP4) is None
+    path.write_bytes(b"")
+    assert find_second(path, MP4) is None
+    assert find_second(write_video(tmp_path / "a.mkv", range(3)), "matroska,webm") is None
