@@ -14,6 +14,7 @@ from PIL import Image
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.stills.tiff_alpha import with_stored_colours
 from tests.workflow import ROOT
 
 pytestmark = pytest.mark.videos
@@ -166,6 +167,19 @@ def tiff(bits: int, planes: list[np.ndarray], tile: int = 0, form: int = 1) -> b
 def test_the_message_describes_a_tiff_that_opencv_does_not_read_correctly(content: bytes, part: str) -> None:
     state, reason = state_of(content)
     assert (state, part in reason) == ("unsupported", True), reason
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "tiff_lzw"}, {"compression": "jpeg"}, {"big_tiff": True}])
+def test_colours_of_transparent_tiffs_are_those_stored(options: dict) -> None:
+    """As in other formats; libtiff multiplies them by the transparency."""
+    content = saved(Image.new("RGBA", (40, 30), (200, 100, 48, 64)), "TIFF", **options)
+    assert content is not None
+    assert np.abs(picture_of(content).astype(int) - (200, 100, 48)).max() <= 3
+
+
+def test_the_transparency_of_a_big_endian_tiff() -> None:
+    before, after = (b"MM\0*\x01\x52\0\3\0\0\0\1\0" + kind + b"\0\0" for kind in (b"\2", b"\1"))
+    assert with_stored_colours(before) == with_stored_colours(after) == after
 
 
 def test_tiffs_of_planes_and_tiles_have_the_right_pixels() -> None:

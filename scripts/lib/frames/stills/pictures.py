@@ -17,6 +17,7 @@ from scripts.lib.frames.source import FrameSource, Picture, check_file, check_si
 from scripts.lib.frames.stills.picture_kinds import HEAD_BYTES, JPEG, TAIL_BYTES, check_jpeg, check_start, kind_of
 from scripts.lib.frames.stills.plain_jpeg import plain_content, plain_size
 from scripts.lib.frames.stills.pnm import in_full_range
+from scripts.lib.frames.stills.tiff_alpha import with_stored_colours
 
 # Frames in one AVIF picture. Each layer is a frame, and there are few layers. A frame may be as short as 20 bytes, but
 # decoding it takes as long as a whole picture.
@@ -155,6 +156,8 @@ class StillFrames(FrameSource):
             return undamaged
         # OpenCV may corrupt its memory with some animations, and only the first picture is needed.
         pixels = png.without_animation(content) if self._kind == "PNG" else content
+        if self._kind == "TIFF":
+            pixels = with_stored_colours(content)
         flags = cv2.IMREAD_COLOR
         if self._kind == "AVIF":
             flags |= cv2.IMREAD_IGNORE_ORIENTATION  # the file's properties already contain the orientation
