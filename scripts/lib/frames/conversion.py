@@ -52,7 +52,7 @@ class Converter:
             turning: function that turns the picture upright; None if it is upright.
 
         Raises:
-            MediaFault: the frame's pixel format cannot be converted.
+            MediaFault: the frame's colours cannot be converted.
         """
         like = (frame.width, frame.height, frame.format.name, turning)
         if self.defers and like == self._first:
@@ -66,7 +66,7 @@ class Converter:
         """Convert a frame to BGR and turn it upright.
 
         Raises:
-            MediaFault: the frame's pixel format cannot be converted.
+            MediaFault: the frame's colours cannot be converted.
         """
         local = self._thread_data  # creating a reformatter is slow, and two threads cannot share one
         if not hasattr(local, "reformatter"):
@@ -76,7 +76,9 @@ class Converter:
             picture = np.ascontiguousarray(converted.to_ndarray(), np.uint8)
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaFault(
-                "unsupported", f"frames of pixel format {frame.format.name} cannot be converted: {error}"
+                "unsupported",
+                f"its colours cannot be converted (pixel format {frame.format.name}, matrix {int(frame.colorspace)} in "
+                f"ITU-T H.273): {error}; convert the video, for example to matrix 1 (BT.709)",
             ) from error
         return picture if turning is None else turning(picture)
 
@@ -106,7 +108,7 @@ class DecodedFrame(UnconvertedFrame):
         """Return the frame's picture.
 
         Raises:
-            MediaFault: the frame's pixel format cannot be converted.
+            MediaFault: the frame's colours cannot be converted.
         """
         return self._converter.picture(self._frame, None)
 

@@ -56,6 +56,17 @@ def test_a_destroyed_description_is_damage(tmp_path: Path, kind: str) -> None:
     assert changed > 10
 
 
+@pytest.mark.parametrize("byte", range(4))
+def test_a_description_whose_type_is_destroyed_is_damage(tmp_path: Path, byte: int) -> None:
+    path = write_video(tmp_path / "a.mp4", range(45), **KINDS["h264"])
+    content = path.read_bytes()
+    for begin, _ in fragments(content):
+        changed = bytearray(content)
+        changed[begin + 4 + byte] ^= 1
+        path.write_bytes(changed)
+        assert find_destroyed(path, 1), begin
+
+
 def test_data_after_the_last_box_are_not_damage(tmp_path: Path) -> None:
     plain = write_video(tmp_path / "plain.mp4", range(20))
     fragmented = write_video(tmp_path / "fragmented.mp4", range(20), **KINDS["h264"])

@@ -163,3 +163,10 @@ def test_containers_without_needed_information_are_refused(
 @pytest.mark.parametrize(("name", "codec"), [("a.avi", "rawvideo"), ("a.mkv", "rawvideo"), ("a.mov", "qtrle")])
 def test_uncompressed_video(tmp_path: Path, name: str, codec: str) -> None:
     assert_undamaged(write_video(tmp_path / name, codec=codec, pixels="rgb24" if codec == "qtrle" else "yuv420p"))
+
+
+def test_a_colour_matrix_that_cannot_be_converted_is_named(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", range(3), encode={"x264-params": "colormatrix=ycgco"})
+    with open_frames(path, "video") as frames, pytest.raises(MediaFault, match="matrix 8 in ITU-T") as raised:
+        list(frames)
+    assert raised.value.state == "unsupported"

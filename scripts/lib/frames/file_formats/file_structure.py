@@ -5,7 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.lib.frames.damage import gif
-from scripts.lib.frames.file_formats import iso_fragments, joined_files, matroska_clusters, mp4_tables, program_streams
+from scripts.lib.frames.file_formats import (
+    iso_fragments,
+    joined_files,
+    matroska_clusters,
+    mp4_tables,
+    ogg_pages,
+    program_streams,
+)
 from scripts.lib.frames.file_formats.truncation import known_end, missing_bytes
 
 _CHUNK_HEAD = 8
@@ -50,4 +57,5 @@ _CHECKS: dict[str, Callable[[Path], str | None]] = {
     "gif": _find_break,
     "matroska": matroska_clusters.find_destroyed,
     "mpeg": program_streams.lost_beginning,
+    "ogg": ogg_pages.find_destroyed_end,
 }

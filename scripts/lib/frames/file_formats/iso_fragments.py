@@ -68,6 +68,8 @@ def _first_fault(data: mmap.mmap, track: int) -> str | None:
             fragmented = fragments > 0 or data.find(b"mvex", 0, at) >= 0
             lost = fragmented and (any(data.find(kind, at) >= 0 for kind in _DATA) or _is_hole(data, at))
             return _message(at) if lost else None
+        if box.kind != b"moof" and data[box.begin + 4 : box.begin + _HEAD] == b"mfhd":
+            return _message(at)  # its type is destroyed: only a `moof` begins with this box
         if box.kind == b"moov":
             time = 0  # start of another file, joined to the first
         if box.kind == b"moof" and box.end <= len(data):

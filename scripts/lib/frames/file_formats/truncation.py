@@ -19,8 +19,8 @@ _BOX_HEADER = 8
 _BOX_HEADER_LONG = 16
 _RIFF_HEADER = 12
 # A page of Ogg: a header, whose last byte is the number of lengths of one byte that follow (RFC 3533, section 6).
-_OGG_PAGE = b"OggS\0"
-_OGG_HEADER, _OGG_LARGEST = 27, 27 + 255 + 255 * 255
+OGG_PAGE = b"OggS\0"
+_OGG_HEADER, OGG_LARGEST = 27, 27 + 255 + 255 * 255
 
 
 def missing_bytes(path: Path, format_name: str) -> int:
@@ -104,10 +104,10 @@ def _riff_end(stream: BinaryIO, size: int) -> int:
 
 def _ogg_end(stream: BinaryIO, size: int) -> int:
     """Return where the last page ends."""
-    start = max(0, size - _OGG_LARGEST)
+    start = max(0, size - OGG_LARGEST)
     stream.seek(start)
     tail = stream.read()
-    at = tail.rfind(_OGG_PAGE)
+    at = tail.rfind(OGG_PAGE)
     if at < 0:
         return 0
     header = tail[at : at + _OGG_HEADER]
