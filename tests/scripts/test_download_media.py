@@ -182,7 +182,7 @@ def test_a_partial_file_longer_than_the_file_is_downloaded_again(ready, media_fo
 @pytest.mark.parametrize("role", ["archival", "streaming"])
 def test_an_empty_file_is_downloaded(steps, media_folder, role):
     (media_folder / "empty.mp4").write_bytes(b"")
-    media_id = steps.server.add_media("empty.mp4", files={role: [media_folder / "empty.mp4"]}, md5="0" * 32)
+    media_id = steps.server.add_media("empty.mp4", files={role: [media_folder / "empty.mp4"]}, md5="0" * 32, fps=20.0)
     steps.resolve(media_id)
     assert steps.download(media_id)["bytes"] == 0
 
