@@ -5,8 +5,17 @@ import time
 from datetime import timedelta
 
 SECONDS = 10.0
+# A longer remaining time says nothing: it comes from a file that states an absurd length.
+_LONGEST = timedelta(days=999)
 
 _log = logging.getLogger(__name__)
+
+
+def time_left(items: int, speed: float) -> timedelta | None:
+    """Return the time for a number of items at a speed in items per second; None if it is unknown or absurdly long."""
+    if items > speed * _LONGEST.total_seconds() or not speed:
+        return None
+    return timedelta(seconds=round(items / speed))
 
 
 class Progress:
@@ -32,6 +41,8 @@ class Progress:
             expected: number of all items; None if it is unknown.
             about: whether `expected` is an estimate.
         """
+        if done < self._before:  # nothing of it could be used: the work began again
+            self._before = 0
         now = time.monotonic()
         if now - self._logged < SECONDS:
             return
@@ -42,6 +53,7 @@ class Progress:
             _log.info("%s%d %s, %s", self._what, done // self._scale, self._unit, rate)
             return
         total = f"{'about ' * about}{expected // self._scale} {self._unit}"
-        left = timedelta(seconds=round((expected - done) / speed))
+        left = time_left(expected - done, speed)
         share = 100 * done // max(expected, 1)
-        _log.info("%s%d of %s (%d %%), %s, %s left", self._what, done // self._scale, total, share, rate, left)
+        ending = "" if left is None else f", {left} left"
+        _log.info("%s%d of %s (%d %%), %s%s", self._what, done // self._scale, total, share, rate, ending)

@@ -179,6 +179,20 @@ def test_a_partial_file_longer_than_the_file_is_downloaded_again(ready, media_fo
     assert (ready.folder / "media_1").read_bytes() == original(media_folder)
 
 
+def test_a_store_that_cannot_resume_sends_the_whole_file_again(ready, media_folder, monkeypatch, caplog):
+    name = read_json(ready.folder / "record_1.json")["file"]["path"].rsplit("/", 1)[1]
+    (ready.folder / f".media_1.{name}.unfinished").write_bytes(b"x" * 30_000)
+    monkeypatch.setattr("scripts.lib.progress.SECONDS", 0.0)
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", 1000)
+    caplog.set_level("INFO")
+    with host(lambda handler: reply(handler, 200, original(media_folder))) as (store, requests):
+        monkeypatch.setattr(Project, "addresses", lambda *_: [f"{store}/x"])
+        ready.download(1)
+    assert [headers["range"] for headers in requests] == ["bytes=30000-"]
+    assert (ready.folder / "media_1").read_bytes() == original(media_folder)
+    assert re.search(r"media 1: 0 of 0 MB \(2 %\), \d+\.\d MB/s, \d:\d\d:\d\d left", caplog.text), caplog.text
+
+
 @pytest.mark.parametrize("role", ["archival", "streaming"])
 def test_an_empty_file_is_downloaded(steps, media_folder, role):
     (media_folder / "empty.mp4").write_bytes(b"")
