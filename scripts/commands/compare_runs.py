@@ -30,6 +30,7 @@ from scripts.lib.evaluation.comparison import (
     changes,
     count_kinds,
     in_pixels_of,
+    measured,
     run_side,
     version_side,
 )
@@ -68,10 +69,11 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         for media_id in before.media:
             if media_id not in after.media:
                 continue
-            old = in_pixels_of(before.boxes(media_id), before.media[media_id], after.media[media_id])
+            media = measured(before, after, media_id)
+            old = in_pixels_of(before.boxes(media_id), before.media[media_id], media)
             found = list(changes(old, after.boxes(media_id), iou, score_change))
             tally.add(found)
-            line = {"media_id": media_id, "name": after.media[media_id].name, **count_kinds(found)}
+            line = {"media_id": media_id, "name": media.name, **count_kinds(found)}
             lists["media"].extend([line])
             lists["changes"].extend(change.entry() for change in found if change.kind != "same")
             ranked.add(line)
@@ -98,7 +100,7 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         only_after=only_after,
         media=[{**line, "name": short(line["name"] or "")} for line in ranked.sorted],
         left_out=max(0, len(before.media) - len(only_before) - ROWS_SHOWN),
-        pictures=[_picture(frame, after.media[frame.media_id], order) for frame in frames.sorted],
+        pictures=[_picture(frame, measured(before, after, frame.media_id), order) for frame in frames.sorted],
         key=[{"name": name, "colour": colour(at)} for at, name in enumerate(order) if name in tally.present],
     )
 

@@ -7,7 +7,7 @@ import pytest
 from scripts.commands import compare_runs
 from scripts.lib.colours import colour
 from scripts.lib.errors import ServerError
-from scripts.lib.evaluation.comparison import changes, media_in_tator
+from scripts.lib.evaluation.comparison import changes, media_in_tator, version_side
 from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.files import read_json, write_json
 from scripts.lib.server.api import Project
@@ -165,6 +165,38 @@ def test_files_in_sub_folders_are_read_and_the_json_file_is_the_same(tmp_path):
     write_json(tmp_path / "whole.json", content)
     assert (tmp_path / "out" / "compare.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
     assert (tmp_path / "out" / "compare.html").read_text().count("data:image/jpeg") == 1
+
+
+@pytest.mark.parametrize("vanished", [True, False])
+def test_a_media_that_one_run_could_not_read_has_the_size_of_the_other(tmp_path, vanished):
+    runs = [FakeRun(tmp_path / name) for name in ("read", "unread")]
+    runs[0].add("reef.mp4", frames=2)
+    runs[1].add("reef.mp4", state="missing", reason="it was deleted", frames=0)
+    for run in runs:
+        run.finish()
+    sides = [str(run.folder) for run in (runs if vanished else reversed(runs))]
+    assert compare_runs.main([*sides, "--out", str(tmp_path / "out")]) == 0
+    content = read_json(tmp_path / "out/compare.json")
+    assert content["totals"]["vanished" if vanished else "appeared"] == 2
+    assert content["changes"][0]["before" if vanished else "after"]["xywh"] == [8, 20, 30, 25]
+    assert (tmp_path / "out" / "compare.html").read_text().count("data:image/jpeg") == 1
+
+
+def test_a_media_without_a_size_in_tator_is_refused_only_with_boxes(steps, media_folder):
+    server = steps.server
+    unsized = server.add_media("unsized.mp4", width=None, height=None)
+    for media_id in (1, unsized):
+        spec = {"media_id": media_id, "type": server.localization_type_id, "version": server.version_id, "frame": 0,
+                "attributes": {}, "x": 0.1, "y": 0.1, "width": 0.1, "height": 0.1}  # fmt: skip
+        steps.api.create_localization_list(server.project_id, [spec])
+        project = Project(server.host, server.project_id)
+        side = version_side(project, server.version_id, [1, unsized], type_id=server.localization_type_id,
+                            species="Species", confidence="Confidence")  # fmt: skip
+        assert len(side.boxes(1)) == 1
+        if media_id == 1:
+            assert side.boxes(unsized) == []
+    with pytest.raises(ServerError, match=f"media {unsized}: Tator has boxes but no size of it"):
+        side.boxes(unsized)
 
 
 def test_a_media_deleted_while_versions_are_compared(steps, monkeypatch):

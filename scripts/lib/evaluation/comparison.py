@@ -18,6 +18,7 @@ from scripts.lib.finished_run import FinishedRun
 from scripts.lib.record_files import read_record
 from scripts.lib.server import project_needs, rows, values
 from scripts.lib.server.api import IDS_PER_CALL, Project
+from scripts.lib.server.faults import Unusable
 
 KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", "vanished")
 Kind = Literal["same", "rescored", "changed species", "appeared", "vanished"]
@@ -33,7 +34,7 @@ class NetworkClasses:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedMedia:
-    """A media of a side: its name, its size in pixels, and its network, which is None if it is unknown."""
+    """A media of a side: its name, its size in pixels (0 if unknown), and its network (None if unknown)."""
 
     name: str | None
     width: int
@@ -154,13 +155,13 @@ def _compared(found: Mapping[str, Any]) -> ComparedMedia:
     """Return the media of a record in Tator.
 
     Raises:
-        Unusable: the size of the media is not known.
+        Unusable: the name or the size cannot be used.
     """
     with rows.used_for(f"media {found['id']}"):
         return ComparedMedia(
             name=values.optional_text(found.get("name"), "name"),
-            width=values.whole(found.get("width"), "width"),
-            height=values.whole(found.get("height"), "height"),
+            width=values.optional_whole(found.get("width"), "width") or 0,
+            height=values.optional_whole(found.get("height"), "height") or 0,
         )
 
 
@@ -192,6 +193,11 @@ def version_side(
         compared = media[media_id]
         width, height = compared.width, compared.height
         latest = {box["elemental_id"]: box for box in project.boxes(media_id, type_id, version_id, bases=bases)}
+        if latest and not (width and height):
+            raise Unusable(
+                f"media {media_id}: Tator has boxes but no size of it ({width}x{height}), expected width and height in "
+                "pixels: upload the media again, or leave it out with --media"
+            )
         found = []
         for box in latest.values():
             if not box["variant_deleted"]:
@@ -211,7 +217,7 @@ def media_in_tator(project: Project, media_ids: Sequence[int]) -> MediaOfSide:
     """Return the media that exist in Tator; the records of one call, IDS_PER_CALL, are in memory at a time.
 
     Raises:
-        Unusable: the size of a media is not known.
+        Unusable: the name or the size of a media cannot be used.
     """
     existing = array("q", (media_id for media_id, _ in _each_compared(project, media_ids)))
     kept: dict[int, ComparedMedia] = {}
@@ -230,6 +236,12 @@ def media_in_tator(project: Project, media_ids: Sequence[int]) -> MediaOfSide:
 
 def _each_compared(project: Project, media_ids: Sequence[int]) -> Iterator[tuple[int, ComparedMedia]]:
     return ((found["id"], _compared(found)) for found in project.each_media(media_ids))
+
+
+def measured(before: Side, after: Side, media_id: int) -> ComparedMedia:
+    """Return a media of the second side, or of the first one if the second could not read its size."""
+    media = after.media[media_id]
+    return media if media.width and media.height else before.media[media_id]
 
 
 def in_pixels_of(boxes: list[LabeledBox], own: ComparedMedia, other: ComparedMedia) -> list[LabeledBox]:
