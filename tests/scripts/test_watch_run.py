@@ -11,6 +11,7 @@ from scripts.commands import watch_run
 from scripts.lib.files import read_json, write_json
 from scripts.lib.record_files import write_record
 from scripts.lib.records import TrackUploadRecord
+from scripts.lib.watching.watched_run import WatchedRun
 from tests.made_records import track_upload_record
 from tests.report_run import FakeRun
 
@@ -36,7 +37,7 @@ def test_progress_in_one_line(run, capsys):
     assert watch_run.main([str(run.folder), "--once"]) == 0
     assert capsys.readouterr().out == (
         "2 of 3 media detected, 2 uploaded or reported, 1 running, 1 failed, 150 frames, 8.0 frames/s, "
-        "about 0:00:10 left\n"
+        "about 0:00:12 left\n"
     )
 
 
@@ -70,7 +71,7 @@ def test_a_folder_run_ends_with_its_summary(folder_run, monkeypatch):
 
     def end(_):
         (results / "detections/3.json").write_bytes((results / "detections/1.json").read_bytes())
-        (results / "summary.json").write_text("{}")
+        write_json(results / "summary.json", {"media": [{"media_id": media_id} for media_id in (1, 2, 3)]})
 
     monkeypatch.setattr(watch_run.time, "sleep", end)
     console = Console(file=io.StringIO(), width=80)
@@ -101,7 +102,7 @@ def test_a_job_with_an_old_log_is_not_running(run, capsys):
 def test_jobs_of_many_media_and_of_parts_are_shown(run, log, output, shown):
     (run.folder / "logs" / log).parent.mkdir()
     (run.folder / "logs" / log).write_text("x INFO 5 of 20 media (25 %), 1.0 media/s, 0:00:15 left\n")
-    watched = watch_run.Run(run.folder)
+    watched = WatchedRun(run.folder)
     watched.update()
     assert shown in {job.name for job in watched.jobs}
     (run.folder / output).parent.mkdir(parents=True)
@@ -172,7 +173,7 @@ def test_a_summary_older_than_results_in_sub_folders_is_of_an_earlier_run(run):
             path.rename(folder / "000" / path.name)
     old = time.time() - 120
     os.utime(run.folder / "results/summary.json", (old, old))
-    watched = watch_run.Run(run.folder)
+    watched = WatchedRun(run.folder)
     watched.update()
     assert (len(watched.uploads), watched.ended) == (3, False)
 
@@ -182,38 +183,182 @@ def test_an_empty_folder(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("0 of 0 media detected")
 
 
-def lock(folder, kind, media_ids):
+LATER = time.time() + 3600
+
+
+def lock(folder, kind, names):
+    """Lock a run's folder as Snakemake does, after all its files were written."""
     path = folder / f".snakemake/locks/0.{kind}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{folder}/results/detections/{media_id}.json\n" for media_id in media_ids))
+    path.write_text("".join(f"{folder}/{name}\n" for name in names))
+    os.utime(path, (LATER, LATER))
     return path
 
 
-def test_media_of_earlier_runs_do_not_count(run, capsys):
-    lock(run.folder, "input", [2, 3])
-    lock(run.folder, "output", [3])
+def of_each(pattern, media_ids):
+    return [pattern.format(media_id) for media_id in media_ids]
+
+
+def write_again(path):
+    """Make a file a new one of the run."""
+    os.utime(path, (LATER, LATER))
+
+
+def shown(run, capsys):
     watch_run.main([str(run.folder), "--once"])
-    assert capsys.readouterr().out.startswith("1 of 2 media detected, 1 uploaded or reported, 1 running")
+    return capsys.readouterr().out
+
+
+def test_media_of_earlier_runs_do_not_count(run, capsys):
+    lock(run.folder, "input", of_each("results/detections/{}.json", [2, 3]))
+    lock(run.folder, "output", of_each("results/detections/{}.json", [3]))
+    assert shown(run, capsys).startswith("1 of 2 media detected, 1 uploaded or reported, 1 running")
 
 
 def test_old_results_that_the_run_makes_again_do_not_count(run, capsys):
-    old = time.time() - 120
-    for path in run.folder.glob("results/*/*.json"):
-        os.utime(path, (old, old))
-    lock(run.folder, "input", [1, 2])
-    lock(run.folder, "output", [1, 2])
-    watch_run.main([str(run.folder), "--once"])
-    assert capsys.readouterr().out.startswith("0 of 2 media detected, 0 uploaded or reported")
-    os.utime(run.folder / "results/detections/1.json")
-    watch_run.main([str(run.folder), "--once"])
-    assert capsys.readouterr().out.startswith("1 of 2 media detected, 0 uploaded or reported")
+    results = [*of_each("results/detections/{}.json", [1, 2]), *of_each("results/uploads/{}.json", [1, 2])]
+    for kind in ("input", "output"):
+        lock(run.folder, kind, results)
+    assert shown(run, capsys).startswith("0 of 2 media detected, 0 uploaded or reported")
+    write_again(run.folder / "results/detections/1.json")
+    assert shown(run, capsys).startswith("1 of 2 media detected, 0 uploaded or reported")
+
+
+def test_a_run_that_only_uploads_again(run, capsys):
+    lock(run.folder, "input", of_each("results/detections/{}.json", [1, 2]))
+    lock(run.folder, "output", of_each("results/uploads/{}.json", [1, 2]))
+    assert shown(run, capsys).startswith("2 of 2 media detected, 0 uploaded or reported")
+    write_again(run.folder / "results/uploads/2.json")
+    assert shown(run, capsys).startswith("2 of 2 media detected, 1 uploaded or reported")
+
+
+@pytest.fixture
+def shared(run):
+    """Return a run whose media 1 and 2 share a job and were detected in before; media 3 is no longer one of the run."""
+    (run.folder / "resources/batches").mkdir()
+    for step, folder in (("resolved", "records"), ("detected", "detections"), ("uploaded", "uploads")):
+        path = run.folder / f"resources/batches/{step}_1.json"
+        write_json(path, {f"{folder}/{media_id}.json": "hash" for media_id in (1, 2)})
+    steps = [f"resources/batches/{step}_1.json" for step in ("resolved", "detected", "uploaded")]
+    lock(run.folder, "input", steps)
+    return run
+
+
+def test_shared_jobs_are_done_again(shared, capsys):
+    lock(shared.folder, "output", ["resources/batches/detected_1.json", "resources/batches/uploaded_1.json"])
+    (shared.folder / "resources/batches/detected_1.json").unlink()
+    assert shown(shared, capsys).startswith("0 of 2 media detected, 0 uploaded or reported")
+    write_again(shared.folder / "results/detections/2.json")
+    assert shown(shared, capsys).startswith("1 of 2 media detected, 0 uploaded or reported")
+    write_again(shared.folder / "resources/batches/uploaded_1.json")
+    assert shown(shared, capsys).startswith("1 of 2 media detected, 2 uploaded or reported")
+
+
+def test_a_kept_result_that_a_shared_job_restores_counts(shared, capsys):
+    locked = lock(shared.folder, "output", ["resources/batches/detected_1.json"])
+    (shared.folder / "resources/batches/detected_1.json").unlink()
+    result = shared.folder / "results/detections/2.json"
+    os.utime(locked)
+    while locked.stat().st_mtime <= result.stat().st_ctime:  # until the next tick of the file system's clock
+        os.utime(locked)
+    assert shown(shared, capsys).startswith("0 of 2 media detected")
+    os.link(result, shared.folder / "kept")
+    assert shown(shared, capsys).startswith("1 of 2 media detected")
+
+
+def test_the_media_of_a_shared_job_are_counted_as_their_records_are_made(shared, capsys):
+    lock(shared.folder, "output", ["resources/batches/resolved_1.json"])
+    assert shown(shared, capsys).startswith("0 of 0 media detected")
+    write_again(shared.folder / "resources/records/1.json")
+    assert shown(shared, capsys).startswith("0 of 1 media detected")
+    write_again(shared.folder / "resources/batches/resolved_1.json")
+    assert shown(shared, capsys).startswith("2 of 2 media detected")
+
+
+def test_the_locks_of_a_run_that_is_being_planned_are_read_again(run):
+    watched = WatchedRun(run.folder)
+    lock(run.folder, "input", of_each("results/detections/{}.json", [1, 2]))
+    watched.update()
+    assert len(watched.outcomes) == 2
+    lock(run.folder, "output", of_each("results/detections/{}.json", [1, 2]))
+    watched.update()
+    assert (len(watched.outcomes), watched.ended) == (0, False)
+
+
+def test_a_record_of_an_earlier_run_does_not_keep_a_finished_run_from_ending(run):
+    for kind in ("detections", "uploads"):
+        (run.folder / f"results/{kind}/3.json").unlink(missing_ok=True)
+    run.media_ids.remove(3)
+    run.finish()
+    watched = WatchedRun(run.folder)
+    watched.update()
+    assert (watched.ended, len(watched.records)) == (True, 2)
+
+
+def test_results_that_a_job_removes_meanwhile_are_read_later(run, monkeypatch):
+    listed = WatchedRun._files_of_media
+
+    def removed(self, folder):
+        for path in list(listed(self, folder)):
+            if path.name == "1.json":
+                path.unlink()
+            yield path
+
+    lock(run.folder, "output", of_each("results/detections/{}.json", [1, 2, 3]))
+    monkeypatch.setattr(WatchedRun, "_files_of_media", removed)
+    log = run.folder / "logs/detect/4.log"
+    log.symlink_to("gone")  # as a file that was removed after it was listed
+    watched = WatchedRun(run.folder)
+    watched.update()
+    assert sorted(watched.records) == ["2", "3"]
+
+
+def test_failed_uploads_count_as_failed(run, capsys):
+    for media_id, state in ((1, "failed"), (3, "missing")):
+        write_json(run.folder / f"results/uploads/{media_id}.json", {"state": state})
+    (run.folder / "results/detections/3.json").write_bytes((run.folder / "results/detections/1.json").read_bytes())
+    assert ", 3 failed, " in shown(run, capsys)
+
+
+def test_damaged_media_are_named_apart_as_a_setting_accepts_them(folder_run, capsys):
+    number = folder_run.add("cut.mp4", state="damaged", reason="cut", frames=10)
+    (folder_run.folder / f"results/uploads/{number}.json").unlink()
+    assert "1 failed, 1 damaged, " in shown(folder_run, capsys)
+
+
+def test_the_time_left_counts_only_the_frames_that_are_used(tmp_path, capsys):
+    run = FakeRun(tmp_path)
+    for number in range(1, 5):
+        run.add("a.mp4", frames=100)  # in 2 s
+        record = tmp_path / f"resources/records/{number}.json"
+        write_json(record, read_json(record) | {"num_frames": 1000})
+    for number in (3, 4):
+        (tmp_path / f"results/detections/{number}.json").unlink()
+    assert "2 of 4 media detected" in (line := shown(run, capsys))
+    assert line.endswith("200 frames, 50.0 frames/s, about 0:00:04 left\n")
+
+
+def test_finished_parts_of_a_video_count(tmp_path, capsys):
+    run = FakeRun(tmp_path)
+    run.add("long.mp4", frames=1)
+    for kind in ("detections", "uploads"):
+        (tmp_path / f"results/{kind}/1.json").unlink()
+    record = tmp_path / "resources/records/1.json"
+    write_json(record, read_json(record) | {"num_frames": 1000})
+    for folder in ("resources/parts/1", "logs/detect_part"):
+        (tmp_path / folder).mkdir(parents=True)
+    for part in range(9):
+        content = {"state": "done", "frames": {"used": 100}, "seconds": 10.0}
+        write_json(tmp_path / f"resources/parts/1/{part}.json", content)
+    (tmp_path / "logs/detect_part/1.9.log").write_text("50 of 100 frames (50 %), 10.0 frames/s, 0:00:05 left\n")
+    assert shown(run, capsys).endswith("950 frames, 10.0 frames/s, about 0:00:05 left\n")
 
 
 def test_watching_continues_while_the_folder_is_locked(run, monkeypatch):
     for kind in ("detections", "uploads"):
         (run.folder / f"results/{kind}/3.json").write_bytes((run.folder / f"results/{kind}/1.json").read_bytes())
     run.finish()
-    locked, checks = lock(run.folder, "input", [1, 2, 3]), []
+    locked, checks = lock(run.folder, "input", of_each("results/detections/{}.json", [1, 2, 3])), []
 
     def sleep(_):
         checks.append(1)
