@@ -31,7 +31,7 @@ checkpoint prepare_upload:
 
 rule mark_processed:
     input:
-        **gathered("uploads", *plan.track_uploads),
+        **gathered("uploads", *plan.finished_tracks),
         counts=plan.counts_in_tator,
     output:
         marks="results/marks.json",
@@ -40,7 +40,7 @@ rule mark_processed:
     conda:
         "../envs/tator.yaml"
     params:
-        **gathered_params("uploads", *plan.track_uploads),
+        **gathered_params("uploads", *plan.finished_tracks),
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         attribute=config["mark"]["attribute"],

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MarksRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
+from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
 from scripts.lib.workflow.jobs import job
@@ -21,12 +21,14 @@ def mark_processed(
     project_id: int,
     attribute: str,
     marks: Path,
+    tracks: list[Path] | None = None,
     track_uploads: list[Path] | None = None,
     counts: list[Path] | None = None,
 ) -> None:
     """Set the attribute to the current time for each verified media whose boxes changed since it was last marked.
 
-    If tracks are uploaded, a media counts as verified only if its tracks are verified too, or it has none to upload.
+    With tracking, a media whose tracking job failed does not count as verified. If tracks are uploaded, its tracks have
+    to be verified too, unless it has none to upload.
     If counts become attributes of the media, they must be in Tator too.
 
     There is one call for each media type (Tator refuses a mixture) and 1,000 media, then one to verify it; see
@@ -39,6 +41,7 @@ def mark_processed(
         attribute: the string attribute that marks a media as processed.
         marks: the JSON file to write: the attribute, the media that have the mark, those that were deleted, and those
             that could not be marked, with the reason.
+        tracks: the records of track, in the same order; None without tracking, and if tracks are uploaded.
         track_uploads: the records of upload_tracks, in the same order; None if tracks are not uploaded.
         counts: the record of write_counts; None if counts do not become attributes.
 
@@ -49,7 +52,7 @@ def mark_processed(
     failed = {media_id for path in counts or [] for media_id in map(int, read_record(CountsInTator, path).failed)}
 
     def verified() -> Iterator[tuple[int, str]]:
-        return (each for each in _verified(uploads, track_uploads) if each[0] not in failed)
+        return (each for each in _verified(uploads, tracks, track_uploads) if each[0] not in failed)
 
     outcome = Outcome()
     if any(True for _ in verified()):
@@ -79,15 +82,20 @@ def mark_processed(
     write_record(marks, record)
 
 
-def _verified(uploads: list[Path], track_uploads: list[Path] | None) -> Iterator[tuple[int, str]]:
+def _verified(
+    uploads: list[Path], tracks: list[Path] | None, track_uploads: list[Path] | None
+) -> Iterator[tuple[int, str]]:
     """Yield each verified media, and when its boxes or tracks last changed in Tator."""
-    for path, of_tracks in zip(uploads, track_uploads or repeat(None, len(uploads)), strict=True):
+    none = [None] * len(uploads)
+    for path, found, of_tracks in zip(uploads, tracks or none, track_uploads or none, strict=True):
         boxes = read_record(UploadRecord, path)
-        tracks = None if of_tracks is None else read_record(TrackUploadRecord, of_tracks)
-        if boxes.state == "verified" and (tracks is None or tracks.state in ("verified", "not uploaded")):
+        if boxes.state != "verified" or (found and read_record(TracksRecord, found).state == "failed"):
+            continue
+        uploaded = None if of_tracks is None else read_record(TrackUploadRecord, of_tracks)
+        if uploaded is None or uploaded.state in ("verified", "not uploaded"):
             moment = boxes.changed_at or ""
-            if tracks is not None and tracks.state == "verified":
-                moment = _later(moment, tracks.changed_at or "")
+            if uploaded is not None and uploaded.state == "verified":
+                moment = _later(moment, uploaded.changed_at or "")
             yield boxes.id_in_tator, moment
 
 

@@ -180,10 +180,22 @@ class Steps:
         }
         return {key: [self.folder / name.format(number) for number in media_ids] for key, name in names.items()}
 
-    def mark(self, *media_ids: int, tracks: bool = False, counts: list[Path] | None = None) -> dict[str, Any]:
-        uploads = [self.folder / f"upload_{media_id}.json" for media_id in media_ids]
-        track_uploads = [self.folder / f"track_upload_{media_id}.json" for media_id in media_ids] if tracks else None
-        files = {"uploads": uploads, "track_uploads": track_uploads, "counts": counts}
+    def mark(
+        self,
+        *media_ids: int,
+        tracks: bool = False,
+        tracks_not_uploaded: bool = False,
+        counts: list[Path] | None = None,
+    ) -> dict[str, Any]:
+        def records(name: str) -> list[Path]:
+            return [self.folder / f"{name}_{media_id}.json" for media_id in media_ids]
+
+        files = {
+            "uploads": records("upload"),
+            "tracks": records("tracks") if tracks_not_uploaded else None,
+            "track_uploads": records("track_upload") if tracks else None,
+            "counts": counts,
+        }
         mark_processed(**self.where, **files, marks=self.folder / "marks.json", attribute=MARK)
         return read_json(self.folder / "marks.json")
 

@@ -109,6 +109,16 @@ def test_failed_media_are_first_with_their_reasons(run):
     assert "project 11 has no media 5" in view.text
 
 
+def test_frames_with_boxes_and_all_frames_are_counted_by_their_numbers(run):
+    """In a video of variable rate a picture has several numbers."""
+    run.add("vfr.mp4", frames=30)
+    path = run.folder / "results/detections/1.json"
+    outcome = read_json(path)
+    outcome["frames"] |= {"decoded": 20, "used": 20}
+    write_json(path, outcome)
+    assert "30 boxes in 30 of 30 frames" in run.page().read_text()
+
+
 def test_files_in_another_order_than_the_summary_are_refused(run, monkeypatch):
     for name in ("a.mp4", "b.mp4"):
         run.add(name)

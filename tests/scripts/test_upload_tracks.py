@@ -206,6 +206,15 @@ def test_mark_waits_for_tracks(ready):
     assert ready.mark(1, 2, tracks=True)["media_ids"] == [1, 2]
 
 
+def test_a_media_whose_tracking_failed_is_not_marked_if_tracks_are_not_uploaded(ready):
+    ready.detected(2, [])
+    ready.upload(2)
+    ready.tracked(2, state="failed", reason="its job was killed by signal 9")
+    assert ready.mark(1, 2, tracks_not_uploaded=True)["media_ids"] == [1]
+    ready.tracked(2, state="not tracked", reason="it is a picture")
+    assert ready.mark(1, 2, tracks_not_uploaded=True)["media_ids"] == [1, 2]
+
+
 def test_mark_is_renewed_if_tracks_changed(ready):
     run(ready)
     ready.mark(1, tracks=True)

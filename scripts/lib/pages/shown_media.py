@@ -66,6 +66,11 @@ class ReportedMedia:
         """Whether the media is a picture, not a video."""
         return bool(self.outcome.kind == "image")
 
+    @property
+    def analysed(self) -> UsedFrames:
+        """The frames that went through the network, by their numbers; a picture may have several."""
+        return UsedFrames.of(self.outcome)
+
 
 @dataclass(frozen=True)
 class FrameRenderer:
@@ -213,7 +218,7 @@ def card(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
         "failed": media.failed,
         "reason": short(media.line.reason or "", 160),
         "boxes": media.line.boxes,
-        "frames": media.outcome.frames.used,
+        "frames": len(media.analysed),
         "frames_with_boxes": media.findings.frames,
         "timeline": _timeline(media, entries, renderer),
         **_tracks(media, renderer),
@@ -293,9 +298,8 @@ def _tracks(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
 
 
 def _timeline(media: ReportedMedia, entries: list[AlbumPicture], renderer: FrameRenderer) -> str:
-    analysed = UsedFrames.of(media.outcome)
-    if media.is_picture or len(analysed) < 2:
+    if media.is_picture or len(media.analysed) < 2:
         return ""
-    edges, means = over_time(read_detections(media.detections), analysed, BINS)
+    edges, means = over_time(read_detections(media.detections), media.analysed, BINS)
     markers = [charts.TimelineMarker(entry.frame, renderer.link(media, entry.frame)) for entry in entries]
     return charts.timeline(f"timeline-{media.line.media_id}", edges, means, media.record.fps, markers)

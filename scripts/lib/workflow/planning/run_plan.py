@@ -152,6 +152,11 @@ class RunPlan(NetworkPlan):
         return ("track_uploads",) if uploads else ()
 
     @property
+    def finished_tracks(self) -> tuple[str, ...]:
+        """The name of the last records about a media's tracks: of their upload, or of tracking if none are uploaded."""
+        return self.track_uploads or self.tracks
+
+    @property
     def boxes_that_fill_gaps(self) -> dict[str, str]:
         """The boxes of a media's tracks, as the input `track_boxes`, if interpolated ones are uploaded; else empty."""
         is_uploaded = self.track_uploads and self.config["track"]["fill_gaps"]
