@@ -7,12 +7,13 @@ BEFORE and AFTER are folders of runs, or `version:ID` for the boxes of a version
 """
 
 import argparse
+import math
 import sys
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -26,6 +27,7 @@ from scripts.lib.evaluation.comparison import (
     KINDS,
     Change,
     ComparedMedia,
+    MediaOfSide,
     Side,
     changes,
     count_kinds,
@@ -91,6 +93,8 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         }
         keys = ("before", "after", "iou", "score_change", "only_before", "only_after", "totals", "species")
         write_content(out / "compare.json", {key: (shared | lists)[key] for key in (*keys, "media", "changes")})
+    listed = ranked.sorted
+    listed_ids = {line["media_id"] for line in listed}
     write_page(
         "compare.html",
         out / "compare.html",
@@ -98,9 +102,11 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         **shared,
         only_before=only_before,
         only_after=only_after,
-        media=[{**line, "name": short(line["name"] or "")} for line in ranked.sorted],
+        media=[{**line, "name": short(line["name"] or "")} for line in listed],
         left_out=max(0, len(before.media) - len(only_before) - ROWS_SHOWN),
-        pictures=[_picture(frame, measured(before, after, frame.media_id), order) for frame in frames.sorted],
+        pictures=[
+            _picture(frame, measured(before, after, frame.media_id), order, listed_ids) for frame in frames.sorted
+        ],
         key=[{"name": name, "colour": colour(at)} for at, name in enumerate(order) if name in tally.present],
     )
 
@@ -180,7 +186,8 @@ def _differing_frames(
         yield DifferingFrame(media_id, frame, *entries[frame], by_frame[frame])
 
 
-def _picture(shown: DifferingFrame, media: ComparedMedia, species: list[str]) -> PagePicture:
+def _picture(shown: DifferingFrame, media: ComparedMedia, species: list[str], listed: Collection[int]) -> PagePicture:
+    """Return a frame's picture, which leads to its media if that is listed."""
     return PagePicture(
         address=shown.album.picture(shown.frame),
         width=shown.picture.width,
@@ -188,7 +195,7 @@ def _picture(shown: DifferingFrame, media: ComparedMedia, species: list[str]) ->
         boxes=[_drawn(change, media, species) for change in shown.changes],
         title=f"{short(media.name or str(shown.media_id))}, frame {shown.frame:,}",
         why=", ".join(f"{count} {kind}" for kind, count in count_kinds(shown.changes).items() if count),
-        link=f"#media-{shown.media_id}",
+        link=f"#media-{shown.media_id}" if shown.media_id in listed else None,
     )
 
 
@@ -208,6 +215,16 @@ def _drawn(change: Change, media: ComparedMedia, species: list[str]) -> DrawnBox
     )
 
 
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a number from 0 to 1")
+    return value
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Compare the runs or versions that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(
@@ -218,14 +235,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("before", metavar="BEFORE")
     parser.add_argument("after", metavar="AFTER")
     parser.add_argument("--out", type=Path, default=Path("comparison"), help="folder to write into (%(default)s)")
-    parser.add_argument("--iou", type=float, default=0.5, help="IoU from which two boxes are the same (%(default)s)")
+    parser.add_argument("--iou", type=_share, default=0.5, help="IoU from which two boxes are the same (%(default)s)")
     parser.add_argument(
-        "--score-change", type=float, default=0.1, help="least change of a score to report (%(default)s)"
+        "--score-change", type=_share, default=0.1, help="least change of a score to report (%(default)s)"
     )
     parser.add_argument("--host", help="Tator's address, https://HOST")
     parser.add_argument("--project", type=int)
     parser.add_argument("--type", type=int, help="number of the box type")
-    parser.add_argument("--media", type=int, nargs="+", default=[], help="media to compare, for two versions")
+    parser.add_argument(
+        "--media", type=int, nargs="+", default=[], help="media to compare (default: those of the runs)"
+    )
     parser.add_argument("--species-attribute", default="Species")
     parser.add_argument("--confidence-attribute", default="Confidence")
     options = parser.parse_args(arguments)
@@ -248,6 +267,10 @@ def _sides(options: argparse.Namespace) -> tuple[Side, Side]:
             raise PipelineError(
                 f"--media: {side.title} has no media {', '.join(map(str, absent))}; it has {_some(side.media)}"
             )
+    if options.media:
+        before, after = (
+            replace(side, media=MediaOfSide(media_ids, side.media.__getitem__)) for side in (before, after)
+        )
     if not any(media_id in after.media for media_id in before.media):
         raise PipelineError(
             f"{before.title} (media {_some(before.media)}) and {after.title} (media {_some(after.media)}) have no "

@@ -15,6 +15,7 @@ from typing import Any
 from zipfile import ZipInfo  # without a time, so that the same pictures give the same file
 
 from scripts.lib import json_text
+from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_member, write_bytes
 from scripts.lib.record_files import as_content, from_content
 
@@ -64,9 +65,19 @@ class Album:
 
     @classmethod
     def open(cls, path: Path) -> "Album":
-        """Read the index; `read`, `picture`, `video` and `poster` read the files when they are called."""
-        with zipfile.ZipFile(path) as archive:
-            index = json_text.parse(read_member(archive, "index.json"))
+        """Read the index; `read`, `picture`, `video` and `poster` read the files when they are called.
+
+        Raises:
+            PipelineError: it is not a file of pictures, as one that was cut.
+        """
+        try:
+            with zipfile.ZipFile(path) as archive:
+                index = json_text.parse(read_member(archive, "index.json"))
+        except (zipfile.BadZipFile, ValueError) as error:
+            raise PipelineError(
+                f"{path}: it cannot be read ({error}), expected the pictures of a media; remove the file, and make it "
+                "again by the same command"
+            ) from None
         clip = index["clip"]
         return cls(
             path,

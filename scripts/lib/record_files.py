@@ -74,10 +74,17 @@ def read_record(kind: type[Record], path: Path) -> Record:
     """Return the record in a file.
 
     Raises:
-        PipelineError: a key is missing.
+        PipelineError: it is not JSON, as of a file that was cut, or a key is missing.
     """
+    try:
+        content = read_json(path)
+    except ValueError as error:
+        raise PipelineError(
+            f"{path}: it is not JSON ({error}), expected a record of a run; remove the file, and make it again by the "
+            "same command"
+        ) from None
     with missing_key_named(path):
-        return from_content(kind, read_json(path))
+        return from_content(kind, content)
 
 
 @contextmanager

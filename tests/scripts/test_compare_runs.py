@@ -128,6 +128,53 @@ def test_runs_without_a_common_media_are_refused(tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.fixture
+def two_runs(tmp_path):
+    """Return the folders of two runs, in which all boxes have other species, and a folder to write into."""
+    runs = [FakeRun(tmp_path / name) for name in ("first", "second")]
+    for species, run in enumerate(runs):
+        for name in ("a.mp4", "b.mp4"):
+            run.add(name, frames=3, boxes=lambda _, species=species: [(species, 0.9)])
+        run.finish()
+    return *(run.folder for run in runs), tmp_path / "out"
+
+
+def test_only_the_named_media_of_two_runs_are_compared(two_runs):
+    *runs, out = two_runs
+    assert compare_runs.main([*map(str, runs), "--media", "2", "--out", str(out)]) == 0
+    content = read_json(out / "compare.json")
+    assert ([line["media_id"] for line in content["media"]], content["totals"]["changed species"]) == ([2], 3)
+    assert (content["only_before"], content["only_after"]) == ([], [])
+
+
+def test_pictures_lead_only_to_media_of_the_table(two_runs, monkeypatch):
+    monkeypatch.setattr(compare_runs, "ROWS_SHOWN", 1)
+    *runs, out = two_runs
+    assert compare_runs.main([*map(str, runs), "--out", str(out)]) == 0
+    page = (out / "compare.html").read_text()
+    assert page.count("data:image/jpeg") > 1
+    assert set(re.findall(r'href="#([^"]+)"', page)) == set(re.findall(r'id="([^"]+)"', page)) == {"media-1"}
+
+
+@pytest.mark.parametrize("option", ["--iou", "--score-change"])
+@pytest.mark.parametrize("value", ["nan", "2", "-1", "much"])
+def test_shares_are_from_0_to_1(option, value, capsys):
+    with pytest.raises(SystemExit):
+        compare_runs.main(["a", "b", f"{option}={value}"])
+    assert f"{option}: '{value}'; expected a number from 0 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["previews/1.zip", "detections/1.json"])
+def test_a_file_that_was_cut_is_named(two_runs, name, capsys):
+    *runs, out = two_runs
+    path = runs[0] / "results" / name
+    path.write_bytes(path.read_bytes()[:100])
+    assert compare_runs.main([*map(str, reversed(runs)), "--out", str(out)]) == 1
+    error = capsys.readouterr().err
+    assert f"{path}: it " in error
+    assert "Traceback" not in error
+
+
 def test_a_folder_without_results_is_refused(tmp_path, capsys):
     assert compare_runs.main([str(tmp_path), str(tmp_path)]) == 1
     assert "has no results/summary.json" in capsys.readouterr().err
