@@ -30,11 +30,12 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
             job.tell_user("".join(some).removesuffix("\n"))
     totals, uploaded = run.totals, run.destination is not None
     if run.failed:
-        others, failed = "done and marked" if uploaded else "done", set(run.failed)
+        failed = set(run.failed)
+        others = f" The others are done{' and marked' * uploaded}." if len(failed) < totals.media else ""
         some_boxes = any(line.boxes_in_tator for line in read_lines(summary) if line.media_id in failed)
         raise PipelineError(
             f"{len(failed)} of {totals.media} media have {run.missing_results(some_boxes=some_boxes)} from this run: "
-            f"{faults(read_lines(summary), failed)}. The others are {others}."
+            f"{faults(read_lines(summary), failed)}.{others}"
         )
     in_tator = f", {totals.boxes_in_tator} in Tator" if uploaded else ""
     in_tator += f", and {totals.tracks_in_tator} tracks" if totals.tracks_in_tator is not None else ""

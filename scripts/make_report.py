@@ -76,6 +76,7 @@ def make_report(
     run = read_summary(summary)
     names = train.species(train_ini)
     destination = run.destination
+    upload = max(keep_threshold, upload_threshold) if destination else None
     place = None
     if destination is not None and host is not None and project_id is not None:
         place = TatorPlace(host, project_id, destination.version_id)
@@ -97,7 +98,7 @@ def make_report(
         chosen.add(ReportedMedia(line, known, found, csv, album, findings, link, line.media_id in failed, track))
     counted, shown = CountPages(place, names), chosen.in_detail
     max_ns = counted.max_ns(counts, {each.line.media_id for each in shown})
-    renderer = FrameRenderer(place, names, upload_threshold, max_ns)
+    renderer = FrameRenderer(place, names, keep_threshold if upload is None else upload, max_ns)
     cards = [card(each, renderer) for each in shown if not each.is_picture]
     write_page(
         "overview.html",
@@ -107,6 +108,7 @@ def make_report(
             "host": host,
             "project_id": project_id,
             "version": short(destination.version) if destination else None,
+            "uploads": destination is not None,
             "folder": None if place else settings["media"]["folder"],
             "verified": _span(uploads or ()),
         },
@@ -118,7 +120,7 @@ def make_report(
         failed=chosen.failed_rows,
         failed_count=len(failed),
         lacking=run.missing_results(some_boxes=chosen.boxes_of_failed > 0),
-        **_found(chosen.total, names, keep_threshold, upload_threshold),
+        **_found(chosen.total, names, keep_threshold, upload),
         check=least_sure(chosen.least_sure, renderer) if run.totals.media > 1 or not media_in_detail else [],
         counts=counted.values(counts),
         max_n=counted.over_time(intervals, {each["media_id"] for each in cards}),
@@ -173,8 +175,8 @@ def _tiles(run: RunSummary, chosen: ChosenMedia) -> dict[str, str]:
     return tiles | ({"frames a second": f"{speed.frames / speed.seconds:.1f}"} if speed.frames else {})
 
 
-def _found(total: Findings, names: list[str], keep: float, upload: float) -> dict[str, Any]:
-    """Return the page's figures of each species, the most frequent first."""
+def _found(total: Findings, names: list[str], keep: float, upload: float | None) -> dict[str, Any]:
+    """Return the page's figures of each species, the most frequent first; `upload` is None if nothing is uploaded."""
     ranked = total.boxes.most_common()
     charted = ranked[:SPECIES_CHARTED]
     species = [

@@ -26,7 +26,7 @@ PROVENANCE = {"source": "directory", "reference": "network", "fetched_by": None,
 
 @dataclass
 class FakeRun:
-    """A run in a folder: add media, then make its page."""
+    """A run in a folder: add media, then make its page; without `destination` nothing is uploaded."""
 
     folder: Path
     species: list[str] = field(default_factory=lambda: ["cod", "crab"])
@@ -34,7 +34,7 @@ class FakeRun:
     tracks: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     track_uploads: list[TrackUploadRecord] = field(default_factory=list)
     described: dict[str, Any] = field(default_factory=dict)
-    destination: dict[str, Any] = field(default_factory=lambda: dict(DESTINATION))
+    destination: dict[str, Any] | None = field(default_factory=lambda: dict(DESTINATION))
 
     def add(
         self, name: str | None = "a.mp4", *, state: str = "done", frames: int = 50, kind: str = "video",
@@ -102,9 +102,9 @@ class FakeRun:
             **self.every,
             tracks=[],
             track_uploads=uploads or None,
-            marks=self.folder / "results/marks.json",
+            marks=self.folder / "results/marks.json" if self.destination else None,
             provenance=self.folder / "resources/network/provenance.json",
-            destination=self.folder / "resources/destination.json",
+            destination=self.folder / "resources/destination.json" if self.destination else None,
             on_damaged="fail",
             summary=self.folder / "results/summary.json",
             table=self.folder / "results/summary.txt",
@@ -113,8 +113,9 @@ class FakeRun:
     @property
     def every(self) -> dict[str, Any]:
         """Return the files of all media, by kind."""
-        kinds = {"records": "resources/records/{}.json", "outcomes": "results/detections/{}.json",
-                 "uploads": "results/uploads/{}.json"}  # fmt: skip
+        kinds = {"records": "resources/records/{}.json", "outcomes": "results/detections/{}.json"}
+        if self.destination:
+            kinds["uploads"] = "results/uploads/{}.json"
         return {key: [self.folder / where.format(number) for number in self.media_ids] for key, where in kinds.items()}
 
     def page(self, *, threshold: float = 0.3, **changes: Any) -> Path:

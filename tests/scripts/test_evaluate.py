@@ -99,6 +99,18 @@ def test_only_frames_with_truth(run):
     assert found["false_alarms"] == []
 
 
+def test_the_page_names_a_threshold_with_all_its_digits(run):
+    """Rounded up, it would be above the score of the box that it is taken from."""
+    found = evaluated(run, [LabeledBox((1, 45), BOX, "cod")])
+    for best in (found["best_f1"], found["species"]["cod"]["best_f1"]):
+        best["threshold"] = 0.9977
+    write_json(run.folder / "results/evaluation.json", found)
+    with zipfile.ZipFile(run.folder / "results/evaluation.zip", "w"):
+        pass
+    files = [run.folder / f"results/evaluation.{suffix}" for suffix in ("json", "zip")]
+    assert run.page(evaluation=files).read_text().count("0.9977") == 2
+
+
 @pytest.mark.browser
 def test_the_page_shows_the_worst_mistakes(run):
     evaluated(run, [LabeledBox((1, frame), (90.0, 40.0, 30.0, 30.0), "crab") for frame in range(50)])

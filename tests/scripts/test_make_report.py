@@ -119,6 +119,63 @@ def test_frames_with_boxes_and_all_frames_are_counted_by_their_numbers(run):
     assert "30 boxes in 30 of 30 frames" in run.page().read_text()
 
 
+def text_of(page):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.read_text()))
+
+
+def thresholds_of(page):
+    """Return the texts next to the thresholds in the charts of scores."""
+    return set(re.findall(r">((?:keep|upload)[^<]{0,20})</text>", page.read_text()))
+
+
+def test_thresholds_of_an_upload(run):
+    run.add("reef.mp4")
+    page = run.page(upload_threshold=0.0)  # the default: all boxes that are kept
+    assert thresholds_of(page) == {"keep, upload 0.3"}
+    assert "boxes below it are not kept and not uploaded (0.3). " in text_of(page)
+    page = run.page(upload_threshold=0.5)
+    assert thresholds_of(page) == {"keep 0.3", "upload 0.5"}
+    assert "boxes below it are not kept (0.3). Dashed: boxes below it are not uploaded (0.5)." in text_of(page)
+
+
+IN_FOLDER = {"host": None, "project_id": None, "settings": {"media": {"folder": "/data/x"}}}
+
+
+def test_a_run_on_a_folder_says_nothing_of_tator(run):
+    run.destination = None
+    run.add("reef.mp4")
+    frames = {"first_frame": 0, "last_frame": 3, "best_frame": 2}
+    run.tracks = {1: [{"track": 1, "species": 1, "confidence": 0.9, "boxes": 4, "interpolated": 0, **frames}], 2: []}
+    run.add("still.png", frames=1, kind="image")
+    page = run.page(**IN_FOLDER, upload_threshold=0.0)
+    assert thresholds_of(page) == {"keep 0.3"}
+    assert "Tator" not in text_of(page)
+    assert "upload" not in text_of(page)
+    assert "leads to" not in text_of(page)
+
+
+def test_a_run_on_a_folder_that_uploads(run):
+    run.add("reef.mp4")
+    run.add("cut.mp4", state="damaged", reason="cut", frames=3)
+    path = run.folder / "results/uploads/1.json"
+    content = read_json(path)
+    content["people"]["edited"] = ["a", "b"]
+    write_json(path, content | {"tator_id": 77})
+    text = text_of(run.page(**IN_FOLDER, upload_threshold=0.5))
+    for part in ("Media of the folder /data/x ; boxes uploaded to the version Object Detector and verified in Tator",
+                 "1 damaged. The others are done and marked.", "Why 1 reef.mp4 done 50 50 50 2 edited",
+                 "boxes below it are not uploaded (0.5)"):  # fmt: skip
+        assert part in text, part
+    assert "leads to" not in text
+
+
+def test_if_all_media_failed_there_are_no_others(run):
+    for name in ("a.mp4", "b.mp4"):
+        run.add(name, state="missing", reason="gone", frames=0)
+    text = text_of(run.page())
+    assert "2 of 2 media have no boxes in Tator from this run 2 missing. Media" in text
+
+
 def test_files_in_another_order_than_the_summary_are_refused(run, monkeypatch):
     for name in ("a.mp4", "b.mp4"):
         run.add(name)

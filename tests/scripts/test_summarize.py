@@ -181,6 +181,12 @@ def end(folder):
     conclude(summary=folder / "summary.json", table=folder / "summary.txt", outcome=folder / "outcome.txt")
 
 
+def test_if_all_media_failed_there_are_no_others(run, tmp_path):
+    run(("missing", "not uploaded", "a.mp4"))
+    with pytest.raises(PipelineError, match=r"1 of 1 media have .* is missing: the reason of 1\.$"):
+        end(tmp_path)
+
+
 def test_media_of_the_same_reason_are_listed_together():
     lines = [(number, "junk.mp4", "damaged", "cut") for number in range(1, 13)] + [(20, None, "missing", "deleted")]
     media = [media_summary(*line) for line in lines]

@@ -120,16 +120,24 @@ def counts(name: str, boxes: Mapping[str, int], colours: Sequence[str]) -> Marku
     return _bars(name, bars, colours, room=0.15)
 
 
-def scores(name: str, histogram: Counts, label: int, keep: float, upload: float) -> Markup:
-    """Return a histogram of a species' scores with both thresholds."""
+def scores(name: str, histogram: Counts, label: int, keep: float, upload: float | None) -> Markup:
+    """Return a histogram of a species' scores with its thresholds.
+
+    Args:
+        name: the chart's name, unique in the page.
+        histogram: the numbers of boxes.
+        label: the species, from 0.
+        keep: the least score of a box.
+        upload: the least score of an uploaded box, at least `keep`; None if nothing is uploaded.
+    """
     with _chart(name, 1.5) as (axes, made):
         axes.stairs(histogram, np.linspace(0, 1, SCORE_BINS + 1), fill=True, color=colour(label), alpha=0.85)
         top = axes.get_ylim()[1]
-        same = abs(keep - upload) < 0.5 / SCORE_BINS
         axes.axvline(keep, color=INK, linewidth=1)
-        text = f"keep, upload {keep:g}" if same else f"keep {keep:g}"
-        _annotate(axes, keep, top, text, left=not same and keep < upload and upload - keep < 0.25)
-        if not same:
+        same = upload is not None and upload <= keep
+        near = upload is not None and keep < upload < keep + 0.25
+        _annotate(axes, keep, top, f"keep, upload {keep:g}" if same else f"keep {keep:g}", left=near)
+        if upload is not None and upload > keep:
             axes.axvline(upload, color=INK, linewidth=1, linestyle="--")
             _annotate(axes, upload, top * 0.82, f"upload {upload:g}", left=False)
         axes.set_xlim(0, 1)

@@ -292,7 +292,7 @@ def _tracks(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
     count = f"{len(found):,} track" + ("" if len(found) == 1 else "s")
     return {
         "tracks": charts.tracks(f"tracks-{media.line.media_id}", lanes, media.record.fps),
-        "track_caption": f"{count} over time{shown}; each leads to its surest box",
+        "track_caption": f"{count} over time{shown}" + ("; each leads to its surest box" if renderer.place else ""),
         "track_links": links,
     }
 

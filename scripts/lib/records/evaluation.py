@@ -101,7 +101,7 @@ class EvaluationRecord:
     curve: Curve
     species: dict[str, SpeciesAccuracy]
     thresholds: list[AtThreshold]
-    double_counts: Annotated[int, Key("True boxes found more than once.", part="count")]
+    double_counts: Annotated[int, Key("Boxes that find a true box again, after another box.", part="count")]
     confusion: Confusion
     missed: list[Mistake]
     false_alarms: list[Mistake]
