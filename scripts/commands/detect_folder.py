@@ -128,9 +128,15 @@ def detect_folder(options: argparse.Namespace) -> int:
     import_path.leave_out_current_folder(environ)
     code = interrupts.run_to_its_end(command, environ)
     page = out.absolute() / "results" / "overview.html"
-    if not options.dry_run and page.exists():
+    if not options.dry_run and page.exists() and (code == 0 or _is_concluded(out, path)):
         sys.stdout.write(f"page: {page}\n")
     return code
+
+
+def _is_concluded(out: Path, settings: Path) -> bool:
+    """Return whether the run with these settings came to its last job; otherwise the page is that of an earlier run."""
+    log = out / "logs" / "conclude.log"
+    return log.exists() and log.stat().st_mtime >= settings.stat().st_mtime
 
 
 def _size(text: str) -> tuple[int, int]:

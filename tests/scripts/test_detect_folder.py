@@ -77,6 +77,33 @@ def test_variables_of_runs_in_tator_are_not_passed_on(survey, monkeypatch):
     assert not {"TATOR_API_SERVICE", "TATOR_PROJECT_ID"} & environ.keys()
 
 
+@pytest.fixture
+def out(tmp_path):
+    """Return the folder of an earlier run, with its page and the log of its last job."""
+    for name in ("results/overview.html", "logs/conclude.log"):
+        path = tmp_path / "out" / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (1e9, 1e9))
+    return tmp_path / "out"
+
+
+# With code 0 there may be nothing to do; wrong settings give the same code as a damaged media.
+@pytest.mark.parametrize(("code", "concludes", "named"), [(0, False, True), (1, True, True), (1, False, False)])
+@pytest.mark.usefixtures("survey")
+def test_the_page_is_named_only_if_the_run_ended(out, monkeypatch, code, concludes, named):
+    def run(*_):
+        if concludes:
+            (out / "logs/conclude.log").touch()
+        return code
+
+    written_to: list[str] = []
+    monkeypatch.setattr(interrupts, "run_to_its_end", run)
+    monkeypatch.setattr(sys.stdout, "write", written_to.append)
+    assert main(["survey", *OPTIONS, "--out", str(out)]) == code
+    assert written_to == [f"page: {out}/results/overview.html\n"] * named
+
+
 @pytest.mark.parametrize(("argument", "value"), [("auto", "auto"), ("640x480", {"width": 640, "height": 480})])
 def test_tiles(survey, tmp_path, monkeypatch, argument, value):
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
