@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from itertools import starmap
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,6 +16,7 @@ _COMMANDS = re.compile(
 )
 # The beginning of an address after its scheme; an address in a path has lost a slash.
 _ADDRESS = ("//", ":/")
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 _ESCAPED = re.compile(f"{_COMMANDS.pattern}|[\ud800-\udfff]")
 
 
@@ -34,8 +36,18 @@ def as_json(content: Any, *, indent: int | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text with a replacement character for line breaks, lone surrogates and other unprintable characters."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    """Return a text with a replacement character for line breaks, lone surrogates and other unprintable characters.
+
+    Spaces of all widths become plain ones. A joiner is kept after a letter of a script that needs it, or an emoji; in
+    other places it would only be invisible.
+    """
+    return "".join(starmap(_printable, zip(text, f" {text}", strict=False)))
+
+
+def _printable(letter: str, before: str) -> str:
+    if letter.isprintable() or (letter in _JOINERS and before.isprintable() and not before.isascii()):
+        return letter
+    return " " if unicodedata.category(letter) == "Zs" else "\N{REPLACEMENT CHARACTER}"
 
 
 def short(text: str, limit: int = LONGEST) -> str:

@@ -1,5 +1,6 @@
 """Write HTML pages: single files without scripts and requests, in which names are escaped."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from scripts.lib.files import replacing
 
 _TEMPLATES = Path(__file__).parent
 # The most labels next to boxes, so that they do not hide the picture; the height and mean width of their letters, as
-# shares of the picture's width.
+# shares of the picture's width; wide letters, as of Chinese, take twice the width.
 _MOST_LABELS, _LETTER_HEIGHT, _LETTER_WIDTH = 8, 0.034, 0.019
 
 
@@ -96,7 +97,8 @@ class Label:
 
 def _place_label(box: DrawnBox, aspect: float) -> Label:
     """Place a label above its box, or inside it if there is no room above, and within the picture."""
-    height, width = _LETTER_HEIGHT * aspect, _LETTER_WIDTH * len(box.label)
+    columns = sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in box.label)
+    height, width = _LETTER_HEIGHT * aspect, _LETTER_WIDTH * columns
     y = box.y - 0.25 * height
     if y < height:
         y = min(box.y + 1.05 * height, 0.98)

@@ -5,11 +5,12 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from html import unescape
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -34,6 +35,8 @@ _STYLE: Any = {
     "font.family": "sans-serif",
 }
 _PAGE_FONT = "system-ui, sans-serif"
+_TAG = re.compile(r"<[^<>]*>")
+_Drawing = tuple[Axes, list[Markup]]
 
 
 class TimelineMarker(NamedTuple):
@@ -79,8 +82,15 @@ class Curve(NamedTuple):
 
 
 @contextmanager
-def _chart(name: str, height: float) -> Iterator[tuple[Axes, list[Markup]]]:
-    """Yield axes to draw on, and a list that contains the SVG after the `with` block."""
+def _chart(name: str, label: str, height: float, links: Mapping[str, str] | None = None) -> Iterator[_Drawing]:
+    """Yield axes to draw on, and a list that contains the SVG after the `with` block.
+
+    Args:
+        name: the chart's name, unique in the page.
+        label: what the chart shows, for screen readers.
+        height: the height in inches.
+        links: what each link leads to, by its address, for screen readers.
+    """
     made: list[Markup] = []
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}), warnings.catch_warnings():
         # Missing glyphs only affect measuring; the browser has them.
@@ -90,34 +100,45 @@ def _chart(name: str, height: float) -> Iterator[tuple[Axes, list[Markup]]]:
         stream = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
-    made.append(_inline(stream.getvalue(), name))
+    made.append(_inline(stream.getvalue(), name, label, links or {}))
 
 
-def _inline(svg: str, name: str) -> Markup:
-    """Return the SVG as an element: unused ids are removed, the others are made unique in the page."""
+def _inline(svg: str, name: str, label: str, links: Mapping[str, str]) -> Markup:
+    """Return the SVG as an element: unused ids are removed, the others are made unique in the page.
+
+    Only tags are changed, as texts between them may be names of species that look like ids.
+    """
     svg = svg[svg.index("<svg") :]
-    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg))
+    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", "".join(_TAG.findall(svg))))
     prefix = re.sub(r"\W", "-", name)
 
     def renamed(found: re.Match[str]) -> str:
         return f' id="{prefix}-{found[1]}"' if found[1] in used else ""
 
-    svg = re.sub(r' id="([^"]*)"', renamed, svg)
-    svg = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{prefix}-", svg)
-    svg = re.sub(
-        r"font: ([^;\"']{0,100})(?:'[^']{0,100}'(?:, )?){1,20}(?:, *)?sans-serif", rf"font: \1{_PAGE_FONT}", svg
-    )
+    def named(found: re.Match[str]) -> str:
+        return f'{found[0]} aria-label="{escape(links[unescape(found[1])])}"'
+
+    def changed(found: re.Match[str]) -> str:
+        tag = re.sub(r' id="([^"]*)"', renamed, found[0])
+        tag = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{prefix}-", tag)
+        tag = re.sub(r'^<a xlink:href="([^"]*)"', named, tag)
+        return re.sub(
+            r"font: ([^;\"']{0,100})(?:'[^']{0,100}'(?:, )?){1,20}(?:, *)?sans-serif", rf"font: \1{_PAGE_FONT}", tag
+        )
+
+    svg = _TAG.sub(changed, svg)
     # The size in points is left out, so that the page's style determines it.
     head, _, body = svg.partition(">")
     view_box = head.partition('viewBox="')[2].partition('"')[0]
-    svg = f'<svg viewBox="{view_box}" role="img" class="chart">{body}'
+    role = "group" if links else "img"  # links inside an image are hidden from screen readers
+    svg = f'<svg viewBox="{view_box}" role="{role}" aria-label="{escape(label)}" class="chart">{body}'
     return Markup(svg)  # noqa: S704  (matplotlib escapes what it writes)
 
 
 def counts(name: str, boxes: Mapping[str, int], colours: Sequence[str]) -> Markup:
     """Return bars with the number of boxes of each species, in the given order."""
     bars = [Bar(short(species, 18), count, f"{count:,}") for species, count in boxes.items()]
-    return _bars(name, bars, colours, room=0.15)
+    return _bars(name, "boxes by species", bars, colours, room=0.15)
 
 
 def scores(name: str, histogram: Counts, label: int, keep: float, upload: float | None) -> Markup:
@@ -130,7 +151,7 @@ def scores(name: str, histogram: Counts, label: int, keep: float, upload: float 
         keep: the least score of a box.
         upload: the least score of an uploaded box, at least `keep`; None if nothing is uploaded.
     """
-    with _chart(name, 1.5) as (axes, made):
+    with _chart(name, "boxes by score", 1.5) as (axes, made):
         axes.stairs(histogram, np.linspace(0, 1, SCORE_BINS + 1), fill=True, color=colour(label), alpha=0.85)
         top = axes.get_ylim()[1]
         axes.axvline(keep, color=INK, linewidth=1)
@@ -168,7 +189,8 @@ def timeline(
         markers: the markers.
     """
     scale = 1 / fps if fps else 1.0
-    with _chart(name, 1.7) as (axes, made):
+    links = {marker.address: moment(marker.frame, fps) for marker in markers if marker.address}
+    with _chart(name, "boxes over time", 1.7, links) as (axes, made):
         base = np.zeros(len(edges) - 1)
         for species, mean in sorted(means.items(), key=lambda item: -item[1].sum()):
             axes.stairs(base + mean, edges * scale, baseline=base, fill=True, color=colour(species - 1), linewidth=0)
@@ -200,7 +222,8 @@ def max_n_over_time(
         length: the length of an interval in seconds.
         peaks: the markers.
     """
-    with _chart(name, 1.7) as (axes, made):
+    links = {peak.address: f"MaxN {peak.number} at {clock(peak.seconds)}" for peak in peaks if peak.address}
+    with _chart(name, "MaxN over time", 1.7, links) as (axes, made):
         for species, points in sorted(steps.items()):
             at = [second for start, _ in points for second in (start, start + length)]
             axes.plot(at, [top for _, top in points for _ in (0, 1)], color=colour(species - 1), linewidth=1.6)
@@ -229,7 +252,12 @@ def tracks(name: str, lanes: Sequence[Lane], fps: float | None) -> Markup:
     """
     scale = 1 / fps if fps else 1.0
     ordered = sorted(lanes, key=lambda lane: (lane.species, lane.first, lane.last))
-    with _chart(name, 0.6 + 0.09 * len(ordered)) as (axes, made):
+    links = {
+        lane.address: f"track from {moment(lane.first, fps)} to {moment(lane.last, fps)}"
+        for lane in ordered
+        if lane.address
+    }
+    with _chart(name, "tracks over time", 0.6 + 0.09 * len(ordered), links) as (axes, made):
         for at, lane in enumerate(ordered):
             width = (lane.last - lane.first + 1) * scale
             [bar] = axes.barh([at], [width], left=lane.first * scale, height=0.75, color=colour(lane.species - 1))
@@ -245,6 +273,11 @@ def tracks(name: str, lanes: Sequence[Lane], fps: float | None) -> Markup:
     return made[0]
 
 
+def moment(frame: int, fps: float | None) -> str:
+    """Return a text with the number and the time of a frame."""
+    return f"frame {frame:,}" + (f" ({clock(frame / fps)})" if fps else "")
+
+
 def clock(seconds: float) -> str:
     """Return a time such as 0:03.5 or 1:02:03."""
     whole, part = divmod(round(seconds * 10), 10)
@@ -257,12 +290,12 @@ def stages(name: str, seconds: Mapping[str, float]) -> Markup:
     """Return bars with the time of each stage and its share."""
     total = sum(seconds.values()) or 1.0
     bars = [Bar(stage, spent, f"{spent:,.1f} s, {spent / total:.0%}") for stage, spent in seconds.items()]
-    return _bars(name, bars, colour(0), room=0.3)
+    return _bars(name, "seconds by stage", bars, colour(0), room=0.3)
 
 
-def _bars(name: str, bars: Sequence[Bar], colours: str | Sequence[str], *, room: float) -> Markup:
+def _bars(name: str, label: str, bars: Sequence[Bar], colours: str | Sequence[str], *, room: float) -> Markup:
     """Return bars; `room` is the space for their texts, as a share of the width."""
-    with _chart(name, 0.35 + 0.26 * len(bars)) as (axes, made):
+    with _chart(name, label, 0.35 + 0.26 * len(bars)) as (axes, made):
         positions = range(len(bars))
         drawn = axes.barh(positions, [bar.value for bar in bars], color=colours, height=0.7)
         axes.bar_label(drawn, [bar.text for bar in bars], padding=3)
@@ -278,7 +311,7 @@ def _bars(name: str, bars: Sequence[Bar], colours: str | Sequence[str], *, room:
 def curves(name: str, lines: Sequence[Curve], x: str, y: str) -> Markup:
     """Return lines in the unit square, which differ by colour and dashes."""
     dashes = ("-", "--", ":", "-.")
-    with _chart(name, 3.0) as (axes, made):
+    with _chart(name, f"{y} by {x}", 3.0) as (axes, made):
         for line in lines:
             at = line.species - 1
             style = dashes[at % len(dashes)]

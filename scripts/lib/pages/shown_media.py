@@ -151,14 +151,8 @@ class PicturedTracks:
     pictures: list[PagePicture]
 
 
-def _when(media: ReportedMedia, frame: int) -> str:
-    """Return a text with the number and the time of a frame."""
-    fps = media.record.fps
-    return f"frame {frame:,}" + (f" ({charts.clock(frame / fps)})" if fps else "")
-
-
 def _titled(media: ReportedMedia, frame: int) -> str:
-    return media.name if media.is_picture else f"{media.name}, {_when(media, frame)}"
+    return media.name if media.is_picture else f"{media.name}, {charts.moment(frame, media.record.fps)}"
 
 
 def rows_of(media: ReportedMedia, frames: set[int]) -> dict[int, list[Detection]]:
@@ -229,7 +223,11 @@ def card(media: ReportedMedia, renderer: FrameRenderer) -> dict[str, Any]:
         else "",
         "pictures": [
             renderer.picture(
-                media, entry, rows[entry.frame], _when(media, entry.frame).capitalize(), max_n.get(entry.frame)
+                media,
+                entry,
+                rows[entry.frame],
+                charts.moment(entry.frame, media.record.fps).capitalize(),
+                max_n.get(entry.frame),
             )
             for entry in entries
         ],
