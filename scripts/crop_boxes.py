@@ -44,7 +44,8 @@ def crop_boxes(
         listing: the listing of a run on a folder, instead of `media` and `download`.
 
     Raises:
-        MediaFault: there are boxes, but the media could not be downloaded again (only if media share jobs).
+        MediaFault: there are boxes, but the media could not be downloaded again (only if media share jobs), or cannot
+            be decoded as in detect.
     """
     crops.mkdir(parents=True, exist_ok=True)
     found, wanted = read_record(DetectionRecord, outcome), read_record(MediaRecord, record)
@@ -68,7 +69,9 @@ def crop_boxes(
                         folder.mkdir(exist_ok=True)
                         part = crop(picture, (row.x, row.y, row.w, row.h), (found.width, found.height)).picture
                         (folder / f"{number:08d}_{at:03d}_{row.score:.2f}.jpg").write_bytes(jpeg(part))
-    except MediaFault as fault:  # the record of detect has the same fault
+    except MediaFault as fault:
+        if fault.state != found.state:  # detect read the file without it; this job may have less memory
+            raise
         _log.warning("media %d: %s; boxes are cut up to there", found.media_id, fault)
 
 

@@ -22,6 +22,8 @@ from tests.kubernetes.lab import applied, documents
 from tests.workflow import ROOT
 
 ARGO = ROOT / "deploy" / "argo"
+DECODE_AGAIN = {path.stem for path in (ROOT / "scripts").glob("*.py") if "frames_again" in path.read_text()}
+DECODE_AGAIN.add("crop_boxes")
 WORKFLOWS = ["single-pod", "fan-out", "fan-out-s3"]
 VALUES = {f"workflow.parameters.{name}": "1" for name in manifest.TATOR_PARAMETERS}
 VALUES |= {"workflow.name": "tator-detection-x", "workflow.status": "Succeeded"}
@@ -256,12 +258,17 @@ def test_without_shared_storage_only_the_storage_differs():
     assert s3 == shared
 
 
-def test_jobs_that_read_videos_again_have_room_for_them_without_a_shared_volume():
+def test_jobs_that_decode_media_again_have_room_for_them_without_a_shared_volume():
     profile = yaml.safe_load((ROOT / "profiles" / "kubernetes-s3" / "config.yaml").read_text())
-    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py") if "frames_again" in path.read_text()}
-    assert scripts
     room = profile["set-resources"]
-    assert {room[name]["disk_mb"] for name in [*scripts, "crop_boxes"]} == {room["detect"]["disk_mb"]}
+    assert {room[name]["disk_mb"] for name in DECODE_AGAIN} == {room["detect"]["disk_mb"]}
+
+
+@pytest.mark.parametrize("name", ["kubernetes", "kubernetes-s3", "slurm"])
+def test_jobs_that_decode_media_again_have_as_much_memory_and_time_as_detect(name):
+    resources = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())["set-resources"]
+    for rule in DECODE_AGAIN:
+        assert {key: resources[rule][key] for key in ("mem_mb", "runtime")}.items() <= resources["detect"].items()
 
 
 def test_profiles_change_where_and_how_jobs_run_and_not_their_results():
@@ -284,16 +291,15 @@ def test_profiles_change_where_and_how_jobs_run_and_not_their_results():
         }
     differ = {key for key in shared.keys() | s3.keys() if shared.get(key) != s3.get(key)}
     assert differ == {"shared-fs-usage", "default-storage-provider", "latency-wait", "set-resources"}
-    # SLURM jobs request the same resources as a pod with a shared claim, except those that SLURM does not have.
+    # SLURM jobs request the same resources as a pod with a shared claim, except those that SLURM does not have; a pod's
+    # time limit only ends a job that hangs.
     assert {key: slurm[key] for key in ("jobs", "cores", "latency-wait")}.items() <= shared.items()
-    known = ("mem_mb", "runtime", "gpu")
-    requested = {"default": shared["default-resources"], **shared["set-resources"]}
+    requested, of_slurm = (
+        {
+            rule: {name: resources[name] for name in ("mem_mb", "gpu") if name in resources}
+            for rule, resources in [("default", profile["default-resources"]), *profile["set-resources"].items()]
+        }
+        for profile in (shared, slurm)
+    )
     # The image lacks the packages of these two rules.
-    assert slurm["set-resources"].pop("convert_network") == {"mem_mb": 8000}
-    assert slurm["set-resources"].pop("quantize_network") == {"mem_mb": 8000, "runtime": 720}
-    # On Kubernetes jobs have no time limit of their own.
-    for rule in ("crop_boxes", "crop_tracks", "picture_errors"):
-        assert slurm["set-resources"].pop(rule) == {"runtime": 720}
-    assert {"default": slurm["default-resources"], **slurm["set-resources"]} == {
-        rule: {name: resources[name] for name in known if name in resources} for rule, resources in requested.items()
-    }
+    assert of_slurm == requested | {"convert_network": {"mem_mb": 8000}, "quantize_network": {"mem_mb": 8000}}
