@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from scripts.lib.files import replacing
 from scripts.lib.registering import manifest
 from scripts.lib.registering.registration import FILES_PER_JOB, AlgorithmSpec, make_plan
 from scripts.lib.token import redact
-from scripts.lib.workflow.configuration import settings
+from scripts.lib.workflow.configuration import engine_choice, run_settings, settings
 
-_CONFIG = Path(__file__).resolve().parents[2] / "config"
+_ROOT = Path(__file__).resolve().parents[2]
+_NO_GPU = Path(os.devnull)  # in place of /dev, for a driver, which has no GPU
 # Settings of section `tator` that each launch sets.
 _AT_LAUNCH = ("host", "project_id", "media_ids", "media_file")
 # The largest numbers of characters that Tator's database accepts.
@@ -138,6 +139,23 @@ def _filled_in(options: argparse.Namespace, config: dict[str, Any]) -> str:
     return manifest.fill_in(_text(options.manifest), values)
 
 
+def _settings_of_launch(environ: Mapping[str, str], workflow: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a launch, checked as the run checks them with the workflow's profile.
+
+    Raises:
+        SettingsError: every launch would refuse them.
+    """
+    defaults, schema = (_yaml(_ROOT / "config" / name) for name in ("config.yaml", "config.schema.yaml"))
+    found = settings.resolve(defaults, environ, schema)
+    profile = _ROOT / "profiles" / (manifest.profile(workflow) or "default") / "config.yaml"
+    run_settings.check_store(found, _yaml(profile).get("default-storage-provider") if profile.is_file() else None)
+    detect = found["detect"]
+    # Without a driver, `auto` chooses by the GPU of the machine that the launch gets.
+    if detect["engine"] != "auto" or manifest.has_driver(workflow):
+        engine_choice.choose(detect["engine"], detect["precision"], {}, _NO_GPU, device=detect["device"])
+    return found
+
+
 def _run(options: argparse.Namespace) -> None:
     config = _settings_in(options.config)
     host, project_id = _site_and_project(options, config)
@@ -153,8 +171,7 @@ def _run(options: argparse.Namespace) -> None:
         with replacing(options.output) as stream:
             stream.write(wanted.manifest)
         _say(f"{options.output}: the manifest, as it would be registered")
-    defaults, schema = (_yaml(_CONFIG / name) for name in ("config.yaml", "config.schema.yaml"))
-    plan = make_plan(host, project_id, wanted, lambda environ: settings.resolve(defaults, environ, schema))
+    plan = make_plan(host, project_id, wanted, _settings_of_launch)
     for line in [*plan.findings, *(f"note: {note}" for note in plan.notes)]:
         _say(line)
     if not options.apply:

@@ -9,7 +9,9 @@ import yaml
 from scripts.commands import register_algorithm
 from tests.workflow import ROOT
 
-SINGLE, FAN_OUT = (str(ROOT / "deploy" / "argo" / f"{name}.yaml") for name in ("single-pod", "fan-out"))
+SINGLE, FAN_OUT, FAN_OUT_S3 = (
+    str(ROOT / "deploy" / "argo" / f"{name}.yaml") for name in ("single-pod", "fan-out", "fan-out-s3")
+)
 IMAGE = "registry.site.org/tator-detection@sha256:" + "a" * 64
 SETTINGS = {
     "tator": {"host": "https://elsewhere.org", "project_id": 99, "media_ids": [1, 2], "ca_file": "/certs/site.pem"},

@@ -117,7 +117,7 @@ def cases(steps: Steps, impatient: None) -> dict[str, Case]:  # noqa: C901, PLR0
 
     def registered() -> list[dict[str, Any]]:
         text = (ROOT / "deploy" / "argo" / "single-pod.yaml").read_text()
-        make_plan(where["host"], project, AlgorithmSpec(name="Detect", manifest=text), lambda _: settings)
+        make_plan(where["host"], project, AlgorithmSpec(name="Detect", manifest=text), lambda _, __: settings)
         return []
 
     def stored() -> list[dict[str, Any]]:

@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.scripts.register_steps import SETTINGS, SINGLE, algorithms, lines, register, server, write, writes
+from tests.scripts.register_steps import (
+    FAN_OUT,
+    FAN_OUT_S3,
+    SETTINGS,
+    SINGLE,
+    algorithms,
+    lines,
+    register,
+    server,
+    write,
+    writes,
+)
 from tests.scripts.tator_steps import MARK
 from tests.workflow import ROOT
 
@@ -117,6 +128,23 @@ def test_wrong_settings_are_refused(register, server):
         write(settings)
         code, _, complaint = register("--apply")
         assert (code, message in complaint, writes(server)) == (1, True, []), complaint
+
+
+@pytest.mark.parametrize(
+    ("path", "detect", "message"),
+    [
+        (FAN_OUT_S3, {"split_seconds": 600}, "pipeline_args: detect.split_seconds: files go through a store (s3)"),
+        (FAN_OUT, {"split_seconds": 600}, None),
+        (SINGLE, {"device": "cpu"}, "pipeline_args: detect.device: cpu: tensorrt (by the settings) does not run"),
+        (FAN_OUT, {"engine": "auto", "precision": "f16"}, "does not have f16"),
+        (SINGLE, {"engine": "auto", "precision": "f16", "device": "cuda"}, None),
+    ],
+)
+def test_settings_that_every_launch_refuses_are_refused(register, path, detect, message):
+    write({**SETTINGS, "detect": SETTINGS["detect"] | detect, "export": None})  # an empty section is none
+    parameter = "s3_endpoint=https://s3.site.org" if path == FAN_OUT_S3 else "storage_class=fast"
+    code, _, complaint = register("--set", parameter, path=path)
+    assert (code, complaint) == (0, "") if message is None else (code == 1 and message in complaint), complaint
 
 
 def test_faults_of_the_manifest_are_listed_with_the_others(register, server):

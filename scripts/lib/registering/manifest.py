@@ -24,6 +24,7 @@ TATOR_PARAMETERS = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest
 EXAMPLE = "registry.example.org/"
 
 _ANCHOR = re.compile(r"(?<![^\s,\[\]{}])&[^\s,\[\]{}]+\s+")
+_PROFILE = re.compile(r'"run", "([\w-]+)"')
 _USED = re.compile(r"\{\{\s*workflow\.parameters\.([^}\s]+)\s*\}\}")
 
 
@@ -171,6 +172,17 @@ def is_stored_as(text: str, path: object) -> bool:
     )
 
 
+def profile(workflow: Mapping[str, Any]) -> str | None:
+    """Return the profile that a workflow runs with, a folder of profiles/; None if it starts something else."""
+    found = _PROFILE.search(json.dumps(workflow, default=str))
+    return found[1] if found else None
+
+
+def has_driver(workflow: Mapping[str, Any]) -> bool:
+    """Return whether a workflow's own pod runs no jobs, but starts a pod for each of them."""
+    return (profile(workflow) or "").startswith("kubernetes")
+
+
 def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield notes about a manifest and its settings that are valid but may not be intended."""
     for section, key in (
@@ -182,7 +194,7 @@ def notes(workflow: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
     ):
         if path := settings[section][key]:
             yield f"{section}.{key} is {path}: it has to be there in the pods"
-    if '"run", "kubernetes' in json.dumps(workflow, default=str) and settings["detect"]["engine"] == "auto":
+    if has_driver(workflow) and settings["detect"]["engine"] == "auto":
         yield "detect.engine is auto, which looks for a GPU in the driver, where there is none: name the engine"
     engine = settings["detect"]["engine"]
     if settings["network"]["graph"] == "graph.pb" and engine not in names_of(suffix=".pb"):

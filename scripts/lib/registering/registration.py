@@ -79,7 +79,7 @@ class RegistrationPlan:
 
 
 def make_plan(
-    host: str, project_id: int, wanted: AlgorithmSpec, resolve: Callable[[Mapping[str, str]], Any]
+    host: str, project_id: int, wanted: AlgorithmSpec, resolve: Callable[[Mapping[str, str], Mapping[str, Any]], Any]
 ) -> RegistrationPlan:
     """Check manifest, settings and project without any change, and return the plan.
 
@@ -87,7 +87,7 @@ def make_plan(
         host: Tator's address.
         project_id: the project.
         wanted: the algorithm.
-        resolve: function that returns the settings of a run from its environment.
+        resolve: function that returns the settings of a run from its environment and its workflow.
 
     Raises:
         SettingsError: the manifest cannot be read.
@@ -121,12 +121,12 @@ def _settings_of(
     plan: RegistrationPlan,
     workflow: Mapping[str, Any],
     launch: Mapping[str, str],
-    resolve: Callable[[Mapping[str, str]], Any],
+    resolve: Callable[[Mapping[str, str], Mapping[str, Any]], Any],
 ) -> Any:
     """Return the settings that a launch would have, checked as a run checks them; None if they are invalid."""
     arguments = manifest.parameters(workflow).get("pipeline_args") or ""
     try:
-        found = resolve({**launch, "TATOR_PIPELINE_ARGS": arguments})
+        found = resolve({**launch, "TATOR_PIPELINE_ARGS": arguments}, workflow)
     except SettingsError as error:
         lines = [line.removeprefix("  - ") for line in str(error).splitlines()]
         plan.problems += [f"pipeline_args: {line}" for line in lines if line != "the settings cannot be used:"]

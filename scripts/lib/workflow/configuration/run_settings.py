@@ -29,6 +29,20 @@ def read(
     is_auto = found["detect"]["engine"] == "auto"
     unfit = network_settings.unfit_for_tensorrt(found) if is_auto else None
     engine_choice.set_engine(found["detect"], environ, unfit, found["network"]["graph"])
+    check_store(found, storage)
+    return found
+
+
+def check_store(found: Mapping[str, Any], storage: str | None) -> None:
+    """Refuse settings that need a file system which all jobs see, if files go through a storage.
+
+    Args:
+        found: the checked settings.
+        storage: the storage through which files go from job to job; None for a file system.
+
+    Raises:
+        SettingsError: such a setting is set.
+    """
     if found["detect"]["split_seconds"] and storage:
         raise SettingsError(
             f"detect.split_seconds: files go through a store ({storage}); expected a file system that all jobs see, "
@@ -39,4 +53,3 @@ def read(
             f"media.folder: files go through a store ({storage}), which does not contain those of a folder; expected "
             "a file system that all jobs see: use another profile"
         )
-    return found

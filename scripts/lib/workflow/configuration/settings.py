@@ -175,7 +175,8 @@ def _pipeline_arguments(
         raise SettingsError(f"TATOR_PIPELINE_ARGS is a JSON {type(arguments).__name__}; expected an object")
     nested: dict[str, Any] = {}
     for section in [name for name in arguments if name in sections]:
-        part = arguments.pop(section)
+        part = {} if arguments[section] is None else arguments[section]  # empty, as in a settings file
+        del arguments[section]
         if not isinstance(part, dict):
             raise SettingsError(
                 f"TATOR_PIPELINE_ARGS: {section} is {shown(part)}; expected an object with its settings"

@@ -48,7 +48,7 @@ def test_environment_wins_over_file_and_file_over_defaults():
 
 def test_sections_in_the_pipeline_arguments():
     """Jobs of a cluster have no settings file: the variable may hold all that such a file holds."""
-    arguments = {"keep_threshold": 0.7, "detect": {"batch_size": 2}, "upload": {"version": "Mine"}}
+    arguments = {"keep_threshold": 0.7, "detect": {"batch_size": 2}, "upload": {"version": "Mine"}, "export": None}
     found = resolve(environ={"TATOR_PIPELINE_ARGS": json.dumps(arguments)})
     assert (found["detect"]["keep_threshold"], found["detect"]["batch_size"]) == (0.7, 2)
     assert found["upload"]["version"] == "Mine"
