@@ -40,6 +40,7 @@ from scripts.lib.evaluation.comparison_file import ListOnDisk, write_content
 from scripts.lib.pages import DrawnBox, PagePicture, write_page
 from scripts.lib.pages.chosen_media import Largest
 from scripts.lib.server.api import Project
+from scripts.lib.workflow.configuration import settings
 
 PICTURES, ROWS_SHOWN = 12, 200
 _VERSION = "version:"
@@ -291,7 +292,7 @@ def _version(name: str, media_ids: Sequence[int], options: argparse.Namespace) -
     if missing or not (number.isascii() and number.isdigit() and len(number) < 20):
         raise PipelineError(f"{name}: expected version:NUMBER, with {', '.join(missing) or 'a number'}")
     return version_side(
-        Project(options.host, options.project),
+        Project(settings.site(options.host), options.project),
         int(number),
         media_ids,
         type_id=options.type,

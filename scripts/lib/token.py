@@ -19,8 +19,11 @@ _SIGNED = re.compile(
     r"(=|%(?:25){0,3}3d)"  # escaped, perhaps more than once
     r"[^&\s'\"<>]+"
 )
-# A proxy's address may contain a user's name and password, before the last `@`.
-_USER = re.compile(r"(?<=://)[^\s/'\"<>]{1,1000}@")
+# An address, of a proxy for example, may contain a user's name and password, before the last `@`; without `http://` it
+# looks like an image with a tag and a digest.
+_USER = re.compile(
+    r"(?<=://)[^\s/'\"<>]{1,1000}@|(?<![^\s'\"<>(=])[^\s/'\"<>:@]{1,200}:[^\s/'\"<>]{1,1000}@(?!sha(?:256|512):)(?=[\w\[])"
+)
 _AUTHORIZATION = re.compile(r"(?i)\b(token|bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 
 

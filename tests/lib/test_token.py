@@ -33,6 +33,8 @@ def _token(monkeypatch):
         "the rest of a line: 1).mp4&AWSAccessKeyId=abcdefgh12345678",
         "to=http%253A%252F%252Fstore%252Fx.mp4%253FX-Amz-Signature%253Dabcdefgh12345678",
         "Failed to parse: http://me:abcdefgh12345678@proxy:3128",
+        "tator.host: me:abcdefgh12345678@t.org:8080 has no scheme",
+        "no scheme: 'me:p@ss:abcdefgh12345678@[::1]:1080'",
         "proxy https://abcdefgh12345678@proxy refused, as 'socks5://me:p@ss:abcdefgh12345678@[::1]:1080' did",
     ],
 )
@@ -53,6 +55,8 @@ def test_secrets_are_replaced(text):
         "x-amz-= 3",
         "https://t.org/a@b/c",
         "net@sha256:ab",
+        "net:1.0@sha256:ab",
+        "12:30 me@t.org",
         "ask me@t.org, not https://t.org",
     ],
 )

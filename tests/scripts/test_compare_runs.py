@@ -80,13 +80,23 @@ def test_a_run_and_a_version_that_people_edited(steps, tmp_path, capsys):
         spec = {"media_id": 1, "type": server.localization_type_id, "version": server.version_id, "frame": frame,
                 "attributes": {"Species": species, "Confidence": 0.9}, **share}  # fmt: skip
         steps.api.create_localization_list(server.project_id, [spec])
-    where = ["--host", server.host, "--project", str(server.project_id), "--type", str(server.localization_type_id)]
+    where = [
+        "--host",
+        f"{server.host}/rest/",
+        "--project",
+        str(server.project_id),
+        "--type",
+        str(server.localization_type_id),
+    ]
     sides = [str(run.folder), f"version:{server.version_id}"]
     assert compare_runs.main([*sides, *where, "--out", str(tmp_path / "out")]) == 0
     totals = read_json(tmp_path / "out/compare.json")["totals"]
     assert totals == {"same": 1, "rescored": 0, "changed species": 1, "appeared": 0, "vanished": 1}
     assert compare_runs.main([*sides, "--out", str(tmp_path / "out")]) == 1
     assert "expected version:NUMBER, with --host" in capsys.readouterr().err
+    assert compare_runs.main([*sides, *where, "--host", "me:secret@t.org"]) == 1
+    assert "contains a user name or password" in (complaint := capsys.readouterr().err)
+    assert "secret" not in complaint
     where += ["--out", str(tmp_path / "none")]
     empty = steps.api.create_version(server.project_id, {"name": "empty"}).id
     version_side = f"version:{server.version_id}"
