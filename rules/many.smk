@@ -42,7 +42,7 @@ for media_ids in plan.shared_jobs:
             conda:
                 "../envs/tator.yaml"
             params:
-                **job_params(media_ids, makes=["records"]),
+                **job_params(media_ids, takes=["uploads"], makes=["records"]),
                 host=config["tator"]["host"],
                 project_id=config["tator"]["project_id"],
                 media_ids=media_ids,

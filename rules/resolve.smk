@@ -19,6 +19,8 @@ checkpoint resolve_media:
         skip_processed=config["media"]["skip_processed"],
         mark_attribute=config["mark"]["attribute"],
         count_attributes=list(plan.count_attributes.values()),
+        # Not inputs: these jobs come later, and only an earlier start of the run has left such files.
+        uploads=of_these(plan.media_ids, "results/uploads/{media_id}.json"),
         code=code("resolve_media"),
     script:
         "../scripts/resolve_media.py"

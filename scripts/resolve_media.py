@@ -8,8 +8,8 @@ from typing import Any
 from scripts.lib.downloads.references import fault_of_address, is_address, recorded_path
 from scripts.lib.errors import MediaFault, PipelineError, of_one_media
 from scripts.lib.processed import is_marked
-from scripts.lib.record_files import write_record
-from scripts.lib.records import MediaRecord, Role, StoredFile
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import MediaRecord, Role, StoredFile, UploadRecord
 from scripts.lib.server import project_needs, rows
 from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.server.faults import Unusable
@@ -37,6 +37,7 @@ def resolve_media(
     file: str = "auto",
     batch: Path | None = None,
     count_attributes: Sequence[str] = (),
+    uploads: list[Path] | None = None,
 ) -> None:
     """Write a record for each media, whatever its state.
 
@@ -50,12 +51,14 @@ def resolve_media(
         project_id: the project.
         media_ids: the requested media.
         kind: `video` or `image` to accept only those, or `any`.
-        skip_processed: whether media that have the mark are skipped.
+        skip_processed: whether media that have the mark are skipped, except those that this run marked.
         mark_attribute: the attribute that marks a media as processed.
         records: the files to write, one for each of `media_ids` and in the same order.
         file: which file of a video to read: `archival`, `streaming`, or `auto`; see config/README.md.
         batch: the file to write the records' hashes to, for the job that processes these media.
         count_attributes: the numeric attributes that counts of animals are written into.
+        uploads: the records of upload_detections, in the same order, as far as they exist: a media that is verified
+            in its record has the mark from this run.
 
     Raises:
         ServerError: a media type has no such attribute, or Tator fails.
@@ -68,12 +71,13 @@ def resolve_media(
         some = media_ids[at : at + IDS_PER_CALL]
         answers = project.media(some)
         found = _usable(answers, types, needs)
-        for media_id, path in zip(some, records[at : at + IDS_PER_CALL], strict=True):
+        for number, (media_id, path) in enumerate(zip(some, records[at : at + IDS_PER_CALL], strict=True), at):
             try:
                 record = _resolve(project, media_id, found.get(media_id), types, file)
                 if kind not in ("any", record.kind):
                     raise _Final("unsupported", f"it is of the kind {record.kind}, and media.kind is {kind}")
-                if skip_processed and is_marked(answers[media_id], types[answers[media_id]["type"]], mark_attribute):
+                skips = skip_processed and not (uploads and _is_verified(uploads[number]))
+                if skips and is_marked(answers[media_id], types[answers[media_id]["type"]], mark_attribute):
                     raise _Final("skipped", f"it is marked as processed ({mark_attribute})")
             except Exception as error:
                 if not of_one_media(error):
@@ -90,6 +94,11 @@ def resolve_media(
     if batch is not None:
         write_hashes(batch, records)
     _log.info("%d media resolved", len(media_ids))
+
+
+def _is_verified(upload: Path) -> bool:
+    """Return whether this run has uploaded and verified the boxes of the media with this record."""
+    return upload.is_file() and read_record(UploadRecord, upload).state == "verified"
 
 
 def _usable(

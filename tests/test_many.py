@@ -111,7 +111,7 @@ def test_crops_of_media_that_share_jobs(twenty, tmp_path, keep_files):
 
 def test_only_changed_media_are_processed_again(twenty, tmp_path):
     site = Site(twenty, tmp_path / "many")
-    site.settings["media"] = {"per_job": 8}
+    site.settings["media"] = {"per_job": 8, "skip_processed": True}  # which leaves the run's own media as they are
     good = [media_id for media_id, name in twenty.media.items() if name.endswith(".png")]
     site.settings["tator"]["media_ids"] = good[:-1]
     done = site.run()
@@ -125,6 +125,7 @@ def test_only_changed_media_are_processed_again(twenty, tmp_path):
     assert done.returncode == 0, done.stdout
     assert len(twenty.requests("Download")) == 1
     assert jobs(done)["detect_many"] <= 2
+    assert set(site.states().values()) == {"done"}
     twenty.clear_requests()
     site.settings["upload"]["threshold"] = 0.9
     done = site.run()

@@ -3,6 +3,8 @@
 import pytest
 
 from scripts.lib.errors import ServerError
+from scripts.lib.record_files import write_record
+from scripts.lib.records import UploadRecord
 from scripts.lib.workflow.jobs.failures import forget
 from tests.scripts.tator_steps import MARK
 
@@ -106,6 +108,16 @@ def test_processed_media_are_skipped_only_on_demand(steps, mark, state):
     steps.server.change("media", 1, attributes={} if mark is None else {MARK: mark})
     assert steps.resolve(1)[0]["state"] == "ready"
     assert steps.resolve(1, skip_processed=True)[0]["state"] == state
+
+
+@pytest.mark.parametrize(("upload", "state"), [("verified", "ready"), ("not uploaded", "skipped")])
+def test_media_that_the_run_itself_marked_are_not_skipped(steps, tmp_path, upload, state):
+    steps.server.change("media", 1, attributes={MARK: "2026-01-01T00:00:00+00:00"})
+    steps.server.change("media", 2, attributes={MARK: "2026-01-01T00:00:00+00:00"})
+    uploads = [tmp_path / f"upload_{media_id}.json" for media_id in (1, 2)]
+    write_record(uploads[1], UploadRecord(media_id=2, type_id=1, state=upload, reason=None))
+    records = steps.resolve(1, 2, skip_processed=True, uploads=uploads)
+    assert [record["state"] for record in records] == ["skipped", state]
 
 
 def test_the_record_does_not_depend_on_the_mark(steps):
