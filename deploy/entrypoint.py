@@ -172,7 +172,7 @@ def clean_up(
         left = [f"job {job.metadata.name}" for job in jobs]
         left += [f"pod {pod.metadata.name} on node {pod.spec.node_name}" for pod in pods]
         waiting = f"still there: {', '.join(left[:5])}{' and others' if len(left) > 5 else ''}"
-        remedy = "expected them gone; if a node is dead, taint it with node.kubernetes.io/out-of-service=x:NoExecute"
+        remedy = "they should have ended; if a node is dead, taint it: node.kubernetes.io/out-of-service=x:NoExecute"
         now = time.monotonic()
         if now - begun >= seconds:
             raise SystemExit(f"{waiting}; {remedy}, or delete them")

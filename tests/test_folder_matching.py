@@ -98,7 +98,7 @@ def test_boxes_detected_without_tator_are_uploaded_by_name_without_the_files(sur
     assert "the environment variable TATOR_AUTH_TOKEN is not set" in refused.stdout
     done = survey.put()
     assert done.returncode == 1, done.stdout
-    assert f"{survey.media} is not here; the boxes that were found in it before go to Tator" in done.stdout
+    assert f"{survey.media} does not exist; only boxes found earlier are uploaded" in done.stdout
     assert not jobs(done).keys() & {"detect", "list_media", "get_network"}
     assert jobs(done)["upload_detections"] == 6
     survey.settings["network"]["directory"] = network

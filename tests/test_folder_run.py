@@ -101,7 +101,7 @@ def test_from_files_to_the_page(survey):
     survey.pictures("cam3/new.jpg", first=10)
     done = survey.run()
     assert done.returncode == 0, done.stdout
-    assert "1 file of the last run is gone from media.folder: junk.png. Their boxes leave the results" in done.stdout
+    assert "1 file of the last run is gone from media.folder: junk.png. Their boxes are moved" in done.stdout
     assert jobs(done)["detect"] == 2
     names = ["cam1/a.jpg", "cam2/a.jpg", "cam3/new.jpg", ODD_NAME, "clip"]
     assert survey.states().keys() == {ODD_SHOWN if name == ODD_NAME else name for name in names}

@@ -25,6 +25,7 @@ from scripts.lib.workflow.configuration import folder_settings
 from scripts.lib.workflow.processes import import_path, interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
+_GRAPH_NAMES = f"{', '.join(GRAPHS[:-1])} or {GRAPHS[-1]}"
 EXPORTS = ("parquet", "crops", "megadetector", "yolo", "cvat", "label_studio")
 # Variables for runs on media in Tator; they are not passed on, as they may be set in a user's shell.
 _OF_TATOR = re.compile(r"TATOR_(?!PATIENCE|ANSWER|DETECT|REGISTRY|METRICS)")
@@ -44,9 +45,12 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
     """
     if network.is_dir():
         graphs = [name for name in GRAPHS if (network / name).is_file()]
-        if len(graphs) != 1:
-            present = " and ".join(graphs) or "none"
-            raise SettingsError(f"--network: {network} holds {present} of {', '.join(GRAPHS)}; name the file to use")
+        if not graphs:
+            raise SettingsError(f"--network: {network} contains no {_GRAPH_NAMES}; name the file to use")
+        if len(graphs) > 1:
+            raise SettingsError(
+                f"--network: {network} contains {len(graphs)} graphs ({', '.join(graphs)}); name one of them"
+            )
         graph = network / graphs[0]
     elif network.is_file():
         graph = network
@@ -80,7 +84,7 @@ def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     """Return the settings in the run's settings file, updated from the command's options.
 
     Raises:
-        SettingsError: the settings file cannot be read, or an option is wrong.
+        SettingsError: the settings file cannot be read or is that of another folder, or an option is wrong.
     """
     if not options.folder.is_dir():
         raise SettingsError(f"{options.folder}: is not a folder; expected one with pictures or videos")
@@ -92,6 +96,9 @@ def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     if not isinstance(before, dict) or not all(isinstance(part, dict | None) for part in before.values()):
         raise SettingsError(f"{path}: is not a settings file; correct it, or remove it")
     found: dict[str, Any] = {section: dict(part or {}) for section, part in before.items()}
+    last = out / str(found.get("media", {}).get("folder") or options.folder.absolute())
+    if last.is_dir() and not last.samefile(options.folder):
+        raise SettingsError(f"{out} holds the results of {last}; name another folder with --out")
     for section in ("media", "network", "detect", "export"):
         found.setdefault(section, {})
     found["media"] = {"per_job": "auto"} | found["media"] | {"folder": str(options.folder.absolute())}

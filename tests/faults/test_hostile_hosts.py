@@ -82,7 +82,7 @@ def test_a_size_larger_than_any_disk_is_refused_before_the_download(steps):
     record = read_json(steps.folder / "record_1.json")
     record["file"]["size"] = 1 << 60
     write_json(steps.folder / "record_1.json", record)
-    with pytest.raises(Exception, match=r"bytes are to come and \d+ are free; make room"):
+    with pytest.raises(Exception, match=r"bytes have to be downloaded, and \d+ are free; make room"):
         steps.download(1)
     assert steps.server.requests("Download") == []
 

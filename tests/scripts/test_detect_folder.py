@@ -142,13 +142,35 @@ def test_weights_in_another_file_are_linked_too(tmp_path):
     [
         (["nowhere", *OPTIONS], "nowhere: is not a folder; expected one with pictures or videos"),
         (["survey", "--network", "gone.pb"], "gone.pb does not exist; expected a graph, or a folder with one"),
-        (["survey", "--network", "."], "holds none of graph.pb, graph.onnx, graph.xml; name the file to use"),
+        (["survey", "--network", "."], "contains no graph.pb, graph.onnx or graph.xml; name the file to use"),
         (["survey", "--network", "survey/a.jpg"], "ends in '.jpg'; expected .pb, .onnx or .xml"),
     ],
 )
 def test_wrong_arguments_are_one_clear_message(survey, capsys, arguments, message):
     assert main(arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_folder_with_two_graphs_needs_a_choice(survey, capsys):
+    for name in ("graph.pb", "graph.onnx"):
+        Path(name).touch()
+    assert main(["survey", "--network", "."]) == 1
+    assert "--network: . contains 2 graphs (graph.pb, graph.onnx); name one of them" in capsys.readouterr().err
+
+
+def test_two_folders_of_one_name_do_not_share_results(survey, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
+    other = tmp_path / "other" / "survey"
+    other.mkdir(parents=True)
+    assert main(["survey", *OPTIONS]) == 0
+    assert main([str(other), *OPTIONS]) == 1
+    message = f"survey_detections holds the results of {survey}; name another folder with --out"
+    assert message in capsys.readouterr().err
+    assert main([f"{survey.parent}/./survey", *OPTIONS]) == 0
+    assert main([str(other), *OPTIONS, "--out", "other_detections"]) == 0
+    survey.rename(survey.with_name("moved"))
+    assert main([str(other), *OPTIONS]) == 0
+    assert written(tmp_path / "survey_detections")["media"]["folder"] == str(other)
 
 
 def test_the_written_settings_are_complete(survey, monkeypatch):

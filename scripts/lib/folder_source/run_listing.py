@@ -70,7 +70,7 @@ def is_away(settings: Mapping[str, Any], run_folder: Path) -> bool:
 
 def away_message(folder: str) -> str:
     """Return a message for the user about a missing folder."""
-    return f"media.folder: {printable(folder)} is not here; the boxes that were found in it before go to Tator"
+    return f"media.folder: {printable(folder)} does not exist; only boxes found earlier are uploaded"
 
 
 def last_listing(folder: str, run_folder: Path) -> Listing:
@@ -125,8 +125,8 @@ def begin(listing: Listing, run_folder: Path) -> list[str]:
     more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
     what = "1 file of the last run is" if len(gone) == 1 else f"{len(gone)} files of the last run are"
     return [
-        f"{what} gone from media.folder: {names}{more}. Their boxes leave the results; they wait in {_GONE}/ for the "
-        "files to come back"
+        f"{what} gone from media.folder: {names}{more}. Their boxes are moved from the results to {_GONE}/, "
+        "and back if the files return"
     ]
 
 
