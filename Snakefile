@@ -17,17 +17,20 @@ include: "rules/common_shared_jobs.smk"
 
 garbage.collect_rarely()
 with plan_errors.errors_as_messages(logger.error):
+    run_folder = work_dir()
+
+if run_folder:
+
+    workdir: run_folder
+
+
+with plan_errors.errors_as_messages(logger.error):
     config = read_settings()
 
 
 # A job on a cluster reads this file again, so the environment variables that it reads have to be passed on.
 envvars:
     *variables_in_use(),
-
-
-if work_dir():
-
-    workdir: work_dir()
 
 
 closed_output.ignore_in_threads(logger)

@@ -32,8 +32,6 @@ wildcard_constraints:
 
 def read_settings():
     """Return the checked settings; raise SettingsError with one line for each problem."""
-    if workflow.overwrite_workdir is not None:  # --directory takes precedence
-        os.environ.pop(settings.WORK_DIR_VARIABLE, None)
     schema = Path(workflow.basedir, "config", "config.schema.yaml")
     store = workflow.storage_settings.default_storage_provider
     return run_settings.read(config, os.environ, schema, store)
@@ -51,8 +49,11 @@ def variables_in_use():
 
 
 def work_dir():
-    """Return the folder in TATOR_WORK_DIR; None if it is not set."""
-    return os.environ.get(settings.WORK_DIR_VARIABLE)
+    """Return the folder in TATOR_WORK_DIR, made if it does not exist; None if it is not set or --directory is."""
+    if workflow.overwrite_workdir is not None:  # --directory takes precedence
+        os.environ.pop(settings.WORK_DIR_VARIABLE, None)
+    named = os.environ.get(settings.WORK_DIR_VARIABLE)
+    return local_files.make_run_folder(named) if named else None
 
 
 def require_token():

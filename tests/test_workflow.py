@@ -1,6 +1,7 @@
 """Plans of runs, messages for bad input before any job starts, and files that have to agree with one another."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -54,6 +55,26 @@ def test_the_work_folder_of_the_environment(tmp_path):
     assert done.returncode == 0, done.stdout
     assert (work / ".snakemake").is_dir()
     assert not (here / ".snakemake").exists()
+    # A relative folder of the network is in it, also while the settings are checked.
+    (work / "network").mkdir()
+    (here / "network").mkdir()
+    for name in ("graph.pb", "train.ini"):
+        shutil.copy(SYNTHETIC / name, work / "network")
+    (work / "network" / "train.ini").write_text("[Data]\nSpecies=cod\n[Detect]\nWidth=320\nHeight=180\n")
+    settings = SETTINGS | {"network": {"directory": "network"}, "detect": {}}
+    done = snakemake(here, "-n", settings=settings, environ={"TATOR_WORK_DIR": str(work)}, directory=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("folder", "complaint"),
+    [("file", "'file' is not a folder"), ("file/x", "'file/x' does not exist"), ("~/run", "'~/run' begins with ~")],
+)
+def test_a_work_folder_that_cannot_be_made_is_one_clear_message(tmp_path, folder, complaint):
+    (tmp_path / "file").touch()
+    done = snakemake(tmp_path, "-n", settings=SETTINGS, environ={"TATOR_WORK_DIR": folder}, directory=False)
+    assert (done.returncode, f"TATOR_WORK_DIR: {complaint}" in done.stdout) == (1, True), done.stdout
+    assert "Snakefile" not in done.stdout.splitlines()[-1]
 
 
 def test_tensorrt_builds_its_engine_before_it_detects(tmp_path):

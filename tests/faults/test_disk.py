@@ -39,7 +39,9 @@ def test_too_little_space_for_a_download(site, disk, undisturbed):
     site.run_ok("--until", "get_network", "get_attributes")
     used = shutil.disk_usage(site.folder).used
     disk(f"remount,size={(used >> 10) + 110}k")
-    site.fails_with(r"resources/media: 181569 bytes have to be downloaded, and \d+ are free; make room, or choose another folder")
+    site.fails_with(
+        r"resources/media: 181569 bytes have to be downloaded, and \d+ are free; make room, or choose another folder"
+    )
     assert site.server.requests("Download") == []
     disk("remount,size=20m")
     site.run_ok()

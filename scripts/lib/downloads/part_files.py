@@ -53,8 +53,8 @@ def require_room(stream: IO[bytes], size: int | None) -> None:
     have = size_of(stream)
     if size is not None and (free := shutil.disk_usage(stream.fileno()).free) < size - have:
         raise PipelineError(
-            f"{Path(stream.name).parent.absolute()}: {size - have} bytes have to be downloaded, and {free} are free; make room, "
-            "or choose another folder with --directory, and run again"
+            f"{Path(stream.name).parent.absolute()}: {size - have} bytes have to be downloaded, and {free} are free; "
+            "make room, or choose another folder with --directory, and run again"
         )
 
 

@@ -43,6 +43,11 @@ def find(settings: Mapping[str, Any]) -> list[str]:
             f"detect.split_seconds, media.per_job: {detect['split_seconds']} and {settings['media']['per_job']!r}; "
             "expected media.per_job 1, as a media cannot both have several jobs and share one"
         )
+    problems += [
+        f"evaluate.{version}, evaluate.{file}: both are set; expected at most one of them"
+        for version, file in (("truth_version", "truth_file"), ("track_truth_version", "track_truth_file"))
+        if settings["evaluate"][version] is not None and settings["evaluate"][file]
+    ]
     problems += _of_tracks(settings)
     problems += _of_counts(settings)
     engine, precision = detect["engine"], detect["precision"]

@@ -1,6 +1,7 @@
 """Check the files and folders that the settings name, before anything is planned with them."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,20 @@ def _names(directory: str | None) -> list[str] | None:
         return species(Path(directory, "train.ini")) if directory else None
     except GraphError:
         return None
+
+
+def make_run_folder(value: str) -> str:
+    """Make the folder that TATOR_WORK_DIR names, unless it exists, and return its name.
+
+    Raises:
+        SettingsError: it is not a folder and cannot be made.
+    """
+    if not value.startswith("~"):
+        with suppress(OSError):  # then it does not exist
+            Path(value).mkdir(parents=True, exist_ok=True)
+    if found := problem(value, is_folder=True):
+        raise SettingsError(f"TATOR_WORK_DIR: {shown(value)} {found}")
+    return value
 
 
 def problem(value: str, *, is_folder: bool) -> str | None:

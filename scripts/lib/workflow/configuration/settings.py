@@ -85,6 +85,8 @@ def resolve(
 ) -> dict[str, Any]:
     """Return the settings of this run, complete and checked; tator.media_ids has the ids from tator.media_file.
 
+    Relative paths are relative to the current folder, which is the run's.
+
     Args:
         config: the configuration of Snakemake: the defaults, overlaid with the user's files and options.
         environ: the process environment.
@@ -111,7 +113,7 @@ def resolve(
     from_environment = {path: environ[name] for name, path in variables.items() if environ.get(name)}
     _one_selection(settings, from_environment)
     _overlay(settings, from_environment)
-    _read_media(settings, Path(environ.get(WORK_DIR_VARIABLE) or ".").absolute(), read_media)
+    _read_media(settings, read_media)
     _normalise(settings)
     _fill(settings, sections)
 
@@ -277,12 +279,12 @@ def _one_selection(settings: dict[str, Any], from_environment: Mapping[str, Any]
         tator |= {"media_ids": [], "media_file": None}
 
 
-def _read_media(settings: dict[str, Any], run_folder: Path, read: Callable[[Path], list[int]]) -> None:
+def _read_media(settings: dict[str, Any], read: Callable[[Path], list[int]]) -> None:
     """Read the ids of the media file, and make the file's path absolute, as jobs may run elsewhere."""
     tator = settings.get("tator")
     if isinstance(tator, dict) and isinstance(path := tator.get("media_file"), str) and path:
-        tator["media_file"] = str(run_folder / path)
-        tator["media_ids"] = read(run_folder / path)
+        tator["media_file"] = str(Path(path).absolute())
+        tator["media_ids"] = read(Path(path).absolute())
 
 
 def _normalise(settings: dict[str, Any]) -> None:

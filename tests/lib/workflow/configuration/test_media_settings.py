@@ -69,12 +69,6 @@ def test_media_ids_and_a_media_file_together_are_refused(config, environ):
     assert "tator.media_ids, tator.media_file: both are set" in refusal(config, environ)
 
 
-def test_a_relative_media_file_is_looked_up_in_the_run_s_folder(tmp_path):
-    (tmp_path / "media.txt").write_text("5")
-    found = resolve({"tator": {"media_ids": [], "media_file": "media.txt"}}, {"TATOR_WORK_DIR": str(tmp_path)})
-    assert found["tator"]["media_ids"] == [5]
-
-
 @pytest.mark.parametrize("name", ["~/media.txt", "~", "~someone/media.txt"])
 def test_a_media_file_with_a_tilde_is_refused(name):
     text = refusal({"tator": {"media_ids": [], "media_file": name}})

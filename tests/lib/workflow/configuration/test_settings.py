@@ -224,6 +224,11 @@ def test_the_media_type_of_the_reference_upload_step_is_ignored():
             {},
             ["network.nms.max_detections: missing", "network.nms.per_class: missing"],
         ),
+        (
+            {"evaluate": {"truth_version": 5, "truth_file": "a", "track_truth_version": 5, "track_truth_file": "b"}},
+            {},
+            [f"evaluate.{of}truth_version, evaluate.{of}truth_file: both are set; expected" for of in ("", "track_")],
+        ),
         ({"evaluate": {"track_truth_file": "gt.txt"}}, {}, ["evaluate.track_truth_file", "set that too"]),
         ({"export": {"tracks": True}}, {}, ["export.tracks", "without track.enabled"]),
         ({"track": {"low_threshold": 0.6}}, {}, ["track.low_threshold", "0.6 is above 0.4"]),
