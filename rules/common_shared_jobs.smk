@@ -72,7 +72,7 @@ def move_files_of_media():
 
 def forget_shared_jobs():
     """Have media that no longer share jobs processed again, as Snakemake does not know the files of shared jobs."""
-    if is_new_run() and not plan.shared_jobs and not plan.by_storage:
+    if is_new_run() and plan.detects and not plan.shared_jobs and not plan.by_storage:
         if files_behind.forget_shared_jobs(Path()):
             logger.warning(
                 "media.per_job: media shared jobs before and do not now; all of them are processed again"

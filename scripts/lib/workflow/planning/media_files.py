@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from scripts.lib.folder_source.run_listing import media_ids_of
+from scripts.lib.folder_source.run_listing import GONE, media_ids_of
 from scripts.lib.workflow.planning.batches import EVERY_FILE_OF_EACH_MEDIA, UPLOAD_CACHES
 from scripts.lib.workflow.planning.sub_folders import file_of, is_sub_folder, sub_folder
 
@@ -124,10 +124,10 @@ def move(run_folder: Path, *, in_folders: bool) -> int:
 
 
 def forget_shared_jobs(run_folder: Path) -> bool:
-    """Remove the hashes of shared jobs, their records of media and cached uploads; return whether there were any.
+    """Remove the hashes of shared jobs, the files of each media and cached uploads; return whether there were any.
 
-    Rules for single media then make the records again. Snakemake has no metadata of such files, and would otherwise
-    accept them as outputs of these rules, however old they are.
+    Rules for single media then make the files again. Snakemake has no metadata of files of shared jobs, or that of an
+    earlier run without them, and would otherwise accept them as outputs of these rules.
 
     Args:
         run_folder: the run's folder.
@@ -135,8 +135,11 @@ def forget_shared_jobs(run_folder: Path) -> bool:
     batches = run_folder / "resources" / "batches"
     if not batches.is_dir():
         return False
-    for record in (run_folder / "resources" / "records").rglob("*.json"):
-        record.unlink()
+    for pattern, _ in EVERY_FILE_OF_EACH_MEDIA.values():
+        for path in (run_folder / pattern).parent.rglob(f"*{Path(pattern).suffix}"):
+            if _number(path.name) is not None:
+                path.unlink()
+    shutil.rmtree(run_folder / GONE, ignore_errors=True)
     for cache in UPLOAD_CACHES:  # jobs of single media do not update them
         shutil.rmtree(run_folder / cache, ignore_errors=True)
     shutil.rmtree(batches)  # last, so that a killed run continues here

@@ -88,13 +88,16 @@ def test_files_move_when_the_run_grows_or_shrinks():
     assert not Path("results/detections/042").exists()
 
 
-def test_records_of_media_that_no_longer_share_jobs_are_removed():
+def test_files_of_media_that_no_longer_share_jobs_are_removed():
+    """Snakemake may have metadata of the same files from before the media shared jobs, made with other settings."""
+    names = ["resources/records/1.json", *(f"results/{name}" for name in ("detections/1.csv", "detections/1.json"))]
+    names += ["results/previews/1.zip", "results/tracks/042/1042.csv", "resources/folder/gone/detections/2.csv"]
+    others = ["results/detections.csv", "results/previews/notes.zip", "results/crops/1/a.jpg"]
     assert not media_files.forget_shared_jobs(Path())
-    touch("resources/records/1.json", "results/detections/1.json")
+    touch(*names, *others)
     assert not media_files.forget_shared_jobs(Path())
-    assert Path("resources/records/1.json").exists()
+    assert all(Path(name).exists() for name in names)
     touch("resources/batches/resolved_1.json")
     assert media_files.forget_shared_jobs(Path())
-    assert not Path("resources/records/1.json").exists()
-    assert Path("results/detections/1.json").exists()
+    assert sorted(str(path) for path in Path().rglob("*") if path.is_file()) == sorted(others)
     assert not media_files.forget_shared_jobs(Path())
