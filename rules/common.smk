@@ -37,10 +37,14 @@ def read_settings():
     return run_settings.read(config, os.environ, schema, store)
 
 
+def is_stored():
+    """Return whether files go from job to job through a storage."""
+    return workflow.storage_settings.default_storage_provider is not None
+
+
 def make_plan():
     """Return the plan of the run."""
-    store = workflow.storage_settings.default_storage_provider
-    return RunPlan(config, store is not None, files_of_folder(), not is_folder_away())
+    return RunPlan(config, is_stored(), files_of_folder(), not is_folder_away())
 
 
 def variables_in_use():
@@ -86,9 +90,10 @@ def runs_jobs():
 def forget_failed_media():
     """Make this run process failed media of a killed run again, unless another run is active.
 
-    The same for media for which Tator may have carried out a write after the run stopped waiting for it.
+    The same for media for which Tator may have carried out a write after the run stopped waiting for it. It comes
+    before the plan, which moves the results of files that are gone.
     """
-    if plan.by_storage:
+    if is_stored():
         os.environ[STORE_VARIABLE] = "1"
     if is_new_run():
         failures.forget(Path())

@@ -11,7 +11,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from scripts.lib.folder_source.listing import media_id_of
+from scripts.lib.folder_source.listing import list_folder, media_id_of
+from scripts.lib.folder_source.run_listing import begin
+from scripts.lib.workflow.jobs import failures
 from tests.conftest import SYNTHETIC
 from tests.test_many import jobs
 from tests.workflow import snakemake
@@ -172,3 +174,18 @@ def test_modules_in_the_run_s_folder_are_not_imported(survey):
     done = survey.run()
     assert not (survey.folder / "imported").exists(), (survey.folder / "imported").read_text() + done.stdout
     assert done.returncode == 0, done.stdout
+
+
+def test_a_failed_media_of_a_killed_run_whose_file_is_missing_for_a_while_is_tried_again(survey, monkeypatch):
+    survey.pictures("a.jpg", "b.jpg")
+    begin(list_folder(survey.media), survey.folder)
+    result = survey.folder / "results" / "detections" / f"{media_id_of('b.jpg')}.json"
+    result.parent.mkdir(parents=True)
+    result.write_text("failed")
+    monkeypatch.chdir(survey.folder)
+    failures.note(media_id_of("b.jpg"), [result])
+    (survey.media / "b.jpg").rename(survey.folder / "b.jpg")
+    assert survey.run("--list-rules").returncode == 0
+    (survey.folder / "b.jpg").rename(survey.media / "b.jpg")
+    assert survey.run("--list-rules").returncode == 0
+    assert not result.exists()
