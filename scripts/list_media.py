@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import MediaFault, PipelineError, of_one_media
+from scripts.lib.errors import MediaFault, PipelineError, file_fault, of_one_media
 from scripts.lib.files import sha256, sync
 from scripts.lib.folder_source.content import HEAD_BYTES, kind_by_content, kind_by_suffix
 from scripts.lib.folder_source.listing import ListedFile, shown_path
@@ -149,12 +149,9 @@ def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, noted: N
         hashed = sha256(path) if changed_by == "content" else None
         summed = _tator_md5(path) if md5 else None
         imported = summed.imported if summed and summed.imported != summed.uploaded else None
-    except (FileNotFoundError, NotADirectoryError):
-        raise MediaFault("failed", "its file was removed since the run was planned; run again") from None
-    except PermissionError as error:
-        raise MediaFault(
-            "failed", f"its file cannot be read ({error.strerror}); give this user the right to, and run again"
-        ) from None
+        rate, length = _rate_and_length(path, noted) if found == "video" and wanted != "image" else (None, None)
+    except OSError as error:
+        raise file_fault(error) from None
     local = LocalFile(
         path=file.path,
         size=file.size,
@@ -165,7 +162,6 @@ def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, noted: N
     if wanted not in ("any", found):
         reason = f"it is of the kind {found}, and media.kind is {wanted}"
         return _without_result(file, MediaFault("unsupported", reason), local)
-    rate, length = _rate_and_length(path, noted) if found == "video" else (None, None)
     return MediaRecord(
         media_id=file.media_id,
         state="ready",

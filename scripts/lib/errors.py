@@ -14,8 +14,9 @@ A job for one media passes each exception to `of_one_media`. If it returns True,
 the reason, the other media are finished, marked and reported, the run ends with exit code 1, and the same command tries
 that media again. Otherwise the job fails, and jobs that depend on it are not run:
 
-- errors of one media: MediaFault; MediaServerError and refusals of Tator (server/faults.Refused), unless it refuses the
-  token; MemoryError; every unexpected exception, such as a ValueError in a decoder or in this workflow's code;
+- errors of one media: MediaFault, also for a file that cannot be opened or read (`file_fault`); MediaServerError and
+  refusals of Tator (server/faults.Refused), unless it refuses the token; MemoryError; every unexpected exception, such
+  as a ValueError in a decoder or in this workflow's code;
 - errors of the whole run: SettingsError, GraphError, DeviceError; a server that does not answer for
   TATOR_PATIENCE_SECONDS, a certificate that is not trusted, a token that is refused; a disk that is full, read-only or
   broken (MACHINE_ERRORS); a package that cannot be imported.
@@ -44,6 +45,8 @@ MACHINE_ERRORS = {
     errno.EMFILE: "a process may open too few files here (see ulimit -n); raise the limit and run again",
     errno.ENFILE: "the machine has too many open files; run again when it has fewer",
 }
+# Those that may also concern a single file.
+_OF_FILES = (errno.EACCES, errno.EIO)
 
 
 class PipelineError(Exception):
@@ -103,3 +106,20 @@ def of_one_media(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
         return False
     return isinstance(error, Exception) and not isinstance(error, ImportError)
+
+
+def file_fault(error: OSError) -> MediaFault:
+    """Return the fault of a media whose file cannot be opened or read.
+
+    Args:
+        error: the error of opening or reading it.
+
+    Raises:
+        OSError: this error, if it concerns more than this file; see the module's docstring.
+    """
+    if os.environ.get(STORE_VARIABLE) or (error.errno in MACHINE_ERRORS and error.errno not in _OF_FILES):
+        raise error
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return MediaFault("failed", "its file was removed since the run was planned; run again")
+    remedy = "give this user the right to" if isinstance(error, PermissionError) else "check its disk"
+    return MediaFault("failed", f"its file cannot be read ({error.strerror}); {remedy}, and run again")

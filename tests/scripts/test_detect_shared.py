@@ -1,20 +1,27 @@
 """Several media in a job: pictures stay in memory, videos are downloaded and removed, nothing is done twice."""
 
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from scripts.detect import detect
-from scripts.lib.detection import download_ahead, job_media
+from scripts.lib.detection import download_ahead, job_media, local_source
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions, DownloadOptions
 from scripts.lib.files import read_json
+from scripts.lib.folder_source.listing import list_folder
+from scripts.lib.folder_source.local_media import check
+from scripts.lib.folder_source.run_listing import write_listing
 from scripts.lib.record_files import write_record
-from scripts.lib.records import MediaRecord
+from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.workflow.planning.batches import SharedJob
+from scripts.list_media import list_media
 from tests.made_records import provenance
 from tests.scripts.tator_steps import Steps
 
@@ -48,30 +55,13 @@ class Job:
     def __call__(self, *, keep_files: bool = False, prefetch_mb: int = 100) -> dict[int, str]:
         """Run the job; return the state of each media."""
         self.steps.resolve(*self.media_ids)
-        options = DetectOptions(
-            threads=2, img_max_side=320, img_min_side=180, keep_threshold=0.05, batch_size=4,
-            engine="openvino", precision="f32", engines=self.steps.folder / "engines",
-            frame_stride=1, frame_range=None, max_frames=4, nms=None, pixels=None, first_label=None,
-        )  # fmt: skip
-        detect(
-            **{
-                name: [self.steps.folder / pattern.format(number) for number in self.media_ids]
-                for name, pattern in {
-                    "records": "record_{}.json",
-                    "media": "media/{}",
-                    "detections": "{}.csv",
-                    "outcomes": "{}.json",
-                    "previews": "{}.zip",
-                }.items()
-            },
-            network_files=NetworkFiles(
-                SYNTHETIC / "graph.pb", SYNTHETIC / "train.ini", self.steps.folder / "provenance.json", []
-            ),
-            shared=SharedJob(self.steps.folder / "batch.json", self.steps.folder / "finished", "1"),
+        return detect_together(
+            self.steps.folder,
+            self.media_ids,
+            records=[self.steps.folder / f"record_{number}.json" for number in self.media_ids],
+            media=[self.steps.folder / f"media/{number}" for number in self.media_ids],
             ahead=DownloadOptions(**self.steps.where, keep_files=keep_files, prefetch_mb=prefetch_mb),
-            options=options,
         )
-        return {number: read_json(self.steps.folder / f"{number}.json")["state"] for number in self.media_ids}
 
     @property
     def files(self) -> list[int]:
@@ -81,6 +71,32 @@ class Job:
     def found(self) -> list[str]:
         """Return the CSV of each media."""
         return [(self.steps.folder / f"{number}.csv").read_text() for number in self.media_ids]
+
+
+def detect_together(folder: Path, media_ids: list[int], **source: Any) -> dict[int, str]:
+    """Detect in media in one job; return the state of each.
+
+    Args:
+        folder: the folder with the record of the network, for all files that are written.
+        media_ids: the media.
+        source: the records, and where the media are.
+    """
+    options = DetectOptions(
+        threads=2, img_max_side=320, img_min_side=180, keep_threshold=0.05, batch_size=4,
+        engine="openvino", precision="f32", engines=folder / "engines",
+        frame_stride=1, frame_range=None, max_frames=4, nms=None, pixels=None, first_label=None,
+    )  # fmt: skip
+    detect(
+        **{
+            name: [folder / pattern.format(number) for number in media_ids]
+            for name, pattern in {"detections": "{}.csv", "outcomes": "{}.json", "previews": "{}.zip"}.items()
+        },
+        network_files=NetworkFiles(SYNTHETIC / "graph.pb", SYNTHETIC / "train.ini", folder / "provenance.json", []),
+        shared=SharedJob(folder / "batch.json", folder / "finished", "1"),
+        options=options,
+        **source,
+    )
+    return {number: read_json(folder / f"{number}.json")["state"] for number in media_ids}
 
 
 @pytest.fixture
@@ -163,3 +179,33 @@ def test_a_deleted_or_refused_picture_is_recorded_and_does_not_stop_the_others(j
     job.steps.api.delete_media(gone)
     assert job() == {1: "done", gone: "missing", refused: "done", whole: "done"}
     assert len(job.steps.server.requests("Download")) == 1
+
+
+def test_a_file_that_changes_while_it_is_read_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the change comes directly after the check; the other files of the job are not affected."""
+    monkeypatch.chdir(tmp_path)
+    survey, listing = tmp_path / "survey", tmp_path / "listing"
+    survey.mkdir()
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(survey / name), np.full((180, 320, 3), 90, np.uint8))
+    shutil.copy(SYNTHETIC / "clip_910001.mp4", survey / "c.mp4")
+    files = list_folder(survey)
+    write_listing(listing, files)
+    ids = {file.path: file.media_id for file in files.files}
+    records = [tmp_path / "records" / f"{number}.json" for number in ids.values()]
+    records[0].parent.mkdir()
+    list_media(listing=listing, kind="any", changed_by="time", records=records)
+    write_record(tmp_path / "provenance.json", provenance("a folder"))
+
+    def check_before_a_change(record: MediaRecord, path: Path) -> DownloadRecord:
+        found = check(record, path)
+        if path.name != "a.png":
+            os.utime(path, ns=(1, 1))
+        return found
+
+    monkeypatch.setattr(local_source, "check", check_before_a_change)
+    states = detect_together(tmp_path, list(ids.values()), records=records, listing=listing)
+    assert states == {ids["a.png"]: "no detections", ids["b.png"]: "failed", ids["c.mp4"]: "failed"}
+    reason = read_json(tmp_path / f"{ids['c.mp4']}.json")["reason"]
+    assert reason == "its file was changed since the run was planned; run again"
+    assert len(list(Path("resources/failed").iterdir())) == 2  # so that the next run tries again

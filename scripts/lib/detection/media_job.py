@@ -21,6 +21,7 @@ from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.part_readers import most_processes
 from scripts.lib.detection.parts_plan import find_parts
 from scripts.lib.errors import MediaFault, of_one_media
+from scripts.lib.folder_source.local_media import changed
 from scripts.lib.frames.nvdec import load_nvdec
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.threads import MOST_THREADS
@@ -234,6 +235,7 @@ class JobResults(MediaResults):
         self._started = started
 
     def finish(self, frames: FrameInput, counters: Counters) -> None:
-        """Write the results, and record the end of the media."""
+        """Write the results, and record the end of the media; one whose file changed meanwhile has failed."""
+        frames.fault = changed(self._started.work.wanted, self._started.work.media) or frames.fault
         super().finish(frames, counters)
         self._started.end(failed=frames.fault is not None and frames.fault.state == "failed")

@@ -13,6 +13,7 @@ from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, Re
 from scripts.lib.detection.network import Network
 from scripts.lib.detection.part_process import PartOfFile
 from scripts.lib.detection.result_files import DetectionOutputs
+from scripts.lib.folder_source.local_media import changed
 from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import FrameSource, Summary
@@ -123,7 +124,12 @@ class VideoInParts:
         self._unfinished -= 1
         if self._unfinished:
             return
-        why = join(self._parts, self.files, self.work.outputs, self.network.options, self.work.wanted.fps)
+        fault = changed(self.work.wanted, self.path)
+        why = (
+            fault.reason
+            if fault
+            else join(self._parts, self.files, self.work.outputs, self.network.options, self.work.wanted.fps)
+        )
         if why is None:
             self._joined()
         else:

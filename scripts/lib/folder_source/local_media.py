@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from scripts.lib.errors import MediaFault, file_fault
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DownloadRecord, MediaRecord
 
@@ -36,12 +37,8 @@ def check(record: MediaRecord, path: Path) -> DownloadRecord:
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         state = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return _failed(record, "its file was removed since the run was planned; run again")
-    except PermissionError as error:
-        return _failed(
-            record, f"its file cannot be read ({error.strerror}); give this user the right to, and run again"
-        )
+    except OSError as error:
+        return _failed(record, file_fault(error).reason)
     modified = record.local.modified_ns
     if state.st_size != record.local.size or modified not in (None, state.st_mtime_ns):
         return _failed(record, "its file was changed since the run was planned; run again")
@@ -56,6 +53,18 @@ def check(record: MediaRecord, path: Path) -> DownloadRecord:
         role="archival",
         role_reason="it is a file of the folder",
     )
+
+
+def changed(record: MediaRecord, path: Path) -> MediaFault | None:
+    """Return the fault of a media whose file changed while it was read; None for others, and for media in Tator.
+
+    Args:
+        record: the record that list_media or resolve_media wrote.
+        path: the file.
+    """
+    if record.local is None or (found := check(record, path)).state != "failed":
+        return None
+    return MediaFault("failed", found.reason or "")
 
 
 def _failed(record: MediaRecord, reason: str) -> DownloadRecord:

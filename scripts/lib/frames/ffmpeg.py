@@ -19,7 +19,7 @@ import av.video.codeccontext
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import messages
 from scripts.lib.frames.file_formats.mp4_tables import check_tables
-from scripts.lib.frames.source import most_pixels
+from scripts.lib.frames.source import check_disk, most_pixels
 
 if TYPE_CHECKING:
     Packet = av.packet.Packet[av.stream.Stream]  # generic to type checkers only
@@ -104,6 +104,7 @@ def _open(
     try:
         return av.open(source, "r", form, options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
+        check_disk(error)
         for beginning, kind in _PLAYLISTS.items():
             if head.lstrip(b"\xef\xbb\xbf").startswith(beginning):
                 raise MediaFault("unsupported", f"it is a playlist ({kind}), not a media file") from error

@@ -13,7 +13,7 @@ from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch, unsupported
 from scripts.lib.frames.original import OriginalFrames
 from scripts.lib.frames.parts import Part, PartFrames
 from scripts.lib.frames.shown import Shown
-from scripts.lib.frames.source import ALL_FRAMES, FrameSource, log
+from scripts.lib.frames.source import ALL_FRAMES, FrameSource, check_disk, log
 from scripts.lib.frames.stills.pictures import StillFrames
 from scripts.lib.frames.threads import SuspectedDamage
 from scripts.lib.frames.video import VideoFrames
@@ -45,9 +45,26 @@ def open_frames(
 
     Raises:
         MediaFault: `unreadable` for a file without frames, `unsupported` for one of the other kind, of a codec without
-            a decoder, or with pictures of more than MAX_PIXELS.
+            a decoder, or with pictures of more than MAX_PIXELS; `failed` for one on a bad disk.
         OSError: the file cannot be opened.
     """
+    try:
+        return _opened(media, kind, wanted, part, shown, threads=threads, nvdec=nvdec)
+    except OSError as error:
+        check_disk(error)
+        raise
+
+
+def _opened(
+    media: Path | bytes,
+    kind: Kind,
+    wanted: range,
+    part: Part | None,
+    shown: Shown | None,
+    *,
+    threads: int,
+    nvdec: ModuleType | None,
+) -> FrameSource:
     if not (len(media) if isinstance(media, bytes) else media.stat().st_size):
         raise MediaFault("unreadable", "it is empty (0 bytes)")
     if kind == "image":

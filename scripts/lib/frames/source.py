@@ -1,6 +1,8 @@
 """The base class of all sources of frames: the frames, and a record of every fault."""
 
+import errno
 import logging
+import os
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +13,7 @@ import numpy.typing as npt
 
 from scripts.lib import memory
 from scripts.lib.closeable import Closeable
-from scripts.lib.errors import MediaFault
+from scripts.lib.errors import MediaFault, file_fault
 from scripts.lib.records import FrameError, RequestedFrames
 
 log = logging.getLogger(__name__)
@@ -247,6 +249,16 @@ def check_size(width: int, height: int, bytes_per_pixel: float) -> None:
             f"its pictures are {width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} megapixels are taken",
         )
     _check_memory(f"its pictures are {width} x {height} pixels, which take", width * height * bytes_per_pixel)
+
+
+def check_disk(error: Exception) -> None:
+    """Check that an error of reading a file, of the system or of FFmpeg, does not come from its disk.
+
+    Raises:
+        MediaFault: `failed`: it does.
+    """
+    if getattr(error, "errno", None) == errno.EIO:
+        raise file_fault(OSError(errno.EIO, os.strerror(errno.EIO))) from error
 
 
 def check_file(size: int) -> None:

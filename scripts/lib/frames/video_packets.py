@@ -19,7 +19,7 @@ from scripts.lib.frames.file_formats import edit_list, encryption, file_structur
 from scripts.lib.frames.file_formats.transport_packets import TransportPackets
 from scripts.lib.frames.file_formats.truncation import known_end
 from scripts.lib.frames.shown import Shown
-from scripts.lib.frames.source import FrameSource, check_size, log
+from scripts.lib.frames.source import FrameSource, check_disk, check_size, log
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
 
 if TYPE_CHECKING:
@@ -167,6 +167,7 @@ class VideoPackets(FrameSource):
                 with self._lock, messages.Captured() as captured:
                     packet = None if self._closed else next(packets, None)
             except av.error.FFmpegError as error:
+                check_disk(error)
                 failures += 1
                 if self._container.format.name == "ogg" and isinstance(error, av.error.PatchWelcomeError):
                     self.summary.add_error(f"after packet {self._packets - 1}", _JOINED_OGG)

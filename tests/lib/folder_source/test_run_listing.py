@@ -175,6 +175,34 @@ def test_a_file_that_is_removed_before_it_is_checked_is_a_fault_of_its_media(tmp
     assert len(list(Path("resources/failed").iterdir())) == 1  # so that the next run tries again
 
 
+@pytest.mark.parametrize(
+    ("code", "remedy"), [(errno.EIO, "check its disk"), (errno.ESTALE, "check its disk"), (errno.EACCES, "right to")]
+)
+def test_a_file_that_cannot_be_opened_is_a_fault_of_its_media(tmp_path, monkeypatch, code, remedy):
+    record = listed(tmp_path, folder_of(tmp_path, "a.png"))["a.png"]
+
+    def denied(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "open", denied)
+    found = local_media.check(record, tmp_path / "survey" / "a.png")
+    assert found.state == "failed"
+    assert f"its file cannot be read ({os.strerror(code)})" in (found.reason or "")
+    assert remedy in (found.reason or "")
+    code = errno.EMFILE  # of the machine
+    with pytest.raises(OSError, match="Too many open files"):
+        local_media.check(record, tmp_path / "survey" / "a.png")
+
+
+def test_a_file_that_the_disk_cannot_read_is_a_fault_of_its_media(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = folder_of(tmp_path, "a.png")
+    (folder / "bad.jpg").symlink_to("/proc/self/mem")  # reading its start fails as a bad sector does
+    found = listed(tmp_path, folder)
+    assert {name: record.state for name, record in found.items()} == {"a.png": "ready", "bad.jpg": "failed"}
+    assert found["bad.jpg"].reason == "its file cannot be read (Input/output error); check its disk, and run again"
+
+
 def test_an_unexpected_error_with_a_file_is_a_fault_of_its_media(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = folder_of(tmp_path, "a.mp4", "b.png")

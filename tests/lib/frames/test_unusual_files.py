@@ -1,17 +1,23 @@
 """Test unusual files without damage: all pictures are returned, in order, and no damage is reported."""
 
-from collections.abc import Callable
+import errno
+import os
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
+import av.error
 import cv2
 import pytest
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.codecs.content import is_header
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.frames.video import VideoFrames
+from tests.conftest import SYNTHETIC
 from tests.media_files import AV1, HEVC, VP9, number_in, painted, write_video
 
 FRAMES = 40
@@ -170,3 +176,26 @@ def test_a_colour_matrix_that_cannot_be_converted_is_named(tmp_path: Path) -> No
     with open_frames(path, "video") as frames, pytest.raises(MediaFault, match="matrix 8 in ITU-T") as raised:
         list(frames)
     assert raised.value.state == "unsupported"
+
+
+@pytest.mark.parametrize("kind", ["video", "image"])
+def test_a_file_that_its_disk_cannot_read_is_a_fault_of_its_media(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "open", fails)
+    with pytest.raises(MediaFault, match=r"failed: its file cannot be read \(Input/output error\); check its disk"):
+        open_frames(SYNTHETIC / "clip_910001.mp4", kind)
+
+
+def test_an_error_of_the_disk_that_ffmpeg_reports_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_frames(SYNTHETIC / "clip_910001.mp4", "video") as frames:
+        assert isinstance(frames, VideoFrames)
+
+        def fails(_: Any) -> Iterator[None]:
+            raise av.error.FFmpegError(errno.EIO, "Input/output error")
+            yield
+
+        monkeypatch.setattr(frames, "_container", SimpleNamespace(demux=fails, close=frames._container.close))
+        with pytest.raises(MediaFault, match="failed: its file cannot be read"):
+            list(frames.packets())

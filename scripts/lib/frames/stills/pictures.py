@@ -13,7 +13,7 @@ from scripts.lib.frames import ffmpeg, messages
 from scripts.lib.frames.codecs.av1_pictures import frames_in
 from scripts.lib.frames.damage import codestream, find_damage, jpeg, png, tiff
 from scripts.lib.frames.rotation import Matrix, display_matrix, upright
-from scripts.lib.frames.source import FrameSource, Picture, check_file, check_size
+from scripts.lib.frames.source import FrameSource, Picture, check_disk, check_file, check_size
 from scripts.lib.frames.stills.picture_kinds import HEAD_BYTES, JPEG, TAIL_BYTES, check_jpeg, check_start, kind_of
 from scripts.lib.frames.stills.plain_jpeg import plain_content, plain_size
 from scripts.lib.frames.stills.pnm import in_full_range
@@ -191,11 +191,20 @@ class StillFrames(FrameSource):
         return np.asarray(decoded, np.uint8)
 
     def _content(self, count: int | None = None) -> bytes:
-        """Return the file's first bytes, or all of them."""
+        """Return the file's first bytes, or all of them.
+
+        Raises:
+            MediaFault: its disk cannot read the file.
+            OSError: it cannot be read for another reason.
+        """
         if isinstance(self._media, bytes):
             return self._media[:count]
-        with self._media.open("rb") as stream:
-            return stream.read(count)
+        try:
+            with self._media.open("rb") as stream:
+                return stream.read(count)
+        except OSError as error:
+            check_disk(error)
+            raise
 
     def _tail(self) -> bytes:
         """Return the file's last bytes."""

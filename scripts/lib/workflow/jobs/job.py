@@ -130,7 +130,8 @@ def _message(error: Exception) -> str:
     if isinstance(error, PipelineError):
         return str(error)
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
-        return f"{Path(error.filename or '.').absolute()}: {error.strerror}; {MACHINE_ERRORS[error.errno]}"
+        place = f"{Path(error.filename).absolute()}: " if error.filename else ""
+        return f"{place}{error.strerror}; {MACHINE_ERRORS[error.errno]}"
     return "it failed\n" + "".join(traceback.format_exception(error))
 
 

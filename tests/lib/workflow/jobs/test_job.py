@@ -63,6 +63,13 @@ def test_a_message_for_the_user_has_no_traceback(tmp_path):
     assert "Traceback" not in log
 
 
+def test_an_error_of_the_disk_names_the_file_if_it_is_known(tmp_path):
+    for arguments, place in (("", ""), (", '/data/a'", "/data/a: ")):
+        done, log = run(tmp_path, f"raise OSError(5, 'Input/output error'{arguments})")
+        assert done.returncode == 1
+        assert f" ERROR {place}Input/output error; the disk fails; choose another folder with --directory" in log
+
+
 @pytest.mark.parametrize("error", ["ValueError", "GraphError"])
 def test_secrets_are_removed_from_errors(tmp_path, error):
     secret = "0123456789abcdef0123456789abcdef01234567"
