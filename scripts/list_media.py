@@ -187,7 +187,7 @@ def _kind(path: Path, noted: Noted) -> Kind:
         OSError: the file cannot be read.
     """
     with path.open("rb") as stream:
-        known = kind_by_content(stream.read(HEAD_BYTES))
+        known = kind_by_content(stream.read(HEAD_BYTES), path.name)
     if known is not None:
         return known
     try:

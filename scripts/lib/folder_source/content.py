@@ -10,7 +10,12 @@ HEAD_BYTES = 640
 
 _IMAGES = re.compile(r"apng|avifs?|bmp|dib|gif|hei[cf]|j2[ck]|jfif|jp2|jpe?g?|jpf|p[bgnp]m|png|tiff?|webp")
 # Without .ts, .mts, .mod and .dat, which many programs use for other files: these are recognized by their content.
-_VIDEOS = re.compile(r"3g[2p]|asf|avi|divx|f[4l]v|ivf|m[12]v|m2ts|m4v|mkv|mov|mp4|mpe?g?|mxf|ogv|qt|vob|webm|wmv|y4m")
+_VIDEOS = re.compile(
+    r"3g[2p]|asf|avi|divx|dv|f[4l]v|gxf|h26[13]|ivf|m[12]v|m2ts|m4v|mjpe?g|mkv|mov|mp4|mpe?g?|mxf|nut|obu|ogv|qt|rm|vob|"
+    r"webm|wmv|wtv|y4m"
+)
+# Motion JPEG begins as a JPEG does.
+_MOTION_JPEG = re.compile(r".*\.mjpe?g", re.IGNORECASE | re.DOTALL)
 # Raw pictures of cameras, which are a form of TIFF, and sound, which is in the same containers as videos.
 _NEITHER = re.compile(
     r"3fr|arw|cr[23w]|dng|erf|gpr|iiq|kdc|nef|nrw|orf|pef|raf|raw|rw2|rwl|sr[2fw]|x3f|"
@@ -59,10 +64,15 @@ def kind_by_suffix(name: str) -> Kind | Literal["neither"] | None:
     return "neither" if _NEITHER.fullmatch(suffix) else None
 
 
-def kind_by_content(head: bytes) -> Kind | None:
-    """Return a file's kind by its first HEAD_BYTES bytes; None if it is neither a picture nor a video."""
+def kind_by_content(head: bytes, name: str = "") -> Kind | None:
+    """Return a file's kind by its first HEAD_BYTES bytes; None if it is neither a picture nor a video.
+
+    Args:
+        head: the bytes.
+        name: the file's name, which distinguishes a raw Motion JPEG from a JPEG.
+    """
     if any(start.match(head) for start in _IMAGE_STARTS):
-        return "image"
+        return "video" if _MOTION_JPEG.fullmatch(name) else "image"
     if any(start.match(head) for start in _NO_VIDEO_STARTS):
         return None
     if any(start.match(head) for start in _VIDEO_STARTS) or (head.startswith(_OGG) and _THEORA in head):

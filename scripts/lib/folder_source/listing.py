@@ -3,6 +3,7 @@
 # A Path for each of 100,000 names takes longer than the listing itself.
 # ruff: noqa: PTH100, PTH116, PTH118, PTH122
 
+import errno
 import hashlib
 import os
 import stat
@@ -20,6 +21,8 @@ from scripts.lib.folder_source.patterns import matcher
 # The bits of an id: all programs and JSON readers can represent integers up to this size.
 _ID_BITS = 53
 _SUFFIXES_NAMED = 5
+# Errors of a link to nothing, and of a link to itself.
+_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class ListedFile(NamedTuple):
@@ -49,6 +52,7 @@ class LeftOut:
         folder_links: links to folders, which are not followed.
         repeated_links: links to a file that is listed already.
         broken_links: links to nothing.
+        unreadable: links and files of unknown suffix that cannot be read.
     """
 
     others: Counter[str] = field(default_factory=Counter)
@@ -57,6 +61,7 @@ class LeftOut:
     folder_links: int = 0
     repeated_links: int = 0
     broken_links: int = 0
+    unreadable: int = 0
 
     def descriptions(self) -> list[str]:
         """Return a text for each group of files that is left out."""
@@ -72,6 +77,7 @@ class LeftOut:
             (self.folder_links, "links to folders, which are not followed"),
             (self.repeated_links, "links to files that are listed already"),
             (self.broken_links, "links to nothing"),
+            (self.unreadable, "that cannot be read: give this user the right to them"),
         ):
             found += [f"{count} {what}"] if count else []
         return found
@@ -127,7 +133,7 @@ def list_folder(
         not_below: folders to leave out, such as those that the run writes.
 
     Raises:
-        SettingsError: a folder cannot be read, or two paths have the same id.
+        SettingsError: a folder or a file in it cannot be read, or two paths have the same id.
     """
     root = os.path.abspath(folder)
     walk = _Walk(root, matcher(include) if (include := list(include)) else None, matcher(exclude), not_below)
@@ -190,10 +196,7 @@ class _Walk:
                 return []
             raise SettingsError(f"media.folder: {path!r} was removed; expected a folder") from None
         except OSError as error:
-            raise SettingsError(
-                f"media.folder: {path!r} cannot be read ({error.strerror}); expected a readable folder: give this "
-                "user the right to it, or leave it out with media.exclude"
-            ) from None
+            raise _unreadable(path, error) from None
 
     def _is_folder_included(self, path: str, name: str) -> bool:
         if name.startswith("."):
@@ -213,30 +216,44 @@ class _Walk:
         if self._exclude(path) or (self._include is not None and not self._include(path)):
             self.left_out.excluded += 1
             return False
-        kind = kind_by_suffix(name) or self._kind_by_content(path) or "neither"
+        try:
+            kind = kind_by_suffix(name) or kind_by_content(self._head(path)) or "neither"
+        except FileNotFoundError:  # removed in the meantime
+            return False
+        except OSError:
+            self.left_out.unreadable += 1
+            return False
         if kind == "neither":
             self.left_out.others[os.path.splitext(name)[1].lower()] += 1
         return kind != "neither"
 
-    def _kind_by_content(self, path: str) -> str | None:
+    def _head(self, path: str) -> bytes:
+        """Return the first bytes of a file; none if it is not a regular file.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        whole = os.path.join(self._root, path)
+        if not stat.S_ISREG(os.stat(whole).st_mode):
+            return b""
+        descriptor = os.open(whole, os.O_RDONLY)
         try:
-            descriptor = os.open(os.path.join(self._root, path), os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait
-        except OSError:
-            return None
-        try:
-            head = os.read(descriptor, HEAD_BYTES) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-        except OSError:
-            return None
+            return os.read(descriptor, HEAD_BYTES)
         finally:
             os.close(descriptor)
-        return kind_by_content(head)
 
     def _state(self, path: str) -> os.stat_result | None:
-        """Return a regular file's state; None if it is not a regular file, or was removed in the meantime."""
+        """Return a regular file's state; None if it is not a regular file, or was removed in the meantime.
+
+        Raises:
+            SettingsError: it cannot be read, as its folder does not let this user.
+        """
         try:
             state = os.stat(os.path.join(self._root, path))
-        except OSError:
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            raise _unreadable(os.path.join(self._root, path), error) from None
         if stat.S_ISREG(state.st_mode):
             return state
         self.left_out.others["(not a file)"] += 1
@@ -246,8 +263,11 @@ class _Walk:
         """Return the state of the regular file that a link leads to; None if it leads to anything else."""
         try:
             state = os.stat(os.path.join(self._root, path))
-        except OSError:  # also a link to itself
-            self.left_out.broken_links += 1
+        except OSError as error:
+            if error.errno in _NOTHING:
+                self.left_out.broken_links += 1
+            else:
+                self.left_out.unreadable += 1
             return None
         if stat.S_ISDIR(state.st_mode):
             self.left_out.folder_links += 1
@@ -259,6 +279,13 @@ class _Walk:
 
     def _listed(self, path: str, state: os.stat_result) -> ListedFile:
         return ListedFile(media_id_of(path), path, state.st_size, state.st_mtime_ns)
+
+
+def _unreadable(path: str, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"media.folder: {path!r} cannot be read ({error.strerror}); expected readable files and folders: give this "
+        "user the right to it and its folder, or leave it out with media.exclude"
+    )
 
 
 def _check_ids(files: Sequence[ListedFile]) -> None:

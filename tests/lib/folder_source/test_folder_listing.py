@@ -14,6 +14,7 @@ from scripts.lib.folder_source import listing
 from scripts.lib.folder_source.content import HEAD_BYTES, kind_by_content, kind_by_suffix
 from scripts.lib.folder_source.listing import list_folder, media_id_of
 from scripts.lib.folder_source.patterns import matcher
+from scripts.lib.frames.reader import open_frames
 from tests.conftest import SYNTHETIC
 from tests.media_files import write_video
 
@@ -180,6 +181,61 @@ def test_a_folder_that_cannot_be_read_is_named(survey, monkeypatch):
     assert all("cam2" not in path for path in paths(survey, exclude=["cam2/"]))
     with pytest.raises(SettingsError, match="was removed"):
         list_folder(survey / "nowhere")
+
+
+def test_a_file_that_this_user_may_not_read_is_reported(survey, tmp_path, monkeypatch):
+    """One whose name shows that it is a media ends the run, as a folder does; others and links are counted."""
+    (survey / "cam2" / "link.jpg").symlink_to(tmp_path / "closed" / "a.jpg")
+    state = os.stat
+
+    def denied(path, **options):
+        if str(path).endswith(closed):
+            raise PermissionError(13, "Permission denied", path)
+        return state(path, **options)
+
+    monkeypatch.setattr(os, "stat", denied)
+    closed = ("cam2/no_suffix", "cam2/link.jpg", "clip.data")
+    found = list_folder(survey)
+    assert found.left_out.unreadable == 3
+    assert "; 3 that cannot be read: give this user the right to them" in found.description()
+    closed = ("cam2/b {x}.jpeg",)
+    with pytest.raises(SettingsError, match=r"cam2/b {x}.jpeg' cannot be read \(Permission denied\).*media\.exclude"):
+        list_folder(survey)
+    assert list_folder(survey, exclude=["*.jpeg"]).left_out.unreadable == 0
+
+
+@pytest.mark.parametrize("suffix", ["mjpeg", "MJPG"])
+def test_a_raw_motion_jpeg_is_a_video(tmp_path, suffix):
+    path = write_video(tmp_path / f"a.{suffix}", range(5), codec="mjpeg", pixels="yuvj420p", container="mjpeg")
+    head = path.read_bytes()[:HEAD_BYTES]
+    assert (kind_by_suffix(path.name), kind_by_content(head, path.name)) == ("video", "video")
+    assert kind_by_content(head, "a.jpg") == "image"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "size"),
+    [
+        ("dv", "dvvideo", (720, 576)),
+        ("gxf", "mpeg2video", (720, 576)),
+        ("h261", "h261", (352, 288)),
+        ("h263", "h263", (352, 288)),
+        ("mjpg", "mjpeg", (320, 180)),
+        ("nut", "libx264", (320, 180)),
+        ("obu", "libsvtav1", (320, 180)),
+        ("rm", "rv10", (352, 288)),
+        ("wtv", "mpeg2video", (320, 180)),
+    ],
+)
+def test_rare_videos_are_read_undamaged(tmp_path, suffix, codec, size):
+    container = {"mjpg": "mjpeg"}.get(suffix)
+    pixels = {"mjpg": "yuvj420p", "gxf": "yuv422p"}.get(suffix, "yuv420p")
+    path = write_video(
+        tmp_path / f"a.{suffix}", range(5), codec=codec, size=size, container=container, pixels=pixels, encode={}
+    )
+    assert kind_by_suffix(path.name) == "video"
+    with open_frames(path, "video") as frames:
+        assert len(list(frames)) == 5
+    assert frames.summary.damage == ""
 
 
 @pytest.mark.parametrize(

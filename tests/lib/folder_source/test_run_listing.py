@@ -136,6 +136,15 @@ def test_records_describe_the_files(tmp_path):
     assert pictures["film.jpg"].reason == "it is of the kind video, and media.kind is image"
 
 
+def test_a_raw_motion_jpeg_is_recorded_as_a_video(tmp_path):
+    folder = folder_of(tmp_path)
+    folder.mkdir()
+    write_video(folder / "a.mjpeg", range(5), codec="mjpeg", pixels="yuvj420p")
+    (folder / "b.jpg").write_bytes((folder / "a.mjpeg").read_bytes())
+    records = listed(tmp_path, folder)
+    assert {name: record.kind for name, record in records.items()} == {"a.mjpeg": "video", "b.jpg": "image"}
+
+
 def test_with_content_hashes_a_new_date_does_not_change_the_record(tmp_path):
     folder = folder_of(tmp_path, "a.png")
     before = listed(tmp_path, folder, changed_by="content"), listed(tmp_path, folder)
