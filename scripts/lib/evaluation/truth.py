@@ -2,6 +2,7 @@
 
 import csv
 import math
+import unicodedata
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -182,7 +183,7 @@ class MediaFinder:
             if each.name:
                 names["paths"] = each.name
             for table, name in names.items():
-                self._tables.execute(_ADD.format(table), (as_key(name), each.media_id))
+                self._tables.execute(_ADD.format(table), (_key(name), each.media_id))
         self._tables.executescript(_INDICES)
         self._ids = array("q", sorted(ids))
         self._pictures = array("q", sorted(self._pictures))
@@ -228,7 +229,7 @@ class MediaFinder:
 
     def by_path(self, name: str) -> int | None:
         """Return the media that has exactly this name; None if there is none."""
-        found = self._tables.execute(_FIND_PATH, (as_key(name),)).fetchone()
+        found = self._tables.execute(_FIND_PATH, (_key(name),)).fetchone()
         return None if found is None else int(found[0])
 
     def by_id(self, media_id: int) -> int | None:
@@ -251,10 +252,15 @@ class MediaFinder:
     def _first(self, table: str, name: str) -> tuple[int, int | None]:
         """Return the number of media in a table with a name, as it is or without its extension, and their least id."""
         for stem in (name, _without_suffix(name)):
-            found: tuple[int, int | None] = self._tables.execute(_COUNT.format(table), (as_key(stem),)).fetchone()
+            found: tuple[int, int | None] = self._tables.execute(_COUNT.format(table), (_key(stem),)).fetchone()
             if found[0]:
                 return found
         return 0, None
+
+
+def _key(name: str) -> bytes:
+    """Return a name as a key; composed and decomposed accents are equal."""
+    return as_key(unicodedata.normalize("NFC", name))
 
 
 def _without_suffix(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 
 
@@ -10,15 +11,20 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
 
     A pattern without `/` matches a name in any folder; one with `/` matches the path below the folder, where
     `*` matches within a name and `**` any number of folders. One that ends in `/` matches a folder. Upper and lower
-    case are not distinguished. The path of a folder ends in `/`.
+    case are not distinguished, nor are composed and decomposed accents. The path of a folder ends in `/`.
 
     Args:
         patterns: patterns with `*`, `?` and `[...]`.
     """
-    found = [_expression(pattern) for pattern in patterns]
+    found = [_expression(unicodedata.normalize("NFC", pattern)) for pattern in patterns]
     if not found:
         return _nothing
-    return re.compile("|".join(found), re.IGNORECASE | re.DOTALL).match  # type: ignore[return-value]
+    expression = re.compile("|".join(found), re.IGNORECASE | re.DOTALL)
+
+    def matches(path: str) -> bool:
+        return expression.match(unicodedata.normalize("NFC", path)) is not None
+
+    return matches
 
 
 def _nothing(path: str) -> bool:

@@ -87,6 +87,18 @@ def test_files_of_a_folder_by_their_paths(tmp_path):
         boxes(tmp_path, head + "a.jpg,0,1,2,3,4,cod\n", media=FOLDER)
 
 
+@pytest.mark.parametrize("name", ["\u00e9t\u00e9/a.jpg", "e\u0301te\u0301/a.jpg", "x/\u00e9te\u0301/a.png"])
+def test_composed_and_decomposed_accents_are_equal(tmp_path, name):
+    for path in ("\u00e9t\u00e9/a.jpg", "e\u0301te\u0301/a.jpg"):
+        media = [media_record(media_id=7, name=path, kind="image"), media_record(media_id=8, name="b.jpg")]
+        coco = {
+            "images": [{"id": 1, "file_name": name}],
+            "categories": [{"id": 1, "name": "cod"}],
+            "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2]}],
+        }
+        assert [box.picture for box in boxes(tmp_path, coco, "t.json", media)] == [(7, 0)]
+
+
 def test_files_of_other_folders_are_not_of_the_run(tmp_path):
     head = "video_id,frame,x,y,w,h,label\n"
     one = [

@@ -254,6 +254,8 @@ def test_rare_videos_are_read_undamaged(tmp_path, suffix, codec, size):
         ("cam1/**", ["cam1/a.jpg", "cam1/x/a.jpg"], ["cam2/a.jpg", "cam1"]),
         ("a+b (1).jpg", ["a+b (1).jpg"], ["aab (1).jpg"]),
         ("[x.jpg", ["[x.jpg"], ["x.jpg"]),
+        ("\u00e9t\u00e9/", ["\u00e9t\u00e9/", "e\u0301te\u0301/"], ["ete/"]),
+        ("e\u0301.jpg", ["\u00e9.jpg", "e\u0301.jpg"], ["e.jpg"]),
     ],
 )
 def test_patterns(pattern, taken, left):
