@@ -20,8 +20,8 @@ def tabulate_media(*, listing: Path, records: list[Path], media_table: Path) -> 
     Args:
         listing: the run's listing.
         records: the records of list_media.
-        media_table: the CSV file to write. `modified` is in UTC; bytes of a path that are not UTF-8 are written as
-            `\xNN`; the kind is empty for files that media.kind leaves out.
+        media_table: the CSV file to write. `modified` is in UTC, and empty for years that Python does not have; bytes of
+            a path that are not UTF-8 are written as `\xNN`; the kind is empty for files that media.kind leaves out.
     """
     files = of_media(listing, (int(path.stem) for path in records))
     with replacing(media_table) as stream:
@@ -29,8 +29,14 @@ def tabulate_media(*, listing: Path, records: list[Path], media_table: Path) -> 
         rows.writerow(COLUMNS)
         for path, file in zip(records, files, strict=True):
             kind = read_record(MediaRecord, path).kind or ""
-            modified = datetime.fromtimestamp(file.modified_ns / 1e9, UTC).isoformat(timespec="seconds")
-            rows.writerow([file.media_id, shown_path(file.path), kind, file.size, modified])
+            rows.writerow([file.media_id, shown_path(file.path), kind, file.size, _moment(file.modified_ns)])
+
+
+def _moment(modified_ns: int) -> str:
+    try:
+        return datetime.fromtimestamp(modified_ns / 1e9, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # some file systems have dates before year 1 and after 9999
+        return ""
 
 
 if __name__ == "__main__":

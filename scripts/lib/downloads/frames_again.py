@@ -52,18 +52,16 @@ def frames_again(
 
     Args:
         wanted: numbers of frames, by media id.
-        records: the records of resolve_media or list_media, at least of these media.
+        records: the records of resolve_media or list_media, at least of these media; each is named by the media's
+            number.
         place: the source of the media.
         folder: the folder in which a temporary folder is made for a downloaded media.
     """
-    by_id: dict[int, MediaRecord] = {}
-    for path in records if wanted else ():
-        record = read_record(MediaRecord, path)
-        by_id[record.media_id] = record
+    paths = {media_id: path for path in records if (media_id := int(path.stem)) in wanted} if wanted else {}
     connection = None if place.host is None or place.project_id is None else Connection(place.host, place.project_id)
     for media_id, frames in sorted(wanted.items()):
         try:
-            yield from _of_media(by_id[media_id], set(frames), connection, place, folder)
+            yield from _of_media(read_record(MediaRecord, paths[media_id]), set(frames), connection, place, folder)
         except Exception as error:
             if not (isinstance(error, MediaFault) or of_one_media(error)):
                 raise

@@ -116,7 +116,7 @@ def begin(listing: Listing, run_folder: Path) -> list[str]:
     gone = [file for media_id, file in before.items() if media_id not in now]
     for file in gone:
         _move(file.media_id, run_folder / "results", run_folder / GONE)
-    for media_id in now - before.keys() if (run_folder / GONE).exists() else ():
+    for media_id in (now - before.keys()) & _media_in(run_folder / GONE):
         _move(media_id, run_folder / GONE, run_folder / "results")
     write_listing(path, listing)
     if not gone:
@@ -128,6 +128,12 @@ def begin(listing: Listing, run_folder: Path) -> list[str]:
         f"{what} gone from media.folder: {names}{more}. Their boxes are moved from the results to {GONE}/, "
         "and back if the files return"
     ]
+
+
+def _media_in(folder: Path) -> set[int]:
+    """Return at least the media with results in a folder: looking for each of 100,000 media takes 13 seconds."""
+    names = (name for _, folders, files in os.walk(folder) for name in (*folders, *files))
+    return {int(stem) for name in names if (stem := name.partition(".")[0]).isdecimal()}
 
 
 def _move(media_id: int, source: Path, target: Path) -> None:

@@ -51,6 +51,12 @@ def test_frames_of_all_media_are_read(records: list[Path], tmp_path: Path) -> No
     assert sorted(found(records, tmp_path)) == [(name, frame, frame) for name in NAMES for frame in (1, 3)]
 
 
+def test_only_records_of_these_media_are_read(records: list[Path], tmp_path: Path) -> None:
+    """A run may have a million of them."""
+    records.insert(0, tmp_path / "7.json")
+    assert {name for name, _, _ in found(records, tmp_path)} == set(NAMES)
+
+
 @pytest.mark.parametrize(
     "error", [MediaFault("unreadable", "odd"), ValueError("odd"), MemoryError(), MediaServerError("odd")]
 )

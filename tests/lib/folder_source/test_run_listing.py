@@ -11,7 +11,7 @@ from scripts import list_media as list_script
 from scripts.lib.detection.media_frames import MediaFrames
 from scripts.lib.detection.numbering import numbering_of
 from scripts.lib.errors import PipelineError, SettingsError
-from scripts.lib.folder_source import local_media
+from scripts.lib.folder_source import local_media, run_listing
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, list_folder, media_id_of
 from scripts.lib.folder_source.run_listing import (
     begin,
@@ -102,6 +102,18 @@ def test_results_of_missing_files_are_kept_until_they_return(tmp_path):
     (tmp_path / "b.png").rename(folder / "b.png")
     assert begin(list_folder(folder), run) == []
     assert [path.stat().st_mtime_ns for path in results] == dates
+
+
+def test_only_new_files_with_results_are_looked_for(tmp_path, monkeypatch):
+    """A folder may get a hundred thousand new files after others have gone."""
+    folder, run = folder_of(tmp_path, "a.png", "b.png"), tmp_path / "run"
+    kept = run / "resources" / "folder" / "gone" / "detections" / f"{media_id_of('a.png')}.csv"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    moved = list[int]()
+    monkeypatch.setattr(run_listing, "_move", lambda media_id, *_: moved.append(media_id))
+    begin(list_folder(folder), run)
+    assert moved == [media_id_of("a.png")]
 
 
 def listed(tmp_path, folder, **changes):
