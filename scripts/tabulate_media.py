@@ -20,8 +20,8 @@ def tabulate_media(*, listing: Path, records: list[Path], media_table: Path) -> 
     Args:
         listing: the run's listing.
         records: the records of list_media.
-        media_table: the CSV file to write. `modified` is in UTC, and empty for years that Python does not have; bytes of
-            a path that are not UTF-8 are written as `\xNN`; the kind is empty for files that media.kind leaves out.
+        media_table: the CSV file to write. `modified` is in UTC, and empty for years that Python does not have; bytes
+            of a path that are not UTF-8 are written as `\xNN`; the kind is empty for files that media.kind leaves out.
     """
     files = of_media(listing, (int(path.stem) for path in records))
     with replacing(media_table) as stream:
