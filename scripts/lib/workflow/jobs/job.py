@@ -12,8 +12,10 @@ from typing import Any, get_args
 
 from scripts.lib import deadline, decode_threads, memory
 from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
-from scripts.lib.folder_source.local_media import listed_folder
+from scripts.lib.folder_source.local_media import listed_folder, local_path
 from scripts.lib.metrics import count_failure
+from scripts.lib.record_files import read_record
+from scripts.lib.records import MediaRecord
 from scripts.lib.token import redact
 from scripts.lib.workflow.jobs import environments, job_secrets, sandbox, supervision
 from scripts.lib.workflow.jobs.failures import as_fault
@@ -122,6 +124,9 @@ def _plan_sandbox(mode: str, snakemake: Any) -> sandbox.Sandbox:
     readable = [Path(path) for path in snakemake.input]
     if listing := params.get("listing"):  # for files of the user's folder, which are not inputs
         readable += [Path(listing), Path(listed_folder(Path(listing)))]
+        records = _convert(dict(snakemake.input.items()).get("records", []), list[Path])
+        # A file may be a link to a place outside of the folder.
+        readable += [local_path(read_record(MediaRecord, record), Path(listing)) for record in records]
     environ = job_secrets.without_unused(snakemake.rule, os.environ)
     return sandbox.plan(mode, readable, [*sorted(outputs), log], environ)
 

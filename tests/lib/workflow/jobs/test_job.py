@@ -6,10 +6,15 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from scripts.lib.workflow.jobs import job
+from scripts.lib.folder_source.listing import LeftOut, Listing
+from scripts.lib.folder_source.run_listing import write_listing
+from scripts.lib.record_files import write_record
+from scripts.lib.workflow.jobs import job, sandbox
+from tests.made_records import media_record
 
 ROOT = Path(__file__).parents[4]
 
@@ -107,6 +112,28 @@ def test_missing_argument_is_an_error(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "number" in (tmp_path / "l").read_text()
+
+
+def test_a_sandboxed_job_may_read_the_files_of_its_records(tmp_path, monkeypatch):
+    """They may be links to places outside of the user's folder."""
+    monkeypatch.chdir(tmp_path)
+    write_listing(Path("listing"), Listing("/survey", [], LeftOut()))
+    write_record(Path("7.json"), media_record(media_id=7, local={"path": "cam/a.jpg", "size": 1, "modified_ns": 1}))
+    readable = list[Path]()
+
+    def planned(_: str, paths: list[Path], *__: object) -> sandbox.Sandbox:
+        readable.extend(paths)
+        return sandbox.Sandbox((), None)
+
+    monkeypatch.setattr(sandbox, "plan", planned)
+
+    class Files(list):
+        def items(self) -> list[tuple[str, str]]:
+            return [("records", self[0])]
+
+    params = {"listing": "listing"}
+    job._plan_sandbox("auto", SimpleNamespace(input=Files(["7.json"]), output=[], params=params, log=["l"], rule="x"))
+    assert readable == [Path("7.json"), Path("listing"), Path("/survey"), Path("/survey/cam/a.jpg")]
 
 
 @dataclass(frozen=True)
