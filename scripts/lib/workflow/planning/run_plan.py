@@ -221,14 +221,16 @@ class RunPlan(NetworkPlan):
 
     @cached_property
     def shared_jobs(self) -> list[list[int]]:
-        """The media of each shared job; empty if each media has a separate job."""
+        """The media of each shared job, maybe one; empty if media do not share jobs."""
         setting = self.config["media"]["per_job"]
         if setting is None and self.config["detect"]["split_seconds"] is not None:
             return []  # a media has several jobs then
         # Otherwise a run whose media shared jobs would detect in all of them again when it shrinks.
         shared_before = not self.by_storage and batch_check.BATCHES.is_dir()
         most = batches.media_per_job(setting, len(self.media_ids), shared_before=shared_before)
-        return batches.batches(self.media_ids, most) if most > 1 else []
+        # Shared jobs of one media each, so that a small run keeps its results when it grows, or if it has shrunk.
+        shares_later = shared_before if setting is None else setting == "auto" and not self.by_storage
+        return batches.batches(self.media_ids, most) if most > 1 or shares_later else []
 
     @property
     def hashes_suffice(self) -> bool:

@@ -105,6 +105,15 @@ def test_a_run_that_shrinks_continues_to_share_jobs(tmp_path, monkeypatch):
     assert 1 < len(plan(tator=few).shared_jobs) < 40
     assert plan(tator=few, media={"per_job": 1}).shared_jobs == []
     assert plan(tator=few, by_storage=True).shared_jobs == []
+    assert plan(tator={"media_ids": [7, 8]}).shared_jobs == [[7], [8]]
+
+
+def test_with_auto_few_media_have_shared_jobs_of_their_own(tmp_path, monkeypatch):
+    """So that the run keeps their results when it grows."""
+    monkeypatch.chdir(tmp_path)
+    few = {"media_ids": [7, 8]}
+    assert plan(tator=few, media={"per_job": "auto"}).shared_jobs == [[7], [8]]
+    assert plan(tator=few, media={"per_job": "auto"}, by_storage=True).shared_jobs == []
 
 
 @pytest.mark.parametrize(("keep", "crops", "kept"), [(True, False, True), (True, True, False), (False, False, False)])
