@@ -18,6 +18,7 @@ import yaml
 from scripts.lib import command_line, yaml_text
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import write_bytes
+from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.graphs.class_names import TRAIN_INI, name_files
 from scripts.lib.graphs.external import weight_files_in_folder
 from scripts.lib.graphs.file_names import GRAPHS
@@ -120,23 +121,24 @@ def detect_folder(options: argparse.Namespace) -> int:
     Raises:
         SettingsError: an option is wrong.
     """
-    out = options.out or Path(f"{options.folder.absolute().name or 'root'}_detections")
+    out = options.out or Path(f"{_without_braces(options.folder.absolute().name) or 'root'}_detections")
     settings = settings_of(options, out)
     out.mkdir(parents=True, exist_ok=True)
     path = out / "settings.yaml"
     write_bytes(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).encode())
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(out)]
-    command += ["--workflow-profile", str(ROOT / "profiles" / "default"), "--configfile", str(path)]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory"]
+    command += [str(out.absolute()), "--workflow-profile", str(ROOT / "profiles" / "default")]
+    command += ["--configfile", str(path.absolute())]
     command += ["--cores", str(options.cores)] if options.cores else []
     command += ["--dry-run"] if options.dry_run else []
-    sys.stderr.write(f"settings: {path}\n")
+    sys.stderr.write(f"settings: {shown_path(str(path))}\n")
     left_out = _OF_MEDIA if folder_settings.is_matched(settings) else _OF_TATOR
     environ = {name: value for name, value in os.environ.items() if not left_out.match(name)}
     import_path.leave_out_current_folder(environ)
     code = interrupts.run_to_its_end(command, environ)
     page = out.absolute() / "results" / "overview.html"
     if not options.dry_run and page.exists() and (code == 0 or _is_concluded(out, path)):
-        sys.stdout.write(f"page: {page}\n")
+        sys.stdout.write(f"page: {shown_path(str(page))}\n")
     return code
 
 
@@ -144,6 +146,16 @@ def _is_concluded(out: Path, settings: Path) -> bool:
     """Return whether the run with these settings came to its last job; otherwise the page is that of an earlier run."""
     log = out / "logs" / "conclude.log"
     return log.exists() and log.stat().st_mtime >= settings.stat().st_mtime
+
+
+def _folder(text: str) -> Path:
+    """Return a folder by a path whose last part is its name."""
+    return Path(text).resolve() if ".." in Path(text).parts else Path(text)
+
+
+def _without_braces(name: str) -> str:
+    """Return a name for a folder that settings may name: Snakemake replaces text in braces."""
+    return re.sub(r"[{}]", "_", name)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -164,7 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, help="folder with pictures and videos, also in its sub-folders")
+    parser.add_argument("folder", type=_folder, help="folder with pictures and videos, also in its sub-folders")
     parser.add_argument(
         "--network",
         type=Path,

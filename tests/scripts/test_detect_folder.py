@@ -1,5 +1,6 @@
 """The command detect_folder: the settings that it writes, and its messages."""
 
+import io
 import os
 import subprocess
 import sys
@@ -135,6 +136,42 @@ def test_weights_in_another_file_are_linked_too(tmp_path):
     (network / "graph.onnx.data").write_bytes((ODD / "onnx_external" / "graph.onnx.data").read_bytes())
     found = Path(network_settings(network / "reef.onnx", tmp_path / "out")["directory"])
     assert external.weight_files_in_folder(found / "graph.onnx") == ["graph.onnx.data"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "out"),
+    [
+        ("./-survey", "-survey_detections"),
+        ("survey {2024}", "survey _2024__detections"),
+        ("survey/../survey/cam", "cam_detections"),
+        (os.fsdecode(b"caf\xe9"), os.fsdecode(b"caf\xe9_detections")),
+    ],
+)
+def test_unusual_names_of_folders(survey, tmp_path, monkeypatch, folder, out):
+    commands = []
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda command, _: commands.append(command) or 0)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict"))
+    (tmp_path / folder).mkdir(exist_ok=True, parents=True)
+    page = tmp_path / out / "results" / "overview.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    network = tmp_path / "reef.pb"
+    for path in (network, tmp_path / "train.ini"):
+        path.touch()
+    assert main([folder, "--network", "reef.pb", "--size", "320x180"]) == 0
+    assert written(tmp_path / out)["media"]["folder"] == str((tmp_path / folder).resolve())
+    assert written(tmp_path / out)["network"]["directory"] == str(tmp_path / out / "network")
+    [command] = commands
+    assert command[command.index("--directory") + 1] == str(tmp_path / out)
+    assert command[command.index("--configfile") + 1] == str(tmp_path / out / "settings.yaml")
+
+
+def test_the_folder_above_gives_the_results_its_name(survey, tmp_path, monkeypatch):
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
+    (survey / "cam").mkdir()
+    monkeypatch.chdir(survey / "cam")
+    assert main(["..", *OPTIONS]) == 0
+    assert written(survey / "cam" / "survey_detections")["media"]["folder"] == str(survey)
 
 
 @pytest.mark.parametrize(
