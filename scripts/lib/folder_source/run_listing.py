@@ -125,8 +125,8 @@ def begin(listing: Listing, run_folder: Path) -> list[str]:
     more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
     what = "1 file of the last run is" if len(gone) == 1 else f"{len(gone)} files of the last run are"
     return [
-        f"{what} gone from media.folder: {names}{more}. Their boxes are moved from the results to {GONE}/, "
-        "and back if the files return"
+        f"{what} not used any more (gone, or left out by media.include, media.exclude): {names}{more}. Their boxes are "
+        f"moved from the results to {GONE}/, and back if the files return"
     ]
 
 

@@ -97,7 +97,8 @@ def test_results_of_missing_files_are_kept_until_they_return(tmp_path):
     assert begin(list_folder(folder), run) == []
     (folder / "b.png").rename(tmp_path / "b.png")
     [message] = begin(list_folder(folder), run)
-    assert message.startswith("1 file of the last run is gone from media.folder: b.png. ")
+    left = "(gone, or left out by media.include, media.exclude)"
+    assert message.startswith(f"1 file of the last run is not used any more {left}: b.png. ")
     assert not any(path.exists() for path in results)
     (tmp_path / "b.png").rename(folder / "b.png")
     assert begin(list_folder(folder), run) == []
@@ -308,7 +309,7 @@ def test_results_of_missing_files_are_kept_with_and_without_sub_folders(tmp_path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("its boxes")
         (folder / "a.png").rename(tmp_path / "a.png")
-        assert "1 file of the last run is gone" in begin(list_folder(folder), run)[0]
+        assert "1 file of the last run is not used any more" in begin(list_folder(folder), run)[0]
         assert not any(path.exists() for path in results)
         (tmp_path / "a.png").rename(folder / "a.png")
         begin(list_folder(folder), run)

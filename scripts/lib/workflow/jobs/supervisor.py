@@ -15,8 +15,8 @@ from types import FrameType
 COMMAND, KILLED_BY = "TATOR_JOB_COMMAND", "TATOR_JOB_KILLED_BY"
 # Signals with which somebody stops a job; no failure is recorded then.
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# The most times that a job is started again: twice for each of its media, of which it has at most 1,024.
-_MOST_STARTS = 2048
+# The most times that a job is started again: twice for each of its media, of which it has at most 10,000.
+_MOST_STARTS = 20_000
 
 
 def main(worker: int, command: list[str]) -> int:
