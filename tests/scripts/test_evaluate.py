@@ -183,6 +183,7 @@ def test_truth_from_a_version_and_pictures_from_tator(steps, tmp_path, caplog):
     found = evaluation_record(missed=[mistake(1, 30)], false_alarms=[mistake(1, 5), mistake(2, 3)])
     write_record(tmp_path / "evaluation.json", found)
     write_json(records[1], {"media_id": 2, "state": "missing", "reason": "it was deleted", "name": None})
+    records = [path.rename(path.with_name(path.name.removeprefix("record_"))) for path in records]
     pictures = tmp_path / "pictures.zip"
     place = MediaPlace(**steps.where)
     picture_errors(evaluation=tmp_path / "evaluation.json", records=records, place=place, pictures=pictures)
