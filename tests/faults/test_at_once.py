@@ -154,8 +154,9 @@ def test_boxes_are_listed_once_if_none_was_made_twice(ready):
     assert len(ready.server.requests("GetLocalizationList")) == 1
 
 
-def test_a_stale_box_that_a_person_removes_or_edits_during_the_upload(ready):
-    """Between the listing and the removal: it is noticed by the server's count."""
+@pytest.mark.parametrize("prune", [0, 1])
+def test_a_stale_box_that_a_person_removes_or_edits_during_the_upload(ready, prune):
+    """Between the listing and the removal, also if the number of rows stays the same."""
     rows = [ROW, ROW.replace("0,10", "1,10"), ROW.replace("0,10", "2,10")]
     ready.detected(1, rows)
     ready.upload(1)
@@ -166,7 +167,7 @@ def test_a_stale_box_that_a_person_removes_or_edits_during_the_upload(ready):
     run.start()
     until(lambda: ready.server.requests("DeleteLocalizationList"))
     ready.api.update_localization(edited["id"], {"x": 0.3})
-    ready.api.delete_localization(deleted["id"], {})
+    ready.api.delete_localization(deleted["id"], {"prune": prune})
     run.join(60)
     assert [(box["frame"], box["x"]) for box in ready.boxes()] == [(0, 0.3)]
     people = json.loads((ready.folder / "upload_1.json").read_text())["people"]

@@ -105,13 +105,8 @@ class Model:
         self._answer(lambda: self.rows.update({row["id"]: row for row in new}), new)
 
     def prune_rows(self, media_id, version_id, ids):
-        self._prune([row for row in self.rows.values() if row["id"] in ids], len(ids))
-
-    def prune_boxes(self, media_id, version_id, marks):
-        self._prune([row for row in self.rows.values() if row["elemental_id"] in marks], sum(marks.values()))
-
-    def _prune(self, rows, count):
-        if len(rows) != count:
+        rows = [self.rows[one] for one in ids if one in self.rows]
+        if len(rows) != len(ids):
             raise LostAnswer("somebody changed some of them in between")
         assert not self.edited_rows & {row["id"] for row in rows}
 

@@ -20,6 +20,7 @@ class Model:
     def __init__(self):
         self.marks: dict[str, list[dict]] = {}
         self.edited: dict[str, list[dict]] = {}
+        self.last_id = 0
 
     def latest(self):
         return [marks[-1] for marks in self.marks.values()]
@@ -28,26 +29,31 @@ class Model:
         todo = plan(wanted, self.latest(), TO, overlap_limit=0.5)
         if todo.unclear:
             every = [mark for marks in self.marks.values() for mark in marks]
-            todo = plan(wanted, self.latest(), TO, overlap_limit=0.5, all_revisions=every)
+            todo = plan(wanted, every, TO, overlap_limit=0.5, complete=True)
         assert not todo.unclear
         return todo
 
     def create(self, made):
         marks = self.marks.setdefault(made.elemental_id(TO), [])
-        marks.append(listed(made, mark=len(marks)))
+        self.last_id += 1
+        marks.append(listed(made, mark=len(marks), id=self.last_id))
 
     def carry_out(self, todo):
         for identity in todo.remove:
             assert identity not in self.edited
-            if todo.revisions[identity] == len(self.marks.get(identity, ())):  # the server's count
-                del self.marks[identity]
+            stale, marks = set(todo.revisions[identity]), self.marks.get(identity, [])
+            if stale <= {row["id"] for row in marks}:  # the server's check
+                self.marks[identity] = [row for row in marks if row["id"] not in stale]
+            if not self.marks.get(identity):
+                self.marks.pop(identity, None)
         for made in todo.create.values():
             self.create(made)
 
     def person(self, action, at):
+        self.last_id += 10
         if action == "add":
             identity = f"0a0a0a0a-0000-4000-8000-{len(self.edited):012d}"
-            self.marks[identity] = [listed(box(at), elemental_id=identity)]
+            self.marks[identity] = [listed(box(at), elemental_id=identity, id=self.last_id)]
         elif action == "nothing" or not self.marks:
             return
         else:
@@ -57,7 +63,7 @@ class Model:
                 action, [{"x": 0.11}, {"x": before["x"]}]
             ):
                 last = self.marks[identity][-1]
-                self.marks[identity].append({**last, **change, "mark": last["mark"] + 1})
+                self.marks[identity].append({**last, **change, "mark": last["mark"] + 1, "id": last["id"] + 1})
         self.edited[identity] = list(self.marks[identity])
 
 

@@ -125,14 +125,9 @@ class TrackModel(Model):
         if how.startswith("refused"):
             raise Refused(400, "refused", unexplained=True)
 
-    def prune_tracks(self, version_id, marks):
-        self._prune_states([row for row in self.states_by_id.values() if row["elemental_id"] in marks], marks)
-
     def prune_track_rows(self, version_id, ids):
-        self._prune_states([self.states_by_id[one] for one in ids if one in self.states_by_id], dict.fromkeys(ids, 1))
-
-    def _prune_states(self, rows, marks):
-        if len(rows) != sum(marks.values()):
+        rows = [self.states_by_id[one] for one in ids if one in self.states_by_id]
+        if len(rows) != len(ids):
             raise LostAnswer("somebody changed some of them in between")
         assert not self.edited_states & {row["id"] for row in rows}
 

@@ -205,29 +205,20 @@ class Project(TrackCalls):
         """Create boxes, at most 500; may raise LostAnswer. After a refusal all of them may exist, or none."""
         self._write("create boxes", lambda: self._api.create_localization_list(self.id, specs))
 
-    def prune_boxes(self, media_id: int, version_id: int, boxes: dict[str, int]) -> None:
-        """Remove boxes with all their revisions and without a tombstone; may raise LostAnswer.
+    def prune_rows(self, media_id: int, version_id: int, ids: list[int]) -> None:
+        """Remove rows of boxes by their ids, without a tombstone; may raise LostAnswer.
 
-        The server refuses, which raises LostAnswer too, unless exactly these boxes exist with these numbers of
-        revisions, so that a box that a person has edited meanwhile is kept.
+        Other rows of the same boxes are kept, and so are edits that people made meanwhile. The server refuses, which
+        raises LostAnswer too, unless all these rows exist.
 
         Args:
             media_id: the media of the boxes.
             version_id: the version of the boxes.
-            boxes: number of revisions of each box, by elemental id.
+            ids: the ids of the rows.
         """
-        if not boxes:
-            raise ValueError("an empty list would match every box")
-        body = {"elemental_ids": list(boxes), "prune": 1, "count": sum(boxes.values())}
-        self._prune(body, media_id, version_id)
-
-    def prune_rows(self, media_id: int, version_id: int, ids: list[int]) -> None:
-        """Remove rows by their ids, and no other rows of the same boxes; may raise LostAnswer, like prune_boxes."""
         if not ids:
             raise ValueError("an empty list would match every box")
-        self._prune({"ids": ids, "prune": 1, "count": len(ids)}, media_id, version_id)
-
-    def _prune(self, body: dict[str, Any], media_id: int, version_id: int) -> None:
+        body = {"ids": ids, "prune": 1, "count": len(ids)}
         filters = {"media_id": [media_id], "version": version_id, "show_all_marks": 1, "show_deleted": 1}
         try:
             self._write("remove stale boxes", lambda: self._api.delete_localization_list(self.id, body, **filters))

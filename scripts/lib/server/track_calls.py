@@ -89,29 +89,17 @@ class TrackCalls(PagedLists):
         """
         self._write("create tracks", lambda: self._api.create_state_list(self.id, specs))
 
-    def prune_tracks(self, version_id: int, tracks: dict[str, int]) -> None:
-        """Remove states with all their revisions and without a tombstone; may raise LostAnswer.
-
-        The server refuses, which raises LostAnswer too, unless exactly these states exist with these numbers of
-        revisions, so that a state that a person has edited meanwhile is kept.
+    def prune_track_rows(self, version_id: int, ids: list[int]) -> None:
+        """Remove rows of states by their ids, without a tombstone; may raise LostAnswer, like Project.prune_rows.
 
         Args:
             version_id: the version of the states.
-            tracks: number of revisions of each state, by elemental id.
+            ids: the ids of the rows.
         """
-        if not tracks:
-            raise ValueError("an empty list would match every track")
-        self._prune_states({"elemental_ids": list(tracks)}, version_id, sum(tracks.values()))
-
-    def prune_track_rows(self, version_id: int, ids: list[int]) -> None:
-        """Remove rows by their ids, and no other rows of the same states; may raise LostAnswer, like prune_tracks."""
         if not ids:
             raise ValueError("an empty list would match every track")
-        self._prune_states({"ids": ids}, version_id, len(ids))
-
-    def _prune_states(self, which: dict[str, Any], version_id: int, count: int) -> None:
-        body = {**which, "prune": 1}
-        filters = {"version": [version_id], "show_all_marks": 1, "show_deleted": 1, "count": count}
+        body = {"ids": ids, "prune": 1}
+        filters = {"version": [version_id], "show_all_marks": 1, "show_deleted": 1, "count": len(ids)}
         try:
             self._write("remove stale tracks", lambda: self._api.delete_state_list(self.id, body, **filters))
         except Refused as refusal:

@@ -60,7 +60,7 @@ class Changes(Generic[_Wanted]):
         create: those to create, by elemental id.
         remove: untouched ones to remove, as they are no longer wanted.
         surplus: ids of rows to remove because an equal one is kept.
-        revisions: number of rows of each of `remove`, in all revisions.
+        revisions: ids of the rows of each of `remove`, of all revisions that the comparison found.
         unclear: whether the plan may change when all revisions are read.
         doubtful: attributes with values that no known default explains; the type may have new defaults by now.
         why: number of boxes or tracks that a run made and that count as a person's, by the reason.
@@ -76,7 +76,7 @@ class Changes(Generic[_Wanted]):
     create: dict[str, _Wanted] = field(default_factory=dict)
     remove: list[str] = field(default_factory=list)
     surplus: list[int] = field(default_factory=list)
-    revisions: dict[str, int] = field(default_factory=dict)
+    revisions: dict[str, list[int]] = field(default_factory=dict)
     unclear: bool = False
     doubtful: set[str] = field(default_factory=set)
     why: Counter[str] = field(default_factory=Counter)
@@ -108,21 +108,22 @@ ReconcilePlan = Changes[Box]
 
 def plan(
     wanted: Iterable[Box],
-    on_server: Iterable[_Row],
+    on_server: Sequence[_Row],
     to: Destination,
     *,
     overlap_limit: float,
-    all_revisions: Iterable[_Row] = (),
+    complete: bool = False,
     in_use: Collection[int] = (),
 ) -> ReconcilePlan:
     """Compare the boxes that a run found with those in Tator for one media, by the rules of this module.
 
     Args:
         wanted: the run's boxes of one media.
-        on_server: the latest revision of every localization of that media, version and type, tombstones included.
+        on_server: the latest revision of every localization of that media, version and type, tombstones included; or
+            every revision, from one list, as a person may edit a box between two.
         to: the destination.
         overlap_limit: IoU with a person's box above which a new box is not added.
-        all_revisions: every revision of these localizations; needed if the plan is `unclear` without them.
+        complete: whether `on_server` has every revision; needed if the plan is `unclear` without them.
         in_use: ids of the rows that people's tracks refer to.
     """
     missing = {box.elemental_id(to): box for box in wanted}
@@ -130,7 +131,7 @@ def plan(
     rows = latest(on_server)
     check = OriginCheck(to, [row for same in rows.values() for row in same])
     history: dict[str, list[_Row]] = defaultdict(list)
-    for revision in all_revisions:
+    for revision in on_server if complete else ():
         history[revision["elemental_id"]].append(revision)
     outcome = ReconcilePlan(doubtful=check.doubtful)
     people: dict[int, list[_Place]] = defaultdict(list)
@@ -159,7 +160,7 @@ def plan(
                     people[row["frame"]].append((row["x"], row["y"], row["width"], row["height"]))
             else:
                 outcome.remove.append(identity)
-                outcome.revisions[identity] = len(revisions or same)
+                outcome.revisions[identity] = [row["id"] for row in revisions or same]
             continue
         outcome.surplus += [row["id"] for row in made]
         is_wanted = wanted_as is not None and missing.pop(wanted_as, None) is not None

@@ -17,7 +17,7 @@ from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
 from scripts.lib.server.outages import TRIES, Outage
 from scripts.lib.server.rows import require_type
 from scripts.lib.server.unanswered import Notes, UnansweredWrites, pause
-from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePlan, plan
+from scripts.lib.uploads.reconcile import Box, Changes, Destination, ReconcilePlan, latest, plan
 
 # Tator refuses more in one request.
 BOXES_PER_CALL = 500
@@ -45,7 +45,7 @@ class Rounds(ABC, Generic[_Plan]):
     are the same for both.
 
     Attributes:
-        listed: the rows of the last list.
+        listed: the rows of the last revisions.
     """
 
     def __init__(self, project: Project, media_id: int, notes: Notes | None = None) -> None:
@@ -247,34 +247,32 @@ class Reconciliation(Rounds[ReconcilePlan]):
 
     def compare(self) -> ReconcilePlan:
         """Return the differences between the desired state and Tator; set `listed`."""
-        self.listed = listed = list(self._list())
+        listed, complete = list(self._list()), False
         todo = self._plan(listed)
         if todo.doubtful:
             self._where = with_current_defaults(self._where, "box type", self._project.localization_types())
             todo = self._plan(listed)
-        all_revisions = list(self._list(show_all_marks=1)) if todo.unclear else None
-        if all_revisions is not None:
-            todo = self._plan(listed, all_revisions)
+        if todo.unclear:
+            listed, complete = list(self._list(show_all_marks=1)), True
+            todo = self._plan(listed, complete=complete)
         stale = set(todo.remove)
         if stale and (in_use := self._rows_in_use([row["id"] for row in listed if row["elemental_id"] in stale])):
-            todo = self._plan(listed, all_revisions, in_use)
+            todo = self._plan(listed, complete=complete, in_use=in_use)
+        self.listed = [row for same in latest(listed).values() for row in same]
         return todo
 
     def _list(self, **more: Any) -> Iterator[dict[str, Any]]:
         return self._project.boxes(self._media_id, self._where.type_id, self._where.version_id, **more)
 
     def _plan(
-        self,
-        listed: list[dict[str, Any]],
-        all_revisions: list[dict[str, Any]] | None = None,
-        in_use: Collection[int] = (),
+        self, listed: list[dict[str, Any]], *, complete: bool = False, in_use: Collection[int] = ()
     ) -> ReconcilePlan:
         return plan(
             self._boxes,
             listed,
             self._where,
             overlap_limit=self._overlap_limit,
-            all_revisions=all_revisions or (),
+            complete=complete,
             in_use=in_use,
         )
 
@@ -291,8 +289,9 @@ class Reconciliation(Rounds[ReconcilePlan]):
             made += len(specs)
             progress.report(made, len(todo.create))
         for at in range(0, len(todo.remove), BOXES_PER_CALL):
-            stale = {identity: todo.revisions[identity] for identity in todo.remove[at : at + BOXES_PER_CALL]}
-            self._send(partial(project.prune_boxes, media_id, version_id, stale), removes=stale)
+            stale = todo.remove[at : at + BOXES_PER_CALL]
+            rows = [row for identity in stale for row in todo.revisions[identity]]
+            self._send(partial(project.prune_rows, media_id, version_id, rows), removes=stale)
 
 
 def with_current_defaults(before: _Where, what: str, types: list[dict[str, Any]]) -> _Where:

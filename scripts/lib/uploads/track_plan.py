@@ -103,13 +103,13 @@ class _Owners:
 
     Attributes:
         own: the workflow's untouched states: the rows of the last revision, by elemental id.
-        revisions: number of rows of each of `own`, in all revisions.
+        revisions: ids of the rows of each of `own`, of all revisions.
         taken: boxes in people's tracks.
         known: keys of tracks that people edited, deleted or merged into another.
     """
 
     own: dict[str, list[_Row]] = field(default_factory=dict)
-    revisions: dict[str, int] = field(default_factory=dict)
+    revisions: dict[str, list[int]] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     known: set[str] = field(default_factory=set)
 
@@ -210,7 +210,7 @@ def _find_owners(
         made = [row for row, origin in zip(live, origins, strict=True) if origin.untouched]
         if len(made) == len(live):
             found.own[identity] = made
-            found.revisions[identity] = len(history[identity])
+            found.revisions[identity] = [row["id"] for row in history[identity]]
             continue
         outcome.surplus += [row["id"] for row in made]
         made_by_run = key in wanted or same[0]["mark"] > 0

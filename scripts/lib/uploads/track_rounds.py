@@ -95,14 +95,15 @@ class TrackReconciliation(Rounds[TrackPlan]):
             made += len(specs)
             progress.report(made, len(todo.create))
 
-    def _remove(self, surplus: Sequence[int], stale: Mapping[str, int]) -> None:
+    def _remove(self, surplus: Sequence[int], stale: Mapping[str, Sequence[int]]) -> None:
         project, version_id = self._project, self._where.version_id
         for at in range(0, len(surplus), TRACKS_PER_CALL):
             self._send(partial(project.prune_track_rows, version_id, list(surplus[at : at + TRACKS_PER_CALL])))
         identities = list(stale)
         for at in range(0, len(identities), TRACKS_PER_CALL):
-            revisions = {identity: stale[identity] for identity in identities[at : at + TRACKS_PER_CALL]}
-            self._send(partial(project.prune_tracks, version_id, revisions), removes=revisions)
+            some = identities[at : at + TRACKS_PER_CALL]
+            rows = [row for identity in some for row in stale[identity]]
+            self._send(partial(project.prune_track_rows, version_id, rows), removes=some)
 
     def _is_temporary(self, refusal: Refused) -> bool:
         """Return whether to try again, also if a box's row was removed before the write."""

@@ -32,7 +32,7 @@ def listed(made, to=TO, **changes):
     """Return a box as the server lists it."""
     spec = made.spec(to)
     spec["media"] = spec.pop("media_id")
-    return {**spec, "mark": 0, "variant_deleted": False, **changes}
+    return {**spec, "id": made.frame + 1, "mark": 0, "variant_deleted": False, **changes}
 
 
 def decide(wanted, on_server, to=TO, overlap_limit=0.5):

@@ -66,7 +66,7 @@ def test_tracks_in_tator_are_not_changed():
 def test_stale_track_is_removed():
     made = state(track(0, 1, 2))
     todo = decide([], [made])
-    assert (todo.remove, todo.revisions) == ([made["elemental_id"]], {made["elemental_id"]: 1})
+    assert (todo.remove, todo.revisions) == ([made["elemental_id"]], {made["elemental_id"]: [made["id"]]})
 
 
 @pytest.mark.parametrize("earlier", [{"attributes": {"Species": "eel", "Confidence": 0.5, "Length": 3}}, None])
@@ -83,7 +83,7 @@ def test_track_of_a_machine_in_every_revision_is_a_machines():
     """Two concurrent runs made it."""
     first, last = state(track(0, 1, 2)), state(track(0, 1, 2), 2, mark=1)
     todo = decide([], [last], [first, last])
-    assert (todo.remove, todo.revisions) == ([last["elemental_id"]], {last["elemental_id"]: 2})
+    assert (todo.remove, todo.revisions) == ([last["elemental_id"]], {last["elemental_id"]: [1, 2]})
 
 
 @pytest.mark.parametrize("rows", [[], [row_of(0)], [row_of(0), row_of(1), row_of(2)]])
