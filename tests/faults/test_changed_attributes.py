@@ -81,8 +81,8 @@ def test_a_changed_default_in_a_version_chosen_by_its_id_is_not_an_edit(ready):
     check_stale_boxes_removed(other, renew=False)
 
 
-def test_a_changed_default_in_a_version_that_people_made_is_not_an_edit(ready):
-    """Its description is not changed; a value that all boxes share is recognized as one that Tator filled in."""
+def test_a_changed_default_in_a_version_that_people_made_counts_as_an_edit(ready):
+    """Its description is not changed, so the old default is unknown, and a person may have set it."""
     project = ready.server.project_id
     number = ready.api.create_version(project, {"name": "theirs", "description": "by hand"}).id
     add(ready, name="Reviewed", default="No")
@@ -92,16 +92,34 @@ def test_a_changed_default_in_a_version_that_people_made_is_not_an_edit(ready):
     ready.prepare(version_id=number)
     ready.detected(1, ROWS[:1])
     done = ready.upload(1)
-    assert (done["boxes"], any(done["people"].values()), done["note"]) == (1, False, None)
+    assert (len(done["people"]["edited"]), len(done["people"]["added"])) == (1, 2)
+    assert "3 of 3 boxes that the workflow made count as edited by people: attribute 'Reviewed'" in done["note"]
+    check_each_box_once(ready)
     assert next(v for v in ready.api.get_version_list(project) if v["id"] == number)["description"] == "by hand"
 
 
-def test_an_attribute_added_changed_and_renamed_later_is_not_an_edit(ready):
+def test_an_attribute_with_a_default_added_and_renamed_later_is_not_an_edit(ready):
     ready.upload(1)
     add(ready, name="Later", default="d0")
-    change(ready, "Later", default="d1")
-    change(ready, "Later", name="Renamed")
+    change(ready, "Later", name="Renamed", default="d0")
     check_stale_boxes_removed(ready)
+
+
+@pytest.mark.parametrize("default", [{}, {"default": "none"}], ids=["no default", "a default"])
+@pytest.mark.parametrize("renew", [False, True])
+def test_edited_boxes_stay_after_the_others_were_removed(ready, default, renew):
+    """By the token's own user, all at once and in place, in an attribute that no run knew: the other boxes show it."""
+    ready.upload(1)
+    add(ready, name="Reviewed", **default)
+    chosen = [box["id"] for box in ready.boxes()[:2]]
+    body = {"ids": chosen, "attributes": {"Reviewed": "yes, by Anna"}}
+    ready.api.update_localization_list(ready.server.project_id, body)
+    ready.detected(1, [])
+    for _ in range(2):
+        if renew:
+            ready.prepare()
+        assert len(ready.upload(1)["people"]["added"]) == 2
+        assert [box["id"] for box in ready.boxes()] == chosen
 
 
 def test_edits_are_recognized_after_the_species_attribute_is_renamed(ready):

@@ -71,6 +71,20 @@ def test_an_edit_of_many_tracks_in_place_is_noticed_by_their_values(ready):
     check_left_alone(ready, "cod", "edited")
 
 
+def test_an_edited_track_stays_after_the_others_were_removed(ready):
+    """In an attribute that no run knew, by the token's own user, in place: the other track shows the edit."""
+    run(ready)
+    crab, where = by_species(ready)["crab"], read_json(ready.folder / "destination.json")
+    addition = {"name": "Reviewed", "dtype": "string"}
+    ready.api.create_attribute_type(where["tracks"]["type_id"], {"entity_type": "StateType", "addition": addition})
+    body = {"ids": [crab["id"]], "attributes": {"Reviewed": "yes, by Anna"}}
+    ready.api.update_state_list(ready.server.project_id, body)
+    ready.tracked(1)
+    for _ in range(2):
+        assert run(ready)["people"]["added"] == [crab["elemental_id"]]
+        assert [state["id"] for state in ready.states()] == [crab["id"]]
+
+
 def test_merged_tracks_are_not_made_again(ready):
     run(ready)
     found = by_species(ready)

@@ -78,10 +78,9 @@ def to_description(beginning: str, known: Mapping[str, Known], ending: str) -> s
 
     If not all fit, attributes whose defaults fill half of the description are left out first, then:
 
-    1. attributes that never had a default, the newest first: if a person sets such an attribute of all boxes of a media
-       to one value, as the token's own user, all at once and in place, the value counts as Tator's;
+    1. attributes that never had a default, the newest first;
     2. defaults that were replaced, the oldest attribute's first, then whole attributes, the longest first: boxes that
-       still have such a default, while others of their media have another, count as edited by people, and are kept.
+       still have such a default count as edited by people, and are kept.
 
     Args:
         beginning: the beginning of the description.

@@ -12,17 +12,16 @@ filled in, or one that a person set. Tator fills in:
 
 - nothing, or null: attributes without a default, and those that were added later without one;
 - the type's default at the time of the check, or one that an earlier run saw (`known`);
-- the time at which the box was made, within `FILLED_SECONDS`: `use_current`;
-- for an attribute that no run knew when the box was made: a value that is the same in all boxes of the media that were
-  made until then. Tator writes the default of a new attribute into all existing boxes, and the default may have changed
-  since. If a person sets all of them to one value as the token's own user, the value counts as Tator's; this is the
-  only case that cannot be detected.
+- the time at which the box was made, within `FILLED_SECONDS`: `use_current`.
+
+Any other value counts as a person's, also if all boxes of a media share it: it may be a default that no run saw, but
+also the value of boxes that a person edited and that remain after the others were removed.
 """
 
+import itertools
 import json
 import uuid
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -41,7 +40,7 @@ FILLED_SECONDS = 120.0
 SAVED_AGAIN_SECONDS = 2.0
 
 _CONTENT_CHARACTERS = 23
-_UNTOUCHED = "untouched"
+_UUID_VERSION_AT = 14
 
 _Row = Mapping[str, Any]
 
@@ -143,6 +142,11 @@ def box_from_pixels(
     return Box(media_id, frame, x, y, width, height, species, round(score, SCORE_DIGITS))
 
 
+def is_score(value: Any) -> bool:
+    """Return whether a value may be a box's score, or a track's confidence."""
+    return is_number(value) and 0 <= value <= 1 and round(value, SCORE_DIGITS) == value
+
+
 def content_part(elemental_id: str) -> str:
     """Return the part of an elemental id that does not depend on the names of the attributes."""
     return elemental_id[:_CONTENT_CHARACTERS]
@@ -170,17 +174,15 @@ class OriginCheck:
     """Determines which rows of one media the workflow made and nobody changed.
 
     Attributes:
-        doubtful: attributes with values that are explained neither by a known default nor by the other boxes.
+        doubtful: attributes with values that no known default explains.
         not_made: the reason for rows whose id is not the hash of their content.
     """
 
     not_made = "their position, species or score were changed"
 
-    def __init__(self, to: Destination, rows: Iterable[_Row]) -> None:
+    def __init__(self, to: Destination) -> None:
         self._to = to
         self.doubtful: set[str] = set()
-        made = [(row, names) for row in rows if not _saved_again(row) and (names := self.names(row))]
-        self._late = self._late_fillings(made)
 
     def origin(self, row: _Row) -> Origin:
         """Return the origin of one row, without regard to its other revisions."""
@@ -189,8 +191,8 @@ class OriginCheck:
             return Origin(made=False, reason=self.not_made)
         if saved := _saved_again(row):
             return Origin(made=True, reason=saved)
-        for name, value in self._unexplained(row, names):
-            if self._late.get(name, _UNTOUCHED) != value or not self._before_it_was_known(row, name):
+        for name, value in (row["attributes"] or {}).items():
+            if name not in names and not self._is_filled_in(row, name, value):
                 self.doubtful.add(name)
                 return Origin(made=True, reason=f"attribute {name!r} has a value that is not a known default of it")
         return Origin(made=True, reason=None)
@@ -201,58 +203,38 @@ class OriginCheck:
         if not all(map(is_number, place)):
             return None
         x, y, width, height = map(float, place)
-        identity, attributes = row["elemental_id"], row["attributes"] or {}
+        identity = row["elemental_id"]
         found = None
-        for number_name, number in attributes.items():
-            if not is_number(number):
-                continue
-            for text_name, text in attributes.items():
-                if not isinstance(text, str):
-                    continue
-                box = Box(row["media"], row["frame"], x, y, width, height, text, float(number))
-                to = Destination(self._to.version_id, self._to.type_id, text_name, number_name)
-                if identity in (box.elemental_id(to), box.earlier_id(to)):
-                    return text_name, number_name
-                if content_part(identity) == content_part(box.elemental_id(to)):
-                    found = text_name, number_name  # renamed since
+        for text_name, text, number_name, number in self._candidates(row):
+            box = Box(row["media"], row["frame"], x, y, width, height, text, number)
+            to = Destination(self._to.version_id, self._to.type_id, text_name, number_name)
+            expected = box.elemental_id(to)
+            if identity in (expected, box.earlier_id(to)):
+                return text_name, number_name
+            if content_part(identity) == content_part(expected):
+                found = text_name, number_name  # renamed since
         return found
 
-    def _unexplained(self, row: _Row, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-        """Yield the attributes, with their values, that no known default or time explains."""
-        for name, value in (row["attributes"] or {}).items():
-            if name in names or value is None or value == self._to.defaults.get(name):
-                continue
-            if value not in self._to.known.get(name, ())[1:] and not _is_creation_time(row, value):
-                yield name, value
+    def _candidates(self, row: _Row) -> Iterator[tuple[str, str, str, float]]:
+        """Yield the attributes that may be species and score, with their values; those of the settings first.
 
-    def _late_fillings(self, made: Sequence[tuple[_Row, tuple[str, ...]]]) -> dict[str, Any]:
-        """Return the values, by attribute, that all boxes of an attribute's time have in common.
-
-        Args:
-            made: rows that the workflow made, with the names of their attributes of species and score.
+        A box with many attributes has many pairs of them, so only those with a possible score are tried, and none if
+        the workflow cannot have made the row's id.
         """
-        values: dict[str, list[tuple[int, Any]]] = defaultdict(list)
-        for row, names in made:
-            for name, value in self._unexplained(row, names):
-                values[name].append((int(row.get("id", 0)), value))
-        late = {}
-        for name, found in values.items():
-            last, value = max(found, key=lambda one: one[0])
-            until = [row for row, _ in made if int(row.get("id", 0)) <= last]
-            if all((row["attributes"] or {}).get(name, _UNTOUCHED) == value for row in until):
-                late[name] = value
-        return late
+        if row["elemental_id"][_UUID_VERSION_AT] != "5":
+            return
+        attributes = row["attributes"] or {}
+        ours = (self._to.species_attribute, self._to.confidence_attribute)
+        names = sorted(attributes, key=lambda name: name not in ours)
+        scores = [name for name in names if is_score(attributes[name])]
+        texts = [name for name in names if isinstance(attributes[name], str)]
+        for text, number in itertools.product(texts, scores):
+            yield text, attributes[text], number, float(attributes[number])
 
-    def _before_it_was_known(self, row: _Row, name: str) -> bool:
-        """Return whether the row was made before any run knew the attribute."""
-        if not self._to.known:
-            return False
-        known = self._to.known.get(name)
-        if known is None:
-            return True
-        made = _time(row.get("created_datetime"))
-        since = _time(known[0])
-        return made is not None and since is not None and made < since
+    def _is_filled_in(self, row: _Row, name: str, value: Any) -> bool:
+        """Return whether Tator filled in the value: nothing, a known default, or the time."""
+        known = value is None or value == self._to.defaults.get(name) or value in self._to.known.get(name, ())[1:]
+        return known or _is_creation_time(row, value)
 
 
 def _saved_again(row: _Row) -> str | None:

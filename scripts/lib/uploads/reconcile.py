@@ -129,7 +129,7 @@ def plan(
     missing = {box.elemental_id(to): box for box in wanted}
     names = Names(missing, to)
     rows = latest(on_server)
-    check = OriginCheck(to, [row for same in rows.values() for row in same])
+    check = OriginCheck(to)
     history: dict[str, list[_Row]] = defaultdict(list)
     for revision in on_server if complete else ():
         history[revision["elemental_id"]].append(revision)

@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -62,7 +62,7 @@ class Rounds(ABC, Generic[_Plan]):
         self._written = 0
         self._refusals = 0
         self._tried_to_write = False
-        self.listed: list[dict[str, Any]] = []
+        self.listed: Sequence[Mapping[str, Any]] = []
 
     @abstractmethod
     def compare(self) -> _Plan:

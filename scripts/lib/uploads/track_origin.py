@@ -20,7 +20,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.lib.server.values import is_number
-from scripts.lib.uploads.origin import NAMESPACE, Box, Destination, Origin, OriginCheck, canonical, content_part
+from scripts.lib.uploads.origin import (
+    NAMESPACE,
+    Box,
+    Destination,
+    Origin,
+    OriginCheck,
+    canonical,
+    content_part,
+    is_score,
+)
 
 _TRACK_DIGITS, _VALUES_DIGITS, _SHAPE_DIGITS = 18, 8, 6
 
@@ -135,10 +144,9 @@ class TrackOriginCheck(OriginCheck):
 
     not_made = "their species, confidence or length were changed"
 
-    def __init__(self, to: TrackDestination, rows: Iterable[_Row]) -> None:
-        self._names: dict[int, tuple[str, ...] | None] = {}
+    def __init__(self, to: TrackDestination) -> None:
+        super().__init__(to)
         self._written = to.attributes
-        super().__init__(to, rows)
 
     def origin(self, row: _Row) -> Origin:
         """Return the origin of one row, without regard to its other revisions."""
@@ -152,25 +160,21 @@ class TrackOriginCheck(OriginCheck):
 
     def names(self, row: _Row) -> tuple[str, ...] | None:
         """Return the attributes with whose values the row's id is the hash of its content, or None."""
-        if row["id"] not in self._names:
-            self._names[row["id"]] = next(self._matches(row), None)
-        return self._names[row["id"]]
-
-    def _matches(self, row: _Row) -> Iterator[tuple[str, ...]]:
         attributes = row["attributes"] or {}
         digits = row["elemental_id"].replace("-", "")
         wanted = digits[_TRACK_DIGITS : _TRACK_DIGITS + _VALUES_DIGITS]
         for names in itertools.chain([self._written], _choices(attributes)):
             values = [attributes.get(name) for name in names]
             if _fits(values) and _values_digits(key_of(digits), values) == wanted:
-                yield names
+                return names
+        return None
 
 
 def _choices(attributes: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield combinations of attributes that a run may have written, as the attributes may have been renamed since."""
     texts = [name for name, value in attributes.items() if isinstance(value, str)]
     numbers = [name for name, value in attributes.items() if is_number(value)]
-    for text, number in itertools.product(texts, numbers):
+    for text, number in itertools.product(texts, [name for name in numbers if is_score(attributes[name])]):
         yield text, number
         yield from ((text, number, other) for other in numbers if other != number)
 

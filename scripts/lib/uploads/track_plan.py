@@ -188,7 +188,7 @@ def _find_owners(
     history: dict[str, list[_Row]] = defaultdict(list)
     for row in states.every:
         history[row["elemental_id"]].append(row)
-    check = TrackOriginCheck(to, [row for same in rows.values() for row in same])
+    check = TrackOriginCheck(to)
     outcome.doubtful = check.doubtful
     found = _Owners()
     merged_away = [identity for identity in history if identity not in rows]

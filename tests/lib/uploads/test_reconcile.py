@@ -1,12 +1,14 @@
 """The rules about the owner of a box, on boxes as Tator lists them."""
 
 import math
+import uuid
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.lib.uploads.origin import OriginCheck
 from scripts.lib.uploads.reconcile import Box, Destination, box_from_pixels, plan
 
 TO = Destination(version_id=6, type_id=3, species_attribute="Species", confidence_attribute="Confidence")
@@ -92,6 +94,24 @@ def test_edited_box_is_neither_changed_nor_removed_nor_made_again(change):
         todo = decide(wanted, [found])
         assert todo.settled
         assert todo.edited + todo.added == [found["elemental_id"]]
+
+
+def test_a_box_with_many_attributes_takes_as_few_hashes_as_one_with_two(monkeypatch):
+    """A comparison of 100,000 boxes with 12 attributes took minutes, as each pair of attributes was tried."""
+    hashes = []
+    uuid5 = uuid.uuid5
+    monkeypatch.setattr("scripts.lib.uploads.origin.uuid.uuid5", lambda *of: hashes.append(of) or uuid5(*of))
+    more = {name: value for at in range(10) for name, value in ((f"a{at}", 1.5 + at), (f"b{at}", f"text {at}"))}
+    made = listed(box())
+    made["attributes"] = more | made["attributes"]
+    drawn = {**made, "elemental_id": "0a0a0a0a-0000-4000-8000-000000000000"}
+    edited = {**made, "x": 0.3}
+    counts = []
+    for row in (made, drawn, edited):
+        hashes.clear()
+        OriginCheck(TO).origin(row)
+        counts.append(len(hashes))
+    assert counts == [3, 0, 3 * 11]  # the edited box: one pair for each text
 
 
 def test_box_drawn_by_hand_is_kept():
