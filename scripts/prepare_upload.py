@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import ServerError, SettingsError
+from scripts.lib.errors import SettingsError
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DestinationRecord, TracksDestination
 from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 from scripts.lib.server.equal_versions import made_at_once
-from scripts.lib.server.project_needs import Need
 from scripts.lib.server.unanswered import Notes
 from scripts.lib.train_ini import species as read_species
 from scripts.lib.uploads import known_attributes
@@ -70,12 +69,14 @@ def prepare_upload(
         )
     project = Project(host, project_id)
     box_type = project_needs.box_type(project.localization_types(), localization_type_id)
-    _check_attributes(box_type, project_needs.of_boxes(species_attribute, confidence_attribute), names, "box")
+    project_needs.check_attributes(
+        box_type, project_needs.of_boxes(species_attribute, confidence_attribute), names, "box"
+    )
     track_type = None
     if track_type_id is not None:
         track_type = project_needs.track_type(project.state_types(), track_type_id)
         needs = project_needs.of_tracks(species_attribute, confidence_attribute, track_length_attribute)
-        _check_attributes(track_type, needs, names, "track")
+        project_needs.check_attributes(track_type, needs, names, "track")
     network = read_record(ProvenanceRecord, provenance)
     new, others = False, list[int]()
     if version_id is not None:
@@ -122,20 +123,6 @@ def _known(owner: dict[str, Any], version: dict[str, Any], project: Project, of:
     """Return the attributes and defaults that a type has had over time."""
     known = known_attributes.from_description(str(version.get("description") or ""), of)
     return known_attributes.merged(known, owner, project.clock.now())
-
-
-def _check_attributes(owner: dict[str, Any], needs: Sequence[Need], names: list[str], what: str) -> None:
-    problems = [project_needs.missing_attribute(owner, f"{what} type", need) for need in needs]
-    if problem := next(filter(None, [*problems, project_needs.unset_required(owner, needs, what)]), None):
-        raise ServerError(problem)
-    species = needs[0].attribute
-    choices = next(one for one in owner.get("attribute_types") or [] if one["name"] == species).get("choices")
-    unknown = [name for name in names if choices and name not in choices]
-    if unknown:
-        raise ServerError(
-            f"attribute {species!r} of {what} type {owner['name']!r} allows {', '.join(choices)}; the network also "
-            f"knows {', '.join(unknown)}: add them to the attribute's choices"
-        )
 
 
 def _description(

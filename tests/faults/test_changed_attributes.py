@@ -5,6 +5,7 @@ import time
 import pytest
 import tator
 
+from scripts.lib.errors import ServerError
 from tests.faults.three_boxes import (
     ROWS,
     add,
@@ -137,6 +138,28 @@ def test_edits_are_recognized_after_the_species_attribute_is_renamed(ready):
     ready.detected(1, [])
     ready.upload(1)
     assert [box["elemental_id"] for box in ready.boxes()] == [edited["elemental_id"]]
+
+
+def test_no_box_is_made_after_the_species_attribute_was_renamed(ready):
+    """After prepare_upload: Tator would drop the species, and answer as if it had stored it."""
+    change(ready, "Species", name="Taxon")
+    with pytest.raises(ServerError, match=r"upload.species_attribute: .* has no .* attribute 'Species'; it has Taxon"):
+        ready.upload(1)
+    assert ready.boxes() == []
+    ready.prepare(species_attribute="Taxon")
+    assert ready.upload(1)["boxes"] == 3
+
+
+def test_boxes_without_the_species_attribute_are_made_again(ready):
+    ready.upload(1)
+    ready.api.delete_attribute_type(
+        ready.server.localization_type_id, {"entity_type": "LocalizationType", "name": "Species"}
+    )
+    assert [list(box["attributes"]) for box in ready.boxes()] == [["Confidence"]] * 3
+    add(ready, name="Species")
+    assert ready.upload(1)["boxes"] == 3
+    assert [box["attributes"]["Species"] for box in ready.boxes()] == ["cod"] * 3
+    check_each_box_once(ready)
 
 
 @pytest.mark.parametrize("user", ["admin", "person"])

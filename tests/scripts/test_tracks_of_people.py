@@ -2,6 +2,7 @@
 
 import pytest
 
+from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json
 from tests.scripts.track_steps import COD, CRAB, by_species, check_as_found, of_all, ready, run, server
 
@@ -83,6 +84,24 @@ def test_an_edited_track_stays_after_the_others_were_removed(ready):
     for _ in range(2):
         assert run(ready)["people"]["added"] == [crab["elemental_id"]]
         assert [state["id"] for state in ready.states()] == [crab["id"]]
+
+
+def test_no_track_is_made_after_the_species_attribute_was_renamed(ready):
+    ready.upload(1)
+    ready.tracked(1, COD)
+    rename(ready, "Species", "Taxon")
+    with pytest.raises(ServerError, match=r"track type .* has no string or enum attribute 'Species'; it has"):
+        ready.upload_tracks(1)
+    assert ready.states() == []
+    rename(ready, "Taxon", "Species")
+    assert ready.upload_tracks(1)[0]["tracks"] == 1
+
+
+def rename(steps, before, after):
+    """Rename an attribute of the track type."""
+    update = {"name": after, "dtype": "string"}
+    body = {"entity_type": "StateType", "current_name": before, "attribute_type_update": update}
+    steps.api.update_attribute_type(read_json(steps.folder / "destination.json")["tracks"]["type_id"], body)
 
 
 def test_merged_tracks_are_not_made_again(ready):

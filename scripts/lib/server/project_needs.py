@@ -110,6 +110,31 @@ def unset_required(owner: Mapping[str, Any], needs: Iterable[Need], what: str = 
     )
 
 
+def check_attributes(owner: Mapping[str, Any], needs: Sequence[Need], species: Sequence[str], what: str) -> None:
+    """Check that Tator would store what the workflow writes.
+
+    Args:
+        owner: the type.
+        needs: the attributes that the workflow writes; the first one is that for the species.
+        species: the names of the species.
+        what: `box` or `track`, for the message.
+
+    Raises:
+        ServerError: an attribute does not fit; the message names the type's attributes.
+    """
+    problems = [missing_attribute(owner, f"{what} type", need) for need in needs]
+    if problem := next(filter(None, [*problems, unset_required(owner, needs, what)]), None):
+        raise ServerError(problem)
+    attribute = needs[0].attribute
+    choices = next(one for one in _attributes(owner) if one["name"] == attribute).get("choices") or ()
+    unknown = [name for name in species if choices and name not in choices]
+    if unknown:
+        raise ServerError(
+            f"attribute {attribute!r} of {what} type {owner['name']!r} allows {', '.join(choices)}; the network also "
+            f"knows {', '.join(unknown)}: add them to the attribute's choices"
+        )
+
+
 def shown(value: Any) -> str:
     """Return a value for a message: a short text unchanged, other values shortened."""
     plain = isinstance(value, str) and len(value) < _LONGEST_SHOWN and values.is_unicode(value)

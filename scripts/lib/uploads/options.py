@@ -1,9 +1,10 @@
 """Define the options that the uploads of boxes and of tracks have in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,6 +68,18 @@ class CommonOptions(ABC):
     def notes(self, media_id: int, upload: Path) -> Notes:
         """Return the notes of writes for a media; `upload` is the record of the media's upload."""
         return Notes.of_run(self.destination, f"{self.WHAT}.{media_id}", upload)
+
+    @cached_property
+    def check_type(self) -> Callable[[Project], None]:
+        """The function that checks, once in a job, that the type still has the attributes that the run writes.
+
+        They may have been renamed since prepare_upload, and Tator silently drops attributes that a type does not have.
+        """
+        return cache(self._check_type)
+
+    @abstractmethod
+    def _check_type(self, project: Project) -> None:
+        """Raise a ServerError if the type does not fit."""
 
     @property
     @abstractmethod

@@ -87,8 +87,11 @@ class Box:
 
     def earlier_id(self, to: Destination) -> str:
         """Return the id that earlier versions of this workflow used."""
-        attributes = {to.species_attribute: self.species, to.confidence_attribute: self.score}
-        return str(uuid.uuid5(NAMESPACE, canonical([*self._place(to), attributes])))
+        return str(uuid.uuid5(NAMESPACE, canonical([*self._place(to), self.values(to)])))
+
+    def values(self, to: Destination) -> dict[str, Any]:
+        """Return the values of the box's attributes."""
+        return {to.species_attribute: self.species, to.confidence_attribute: self.score}
 
     def _place(self, to: Destination) -> list[Any]:
         geometry = [self.x, self.y, self.width, self.height]
@@ -105,7 +108,7 @@ class Box:
             "y": self.y,
             "width": self.width,
             "height": self.height,
-            "attributes": {to.species_attribute: self.species, to.confidence_attribute: self.score},
+            "attributes": self.values(to),
             "elemental_id": self.elemental_id(to),
         }
 
@@ -196,6 +199,18 @@ class OriginCheck:
                 self.doubtful.add(name)
                 return Origin(made=True, reason=f"attribute {name!r} has a value that is not a known default of it")
         return Origin(made=True, reason=None)
+
+    def is_incomplete(self, row: _Row, values: Mapping[str, Any]) -> bool:
+        """Return whether a row lacks some of its attributes, as its type lacked them, and nobody has changed it since.
+
+        Args:
+            row: a row with the id of a wanted box or track.
+            values: the values of the attributes of that box or track.
+        """
+        attributes = row["attributes"] or {}
+        if row["mark"] > 0 or values.keys() <= attributes.keys():
+            return False
+        return self.origin({**row, "attributes": {**values, **attributes}}).untouched
 
     def names(self, row: _Row) -> tuple[str, ...] | None:
         """Return the attributes of species and score with which the row's id is the hash of its content, or None."""

@@ -26,10 +26,13 @@ The rules:
 4. An untouched box of the workflow that is no longer wanted is removed: after a new network, a higher threshold,
    another range of frames. If tracks are uploaded too, a box that a person's track refers to is kept, as if it were
    edited.
-5. Equal boxes are one box. Of several rows of one elemental id every run keeps the one with the lowest id; the
-   others are surplus and removed. A person's row is never surplus; if there is one, all rows of the workflow are.
+5. Equal boxes are one box. Of several rows of one elemental id every run keeps the one with the lowest id, but
+   first one that a person's track refers to; the others are surplus and removed. A person's row is never surplus; if
+   there is one, all rows of the workflow are.
 6. A box that a person pruned, or moved to another version, is made again, since this version has no trace of it.
    Deleting a box in the usual way leaves a tombstone.
+7. A wanted box without one of its attributes, and otherwise as the workflow made it, is removed and made again: its
+   type did not have the attribute, which Tator then drops.
 """
 
 from collections import Counter, defaultdict
@@ -59,7 +62,7 @@ class Changes(Generic[_Wanted]):
         what: `boxes` or `tracks`.
         create: those to create, by elemental id.
         remove: untouched ones to remove, as they are no longer wanted.
-        surplus: ids of rows to remove because an equal one is kept.
+        surplus: ids of rows to remove because an equal one is kept, or because they lack attributes.
         revisions: ids of the rows of each of `remove`, of all revisions that the comparison found.
         unclear: whether the plan may change when all revisions are read.
         doubtful: attributes with values that no known default explains; the type may have new defaults by now.
@@ -142,6 +145,10 @@ def plan(
             if wanted_as and missing.pop(wanted_as, None):
                 outcome.deleted.append(identity)
             continue
+        if wanted_as in missing and not (
+            live := without_incomplete(outcome, live, check, missing[wanted_as].values(to), in_use)
+        ):
+            continue
         outcome.live += 1
         origins = [check.origin(row) for row in live]
         made = [row for row, origin in zip(live, origins, strict=True) if origin.untouched]
@@ -153,11 +160,11 @@ def plan(
         if len(made) == len(live):
             if missing.pop(identity, None) is not None:
                 outcome.present.append(identity)
-                outcome.surplus += [row["id"] for row in live[1:]]
-            elif any(row.get("id") in in_use for row in live):
+                kept = next((row for row in live if row["id"] in in_use), live[0])
+                outcome.surplus += [row["id"] for row in live if row is not kept]
+            elif any(row["id"] in in_use for row in live):
                 outcome.edited.append(identity)
-                for row in live:
-                    people[row["frame"]].append((row["x"], row["y"], row["width"], row["height"]))
+                _add_places(people, live)
             else:
                 outcome.remove.append(identity)
                 outcome.revisions[identity] = [row["id"] for row in revisions or same]
@@ -169,11 +176,36 @@ def plan(
         (outcome.edited if made_by_run else outcome.added).append(identity)
         reasons = [origin.reason for origin in origins if origin.reason and (origin.made or made_by_run)]
         outcome.why.update(reasons[:1])
-        theirs = [row for row, origin in zip(live, origins, strict=True) if not origin.untouched]
-        for row in theirs:
-            people[row["frame"]].append((row["x"], row["y"], row["width"], row["height"]))
+        _add_places(people, [row for row, origin in zip(live, origins, strict=True) if not origin.untouched])
+    outcome.surplus = [row for row in outcome.surplus if row not in in_use]
     _make(outcome, missing, people, overlap_limit)
     return outcome
+
+
+def without_incomplete(
+    outcome: Changes[Any],
+    live: Sequence[_Row],
+    check: OriginCheck,
+    values: Mapping[str, Any],
+    in_use: Collection[int] = (),
+) -> list[_Row]:
+    """Return the rows that do not lack attributes; the others become surplus, so that they are made again.
+
+    Args:
+        outcome: the plan.
+        live: the rows of the last revision of a wanted box or track.
+        check: determines the origin of a row.
+        values: the values of the attributes.
+        in_use: ids of the rows that people's tracks refer to.
+    """
+    incomplete = [row["id"] for row in live if row["id"] not in in_use and check.is_incomplete(row, values)]
+    outcome.surplus += incomplete
+    return [row for row in live if row["id"] not in incomplete]
+
+
+def _add_places(people: dict[int, list[_Place]], rows: Iterable[_Row]) -> None:
+    for row in rows:
+        people[row["frame"]].append((row["x"], row["y"], row["width"], row["height"]))
 
 
 def _make(
@@ -215,7 +247,7 @@ def latest(on_server: Iterable[_Row]) -> dict[str, list[_Row]]:
         elif row["mark"] == same[0]["mark"]:
             same.append(row)
     for same in found.values():
-        same.sort(key=lambda row: int(row.get("id", 0)))
+        same.sort(key=lambda row: int(row["id"]))
     return found
 
 

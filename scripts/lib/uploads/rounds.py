@@ -35,6 +35,10 @@ _Plan = TypeVar("_Plan", bound=Changes[Any])
 _Where = TypeVar("_Where", bound=Destination)
 
 
+def no_check() -> None:
+    """Check nothing."""
+
+
 class Rounds(ABC, Generic[_Plan]):
     """Brings one media to its desired state: lists what is in Tator, writes what differs, and lists again.
 
@@ -48,16 +52,20 @@ class Rounds(ABC, Generic[_Plan]):
         listed: the rows of the last revisions.
     """
 
-    def __init__(self, project: Project, media_id: int, notes: Notes | None = None) -> None:
+    def __init__(
+        self, project: Project, media_id: int, check_type: Callable[[], None], notes: Notes | None = None
+    ) -> None:
         """Prepare for one media, without any request.
 
         Args:
             project: the project.
             media_id: the media.
+            check_type: function that raises a ServerError if Tator would not store all attributes; called before
+                anything is created.
             notes: the notes of writes that the server may still be carrying out; None for no notes.
         """
         self._project, self._media_id = project, media_id
-        self._unanswered = UnansweredWrites(notes)
+        self._check_type, self._unanswered = check_type, UnansweredWrites(notes)
         self._outage: Outage | None = None
         self._written = 0
         self._refusals = 0
@@ -156,11 +164,13 @@ class Rounds(ABC, Generic[_Plan]):
             todo = self._compare()
         counts = len(todo.create), len(todo.remove), len(todo.surplus), len(todo.present)
         _log.info(
-            "media %d: %s: %d to create, %d to remove, %d duplicates to remove, %d in Tator",
+            "media %d: %s: %d to create, %d to remove, %d surplus rows to remove, %d in Tator",
             self._media_id,
             todo.what,
             *counts,
         )
+        if todo.create:
+            self._check_type()
         self._tried_to_write = self._tried_to_write or not todo.settled
         try:
             self._carry_out(todo)
@@ -228,6 +238,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
         overlap_limit: float,
         *,
         rows_in_use: Callable[[Sequence[int]], Collection[int]] = lambda _: (),
+        check_type: Callable[[], None] = no_check,
         notes: Notes | None = None,
     ) -> None:
         """Prepare for the boxes of one media, without any request.
@@ -238,10 +249,11 @@ class Reconciliation(Rounds[ReconcilePlan]):
             boxes: the wanted boxes.
             where: the version and the box type.
             overlap_limit: IoU with a person's box above which a new box is not added.
-            rows_in_use: function that returns which rows people's tracks refer to; called only before their removal.
+            rows_in_use: function that returns which rows people's tracks refer to; called only before a removal.
+            check_type: see Rounds.
             notes: see Rounds.
         """
-        super().__init__(project, media_id, notes)
+        super().__init__(project, media_id, check_type, notes)
         self._boxes, self._where, self._overlap_limit = boxes, where, overlap_limit
         self._rows_in_use = rows_in_use
 
@@ -255,11 +267,17 @@ class Reconciliation(Rounds[ReconcilePlan]):
         if todo.unclear:
             listed, complete = list(self._list(show_all_marks=1)), True
             todo = self._plan(listed, complete=complete)
-        stale = set(todo.remove)
-        if stale and (in_use := self._rows_in_use([row["id"] for row in listed if row["elemental_id"] in stale])):
+        if (to_remove := self._to_remove(todo, listed)) and (in_use := self._rows_in_use(to_remove)):
             todo = self._plan(listed, complete=complete, in_use=in_use)
         self.listed = [row for same in latest(listed).values() for row in same]
         return todo
+
+    @staticmethod
+    def _to_remove(todo: ReconcilePlan, listed: Sequence[dict[str, Any]]) -> list[int]:
+        """Return the ids of all rows of the boxes of which a row is to be removed."""
+        surplus = set(todo.surplus)
+        boxes = {*todo.remove, *(row["elemental_id"] for row in listed if row["id"] in surplus)}
+        return [row["id"] for row in listed if row["elemental_id"] in boxes]
 
     def _list(self, **more: Any) -> Iterator[dict[str, Any]]:
         return self._project.boxes(self._media_id, self._where.type_id, self._where.version_id, **more)

@@ -80,6 +80,10 @@ class TrackToUpload:
         boxes = sorted(content_part(box.elemental_id(boxes_to)) for box in self.boxes)
         return _digits([to.version_id, to.type_id, self.media_id, boxes], _TRACK_DIGITS)
 
+    def values(self, to: TrackDestination, length: int) -> dict[str, Any]:
+        """Return the values of the attributes of the track with `length` boxes."""
+        return dict(zip(to.attributes, (self.species, self.confidence, length), strict=False))
+
 
 @dataclass(frozen=True, slots=True)
 class PlacedTrack:
@@ -99,7 +103,7 @@ class PlacedTrack:
 
     def values(self, to: TrackDestination) -> dict[str, Any]:
         """Return the values of the track's attributes."""
-        return dict(zip(to.attributes, (self.track.species, self.track.confidence, len(self.rows)), strict=False))
+        return self.track.values(to, len(self.rows))
 
     def elemental_id(self, to: TrackDestination) -> str:
         """Return the UUID of this content, as text."""

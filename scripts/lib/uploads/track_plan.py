@@ -13,6 +13,7 @@ and track_origin.py, which determines the owner of a track.
    to the current rows of its boxes, has wrong attributes, or never got its boxes.
 5. Equal tracks are one track. Of several rows of one elemental id every run keeps the one with the lowest id.
 6. A track that a person pruned, merged with itself, or moved to another version, is made again, as it leaves no trace.
+7. A wanted track without one of its attributes is removed and made again, as such a box is.
 """
 
 from collections import defaultdict
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.lib.uploads.origin import Box, Destination, Origin
-from scripts.lib.uploads.reconcile import Changes, Names, in_every_revision, latest
+from scripts.lib.uploads.reconcile import Changes, Names, in_every_revision, latest, without_incomplete
 from scripts.lib.uploads.track_origin import (
     PlacedTrack,
     TrackDestination,
@@ -200,6 +201,10 @@ def _find_owners(
             if key in wanted:
                 outcome.deleted.append(identity)
             found.known.add(key)
+            continue
+        if key in wanted and not (
+            live := without_incomplete(outcome, live, check, wanted[key].values(to, len(live[0]["localizations"])))
+        ):
             continue
         outcome.live += 1
         origins = [check.origin(row) for row in live]

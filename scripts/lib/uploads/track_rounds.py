@@ -1,7 +1,7 @@
 """Write one media's changes of tracks to Tator in rounds, until nothing is left to do; see rounds.py."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from scripts.lib.progress import Progress
@@ -9,7 +9,7 @@ from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.unanswered import Notes
 from scripts.lib.uploads.origin import Destination
-from scripts.lib.uploads.rounds import Rounds, with_current_defaults
+from scripts.lib.uploads.rounds import Rounds, no_check, with_current_defaults
 from scripts.lib.uploads.track_origin import PlacedTrack, TrackDestination, TrackToUpload, is_unfinished
 from scripts.lib.uploads.track_plan import BoxRows, States, TrackPlan, plan_tracks, rows_in_peoples_tracks
 
@@ -39,6 +39,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         boxes_where: Destination,
         *,
         least: int,
+        check_type: Callable[[], None] = no_check,
         notes: Notes | None = None,
     ) -> None:
         """Prepare for the tracks of one media, without any request.
@@ -50,9 +51,10 @@ class TrackReconciliation(Rounds[TrackPlan]):
             where: the version and the state type.
             boxes_where: the version and the box type of the tracks' boxes.
             least: the least number of boxes of a track.
+            check_type: see Rounds.
             notes: see Rounds.
         """
-        super().__init__(project, media_id, notes)
+        super().__init__(project, media_id, check_type, notes)
         self._where, self._boxes_where, self._least = where, boxes_where, least
         self._wanted = {track.key(where, boxes_where): track for track in tracks}
 

@@ -13,6 +13,7 @@ from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.tracks import TracksRecord
+from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 from scripts.lib.server.equal_versions import in_one_version
 from scripts.lib.server.unanswered import UnansweredWrites
@@ -56,6 +57,12 @@ class TrackUploadOptions(CommonOptions):
                 "make it again by the same command with --forcerun prepare_upload"
             )
         return self.tracks_where
+
+    def _check_type(self, project: Project) -> None:
+        where = self.where
+        track_type = project_needs.track_type(project.state_types(), where.type_id)
+        needs = project_needs.of_tracks(where.species_attribute, where.confidence_attribute, where.length_attribute)
+        project_needs.check_attributes(track_type, needs, self.species, "track")
 
     @property
     def key(self) -> list[Any]:
@@ -161,6 +168,7 @@ def _verified(
             replace(options.where, version_id=version_id),
             replace(options.boxes_where, version_id=version_id),
             least=options.min_length,
+            check_type=partial(options.check_type, project),
             notes=options.notes(media.media_id, media.upload),
         )
         return run_rounds(rounds, project, result.media_id, version_id)

@@ -13,6 +13,7 @@ from scripts.lib.display_text import as_json
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, People, UploadRecord, uploaded_states
+from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 from scripts.lib.server.equal_versions import in_one_version
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
@@ -52,6 +53,12 @@ class UploadOptions(CommonOptions):
     def accepted(self) -> tuple[str, ...]:
         """The states of a media whose boxes are uploaded."""
         return uploaded_states(self.on_damaged)
+
+    def _check_type(self, project: Project) -> None:
+        where = self.boxes_where
+        box_type = project_needs.box_type(project.localization_types(), where.type_id)
+        needs = project_needs.of_boxes(where.species_attribute, where.confidence_attribute)
+        project_needs.check_attributes(box_type, needs, self.species, "box")
 
     @property
     def key(self) -> list[Any]:
@@ -204,7 +211,14 @@ def _reconcile(
         tracks = replace(options.tracks_where, version_id=version_id) if options.tracks_where else None
         in_use = partial(rows_in_use, project, media_id, where, tracks)
         rounds = Reconciliation(
-            project, media_id, wanted, where, options.overlap_limit, rows_in_use=in_use, notes=notes
+            project,
+            media_id,
+            wanted,
+            where,
+            options.overlap_limit,
+            rows_in_use=in_use,
+            check_type=partial(options.check_type, project),
+            notes=notes,
         )
         return run_rounds(rounds, project, media_id, version_id)
 

@@ -87,7 +87,7 @@ def test_stale_box_under_an_earlier_attribute_name_is_removed():
     assert list(todo.create) == [box().elemental_id(TO)]
 
 
-@pytest.mark.parametrize("change", [{"x": 0.15}, {"mark": 1}, {"x": 0.15, "mark": 1}, {"attributes": None}])
+@pytest.mark.parametrize("change", [{"x": 0.15}, {"mark": 1}, {"x": 0.15, "mark": 1}])
 def test_edited_box_is_neither_changed_nor_removed_nor_made_again(change):
     found = listed(box(), **change)
     for wanted in ([box()], []):
@@ -112,6 +112,52 @@ def test_a_box_with_many_attributes_takes_as_few_hashes_as_one_with_two(monkeypa
         OriginCheck(TO).origin(row)
         counts.append(len(hashes))
     assert counts == [3, 0, 3 * 11]  # the edited box: one pair for each text
+
+
+@pytest.mark.parametrize("left", [None, {}, {"Confidence": 0.5}, {"Species": "cod"}])
+def test_a_wanted_box_without_an_attribute_is_made_again(left):
+    """Its type did not have the attribute, or had another name for it: Tator drops it."""
+    found = listed(box(), attributes=left)
+    todo = decide([box()], [found])
+    assert (todo.surplus, list(todo.create), todo.live) == ([found["id"]], [found["elemental_id"]], 0)
+    names = {"species_attribute": "Species", "confidence_attribute": "Confidence"}
+    renamed = replace(TO, **{key: f"New {name}" for key, name in names.items() if name not in (left or {})})
+    todo = decide([box()], [found], renamed)
+    assert (todo.surplus, list(todo.create)) == ([found["id"]], [box().elemental_id(renamed)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"x": 0.15},
+        {"mark": 1},
+        {"modified_by": 7},
+        {"attributes": {"Confidence": 0.4}},
+        {"attributes": {"Species": None, "Confidence": 0.5}},
+    ],
+)
+def test_a_box_without_an_attribute_that_a_person_edited_is_kept(change):
+    found = listed(box(), **{"attributes": {"Confidence": 0.5}, **change})
+    todo = decide([box()], [found])
+    assert (todo.settled, todo.edited) == (True, [found["elemental_id"]])
+
+
+def test_a_complete_row_beside_one_without_an_attribute_is_kept():
+    todo = decide([box()], [listed(box(), attributes={}), listed(box(), id=9)])
+    assert (todo.surplus, list(todo.create), todo.present) == ([1], [], [box().elemental_id(TO)])
+
+
+@pytest.mark.parametrize(("in_use", "surplus"), [([], [8, 9]), ([9], [1, 8]), ([8, 9], [1])])
+def test_of_equal_rows_those_that_a_persons_track_refers_to_are_kept(in_use, surplus):
+    rows = [listed(box(), id=number) for number in (1, 8, 9)]
+    todo = plan([box()], rows, TO, overlap_limit=0.5, in_use=in_use)
+    assert (todo.surplus, todo.present) == (surplus, [box().elemental_id(TO)])
+
+
+def test_an_incomplete_row_that_a_persons_track_refers_to_is_kept():
+    found = listed(box(), attributes={})
+    todo = plan([box()], [found], TO, overlap_limit=0.5, in_use=[found["id"]])
+    assert (todo.settled, todo.edited) == (True, [found["elemental_id"]])
 
 
 def test_box_drawn_by_hand_is_kept():

@@ -86,6 +86,17 @@ def test_track_of_a_machine_in_every_revision_is_a_machines():
     assert (todo.remove, todo.revisions) == ([last["elemental_id"]], {last["elemental_id"]: [1, 2]})
 
 
+@pytest.mark.parametrize("name", ["Species", "Confidence", "Length"])
+def test_a_wanted_track_without_an_attribute_is_made_again(name):
+    """Its type did not have the attribute, or had another name for it: Tator drops it."""
+    found = state(track(0, 1, 2))
+    del found["attributes"][name]
+    todo = decide([track(0, 1, 2)], [found])
+    assert (todo.surplus, list(todo.create)) == ([found["id"]], [found["elemental_id"]])
+    todo = decide([track(0, 1, 2)], [{**found, "modified_by": 7}])
+    assert (todo.settled, todo.edited) == (True, [found["elemental_id"]])
+
+
 @pytest.mark.parametrize("rows", [[], [row_of(0)], [row_of(0), row_of(1), row_of(2)]])
 def test_unfinished_track_is_made_again(rows):
     """The server was stopped between creating the state and counting its frames: before, in or after its boxes."""
