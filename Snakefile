@@ -45,6 +45,7 @@ with plan_errors.errors_as_messages(logger.error):
     plan = make_plan()
 move_files_of_media()
 forget_shared_jobs()
+forget_missing_uploads()
 correct_dates()
 
 if workflow.is_main_process:

@@ -79,6 +79,12 @@ def forget_shared_jobs():
             )
 
 
+def forget_missing_uploads():
+    """Have the media whose upload record is missing compared with Tator again, as `jobs_to_repeat` does."""
+    if is_new_run() and plan.hashes_suffice and not plan.files_behind_jobs:
+        batch_check.forget_missing_uploads(plan.media_ids, plan.made_of_each_media)
+
+
 def of_these(media_ids, pattern):
     """Return a function for `params:` that returns the pattern's file for each of these media.
 

@@ -60,7 +60,10 @@ def check_for_losses(
     # Only if the version was chosen by its name when the run was prepared.
     by_name = "made_at" in where or "made_beside" in where
     if not same or (by_name and same[0] != where["version_id"]) or (expected and not found):
-        what = f"is empty, and the last run left {expected} boxes there: the boxes are uploaded again"
+        what = (
+            f"is empty, and the last run left {expected} boxes there: the media are compared with Tator again; boxes "
+            "that people deleted are not made again"
+        )
         if not same:
             what = "is not there any more: the boxes are uploaded again"
         elif by_name and same[0] != where["version_id"]:

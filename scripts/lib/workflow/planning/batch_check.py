@@ -84,6 +84,22 @@ def to_repeat(
     return found
 
 
+def forget_missing_uploads(media_ids: Sequence[int], outputs: Mapping[str, tuple[str, str]]) -> None:
+    """Remove the cached uploads of the media whose upload record is missing, so that Tator is compared with them again.
+
+    `JobToRepeat` does so if Snakemake does not know the files of shared jobs.
+
+    Args:
+        media_ids: the media that share jobs.
+        outputs: the files of each media, as in EVERY_FILE_OF_EACH_MEDIA.
+    """
+    for pattern, step in outputs.values():
+        if step in _OF_UPLOADS and _OF_UPLOADS[step].is_dir():
+            for number in media_ids:
+                if not os.path.exists(file_of(pattern, number, in_folders=False)):  # noqa: PTH110 - as above
+                    shutil.rmtree(media_folder(_OF_UPLOADS[step], number), ignore_errors=True)
+
+
 def _check_job(
     batch: Path, step: str, files: Sequence[tuple[str, int]], now: int, *, store_dates: bool
 ) -> JobToRepeat | None:

@@ -85,6 +85,19 @@ def test_a_copy_of_the_folder_is_accepted_and_its_dates_are_stored(in_folders, m
     assert repeated(in_folders) == []
 
 
+def test_cached_uploads_without_a_record_are_removed():
+    cache = ResultCache(Path("resources/finished_uploads"), [])
+    for number in (1, 2):
+        record = place("uploads", number, in_folders=False)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text("{}")
+        cache.keep(number, None, [record])
+    place("uploads", 2, in_folders=False).unlink()
+    batch_check.forget_missing_uploads([1, 2, 5], OF_EACH_MEDIA)
+    kept = [cache.restore(number, None, [place("uploads", number, in_folders=False)]) for number in (1, 2)]
+    assert kept == [True, False]
+
+
 @pytest.mark.parametrize("older", [False, True])
 @pytest.mark.parametrize("linked", [False, True])
 def test_a_changed_file_is_removed_with_the_cached_results_of_its_media(in_folders, older, linked):
