@@ -1,6 +1,6 @@
 """Write the state of each media into one JSON file and one table."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -64,6 +64,7 @@ def summarize(
         counts: the record of write_counts; None if counts do not become attributes.
     """
     marked = read_record(MarksRecord, marks) if marks else None
+    marked_ids = frozenset(marked.media_ids if marked else ())
     counted = read_record(CountsInTator, counts[0]) if counts else None
     upload_to = read_record(DestinationRecord, destination) if destination else None
     tracked: list[Path] | list[None] = tracks or [None] * len(records)
@@ -77,6 +78,7 @@ def summarize(
             tracks=read_record(TracksRecord, track) if track else None,
             track_upload=read_record(TrackUploadRecord, track_upload) if track_upload else None,
             marked=marked,
+            marked_ids=marked_ids,
             counted=counted,
         )
         for record, outcome, upload, track, track_upload in zip(
@@ -133,6 +135,7 @@ def _line(
     tracks: TracksRecord | None,
     track_upload: TrackUploadRecord | None,
     marked: MarksRecord | None,
+    marked_ids: Collection[int],
     counted: CountsInTator | None,
 ) -> MediaSummary:
     in_tator = record.media_id if upload is None else upload.id_in_tator
@@ -159,7 +162,7 @@ def _line(
         boxes=outcome.boxes,
         boxes_in_tator=upload.boxes if upload else 0,
         people=_counts(upload),
-        marked=marked is not None and in_tator in marked.media_ids,
+        marked=in_tator in marked_ids,
         seconds=outcome.seconds,
         tracks=None if tracks is None else len(tracks.tracks),
         tracks_in_tator=None if track_upload is None else track_upload.tracks,
