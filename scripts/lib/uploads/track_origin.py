@@ -4,7 +4,8 @@ In Tator a track is a state that refers to rows of boxes. A row gets another num
 again, and is no longer available after its box was removed. So a track's elemental id consists of hashes of
 three things, of which the last two can be computed from the state itself:
 
-- digits 1 to 18: which track it is: version, type, media, and all boxes that the tracker joined, whatever is uploaded;
+- digits 1 to 18: which track it is: version, type, media, and all boxes that the tracker joined, whatever is uploaded
+  (in earlier versions of the workflow also the interpolated boxes, if these were uploaded);
 - digits 19 to 26: the values of its species, its confidence and its length;
 - digits 27 to 32: the frames with its boxes, as Tator stores them (`segments`), and the number of boxes.
 
@@ -63,12 +64,14 @@ class TrackToUpload:
         boxes: the track's boxes, including interpolated ones if these are uploaded.
         species: the species of the animal.
         confidence: the confidence of the species.
+        interpolated: the track's interpolated boxes, uploaded or not.
     """
 
     media_id: int
     boxes: tuple[Box, ...]
     species: str
     confidence: float
+    interpolated: tuple[Box, ...] = ()
 
     def key(self, to: TrackDestination, boxes_to: Destination) -> str:
         """Return the digits of the elemental id that identify the track.
@@ -77,8 +80,15 @@ class TrackToUpload:
             to: the destination of tracks.
             boxes_to: the destination of boxes.
         """
-        boxes = sorted(content_part(box.elemental_id(boxes_to)) for box in self.boxes)
-        return _digits([to.version_id, to.type_id, self.media_id, boxes], _TRACK_DIGITS)
+        return self._key(set(self.boxes).difference(self.interpolated), to, boxes_to)
+
+    def earlier_key(self, to: TrackDestination, boxes_to: Destination) -> str:
+        """Return the digits that earlier versions of this workflow used if interpolated boxes were uploaded."""
+        return self._key({*self.boxes, *self.interpolated}, to, boxes_to)
+
+    def _key(self, boxes: Iterable[Box], to: TrackDestination, boxes_to: Destination) -> str:
+        parts = sorted(content_part(box.elemental_id(boxes_to)) for box in boxes)
+        return _digits([to.version_id, to.type_id, self.media_id, parts], _TRACK_DIGITS)
 
     def values(self, to: TrackDestination, length: int) -> dict[str, Any]:
         """Return the values of the attributes of the track with `length` boxes."""

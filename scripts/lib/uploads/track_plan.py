@@ -19,6 +19,7 @@ and track_origin.py, which determines the owner of a track.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from scripts.lib.uploads.origin import Box, Destination, Origin
@@ -33,6 +34,7 @@ from scripts.lib.uploads.track_origin import (
 )
 
 _Row = Mapping[str, Any]
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -122,6 +124,7 @@ def plan_tracks(
     to: TrackDestination,
     *,
     least: int,
+    earlier_keys: Mapping[str, str] = _NONE,
 ) -> TrackPlan:
     """Compare the tracks of a run with those in Tator for one media, by the rules of this module.
 
@@ -131,9 +134,10 @@ def plan_tracks(
         states: the media's states.
         to: the destination of tracks.
         least: the least number of boxes of a track.
+        earlier_keys: for each TrackToUpload.earlier_key the key of the same track.
     """
     outcome = TrackPlan()
-    owners = _find_owners(outcome, wanted, boxes, states, to)
+    owners = _find_owners(outcome, wanted, boxes, states, to, earlier_keys=earlier_keys)
     for key, track in wanted.items():
         if key in owners.known:
             continue
@@ -182,7 +186,13 @@ def rows_in_peoples_tracks(
 
 
 def _find_owners(
-    outcome: TrackPlan, wanted: Mapping[str, TrackToUpload], boxes: BoxRows, states: States, to: TrackDestination
+    outcome: TrackPlan,
+    wanted: Mapping[str, TrackToUpload],
+    boxes: BoxRows,
+    states: States,
+    to: TrackDestination,
+    *,
+    earlier_keys: Mapping[str, str] = _NONE,
 ) -> _Owners:
     """Separate the workflow's states from people's, and add people's to the outcome."""
     rows = latest(states.latest)
@@ -196,7 +206,7 @@ def _find_owners(
     for identity in [*rows, *merged_away]:
         same = rows.get(identity, [])
         live = [row for row in same if not row["variant_deleted"]]
-        key = key_of(identity)
+        key = earlier_keys.get(key_of(identity), key_of(identity))
         if not live:
             if key in wanted:
                 outcome.deleted.append(identity)

@@ -57,6 +57,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         super().__init__(project, media_id, check_type, notes)
         self._where, self._boxes_where, self._least = where, boxes_where, least
         self._wanted = {track.key(where, boxes_where): track for track in tracks}
+        self._earlier_keys = {track.earlier_key(where, boxes_where): key for key, track in self._wanted.items()}
 
     def compare(self) -> TrackPlan:
         """Return the differences between the desired state and Tator; set `listed`."""
@@ -84,7 +85,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         return BoxRows((box for track in self._wanted.values() for box in track.boxes), listed, where)
 
     def _plan(self, boxes: BoxRows, states: States) -> TrackPlan:
-        return plan_tracks(self._wanted, boxes, states, self._where, least=self._least)
+        return plan_tracks(self._wanted, boxes, states, self._where, least=self._least, earlier_keys=self._earlier_keys)
 
     def _carry_out(self, todo: TrackPlan) -> None:
         """Remove surplus rows and stale tracks, and create missing tracks."""

@@ -192,19 +192,27 @@ def _verified(
 def _wanted(media: MediaTracks, options: TrackUploadOptions, tracked: TracksRecord) -> list[TrackToUpload]:
     found = read_record(DetectionRecord, media.outcome)
     boxes: dict[int, list[Box]] = defaultdict(list)
+    interpolated: dict[int, list[Box]] = defaultdict(list)
     for row in read_tracks(media.track_boxes):
+        box = box_from_pixels(
+            media_id=found.media_id,
+            frame=row.frame,
+            xywh=row.xywh,
+            picture=(found.width, found.height),
+            species=options.species[row.species - 1],
+            score=row.score,
+        )
+        if row.interpolated:
+            interpolated[row.track].append(box)
         if options.fill_gaps or not row.interpolated:
-            boxes[row.track].append(
-                box_from_pixels(
-                    media_id=found.media_id,
-                    frame=row.frame,
-                    xywh=row.xywh,
-                    picture=(found.width, found.height),
-                    species=options.species[row.species - 1],
-                    score=row.score,
-                )
-            )
+            boxes[row.track].append(box)
     return [
-        TrackToUpload(found.media_id, tuple(boxes[one.track]), options.species[one.species - 1], one.confidence)
+        TrackToUpload(
+            found.media_id,
+            tuple(boxes[one.track]),
+            options.species[one.species - 1],
+            one.confidence,
+            tuple(interpolated[one.track]),
+        )
         for one in tracked.tracks
     ]

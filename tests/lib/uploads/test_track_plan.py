@@ -54,7 +54,9 @@ def decide(wanted, latest, every=None, frames=range(8)):
     boxes = [box(frame) for frame in frames]
     rows = BoxRows(boxes, [listed(one, id=row_of(one.frame)) for one in boxes], BOXES_TO)
     states = States(list(latest), list(latest if every is None else every))
-    return plan_tracks({one.key(TO, BOXES_TO): one for one in wanted}, rows, states, TO, least=LEAST)
+    keys = {one.earlier_key(TO, BOXES_TO): one.key(TO, BOXES_TO) for one in wanted}
+    by_key = {one.key(TO, BOXES_TO): one for one in wanted}
+    return plan_tracks(by_key, rows, states, TO, least=LEAST, earlier_keys=keys)
 
 
 def test_tracks_in_tator_are_not_changed():
@@ -84,6 +86,20 @@ def test_track_of_a_machine_in_every_revision_is_a_machines():
     first, last = state(track(0, 1, 2)), state(track(0, 1, 2), 2, mark=1)
     todo = decide([], [last], [first, last])
     assert (todo.remove, todo.revisions) == ([last["elemental_id"]], {last["elemental_id"]: [1, 2]})
+
+
+@pytest.mark.parametrize("fill_gaps", [False, True])
+@pytest.mark.parametrize("filled_before", [False, True])
+@pytest.mark.parametrize("is_of_earlier_version", [False, True])
+def test_a_deleted_track_is_not_made_again_after_fill_gaps_was_changed(fill_gaps, filled_before, is_of_earlier_version):
+    detected, gap = (box(0), box(1), box(4)), (box(2), box(3))
+
+    def to_upload(fill_gaps, interpolated=gap):
+        return TrackToUpload(2, detected + gap if fill_gaps else detected, "cod", 0.5, interpolated)
+
+    deleted = state(to_upload(filled_before, () if is_of_earlier_version else gap), variant_deleted=True)
+    todo = decide([to_upload(fill_gaps)], [deleted])
+    assert (todo.settled, todo.deleted) == (True, [deleted["elemental_id"]])
 
 
 @pytest.mark.parametrize("name", ["Species", "Confidence", "Length"])
