@@ -261,7 +261,7 @@ def _overlap(box: Box, people: Sequence[_Place]) -> float:
 
 
 def in_every_revision(last: int, revisions: Sequence[_Row] | None, check: OriginCheck) -> bool:
-    """Return whether all revisions are known, and the workflow made each of them and nobody changed it since.
+    """Return whether all revisions since the first known one are there, and nobody changed one since a run made it.
 
     Args:
         last: the number of the last revision.
@@ -270,7 +270,8 @@ def in_every_revision(last: int, revisions: Sequence[_Row] | None, check: Origin
     """
     if revisions is None:
         return False
-    numbers = {row["mark"] for row in revisions}  # from 0; there may be one more by now
-    if len(numbers) <= last or numbers != set(range(len(numbers))):
+    # There may be one more by now, and the first may be missing: a run removes only the rows that it has listed.
+    numbers = sorted({row["mark"] for row in revisions})
+    if not numbers or numbers[-1] < last or numbers != list(range(numbers[0], numbers[-1] + 1)):
         return False
     return all(not row["variant_deleted"] and check.origin(row).untouched for row in revisions)
