@@ -144,10 +144,16 @@ class TrackModel(Model):
         if how.startswith("refused"):
             raise Refused(400, "refused", unexplained=True)
 
+    def prune_track(self, version_id, identity, revisions):
+        self.people_act()
+        self._prune_states([row for row in self.states_by_id.values() if row["elemental_id"] == identity], revisions)
+
     def prune_track_rows(self, version_id, ids):
         self.people_act()
-        rows = [self.states_by_id[one] for one in ids if one in self.states_by_id]
-        if len(rows) != len(ids):
+        self._prune_states([self.states_by_id[one] for one in ids if one in self.states_by_id], len(ids))
+
+    def _prune_states(self, rows, count):
+        if len(rows) != count:
             raise LostAnswer("somebody changed some of them in between")
         assert not self.protected_states & {row["id"] for row in rows}
 

@@ -89,6 +89,20 @@ class TrackCalls(PagedLists):
         """
         self._write("create tracks", lambda: self._api.create_state_list(self.id, specs))
 
+    def prune_track(self, version_id: int, identity: str, revisions: int) -> None:
+        """Remove a state with all its revisions and without a tombstone; may raise LostAnswer.
+
+        The server refuses, which raises LostAnswer too, unless the state has exactly this number of revisions. So a
+        state that a person has edited or deleted meanwhile is kept: its tombstone may have no media, and without the
+        other revisions it would not be found. Several states in one request are not safe: only their total is compared.
+
+        Args:
+            version_id: the version of the state.
+            identity: the state's elemental id.
+            revisions: number of its revisions.
+        """
+        self._prune_states({"elemental_ids": [identity]}, version_id, revisions)
+
     def prune_track_rows(self, version_id: int, ids: list[int]) -> None:
         """Remove rows of states by their ids, without a tombstone; may raise LostAnswer, like Project.prune_rows.
 
@@ -98,8 +112,11 @@ class TrackCalls(PagedLists):
         """
         if not ids:
             raise ValueError("an empty list would match every track")
-        body = {"ids": ids, "prune": 1}
-        filters = {"version": [version_id], "show_all_marks": 1, "show_deleted": 1, "count": len(ids)}
+        self._prune_states({"ids": ids}, version_id, len(ids))
+
+    def _prune_states(self, which: dict[str, Any], version_id: int, count: int) -> None:
+        body = {**which, "prune": 1}
+        filters = {"version": [version_id], "show_all_marks": 1, "show_deleted": 1, "count": count}
         try:
             self._write("remove stale tracks", lambda: self._api.delete_state_list(self.id, body, **filters))
         except Refused as refusal:

@@ -102,11 +102,8 @@ class TrackReconciliation(Rounds[TrackPlan]):
         project, version_id = self._project, self._where.version_id
         for at in range(0, len(surplus), TRACKS_PER_CALL):
             self._send(partial(project.prune_track_rows, version_id, list(surplus[at : at + TRACKS_PER_CALL])))
-        identities = list(stale)
-        for at in range(0, len(identities), TRACKS_PER_CALL):
-            some = identities[at : at + TRACKS_PER_CALL]
-            rows = [row for identity in some for row in stale[identity]]
-            self._send(partial(project.prune_track_rows, version_id, rows), removes=some)
+        for identity, rows in stale.items():
+            self._send(partial(project.prune_track, version_id, identity, len(rows)), removes=[identity])
 
     def _is_temporary(self, refusal: Refused) -> bool:
         """Return whether to try again, also if a box's row was removed before the write."""
