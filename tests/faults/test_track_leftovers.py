@@ -33,7 +33,7 @@ def test_refused_tracks_are_removed(how):
     """Each try leaves states without boxes; those of the last try are removed as well."""
     model = TrackModel()
     for _ in range(3):
-        model.answers += ["heard", how]  # a removal, after the request that made them
+        model.answers += ["heard", "heard", how]  # two removals, after the request that made them
     model.answers.append("heard")  # the boxes
     assert run(model, TRACKS) is None
     assert model.states_by_id == {}

@@ -58,6 +58,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         self._where, self._boxes_where, self._least = where, boxes_where, least
         self._wanted = {track.key(where, boxes_where): track for track in tracks}
         self._earlier_keys = {track.earlier_key(where, boxes_where): key for key, track in self._wanted.items()}
+        self._requested: set[str] = set()  # states to make: a refused request may have made them
 
     def compare(self) -> TrackPlan:
         """Return the differences between the desired state and Tator; set `listed`."""
@@ -67,7 +68,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         listed = {row["elemental_id"] for row in states.every}
         # States without a media, and tombstones of several deleted at once, are found only by their elemental ids.
         for _ in range(LISTS):
-            not_listed = (todo.create.keys() | self._unanswered.made()) - listed
+            not_listed = (todo.create.keys() | self._unanswered.made() | self._requested) - listed
             if not not_listed:
                 break
             listed |= not_listed
@@ -94,6 +95,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         for tracks in _portions(list(todo.create.values())):
             specs = [track.spec(self._where) for track in tracks]
             makes = [spec["elemental_id"] for spec in specs]
+            self._requested.update(makes)
             self._send(partial(self._project.create_tracks, specs), makes=makes)
             made += len(specs)
             progress.report(made, len(todo.create))
