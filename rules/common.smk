@@ -3,6 +3,7 @@
 What the settings mean for the rules is in `plan`, a RunPlan of scripts/lib/workflow/planning/run_plan.py.
 """
 
+import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from scripts.lib.workflow.planning import batches, code_hash, dates, plan_errors
 from scripts.lib.workflow.jobs import failures
 from scripts.lib.workflow.processes import (
     closed_output,
+    command,
     garbage,
     import_path,
     interrupts,
@@ -78,8 +80,8 @@ def code(script, unused=None):
 def is_new_run():
     """Return whether this process begins a run, and no other run is active in the folder."""
     # While the workflow's files are read, Snakemake has not yet chosen how jobs run.
-    runs = workflow.is_main_process and not workflow.output_settings.dryrun
-    return runs and not failures.is_locked(Path())
+    shows = workflow.output_settings.dryrun or command.runs_nothing(sys.argv)
+    return workflow.is_main_process and not shows and not failures.is_locked(Path())
 
 
 def runs_jobs():

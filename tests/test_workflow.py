@@ -32,6 +32,17 @@ def test_a_dry_run_needs_no_network_and_no_token_and_shows_every_job(tmp_path):
     assert len(jobs) == 20
 
 
+def test_commands_that_only_show_something_change_no_file(tmp_path):
+    """The folder's media shared jobs, which the settings do not have any more."""
+    for name in ("resources/batches/resolved_1.json", "resources/records/1.json"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("{}")
+    done = snakemake(tmp_path, "--list-rules", settings=SETTINGS)
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "resources/batches/resolved_1.json").exists()
+    assert (tmp_path / "resources/records/1.json").exists()
+
+
 def test_the_reference_workflows_environment_plans_a_run(tmp_path):
     work = tmp_path / "work"
     work.mkdir()

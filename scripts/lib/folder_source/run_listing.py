@@ -28,7 +28,7 @@ _RESULTS = (
     *("detections/{media_id}.csv", "detections/{media_id}.json", "previews/{media_id}.zip", "uploads/{media_id}.json"),
     *("tracks/{media_id}.csv", "tracks/{media_id}.json", "crops/{media_id}"),
 )
-GONE = Path("resources/folder/gone")
+_GONE = Path("resources/folder/gone")
 _NAMED = 5
 
 
@@ -115,9 +115,9 @@ def begin(listing: Listing, run_folder: Path) -> list[str]:
     now = {file.media_id for file in listing.files}
     gone = [file for media_id, file in before.items() if media_id not in now]
     for file in gone:
-        _move(file.media_id, run_folder / "results", run_folder / GONE)
-    for media_id in (now - before.keys()) & _media_in(run_folder / GONE):
-        _move(media_id, run_folder / GONE, run_folder / "results")
+        _move(file.media_id, run_folder / "results", run_folder / _GONE)
+    for media_id in (now - before.keys()) & _media_in(run_folder / _GONE):
+        _move(media_id, run_folder / _GONE, run_folder / "results")
     write_listing(path, listing)
     if not gone:
         return []
@@ -126,7 +126,7 @@ def begin(listing: Listing, run_folder: Path) -> list[str]:
     what = "1 file of the last run is" if len(gone) == 1 else f"{len(gone)} files of the last run are"
     return [
         f"{what} not used any more (gone, or left out by media.include, media.exclude): {names}{more}. Their boxes are "
-        f"moved from the results to {GONE}/, and back if the files return"
+        f"moved from the results to {_GONE}/, and back if the files return"
     ]
 
 

@@ -1,12 +1,13 @@
 """Files of single media that Snakemake does not know, since a shared job's only output is a file of hashes."""
 
+import base64
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from scripts.lib.folder_source.run_listing import GONE, media_ids_of
+from scripts.lib.folder_source.run_listing import media_ids_of
 from scripts.lib.workflow.planning.batches import EVERY_FILE_OF_EACH_MEDIA, UPLOAD_CACHES
 from scripts.lib.workflow.planning.sub_folders import file_of, is_sub_folder, sub_folder
 
@@ -124,10 +125,10 @@ def move(run_folder: Path, *, in_folders: bool) -> int:
 
 
 def forget_shared_jobs(run_folder: Path) -> bool:
-    """Remove the hashes of shared jobs, the files of each media and cached uploads; return whether there were any.
+    """Remove the hashes of shared jobs, their records of media and cached uploads; return whether there were any.
 
-    Rules for single media then make the files again. Snakemake has no metadata of files of shared jobs, or that of an
-    earlier run without them, and would otherwise accept them as outputs of these rules.
+    Rules for single media then make the records again, and all files that are older. Snakemake's metadata of these
+    files is removed too: it has none of files of shared jobs, and that of an earlier run without them may fit again.
 
     Args:
         run_folder: the run's folder.
@@ -135,15 +136,27 @@ def forget_shared_jobs(run_folder: Path) -> bool:
     batches = run_folder / "resources" / "batches"
     if not batches.is_dir():
         return False
-    for pattern, _ in EVERY_FILE_OF_EACH_MEDIA.values():
-        for path in (run_folder / pattern).parent.rglob(f"*{Path(pattern).suffix}"):
-            if _number(path.name) is not None:
-                path.unlink()
-    shutil.rmtree(run_folder / GONE, ignore_errors=True)
+    _forget_metadata(run_folder)
+    for record in (run_folder / "resources" / "records").rglob("*.json"):
+        record.unlink()
     for cache in UPLOAD_CACHES:  # jobs of single media do not update them
         shutil.rmtree(run_folder / cache, ignore_errors=True)
     shutil.rmtree(batches)  # last, so that a killed run continues here
     return True
+
+
+def _forget_metadata(run_folder: Path) -> None:
+    """Remove Snakemake's metadata of the files of all media, whose names are the files' paths in Base64."""
+    folders = {Path(pattern).parent for pattern, _ in EVERY_FILE_OF_EACH_MEDIA.values()}
+    metadata = run_folder / ".snakemake" / "metadata"
+    for entry in metadata.rglob("*"):
+        parts = entry.relative_to(metadata).parts
+        try:
+            file = Path(os.fsdecode(base64.urlsafe_b64decode("".join(part.removeprefix("@") for part in parts))))
+        except ValueError:
+            continue
+        if _number(file.name) is not None and not folders.isdisjoint(file.parents):
+            entry.unlink()
 
 
 def _number(name: str) -> int | None:

@@ -1,5 +1,6 @@
 """Files of single media whose hashes are in a shared job's file."""
 
+import base64
 from collections import Counter
 from pathlib import Path
 
@@ -88,16 +89,27 @@ def test_files_move_when_the_run_grows_or_shrinks():
     assert not Path("results/detections/042").exists()
 
 
-def test_files_of_media_that_no_longer_share_jobs_are_removed():
+def metadata(file: str) -> str:
+    """Return the path of Snakemake's metadata of a file."""
+    return f".snakemake/metadata/{base64.urlsafe_b64encode(file.encode()).decode()}"
+
+
+def test_files_of_media_that_no_longer_share_jobs_are_made_again():
     """Snakemake may have metadata of the same files from before the media shared jobs, made with other settings."""
-    names = ["resources/records/1.json", *(f"results/{name}" for name in ("detections/1.csv", "detections/1.json"))]
-    names += ["results/previews/1.zip", "results/tracks/042/1042.csv", "resources/folder/gone/detections/2.csv"]
-    others = ["results/detections.csv", "results/previews/notes.zip", "results/crops/1/a.jpg"]
+    record = "resources/records/1.json"
+    of_media = ["results/detections/1.csv", "results/previews/1.zip", "results/tracks/042/1042.csv"]
+    others = ["results/detections.csv", "results/previews/notes.zip", "resources/folder/gone/detections/2.csv"]
+    touch(record, *of_media, *others, *map(metadata, of_media + others), ".snakemake/metadata/@of a/long name")
+    before = files()
     assert not media_files.forget_shared_jobs(Path())
-    touch(*names, *others)
-    assert not media_files.forget_shared_jobs(Path())
-    assert all(Path(name).exists() for name in names)
+    assert files() == before
     touch("resources/batches/resolved_1.json")
     assert media_files.forget_shared_jobs(Path())
-    assert sorted(str(path) for path in Path().rglob("*") if path.is_file()) == sorted(others)
+    assert before - files() == {record, *map(metadata, of_media)}
+    assert not Path("resources/batches").exists()
     assert not media_files.forget_shared_jobs(Path())
+
+
+def files() -> set[str]:
+    """Return the paths of all files in the run's folder."""
+    return {str(path) for path in Path().rglob("*") if path.is_file()}
