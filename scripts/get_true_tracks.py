@@ -84,17 +84,14 @@ def _current_tracks(
     tracks = [
         state
         for type_id in track_types
-        for state in {
-            one["elemental_id"]: one for one in project.states(media.media_id, type_id, version_id, bases=bases)
-        }.values()
+        for state in rows.current(project.states(media.media_id, type_id, version_id, bases=bases), version_id).values()
         if not state["variant_deleted"]
     ]
     if not tracks:
         return []
     revisions = list(project.boxes(media.media_id, box_type, version_id, bases=bases, show_all_marks=1, merge=0))
     identities = {row["id"]: row["elemental_id"] for row in revisions}
-    in_order = sorted(revisions, key=lambda row: (row["version"] == version_id, row["mark"], row["id"]))
-    current = {row["elemental_id"]: row for row in in_order}
+    current = rows.current(revisions, version_id)
     found: dict[tuple[int, int], TrackedBox] = {}
     unknown = 0
     for number, track in enumerate(tracks, 1):

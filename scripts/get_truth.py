@@ -75,14 +75,14 @@ def _current_boxes(
     project: Project, media: MediaRecord, type_id: int, version_id: int, species: str, *, bases: Sequence[int]
 ) -> list[LabeledBox]:
     """Return a media's boxes that are not deleted and have an area, in pixels of the size in Tator."""
-    latest = {box["elemental_id"]: box for box in project.boxes(media.media_id, type_id, version_id, bases=bases)}
+    listed = project.boxes(media.media_id, type_id, version_id, bases=bases)
     boxes = [
         LabeledBox(
             (media.media_id, box["frame"] or 0),
             place_in_pixels(box, media),
             str((box["attributes"] or {}).get(species) or ""),
         )
-        for box in latest.values()
+        for box in rows.current(listed, version_id).values()
         if not box["variant_deleted"]
     ]
     return with_area(boxes, media)

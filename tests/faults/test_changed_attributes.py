@@ -6,6 +6,7 @@ import pytest
 import tator
 
 from scripts.lib.errors import ServerError
+from scripts.lib.uploads.upload import BoxUploads
 from tests.faults.three_boxes import (
     ROWS,
     add,
@@ -148,6 +149,22 @@ def test_no_box_is_made_after_the_species_attribute_was_renamed(ready):
     assert ready.boxes() == []
     ready.prepare(species_attribute="Taxon")
     assert ready.upload(1)["boxes"] == 3
+
+
+def test_the_species_attribute_is_renamed_while_a_shared_job_is_at_work(ready, monkeypatch):
+    """After a media was uploaded, and checked the type a moment ago."""
+    ready.resolve(2)
+    ready.detected(2, ROWS)
+    upload = BoxUploads.upload
+
+    def upload_and_rename(self, media):
+        upload(self, media)
+        if media.media_id == 1:
+            change(ready, "Species", name="Taxon")
+
+    monkeypatch.setattr(BoxUploads, "upload", upload_and_rename)
+    with pytest.raises(ServerError, match=r"has no .* attribute 'Species'; it has Taxon"):
+        ready.upload_shared(1, 2, connections=1)
 
 
 def test_boxes_without_the_species_attribute_are_made_again(ready):

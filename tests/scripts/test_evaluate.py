@@ -144,6 +144,8 @@ def test_the_truth_of_a_version_includes_its_bases(steps, tmp_path):
     first = next(one for one in api.get_localization_list(project, version=[base]) if one["frame"] == 0)
     replaced = {"version": own, "frame": 0, "parent": first["id"], "elemental_id": first["elemental_id"]}
     api.create_localization_list(project, [box | crab | replaced, box | crab | {"version": own, "frame": 2}])
+    # The base's box is edited later, which does not change the version's.
+    api.update_localization(first["id"], {"x": 0.3})
     steps.resolve(1)
     (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
     get_truth(

@@ -192,7 +192,7 @@ def version_side(
     def boxes(media_id: int) -> list[LabeledBox]:
         compared = media[media_id]
         width, height = compared.width, compared.height
-        latest = {box["elemental_id"]: box for box in project.boxes(media_id, type_id, version_id, bases=bases)}
+        latest = rows.current(project.boxes(media_id, type_id, version_id, bases=bases), version_id)
         if latest and not (width and height):
             raise Unusable(
                 f"media {media_id}: Tator has boxes but no size of it ({width}x{height}), expected width and height in "

@@ -14,7 +14,7 @@ def check_certificates(file: Path, setting: str) -> None:
         setting: the setting with this file, for the message.
 
     Raises:
-        SettingsError: there is no such file, or it has none.
+        SettingsError: there is no such file, it cannot be read, or it has none.
     """
     if not file.is_file():
         raise SettingsError(f"{setting}: {file} is not a file; expected certificates in PEM format")
@@ -22,6 +22,10 @@ def check_certificates(file: Path, setting: str) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
     except ssl.SSLError as error:
         raise SettingsError(
-            f"{setting}: {file} has no certificates in PEM format ({error.reason}); convert it: "
-            "openssl x509 -inform DER -in FILE -out FILE.pem"
+            f"{setting}: {file} has no usable certificates in PEM format ({error.reason or 'damaged'}); export them "
+            "again, or convert them: openssl x509 -inform DER -in FILE -out FILE.pem"
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"{setting}: {file} cannot be read ({error.strerror}); give this user the right to read it"
         ) from None

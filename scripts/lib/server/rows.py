@@ -141,6 +141,19 @@ def bases(versions: Iterable[Row], version_id: int) -> list[int]:
         return [values.whole(base, what) for base in found]
 
 
+def current(listed: Iterable[Row], version_id: int) -> dict[str, Row]:
+    """Return the current row of each box or track, by elemental id.
+
+    Rows of the version itself come before those of its bases, also if the base's was edited later.
+
+    Args:
+        listed: checked rows of a version and its bases.
+        version_id: the version.
+    """
+    in_order = sorted(listed, key=lambda row: (row["version"] == version_id, row["mark"], row["id"]))
+    return {row["elemental_id"]: row for row in in_order}
+
+
 def box(what: str, row: Any) -> dict[str, Any]:
     """Return a localization, checked.
 

@@ -1,10 +1,11 @@
 """Define the options that the uploads of boxes and of tracks have in common."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +19,29 @@ from scripts.lib.server.unanswered import LATE, Notes
 from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
 from scripts.lib.uploads.origin import Destination
 from scripts.lib.uploads.track_origin import TrackDestination
+
+# A job with many media asks for the type again after this time.
+CHECK_SECONDS = 5.0
+
+
+class TypeCheck:
+    """The check of a type in Tator, which a job repeats, as people may change the type while it is at work."""
+
+    def __init__(self, check: Callable[[Project], None]) -> None:
+        """Prepare for a function that raises a ServerError if the type does not fit."""
+        self._check, self._checked_at = check, -CHECK_SECONDS
+
+    def __call__(self, project: Project, again: bool) -> None:
+        """Raise a ServerError if the type does not fit.
+
+        Args:
+            project: the project.
+            again: whether to check at once, even if the last check was a moment ago.
+        """
+        if again or time.monotonic() >= self._checked_at + CHECK_SECONDS:
+            now = time.monotonic()
+            self._check(project)
+            self._checked_at = now
 
 
 @dataclass(frozen=True)
@@ -70,12 +94,12 @@ class CommonOptions(ABC):
         return Notes.of_run(self.destination, f"{self.WHAT}.{media_id}", upload)
 
     @cached_property
-    def check_type(self) -> Callable[[Project], None]:
-        """The function that checks, once in a job, that the type still has the attributes that the run writes.
+    def check_type(self) -> "TypeCheck":
+        """The check that the type still has the attributes that the run writes.
 
         They may have been renamed since prepare_upload, and Tator silently drops attributes that a type does not have.
         """
-        return cache(self._check_type)
+        return TypeCheck(self._check_type)
 
     @abstractmethod
     def _check_type(self, project: Project) -> None:

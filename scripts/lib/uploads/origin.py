@@ -226,7 +226,7 @@ class OriginCheck:
             expected = box.elemental_id(to)
             if identity in (expected, box.earlier_id(to)):
                 return text_name, number_name
-            if content_part(identity) == content_part(expected):
+            if found is None and content_part(identity) == content_part(expected):
                 found = text_name, number_name  # renamed since
         return found
 

@@ -35,7 +35,7 @@ _Plan = TypeVar("_Plan", bound=Changes[Any])
 _Where = TypeVar("_Where", bound=Destination)
 
 
-def no_check() -> None:
+def no_check(again: bool) -> None:
     """Check nothing."""
 
 
@@ -53,7 +53,7 @@ class Rounds(ABC, Generic[_Plan]):
     """
 
     def __init__(
-        self, project: Project, media_id: int, check_type: Callable[[], None], notes: Notes | None = None
+        self, project: Project, media_id: int, check_type: Callable[[bool], None], notes: Notes | None = None
     ) -> None:
         """Prepare for one media, without any request.
 
@@ -61,7 +61,7 @@ class Rounds(ABC, Generic[_Plan]):
             project: the project.
             media_id: the media.
             check_type: function that raises a ServerError if Tator would not store all attributes; called before
-                anything is created.
+                anything is created, with whether the last round was not enough.
             notes: the notes of writes that the server may still be carrying out; None for no notes.
         """
         self._project, self._media_id = project, media_id
@@ -170,7 +170,7 @@ class Rounds(ABC, Generic[_Plan]):
             *counts,
         )
         if todo.create:
-            self._check_type()
+            self._check_type(self._tried_to_write)
         self._tried_to_write = self._tried_to_write or not todo.settled
         try:
             self._carry_out(todo)
@@ -238,7 +238,7 @@ class Reconciliation(Rounds[ReconcilePlan]):
         overlap_limit: float,
         *,
         rows_in_use: Callable[[Sequence[int]], Collection[int]] = lambda _: (),
-        check_type: Callable[[], None] = no_check,
+        check_type: Callable[[bool], None] = no_check,
         notes: Notes | None = None,
     ) -> None:
         """Prepare for the boxes of one media, without any request.

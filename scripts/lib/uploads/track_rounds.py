@@ -39,7 +39,7 @@ class TrackReconciliation(Rounds[TrackPlan]):
         boxes_where: Destination,
         *,
         least: int,
-        check_type: Callable[[], None] = no_check,
+        check_type: Callable[[bool], None] = no_check,
         notes: Notes | None = None,
     ) -> None:
         """Prepare for the tracks of one media, without any request.

@@ -158,6 +158,18 @@ def test_only_the_first_of_joined_transport_streams_of_different_pids_is_read(tm
     assert "different PIDs (256, then 300)" in summary.damage
 
 
+def test_a_transport_stream_between_two_pieces_of_another_is_not_read(tmp_path: Path) -> None:
+    mux = {"mpegts_start_pid": "300"}
+    first = write_video(tmp_path / "first.ts", range(20), container="mpegts")
+    other = write_video(tmp_path / "other.ts", range(20), times=range(20, 40), container="mpegts", mux=mux)
+    last = write_video(tmp_path / "last.ts", range(20), times=range(40, 60), container="mpegts")
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join(piece.read_bytes() for piece in (first, other, last)))
+    found, summary = painted_in(path)
+    assert len(found) == 40
+    assert "different PIDs (256, then 300)" in summary.damage
+
+
 @pytest.mark.parametrize("last", [3, 30])
 def test_transport_streams_of_several_videos_are_not_joined_ones(tmp_path: Path, last: int) -> None:
     """The first video may also end before the others."""

@@ -36,11 +36,19 @@ def test_only_the_first_of_joined_files_is_read(tmp_path: Path, name: str) -> No
         assert find_second(path, form) is None
 
 
+@pytest.mark.parametrize("start", [0, 30])
+def test_of_the_second_of_joined_files_of_fragments_the_first_is_not_read(tmp_path: Path, start: int) -> None:
+    options: dict[str, Any] = {"mux": FRAGMENTS, "encode": {"g": "10"}}
+    path, times = tmp_path / "a.mp4", range(start, start + 30)
+    first = write_video(path, range(30), **options).read_bytes()
+    path.write_bytes(first + write_video(path, range(30), times=times, **options).read_bytes())
+    with open_frames(path, "video") as frames:
+        assert [number_in(picture) for _, picture in frames] == [*range(30), *range(10, 30)]
+    assert f"the second begins at byte {len(first)}" in frames.summary.damage
+
+
 def test_other_structures_are_not_joined_files(tmp_path: Path) -> None:
-    """FFmpeg reads further fragments, also after another header."""
-    path = write_video(tmp_path / "a.mp4", range(10), mux=FRAGMENTS)
-    path.write_bytes(2 * path.read_bytes())
-    assert find_second(path, MP4) is None
+    path = tmp_path / "a.mp4"
     path.write_bytes(b"")
     assert find_second(path, MP4) is None
     assert find_second(write_video(tmp_path / "a.mkv", range(3)), "matroska,webm") is None

@@ -30,7 +30,7 @@ def files(tmp_path, tls):
 @pytest.mark.parametrize("setting", CHECKS)
 def test_a_file_without_certificates_is_named_with_its_setting(files, monkeypatch, setting):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "")
-    for kind, message in (("DER", "has no certificates in PEM"), ("empty", "has no cert"), ("absent", "is not a file")):
+    for kind, message in (("DER", "has no usable cert"), ("empty", "has no usable cert"), ("absent", "is not a file")):
         monkeypatch.setenv("TATOR_CA_FILE", str(files[kind]))
         with pytest.raises(SettingsError, match=rf"^{setting}: .*{files[kind].name} {message}"):
             CHECKS[setting](files[kind])

@@ -41,6 +41,16 @@ def decide(wanted, on_server, to=TO, overlap_limit=0.5):
     return plan(wanted, on_server, to, overlap_limit=overlap_limit)
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(("score", "other"), [(1.0, {"Count": 1}), (0.5, {"Group": "cod"})])
+def test_after_a_rename_the_attribute_of_the_settings_is_that_of_the_box(score, other, backwards):
+    """Another attribute may have the same value, by its default."""
+    to = replace(TO, species_attribute="Label", defaults=other)
+    attributes = [("Label", "cod"), ("Confidence", score), *other.items()]
+    row = listed(box(score=score), attributes=dict(reversed(attributes) if backwards else attributes))
+    assert decide([], [row], to).remove == [row["elemental_id"]]
+
+
 def test_all_boxes_are_created_if_there_are_none():
     todo = decide([box(0), box(1)], [])
     assert list(todo.create.values()) == [box(0), box(1)]

@@ -1,4 +1,4 @@
-"""Find files that were joined byte by byte, of which FFmpeg reads only the first, without a message."""
+"""Find files that were joined byte by byte, of which FFmpeg does not read all pictures, without a message."""
 
 import mmap
 from collections.abc import Callable
@@ -26,20 +26,23 @@ def find_second(path: Path, format_name: str) -> str | None:
     if not place:
         return None
     return (
-        f"files were joined byte by byte, the second begins at byte {place}: FFmpeg, and so Tator, reads the first; "
-        "join them with ffmpeg -f concat"
+        f"files were joined byte by byte, the second begins at byte {place}: FFmpeg, and so Tator, does not read all "
+        "of it; join them with ffmpeg -f concat"
     )
 
 
 def _second_mp4(data: mmap.mmap) -> int:
-    """Return where a second MP4 begins; 0 if there is none, or if its pictures are in fragments, which FFmpeg reads."""
+    """Return where a second MP4 begins; 0 if there is none.
+
+    If its pictures are in fragments, FFmpeg reads them except the first fragment.
+    """
     at = second = 0
     indexed = False
     while (box := box_at(data, at, len(data))) is not None:
         if box.kind == b"ftyp" and indexed:
             second = second or at
         elif box.kind == b"moov":
-            if second and data.find(b"mvex", box.begin, box.end) < 0:
+            if second:
                 return second
             indexed = True
         at = box.end

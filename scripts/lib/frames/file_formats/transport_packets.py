@@ -32,7 +32,7 @@ class TransportPackets(FixedPackets):
         self._stream_id = stream_id
         self._counter: int | None = None  # of the video's last packet
         self._last = -1  # where the video's last packet begins
-        self._begins: dict[int, int] = {}  # where the first start of a PES packet is, by PID
+        self._begins: dict[int, tuple[int, int]] = {}  # where the first and last starts of PES packets are, by PID
         self._filled = self._end_without_zeros()
         # Inserted bytes move all later packets off the grid, which is not damage; zeros are lost packets.
         begin = self._first_bytes((self._filled - grid.first) // grid.distance)
@@ -62,9 +62,10 @@ class TransportPackets(FixedPackets):
         encrypted = video & (control & 0xC0 != 0)
         self._last = max([self._last, *starts[video][-1:].tolist()])
         begins = (sync == _SYNC) & (high & 0x40 != 0) & (control & 0x10 != 0)
-        for number, at in zip(*np.unique(pid[begins], return_index=True), strict=True):
-            place = int(starts[begins][at])
-            self._begins[int(number)] = min(place, self._begins.get(int(number), place))
+        for number in np.unique(pid[begins]).tolist():
+            places = starts[begins & (pid == number)]
+            first, last = self._begins.get(number, (places[0], places[-1]))
+            self._begins[number] = int(min(first, places[0])), int(max(last, places[-1]))
         destroyed = gaps = 0
         if self._on_grid:
             gaps = self._counts * self._jumps(starts[video], control[video], high[video] & 0x40 != 0)
@@ -108,14 +109,30 @@ class TransportPackets(FixedPackets):
         return zeros if zeros >= (_END_OF_VIDEO if pid == self._stream_id else _END_OF_OTHERS) else 0
 
     def joined(self) -> str | None:
-        """Return a sentence if another video begins after this one's end; None if not. Call it after all checks."""
-        for pid, place in self._begins.items():
-            if place > self._last >= 0 and self._is_video(place):
+        """Return a sentence if another video follows this one, or is between two pieces of it; None if not.
+
+        Call it after all checks.
+        """
+        for pid, (first, last) in self._begins.items():
+            follows = first > self._last >= 0
+            if pid != self._stream_id and self._is_video(first) and (follows or self._is_alone(first, last)):
                 return (
                     f"transport streams whose videos have different PIDs ({self._stream_id}, then {pid}) were joined: "
-                    "FFmpeg, and so Tator, reads the first; join them with ffmpeg -f concat"
+                    "FFmpeg, and so Tator, reads only the first; join them with ffmpeg -f concat"
                 )
         return None
+
+    def _is_alone(self, first: int, last: int) -> bool:
+        """Return whether no packet of this video is between two others; False if the packets are not on the grid."""
+        if not self._on_grid or first == last:
+            return False
+        distance = self._grid.distance
+        for begin in range(first, last, distance * _AT_ONCE):
+            starts = np.arange(begin, min(last, begin + distance * _AT_ONCE), distance, dtype=np.int64)
+            high, low = self._data[starts + 1], self._data[starts + 2]
+            if ((high & 0x1F).astype(int) << 8 | low == self._stream_id).any():
+                return False
+        return True
 
     def _is_video(self, start: int) -> bool:
         """Return whether the packet at byte `start` begins a PES packet of a video."""
