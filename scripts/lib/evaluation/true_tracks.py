@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
-from scripts.lib.evaluation.truth import LAST_FRAME, SIZE_COLUMNS, MediaFinder, NamedMedia, has_area
+from scripts.lib.evaluation.media_finder import MediaFinder, NamedMedia
+from scripts.lib.evaluation.truth import LAST_FRAME, SIZE_COLUMNS, has_area
 from scripts.lib.files import replacing
 
 EXPECTED = (

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation.media_finder import MediaFinder
 from scripts.lib.evaluation.true_tracks import tracked_boxes_of
-from scripts.lib.evaluation.truth import MediaFinder, boxes_of
+from scripts.lib.evaluation.truth import boxes_of
 
 # The largest number of rows to check: a file of true boxes may have millions.
 ROWS = 100_000
