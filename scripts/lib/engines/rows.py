@@ -152,8 +152,7 @@ class RowsEngine(Engine):
             raise self._misshapen(outputs)
         rows = ~(scores <= 0)  # NaN is kept here and refused later, as for all engines
         if self._first == 1:
-            # If a graph finds nothing, OpenVINO returns a row with the label of the background and a meaningless score.
-            rows &= labels != 0
+            rows &= labels != 0  # the background
         indices = labels[rows].astype(np.int64) - self._first
         if ((indices < 0) | (indices >= self.classes)).any():
             wrong = sorted({int(index) + self._first for index in indices if not 0 <= index < self.classes})
@@ -182,10 +181,10 @@ class RowsEngine(Engine):
 
 
 def open_rows(request: EngineRequest, *, engine: str, read: ReadRows, device: Device) -> Engine | None:
-    """Return an engine for an ONNX graph whose outputs are rows; None for a graph of another layout.
+    """Return an engine for a graph whose outputs are rows; None for a graph of another layout.
 
     Args:
-        request: the request; its graph is an `.onnx` file.
+        request: the request; its graph is an `.onnx` file, or with OpenVINO an `.xml` file.
         engine: the engine's name, for the record.
         read: loads the graph in that engine.
         device: the device that computes, for the record.

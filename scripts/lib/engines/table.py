@@ -119,8 +119,8 @@ def _open_described(
 
 
 def _open_rows(engine: str, read: "ReadRows", request: EngineRequest, device: Device = _CPU) -> "Engine | None":
-    """Return an engine for an ONNX graph whose outputs are rows; None for any other graph."""
-    if request.graph.suffix != ".onnx":
+    """Return an engine for a graph whose outputs are rows; None for any other graph, such as every frozen one."""
+    if request.graph.suffix == ".pb":
         return None
     from scripts.lib.engines.rows import open_rows
 

@@ -81,7 +81,6 @@ def test_no_rows(tmp_path: Path, engine: str) -> None:
 
 
 def test_a_row_of_the_background_is_ignored(tmp_path: Path, engine: str) -> None:
-    """OpenVINO returns one with a meaningless score if a graph finds nothing."""
     graph = write_rows(tmp_path / "graph.onnx", [([0, 0, 9, 9], 0.8, 0), ([1, 2, 30, 20], 0.7, 3)])
     with opened(graph, engine) as network:
         outputs = network.infer(np.full((2, 48, 64, 3), 255, np.uint8))

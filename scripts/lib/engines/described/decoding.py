@@ -177,8 +177,7 @@ class Decoder:
     def _one_hot(self, scores: Floats, labels: npt.NDArray[Any]) -> Floats:
         """Return scores (N, A, C): the score of each box in the column of its label, 0 in the other columns."""
         found = np.zeros((*scores.shape, self._names), np.float32)
-        # NaN is kept here and refused later, as for all engines. If a graph finds nothing, OpenVINO returns a row with
-        # the label of the background and a meaningless score.
+        # NaN is kept here and refused later, as for all engines. Labels before the first are of the background.
         rows = ~(scores <= 0) & ~(labels < self._description.first_label)
         pictures, boxes = np.nonzero(rows)
         kept = labels[rows].astype(np.int64)

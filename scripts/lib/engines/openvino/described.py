@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines.described.engine import Runner, missing_output_error, pad_batch, split_batch, without_padding
 from scripts.lib.engines.onnx_graphs.top_k_described import RawOutputs
-from scripts.lib.engines.openvino.graph import compile_for_cpu, load_openvino
+from scripts.lib.engines.openvino.graph import compile_for_cpu, load_openvino, read_model
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.feeding import COLOURS, Input
@@ -102,8 +102,8 @@ def read_with_frames(graph: Path, description: Description, taken: Input, size: 
         GraphError: OpenVINO cannot read the graph, or the graph lacks an output.
     """
     ov, unit = load_openvino(), taken.batch or 1
+    model = read_model(graph)
     try:
-        model = ov.Core().read_model(graph)
         outputs = _outputs(model, description, str(graph))
         part = ov.Model(outputs, _fix_other_inputs(model, taken.others_of(unit)))
         part.reshape(taken.shape(unit, size))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scripts.lib.boxes import Size
+from scripts.lib.engines.openvino.empty_constants import restore_empty_constants
 from scripts.lib.engines.openvino.quantized import is_quantized, warn_of_saturation
 from scripts.lib.engines.openvino.weights import fix_integer_weights
 from scripts.lib.errors import GraphError
@@ -66,6 +67,20 @@ def compile_for_cpu(model: "openvino.Model", graph: str, *, threads: int, reques
         raise GraphError(f"{graph}: OpenVINO cannot compile it: {str(error).strip()}") from error
 
 
+def read_model(graph: Path) -> "openvino.Model":
+    """Read a `.pb`, `.onnx` or `.xml` file, of which the operators were checked.
+
+    Raises:
+        GraphError: OpenVINO cannot read it.
+    """
+    try:
+        model = load_openvino().Core().read_model(graph)
+        restore_empty_constants(model)
+    except RuntimeError as error:
+        raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
+    return model
+
+
 def read_graph(graph: Path) -> tuple["openvino.Model", Layout]:
     """Read a `.pb`, `.onnx` or `.xml` file and find its layout.
 
@@ -73,10 +88,7 @@ def read_graph(graph: Path) -> tuple["openvino.Model", Layout]:
         GraphError: the file cannot be read, has operators that do more than compute, or has an unknown layout.
     """
     check_operators(graph)
-    try:
-        model = load_openvino().Core().read_model(graph)
-    except RuntimeError as error:
-        raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
+    model = read_model(graph)
     return model, find_layout([output.get_names() for output in model.outputs], str(graph))
 
 
