@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from scripts.lib.display_text import short
-from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import Description
+from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.graphs.description import DESCRIBED, Description
 from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.signature import Signature
 
@@ -82,24 +82,47 @@ def check_class_count(signature: Signature, description: Description | None, nam
         check_names(classes, names, signature.source, source)
 
 
+def check_label_settings(description: Description, names: int) -> None:
+    """Refuse labels in network.description that no network can have, or that do not fit the names.
+
+    Raises:
+        SettingsError: a label is negative or there twice, or their number is not that of the names.
+    """
+    labels, first = description.labels, description.first_label
+    if first < 0:
+        raise SettingsError(f"network.description.first_label is {first}; expected 0 or more: correct it")
+    if labels is not None and (len(labels) != names or len(set(labels)) != names or min(labels) < 0):
+        raise SettingsError(
+            f"network.description.labels is {short(str(list(labels)), 100)}; expected {names} different labels of 0 or "
+            "more, one for each name: correct it, or the names"
+        )
+
+
+def label_setting(description: Description) -> str:
+    """Return the name of the setting with the labels of a described network, for errors."""
+    if description.family != DESCRIBED:
+        return "network.first_label"
+    return f"network.description.{'first_label' if description.labels is None else 'labels'}"
+
+
 def check_labels(description: Description, columns: int, names: int, graph: str) -> None:
     """Refuse names that do not fit the number of classes that a graph scores.
 
     Raises:
         GraphError: naming both numbers and the remedy.
     """
+    first = description.first_label
     if description.labels is not None:
-        if max(description.labels, default=-1) < columns:
+        if max(description.labels) < columns:
             return
-        expected = f"{max(description.labels) + 1} or more"
-    elif columns == description.first_label + names:
+        first, expected = description.labels[0], f"{max(description.labels) + 1} or more"
+    elif columns == first + names:
         return
     else:
-        expected = str(description.first_label + names)
+        expected = str(first + names)
     raise GraphError(
         f"{graph} scores {columns} classes; expected {expected}, as there are {names} names and the first has the "
-        f"label {description.first_label}: give the names that the network was trained with, or correct "
-        "network.first_label"
+        f"label {first}: give the names that the network was trained with, or correct {label_setting(description)}"
     )
 
 

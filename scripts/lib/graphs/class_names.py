@@ -4,7 +4,7 @@ import ast
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,16 @@ def name_files() -> tuple[str, ...]:
 def find_names(folder: Path, signature: Signature, source: str) -> ClassNames:
     """Return the names from train.ini, or else from a file of names, or else from the metadata.
 
+    The labels may be from another source that has the same names.
+
     Args:
         folder: the folder of the graph.
         signature: the signature of the graph.
         source: name of the folder for errors.
 
     Raises:
-        GraphError: there are no names, they cannot be read, or two sources have different numbers of names.
+        GraphError: there are no names, they cannot be read, or two sources have different numbers of names, or
+            different labels of the same names.
     """
     found = [
         read((folder / name).read_bytes(), f"{source}: {name}")
@@ -72,7 +75,7 @@ def find_names(folder: Path, signature: Signature, source: str) -> ClassNames:
         )
     for other in found[1:]:
         _check_agreement(found[0], other)
-    return found[0]
+    return replace(found[0], labels=_common_labels([one for one in found if one.names == found[0].names]))
 
 
 def to_train_ini(names: Sequence[str], source: str) -> str:
@@ -198,6 +201,19 @@ def _check_agreement(first: ClassNames, other: ClassNames) -> None:
             "%s and %s name the classes differently: class %d is %r in the first, %r in the other; the first is used",
             *(first.source, other.source, at, first.names[at], other.names[at]),
         )
+
+
+def _common_labels(found: Sequence[ClassNames]) -> tuple[int, ...] | None:
+    """Return the labels in any of these sources, which have the same names; None if none has labels."""
+    labelled = [one for one in found if one.labels is not None]
+    for other in labelled[1:]:
+        if other.labels != labelled[0].labels:
+            raise GraphError(
+                f"{labelled[0].source} gives the names the labels {short(str(labelled[0].labels), 100)}, "
+                f"{other.source} {short(str(other.labels), 100)}; expected the same: correct or remove the file that "
+                "is wrong"
+            )
+    return labelled[0].labels if labelled else None
 
 
 def _json(content: bytes, source: str) -> dict[str, Any]:

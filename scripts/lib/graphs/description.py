@@ -14,6 +14,8 @@ from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.checked_values import create
 from scripts.lib.suppression import Nms
 
+# The family of a network with a description of its own.
+DESCRIBED = "described"
 # An output of the graph: its index, or its name.
 Output = int | str
 # A column in a row of a table; the box has four numbers, the others have one each.
@@ -199,7 +201,7 @@ class Description:
     """How to prepare the input and decode the outputs of a network.
 
     Attributes:
-        family: name of the family in families.FAMILIES, or `described`.
+        family: name of the family in families.FAMILIES, or DESCRIBED.
         outputs: the outputs of the boxes.
         resize: how a frame is resized to the input.
         pixels: the pixel format of the input.
@@ -266,7 +268,7 @@ def from_values(values: Mapping[str, Any], where: str = "network.description") -
             f"{where}.suppression is {suppression!r}; expected null, or iou, max_detections, per_class and min_score"
         ) from error
     inputs = _other_inputs(left.pop("inputs", {}), where)
-    found: Description = create(Description, {"family": "described", **left}, where)
+    found: Description = create(Description, {"family": DESCRIBED, **left}, where)
     described = replace(found, suppression=nms, inputs=inputs)
     if problem := _contradiction(described):
         raise SettingsError(f"{where}: {problem}")

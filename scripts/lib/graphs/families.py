@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import detr, other_families, yolo
-from scripts.lib.graphs.description import Description, from_values
+from scripts.lib.graphs.class_count import check_label_settings
+from scripts.lib.graphs.description import DESCRIBED, Description, from_values
 from scripts.lib.graphs.feeding import COLOURS, read_input, size_of_input
 from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.layouts import LAYOUTS
@@ -21,7 +22,6 @@ _log = logging.getLogger(__name__)
 
 # Families without a description: RetinaNets, whole or cut, and rows whose convention is in the settings.
 RETINANET, ROWS = "retinanet", "rows"
-DESCRIBED = "described"
 
 # A function that returns a family's description of a graph; None if the graph is of another family.
 Matcher = Callable[[Signature, NetworkHints], Description | None]
@@ -61,6 +61,7 @@ def describe(signature: Signature, hints: NetworkHints) -> Description | None:
         )
     if hints.description is not None:
         described = from_values(hints.description)
+        check_label_settings(described, hints.names)
         read_input(signature, described)  # an error in the inputs comes before a missing size
         return _completed(described, signature, hints)
     if hints.family in (RETINANET, ROWS) or (hints.family == "auto" and _has_no_description(signature, hints)):
@@ -123,12 +124,12 @@ def _completed(description: Description, signature: Signature, hints: NetworkHin
     size = size_of_input(signature.without_inputs(description.inputs))
     if size is not None:
         description = description.with_size(size)
-    if hints.first_label is not None and description.family != DESCRIBED:
-        first = hints.first_label
-        if description.labels is not None:
-            return replace(description, labels=tuple(range(first, first + hints.names)))
-        return replace(description, first_label=first)
-    return description
+    if hints.first_label is None or description.family == DESCRIBED:
+        return description
+    labels = description.labels
+    if labels is not None:  # there may be unused labels between them
+        labels = tuple(label - labels[0] + hints.first_label for label in labels)
+    return replace(description, first_label=hints.first_label, labels=labels)
 
 
 def _advice_on_inputs(signature: Signature, hints: NetworkHints) -> str | None:

@@ -1,5 +1,6 @@
 """Families with suppression inside the graph and labels as an output: torchvision, TensorFlow's API, Custom Vision."""
 
+from scripts.lib.errors import SettingsError
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize
 from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.signature import Signature, Tensor
@@ -27,7 +28,7 @@ def torchvision(signature: Signature, hints: NetworkHints) -> Description | None
         return None
     boxes, scores, labels = (first.index(role) for role in ("boxes", "scores", "labels"))
     outputs = OutputNames(boxes=boxes, scores=scores, labels=labels, pictures=pictures)
-    return Description("torchvision", outputs, Resize(), PixelFormat(), first_label=1, labels=hints.labels)
+    return Description("torchvision", outputs, Resize(), PixelFormat(), first_label=1, labels=_labels(signature, hints))
 
 
 def tensorflow(signature: Signature, hints: NetworkHints) -> Description | None:
@@ -38,7 +39,7 @@ def tensorflow(signature: Signature, hints: NetworkHints) -> Description | None:
     boxes, scores, labels = (names[name] for name in _TENSORFLOW)
     return Description(
         "tensorflow", OutputNames(boxes=boxes, scores=scores, labels=labels), Resize(), PixelFormat("rgb", 1.0),
-        BoxFormat("yxyx", "fraction"), first_label=1, labels=hints.labels,
+        BoxFormat("yxyx", "fraction"), first_label=1, labels=_labels(signature, hints),
     )  # fmt: skip
 
 
@@ -80,6 +81,21 @@ def gives_rows(signature: Signature) -> bool:
     shape_in = signature.inputs[0].shape if signature.inputs else None
     is_counted = "NonMaxSuppression" in signature.operators or (shape_in is not None and shape_in[0] is not None)
     return len(shape) == 2 and shape[0] is None and is_counted and shape[1] in (_LONG_ROW - 1, _LONG_ROW)
+
+
+def _labels(signature: Signature, hints: NetworkHints) -> tuple[int, ...] | None:
+    """Return the labels of the names, for a network whose label 0 is usually the background.
+
+    Raises:
+        SettingsError: a name has the label 0, and network.first_label is not set.
+    """
+    if hints.first_label is None and hints.labels is not None and 0 in hints.labels:
+        raise SettingsError(
+            f"{signature.source}: its first name has the label 0, which is usually the background in such a network; "
+            "set network.first_label to 1 if the file of names counts from 0 and the network from 1, or to 0 if the "
+            "network's label 0 is a class"
+        )
+    return hints.labels
 
 
 def _role(output: Tensor) -> str:

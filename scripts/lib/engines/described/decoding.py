@@ -10,7 +10,7 @@ from scripts.lib.boxes import Floats, Integers, Size
 from scripts.lib.engines.base import Outputs
 from scripts.lib.engines.onnx_graphs.top_k_described import RawOutputs
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.class_count import check_labels
+from scripts.lib.graphs.class_count import check_labels, label_setting
 from scripts.lib.graphs.description import BoxFormat, Description
 
 _SHOWN = 5
@@ -172,7 +172,7 @@ class Decoder:
         columns = scores.shape[2] - (background != "none")
         check_labels(self._description, columns, self._names, self._graph)
         wanted = self._labels + (background == "first")
-        return scores if len(wanted) == scores.shape[2] else scores[..., wanted]
+        return scores if np.array_equal(wanted, np.arange(scores.shape[2])) else scores[..., wanted]
 
     def _one_hot(self, scores: Floats, labels: npt.NDArray[Any]) -> Floats:
         """Return scores (N, A, C): the score of each box in the column of its label, 0 in the other columns."""
@@ -191,8 +191,8 @@ class Decoder:
         wrong = ", ".join(str(label) for label in np.unique(labels)[:_SHOWN])
         return GraphError(
             f"{self._graph}: gives the labels {wrong}; expected {self._labels.min()} to {self._labels.max()}, as there "
-            f"are {self._names} names and the first has the label {self._labels.min()}: give the names that the "
-            "network was trained with, or correct network.first_label"
+            f"are {self._names} names and the first has the label {self._labels[0]}: give the names that the network "
+            f"was trained with, or correct {label_setting(self._description)}"
         )
 
     def _misshapen(self, outputs: Sequence[npt.NDArray[Any]]) -> GraphError:
