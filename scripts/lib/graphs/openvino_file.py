@@ -14,6 +14,8 @@ _KINDS = {
     "FP32": "float32", "FP16": "float16", "U8": "uint8", "I8": "int8", "I32": "int32", "I64": "int64",
     "BOOL": "bool", "FP64": "float64",
 }  # fmt: skip
+# Begins the number after the name of an output, in the name of its layer Result.
+_RESULT = "/sink_port_"
 _SHOWN = 5
 _DIGITS = 19
 # A network of ten thousand operators has about 200,000 elements; each body in a body adds four levels.
@@ -51,8 +53,12 @@ def read_openvino_file(content: bytes, source: str) -> Signature:
         edge.get("to-layer"): (edge.get("from-layer"), edge.get("from-port")) for edge in root.findall("./edges/edge")
     }
     inputs = [_port(layer, None) for layer in layers.values() if layer.get("type") == "Parameter"]
-    results = [edges.get(key, (None, None)) for key, layer in layers.items() if layer.get("type") == "Result"]
-    outputs = [_port(layers[layer], port) for layer, port in results if layer in layers]
+    results = [
+        (*edges.get(key, (None, None)), layer.get("name", ""))
+        for key, layer in layers.items()
+        if layer.get("type") == "Result"
+    ]
+    outputs = [_port(layers[layer], port, result) for layer, port, result in results if layer in layers]
     if not inputs or not outputs:
         raise GraphError(f"{source}: has no input or no output; expected a complete OpenVINO network: export it again")
     information = root.find("./rt_info")
@@ -104,14 +110,21 @@ def _parsed(content: bytes, source: str) -> ElementTree.Element:
     return root
 
 
-def _port(layer: ElementTree.Element, number: str | None) -> Tensor:
-    """Return the output of a layer with this port number; its first output if `number` is None."""
+def _port(layer: ElementTree.Element, number: str | None, result: str = "") -> Tensor:
+    """Return the output of a layer with this port number; its first output if `number` is None.
+
+    Args:
+        layer: the layer.
+        number: the port number.
+        result: name of the layer Result that takes the output, if any: of several names, the tensor has this one.
+    """
     ports = [port for port in layer.findall("./output/port") if number in (None, port.get("id"))]
     if not ports:
         return Tensor(layer.get("name", ""), "", None)
     names = (ports[0].get("names") or "").split(",")
     shape = tuple(_length(dim.text or "") for dim in ports[0].findall("./dim"))
-    return Tensor(names[0], _KINDS.get(ports[0].get("precision", ""), ""), shape)
+    own = result.partition(_RESULT)[0]
+    return Tensor(own if own in names else names[0], _KINDS.get(ports[0].get("precision", ""), ""), shape)
 
 
 def _length(text: str) -> int | None:

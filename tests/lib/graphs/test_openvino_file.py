@@ -51,6 +51,16 @@ def test_an_invalid_dimension_is_not_fixed(dim):
     assert found.inputs[0].shape == (None,)
 
 
+@pytest.mark.parametrize("result", ["detection_boxes:0", "detection_boxes:0/sink_port_0"])
+def test_an_output_has_the_name_of_its_result_if_its_tensor_has_several(result):
+    """As in a converted graph of TensorFlow, in which operators that copy were removed."""
+    several = (
+        COMPLETE.format(dim=1).replace("FP32", 'FP32" names="add:0,detection_boxes:0').replace('"r"', f'"{result}"')
+    )
+    found = read_openvino_file(network(several).encode(), "graph.xml")
+    assert (found.output_names, found.inputs[0].name) == (["detection_boxes:0"], "add:0")
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize(
     "inside", ["<rt_info>" + "<a>" * 100_000 + "</a>" * 100_000 + "</rt_info>", "<a/>" * 2_000_001],
