@@ -102,6 +102,7 @@ rule build_engine:
         img_min_side=config["detect"]["img_min_side"],
         batch_size=config["detect"]["batch_size"],
         precision=config["detect"]["precision"],
+        device=config["detect"]["device"],
         code=code("build_engine"),
     script:
         "../scripts/build_engine.py"

@@ -32,6 +32,7 @@ def build_engine(
     img_min_side: int | None,
     batch_size: int,
     precision: str,
+    device: str,
 ) -> None:
     """Build the engine file before the first media needs it, and fail early if it cannot be built.
 
@@ -47,17 +48,19 @@ def build_engine(
         img_min_side: height of the network's input in pixels; None for the size in its file.
         batch_size: number of frames in a batch.
         precision: f16 or f32.
+        device: detect.device: auto or cuda.
 
     Raises:
         GraphError: the network cannot be used.
-        SettingsError: neither the settings nor the network have its size.
+        SettingsError: neither the settings nor the network have its size, or detect.device is cuda and the engine that
+            `auto` chooses instead does not run there.
         DeviceError: GPU, driver or package is missing or fails.
     """
     source = read_record(ProvenanceRecord, provenance)
     description = None if source.description is None else from_values(source.description, str(provenance))
     problem = None if description is None else obstacle(read_file(graph), description)
     if problem is not None:
-        chosen = choose_for_network("tensorrt", precision, problem, os.environ)
+        chosen = choose_for_network("tensorrt", precision, problem, os.environ, device=device)
         if ENGINES[chosen.engine].is_built:
             raise GraphError(f"{graph}: {problem}; set detect.engine: openvino (or onnxruntime)")
         _log.info("%s: %s; %s is used", graph, chosen.reason, chosen.engine)

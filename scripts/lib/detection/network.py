@@ -126,7 +126,9 @@ class Network:
         not_buildable = None
         if self.description is not None and ENGINES[self.options.engine].is_built:
             not_buildable = obstacle(read_file(self._files.graph, self.name), self.description)
-        chosen = choose_for_network(self.options.engine, self.options.precision, not_buildable, os.environ)
+        chosen = choose_for_network(
+            self.options.engine, self.options.precision, not_buildable, os.environ, device=self.options.device
+        )
         engine = open_engine(
             self._files.graph,
             engine=chosen.engine,

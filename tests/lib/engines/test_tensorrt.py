@@ -158,6 +158,7 @@ def test_detection_uses_the_engine_file_of_the_rule_or_builds_a_missing_one(grap
         img_min_side=180,
         batch_size=2,
         precision="f16",
+        device="auto",
     )
     device.check_clean()
     for again in (False, True):

@@ -79,7 +79,9 @@ def choose(
     return EngineChoice(engine, precision or offered[0], why)
 
 
-def choose_for_network(engine: str, precision: str, obstacle: str | None, environ: Mapping[str, str]) -> EngineChoice:
+def choose_for_network(
+    engine: str, precision: str, obstacle: str | None, environ: Mapping[str, str], *, device: str
+) -> EngineChoice:
     """Return the engine for a network whose file was read: OpenVINO if `auto` chose one that cannot run it.
 
     Args:
@@ -87,10 +89,19 @@ def choose_for_network(engine: str, precision: str, obstacle: str | None, enviro
         precision: the engine's precision.
         obstacle: why TensorRT cannot run the network; None if it probably can.
         environ: the process environment, which has the reason for the engine.
+        device: detect.device: auto, cpu or cuda.
+
+    Raises:
+        SettingsError: OpenVINO does not run on the device.
     """
     why = reason(environ)
     if obstacle is None or engine != "tensorrt" or not why.startswith("auto: "):
         return EngineChoice(engine, precision, why)
+    if device == "cuda":
+        raise SettingsError(
+            f"detect.device: cuda: detect.engine: auto chose {engine}, but {obstacle}; expected an engine that runs "
+            "the network on a GPU: set detect.engine: onnxruntime, or detect.device: auto for the CPU"
+        )
     return EngineChoice(DEFAULT_ENGINE, ENGINES[DEFAULT_ENGINE].precisions[0], f"auto: {obstacle}")
 
 

@@ -72,10 +72,19 @@ def test_auto_chooses_openvino_for_a_network_that_tensorrt_cannot_run(machine):
 def test_the_choice_after_the_network_is_read():
     by_auto = {engine_choice.REASON_VARIABLE: "auto: an NVIDIA GPU and TensorRT's packages are here"}
     why = "TensorRT does not run it"
-    assert choose_for_network("tensorrt", "f16", why, by_auto) == ("openvino", "f32", f"auto: {why}")
-    assert choose_for_network("tensorrt", "f16", None, by_auto)[:2] == ("tensorrt", "f16")
-    assert choose_for_network("tensorrt", "f16", why, {})[:2] == ("tensorrt", "f16")
-    assert choose_for_network("onnxruntime", "f32", why, by_auto)[:2] == ("onnxruntime", "f32")
+
+    def chosen(engine, obstacle, environ, precision="f16", device="auto"):
+        return choose_for_network(engine, precision, obstacle, environ, device=device)
+
+    assert chosen("tensorrt", why, by_auto) == ("openvino", "f32", f"auto: {why}")
+    assert chosen("tensorrt", None, by_auto)[:2] == ("tensorrt", "f16")
+    assert chosen("tensorrt", why, {})[:2] == ("tensorrt", "f16")
+    assert chosen("onnxruntime", why, by_auto, "f32")[:2] == ("onnxruntime", "f32")
+    assert chosen("tensorrt", None, by_auto, device="cuda")[:2] == ("tensorrt", "f16")
+    with pytest.raises(
+        SettingsError, match=r"device: cuda: .* TensorRT does not run it; .*set detect\.engine: onnxruntime"
+    ):
+        chosen("tensorrt", why, by_auto, device="cuda")
 
 
 def write_frozen(path: Path, *names: bytes) -> None:
