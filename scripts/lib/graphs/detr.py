@@ -1,5 +1,6 @@
 """The DETR families of transformers, of RT-DETR's repository and those based on it, and RF-DETR."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -141,22 +142,40 @@ def _prepared(hints: NetworkHints, pixels: PixelFormat, size: Size | None) -> tu
             f"preprocessor_config.json: resample is {config['resample']!r}; expected {_BILINEAR} (bilinear): write "
             "network.description, or export the network with a processor that resizes so"
         )
-    divisor = 1 / float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
-    normalised = bool(config.get("do_normalize", False))
-    mean = _triple(config.get("image_mean")) if normalised else (0.0, 0.0, 0.0)
-    deviation = _triple(config.get("image_std")) if normalised else (1.0, 1.0, 1.0)
+    divisor, mean, deviation = 1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    if config.get("do_rescale", True):
+        divisor = 1 / _number(config.get("rescale_factor", 1 / 255), "rescale_factor")
+    if config.get("do_normalize", False):
+        mean = _triple(config.get("image_mean"), "image_mean", positive=False)
+        deviation = _triple(config.get("image_std"), "image_std")
     # Rounded, since 1 / (1 / 255) is not exactly 255.
     pixels = PixelFormat("rgb", round(divisor, 6), mean, deviation)
     fixed = config.get("size")
-    if isinstance(fixed, Mapping) and {"height", "width"} <= fixed.keys():
-        return pixels, Size(int(fixed["width"]), int(fixed["height"]))
+    if isinstance(fixed, Mapping) and None not in (fixed.get("width"), fixed.get("height")):
+        return pixels, Size(*(int(_number(fixed[key], f"size.{key}")) for key in ("width", "height")))
     return pixels, None
 
 
-def _triple(value: Any) -> tuple[float, float, float]:
+def _number(value: Any, key: str, *, positive: bool = True) -> float:
+    """Return a number of preprocessor_config.json.
+
+    Raises:
+        SettingsError: it is of another type, infinite, or not positive.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or (positive and value <= 0):
+        raise SettingsError(
+            f"preprocessor_config.json: {key} has {value!r}; expected a {'positive ' if positive else ''}number: "
+            "correct it, or export the network again"
+        )
+    return float(value)
+
+
+def _triple(value: Any, key: str, *, positive: bool = True) -> tuple[float, float, float]:
     if not isinstance(value, list | tuple) or len(value) != 3:
-        raise SettingsError(f"preprocessor_config.json: mean or deviation is {value!r}; expected three numbers")
-    return (float(value[0]), float(value[1]), float(value[2]))
+        raise SettingsError(f"preprocessor_config.json: {key} is {value!r}; expected three numbers")
+    first, second, third = (_number(one, key, positive=positive) for one in value)
+    return first, second, third
 
 
 def _shape(signature: Signature, name: str) -> tuple[int | None, ...] | None:

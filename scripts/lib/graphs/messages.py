@@ -79,7 +79,10 @@ _SIGNATURE = {
     "NodeProto": {
         "input": (1, "string*"), "output": (2, "string*"), "op_type": (4, "string"), "attribute": (5, "Attribute*"),
     },
-    "Attribute": {"name": (1, "string"), "t": (5, "TensorProto")},
+    "Attribute": {
+        "name": (1, "string"), "f": (2, "float"), "i": (3, "int64"), "t": (5, "TensorProto"), "floats": (7, "float*"),
+        "ints": (8, "int64*"),
+    },
     "TensorProto": {
         "dims": (1, "int64*"), "data_type": (2, "int32"), "float_data": (4, "float*"), "name": (8, "string"),
         "raw_data": (9, "bytes"),

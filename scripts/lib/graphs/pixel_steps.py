@@ -1,7 +1,6 @@
 """Find what an ONNX graph does to its pixels first: some files divide bytes by 255 themselves."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,9 @@ from scripts.lib.graphs.signature import ARITHMETIC, LARGEST_BYTE, PixelStep
 # What only changes the type or the order of the axes.
 _PASSING = ("Cast", "Identity", "Transpose")
 # ONNX' numbers of types.
-_KINDS = {1: np.float32, 10: np.float16, 11: np.float64}
+_KINDS = {1: np.float32, 2: np.uint8, 6: np.int32, 7: np.int64, 10: np.float16, 11: np.float64}
+# Attributes of a Constant with numbers instead of a tensor, and their fields.
+_NUMBERS = {"value_float": "f", "value_floats": "floats", "value_int": "i", "value_ints": "ints"}
 _MOST_VALUES, _MOST_PASSED = 16, 10
 
 
@@ -65,25 +66,42 @@ def _step(node: Any, taken: str, graph: Any) -> PixelStep | None:
         return None
     if node.input[1] == taken and node.op_type in ("Div", "Sub"):
         return None
-    values = _values(_constants(graph).get(next((name for name in node.input if name != taken), "")))
+    values = _constant(next((name for name in node.input if name != taken), ""), graph)
     return PixelStep(node.op_type, values) if values else None
 
 
-def _constants(graph: Any) -> Mapping[str, Any]:
+def _constant(name: str, graph: Any) -> tuple[float, ...]:
+    """Return the few numbers of a weight or a Constant, also after a Cast; none if it is another tensor."""
     weights = {weight.name: weight for weight in graph.initializer}
-    nodes = {
-        node.output[0]: attribute.t
-        for node in graph.node
-        if node.op_type == "Constant" and node.output
-        for attribute in node.attribute
-        if attribute.name == "value"
-    }
-    return weights | nodes
+    sources = {output: node for node in graph.node for output in node.output}
+    for _ in range(_MOST_PASSED):
+        if name in weights:
+            return _values(weights[name])
+        source = sources.get(name)
+        if source is None:
+            return ()
+        if source.op_type == "Constant":
+            return _values_of_node(source)
+        if source.op_type not in ("Cast", "Identity") or not source.input:
+            return ()
+        name = source.input[0]
+    return ()
+
+
+def _values_of_node(node: Any) -> tuple[float, ...]:
+    """Return the few numbers of a Constant."""
+    for attribute in node.attribute:
+        if attribute.name == "value":
+            return _values(attribute.t)
+        if attribute.name in _NUMBERS:
+            numbers = np.ravel(getattr(attribute, _NUMBERS[attribute.name]))
+            return tuple(numbers.tolist()) if len(numbers) <= _MOST_VALUES else ()
+    return ()
 
 
 def _values(tensor: Any) -> tuple[float, ...]:
     """Return the few numbers of a tensor; none if it is another."""
-    if tensor is None or tensor.data_type not in _KINDS or math.prod(tensor.dims) > _MOST_VALUES:
+    if tensor.data_type not in _KINDS or math.prod(tensor.dims) > _MOST_VALUES:
         return ()
     kind = np.dtype(_KINDS[tensor.data_type]).newbyteorder("<")
     if len(tensor.raw_data) % kind.itemsize:

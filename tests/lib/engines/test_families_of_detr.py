@@ -142,3 +142,33 @@ def test_detrs_without_a_configuration_are_refused_until_the_family_is_set(tmp_p
     with pytest.raises(SettingsError, match="family rt-detr or detr"):
         Network(tmp_path)
     assert found(Network(tmp_path, family="detr"), "onnxruntime") == [((8, 16, 24, 48), 1, 0.731)]
+
+
+NORMALIZED = {"do_normalize": True, "image_mean": [0, 0, 0], "image_std": [1, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"rescale_factor": 0}, "rescale_factor has 0; expected a positive number"),
+        ({"rescale_factor": None}, "rescale_factor has None; expected a positive number"),
+        ({"rescale_factor": "1/255"}, "rescale_factor has '1/255'; expected"),
+        ({"size": {"height": "a", "width": 64}}, r"size\.height has 'a'; expected"),
+        ({"size": {"height": 0, "width": 64}}, r"size\.height has 0; expected"),
+        (NORMALIZED | {"image_mean": [0, None, 0]}, "image_mean has None; expected a number"),
+        (NORMALIZED | {"image_std": [0, 0, 0]}, "image_std has 0; expected a positive number"),
+        (NORMALIZED | {"image_std": [1, 1]}, r"image_std is \[1, 1\]; expected three numbers"),
+    ],
+)
+def test_numbers_that_no_processor_has_are_refused(tmp_path: Path, wrong: dict, words: str) -> None:
+    config = {"model_type": "rt_detr", "id2label": {"0": "cod", "1": "crab"}}
+    transformers(tmp_path / "graph.onnx", 2, config=config, preprocessor_config=wrong)
+    with pytest.raises(SettingsError, match=rf"preprocessor_config\.json: {words}"):
+        Network(tmp_path)
+
+
+def test_a_size_without_numbers_is_no_size(tmp_path: Path) -> None:
+    config = {"model_type": "yolos", "id2label": {"0": "cod", "1": "crab"}}
+    prepared = NORMALIZED | {"size": {"height": None, "width": None, "shortest_edge": 800}}
+    transformers(tmp_path / "graph.onnx", 3, config=config, preprocessor_config=prepared)
+    assert Network(tmp_path).description.size == Size(SIDE, SIDE)

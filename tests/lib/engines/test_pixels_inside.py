@@ -26,7 +26,8 @@ def write_yolo(
         operator: ONNX' name; None for the YOLO as it is exported.
         number: its second input.
         kind: of the input.
-        constant: where the number is: `float` or `half`, a weight; `node`, a Constant; `values`, a weight of numbers.
+        constant: where the number is: `float` or `half`, a weight; `node`, a Constant; `values`, a weight of numbers;
+            `cast`, a weight of int64 before a Cast; or an attribute of a Constant, such as `value_float`.
     """
     path = folder / "graph.onnx"
     output = raw([[16, 12, 16, 16, 0.9, 0.1]], CELLS)
@@ -40,8 +41,15 @@ def write_yolo(
     cast, rest = model.graph.node[0], list(model.graph.node[1:])
     cast.attribute[0].i = TensorProto.FLOAT16 if constant == "half" else TensorProto.FLOAT
     cast.output[0] = "cast"
-    given = [helper.make_node("Constant", [], ["number"], value=values)] if constant == "node" else []
-    if constant != "node":
+    given = []
+    if constant == "node":
+        given = [helper.make_node("Constant", [], ["number"], value=values)]
+    elif constant.startswith("value_"):
+        given = [helper.make_node("Constant", [], ["number"], **{constant: number})]
+    elif constant == "cast":
+        given = [helper.make_node("Cast", ["whole"], ["number"], to=TensorProto.FLOAT)]
+        model.graph.initializer.append(numpy_helper.from_array(np.array(number, np.int64), "whole"))
+    else:
         model.graph.initializer.append(values)
     scaled = helper.make_node(operator, ["cast", "number"], ["scaled"])
     back = helper.make_node("Cast", ["scaled"], ["numbers"], to=TensorProto.FLOAT)
@@ -65,7 +73,8 @@ def test_a_yolo_that_divides_by_255_itself_is_fed_bytes(tmp_path: Path, engine: 
     ("operator", "number", "constant"),
     [
         ("Div", 255, "node"), ("Mul", 1 / 255, "float"), ("Mul", np.full((1, 3, 1, 1), 1 / 255), "values"),
-        ("Div", 255, "half"), ("Mul", 1 / 255, "half"),
+        ("Div", 255, "half"), ("Mul", 1 / 255, "half"), ("Div", 255, "cast"), ("Div", 255.0, "value_float"),
+        ("Mul", [1 / 255], "value_floats"),
     ],
 )  # fmt: skip
 def test_wherever_the_number_is(tmp_path: Path, operator: str, number: object, constant: str) -> None:
