@@ -193,7 +193,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--description", type=Path, metavar="FILE", help="as network.description, in a YAML file")
     parser.add_argument("--pixels", help="as network.pixels")
     parser.add_argument("--first-label", type=int, choices=(0, 1), help="as network.first_label")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="size of the network's input")
+    parser.add_argument(
+        "--size", type=command_line.positive, nargs=2, metavar=("WIDTH", "HEIGHT"), help="size of the network's input"
+    )
     parser.add_argument("--picture", type=Path, metavar="IN", help="detect boxes in this picture")
     parser.add_argument("--out", type=Path, metavar="OUT", help="write the picture with its boxes here")
     parser.add_argument("--threshold", type=float, default=0.3, help="the least score of a box (default: 0.3)")

@@ -249,8 +249,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-daemon", action="store_true", help="use no Docker engine")
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the image into a file")
     parser.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust, with --no-daemon")
-    parser.add_argument("--img-max-side", type=int, metavar="N", help="width of the network's input, for a label")
-    parser.add_argument("--img-min-side", type=int, metavar="N", help="height of the network's input, for a label")
+    parser.add_argument(
+        "--img-max-side", type=command_line.positive, metavar="N", help="width of the network's input, for a label"
+    )
+    parser.add_argument(
+        "--img-min-side", type=command_line.positive, metavar="N", help="height of the network's input, for a label"
+    )
     given = parser.parse_args(arguments)
     if (given.img_max_side is None) != (given.img_min_side is None):
         parser.error("expected both --img-max-side and --img-min-side, or none")

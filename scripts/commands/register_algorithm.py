@@ -53,12 +53,17 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "--files-per-job",
-        type=_positive,
+        type=command_line.positive,
         metavar="N",
         help=f"the most media of a workflow ({FILES_PER_JOB} for a new algorithm)",
     )
     add("--description", type=_at_most(_LONGEST_DESCRIPTION), metavar="TEXT", help="shown to people")
-    add("--cluster", type=_positive, metavar="ID", help="the organization's job cluster (default: Tator's own)")
+    add(
+        "--cluster",
+        type=command_line.positive,
+        metavar="ID",
+        help="the organization's job cluster (default: Tator's own)",
+    )
     add("--category", action="append", metavar="NAME", help="a category on Tator's pages; may be repeated")
     add("--output", type=Path, metavar="FILE", help="also write the manifest that would be registered to this file")
     add("--apply", action="store_true", help="make the changes; without it they are only listed")
@@ -70,12 +75,6 @@ def _parameter(text: str) -> tuple[str, str]:
     if not name or not separator:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
 
 
 def _at_most(longest: int) -> Callable[[str], str]:

@@ -1,5 +1,6 @@
-"""Run a command's main function: errors become one sentence without secrets, and an exit code."""
+"""Run a command's main function: errors become one sentence without secrets, and an exit code; check arguments."""
 
+import argparse
 import logging
 import os
 import sys
@@ -28,3 +29,10 @@ def run(work: Callable[[], None]) -> int:
         sys.stderr.write(redact(f"{error.filename or 'standard output'}: {error.strerror}") + "\n")
         return 1
     return 0
+
+
+def positive(text: str) -> int:
+    """Return the whole number in an argument; argparse refuses the argument if it is less than 1 or no number."""
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
