@@ -9,6 +9,7 @@ from benchmarks.clips import SAMPLE
 from benchmarks.measure import Usage, measured_process
 from scripts.lib.boxes import Size
 from scripts.lib.files import write_json
+from scripts.lib.workflow.planning.batches import media_per_job
 from tests.tator_server.launch import Server
 from tests.workflow import ROOT, command_line, environment
 
@@ -35,7 +36,8 @@ class Run:
         return {
             "tator": {"host": self.server.host, "project_id": self.server.project_id, "media_ids": self.media_ids},
             "network": {"directory": str(SAMPLE)},
-            "media": {"per_job": "auto"},
+            # `auto`, without shared jobs of one media each, whose files Snakemake does not know.
+            "media": {"per_job": media_per_job("auto", len(self.media_ids))},
             "detect": {"img_max_side": self.size.width, "img_min_side": self.size.height},
             "upload": {"localization_type_id": self.server.localization_type_id},
         }

@@ -75,7 +75,7 @@ def test_interrupted_snakemake_can_be_continued(survey: Path, tmp_path: Path, mo
         assert (tmp_path / "run" / "results" / "overview.html").exists()
 
 
-@pytest.mark.parametrize("moment", ["settings: ", DETECTING])
+@pytest.mark.parametrize("moment", ["settings: ", "rule detect_many"])
 def test_interrupted_detect_folder_leaves_no_lock(survey: Path, tmp_path: Path, moment: str) -> None:
     command = [sys.executable, "-m", "scripts.commands.detect_folder", str(survey), "--network", str(SYNTHETIC)]
     command += ["--size", "320x180", "--out", str(tmp_path / "run")]
