@@ -90,11 +90,8 @@ def runs_jobs():
 
 
 def forget_failed_media():
-    """Make this run process failed media of a killed run again, unless another run is active.
-
-    The same for media for which Tator may have carried out a write after the run stopped waiting for it. It comes
-    before the plan, which moves the results of files that are gone.
-    """
+    """Process failed media of a killed run again, and those with a write that Tator may have carried out since."""
+    # Before the plan, which moves the results of files that are gone; not while another run is active.
     if is_stored():
         os.environ[STORE_VARIABLE] = "1"
     if is_new_run():
