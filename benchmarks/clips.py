@@ -59,6 +59,7 @@ def write_coded_clip(path: Path, size: Size, frames: int, encoder: str, options:
     once = path.with_name(f"once-{path.name}")
     with av.open(str(like)) as source, av.open(str(once), "w") as out:
         stream: Any = out.add_stream(encoder, rate=RATE, options=options)
+        stream.gop_size = RATE  # cameras write one or two key frames a second
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for number, frame in enumerate(source.decode(video=0)):
             frame.pts, frame.time_base = number, Fraction(1, RATE)

@@ -67,7 +67,7 @@ class PartFrames(VideoFrames):
         self._part = part
         self.summary.decoded = part.first
         self.summary.width, self.summary.height = part.width, part.height
-        self._fixed = None  # plan_parts has checked the container's packets
+        self._checks.fixed = None  # plan_parts has checked the container's packets
         inside = range(max(wanted.start, part.first), min(wanted.stop, part.end))
         self.summary.expected = sum(1 for number in inside if number in wanted)
         if part.start is not None:

@@ -156,12 +156,12 @@ class VideoFrames(VideoPackets):
             raise MediaFault("unreadable", f"no frame can be decoded: {why}")
 
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
-        self._refuse_encrypted()
+        self._checks.refuse_encrypted()
         self._begin_threads()
         if (codec := self._codec) in _PNG:
             png.check_metadata(self._decoder.extradata or b"")
         for packet in self.packets():
-            where = self._where(packet)
+            where = self._checks.where(packet, self._packets - 1)
             coded = bytes(packet)
             self._left_out = packet.is_discard
             if self._packets - 1 in self.jumps:

@@ -14,10 +14,8 @@ import av.video.stream
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg, messages
-from scripts.lib.frames.codecs import content
-from scripts.lib.frames.file_formats import edit_list, encryption, file_structure, fixed_packets, unsupported
-from scripts.lib.frames.file_formats.transport_packets import TransportPackets
-from scripts.lib.frames.file_formats.truncation import known_end
+from scripts.lib.frames.file_formats import edit_list, encryption, file_structure, unsupported
+from scripts.lib.frames.packet_checks import JOINT, PacketChecks
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, check_disk, check_size, log
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
@@ -34,8 +32,6 @@ _FIRST_PACKETS = 100
 # Raw Motion JPEG begins like a JPEG. Photos may contain a second, smaller picture (MPO), or those of several lenses.
 _JPEG, _LEAST_PICTURES = "jpeg_pipe", 5
 CLOSE_SECONDS = 0.5
-# Where files were joined, the counter of MPEG-TS packets jumps, and a key frame follows within this many pictures.
-_JOINT = 3
 _JOINED_OGG = (
     "Ogg files of several streams, such as pictures and sound, were joined: FFmpeg, and so Tator, reads the first; "
     "join them with ffmpeg -f concat, or without their sound"
@@ -51,22 +47,17 @@ class VideoPackets(FrameSource):
         self._lock = threading.Lock()  # prevents closing the file while it is read
         self._closed = False
         self._packets = 0
-        with messages.Captured() as self._messages:  # opening a file reads its first seconds
+        with messages.Captured() as captured:  # opening a file reads its first seconds
             self._container = ffmpeg.open_media(path)
         try:
-            self._stream = self._choose_stream()
-            self._unit = self._stream.time_base  # stored because PyAV creates it at each access
+            self._stream = self._choose_stream(captured)
             self._codec = self._stream.codec_context.codec.canonical_name  # not the decoder's name
-            context = self._stream.codec_context
-            self._decoder = ffmpeg.decoder(context)
-            self._holes = content.Holes(self._codec, context.extradata or b"", (context.width, context.height))
+            self._decoder = ffmpeg.decoder(self._stream.codec_context)
         except BaseException:
             self._container.close()
             raise
-        self._end_of_container = known_end(path, self._container.format.name)
+        self._checks = PacketChecks(path, self._container, self._stream, self.summary, captured)
         self.jumps = edit_list.jumps(path, self._container, self._stream)  # where an edit list continues
-        self._jump: tuple[int, str] | None = None  # the packet after which the counter jumped
-        self._fixed = fixed_packets.fixed_packets(path, self._container.format.name, self._stream.id)
 
     @property
     def stream(self) -> av.video.stream.VideoStream:
@@ -83,8 +74,12 @@ class VideoPackets(FrameSource):
         """The stream's tag `rotate`, by which Tator's transcoder turns pictures."""
         return self._stream.metadata.get("rotate")
 
-    def _choose_stream(self) -> av.video.stream.VideoStream:
-        """Return the first video stream that is not an attached picture."""
+    def _choose_stream(self, captured: list[messages.Message]) -> av.video.stream.VideoStream:
+        """Return the first video stream that is not an attached picture.
+
+        Args:
+            captured: FFmpeg's messages while the file was opened.
+        """
         name = self._container.format.name
         if ffmpeg.is_still(self._container) and name not in ffmpeg.ANIMATIONS and not self._holds_pictures():
             raise MediaFault("unsupported", f"Tator calls it a video, but it is a picture ({_format(self._container)})")
@@ -101,11 +96,11 @@ class VideoPackets(FrameSource):
         # Without a decoder there is no context, although PyAV's annotations say that there always is.
         if getattr(stream, "codec_context", None) is None:
             raise MediaFault("unsupported", "FFmpeg has no decoder for its video stream")
-        encryption.refuse_encrypted(self._container, stream, self._messages)
+        encryption.refuse_encrypted(self._container, stream, captured)
         unsupported.refuse_unknown_pixels(stream)
         self._pixel_bytes = ffmpeg.frame_pixel_bytes(stream.codec_context)
         width, height = stream.codec_context.width, stream.codec_context.height
-        check_size(*((width, height) if width else messages.too_large(self._messages) or (0, 0)), self._pixel_bytes)
+        check_size(*((width, height) if width else messages.too_large(captured) or (0, 0)), self._pixel_bytes)
         return stream
 
     def _holds_pictures(self) -> bool:
@@ -176,39 +171,24 @@ class VideoPackets(FrameSource):
                 packets = ffmpeg.demux(self._container, self._stream)
                 continue
             if packet is None:
-                self._report_at_end()
+                self._checks.at_end(self._packets - 1)
                 return
-            self._messages += captured
+            self._checks.messages += captured
             # An empty packet would signal the stream's end to the decoder.
             if packet.size:
                 if failures and packet.pos is not None and packet.pos <= furthest:
-                    self._report_at_end()
+                    self._checks.at_end(self._packets - 1)
                     return
                 failures, furthest = 0, max(furthest, packet.pos or 0)
                 self._packets += 1
-                self._check(packet)
+                if extradata := self._checks.check(packet, self._packets - 1):
+                    self._describe(extradata)
                 yield packet
-
-    def _report_at_end(self) -> None:
-        """Record damage that is known only after the last packet."""
-        if what := messages.demuxer_damage(self._messages, self._end_of_container):
-            self.summary.add_error(f"after packet {self._packets - 1}", what)
-        self._check_container(None, f"after packet {self._packets - 1}")
-        self._check_missing_before(None, "the end")
-        if what := self._holes.at_end():
-            self.summary.add_error(f"packet {self._packets - 1}", what)
-        self._report_jump()
-
-    def _report_jump(self) -> None:
-        """Record a jump of the counter that has no key frame after it, so is not caused by joined files."""
-        if self._jump is not None:
-            self.summary.add_error(self._jump[1], "the packet is incomplete or damaged")
-            self._jump = None
 
     def _check_last_packets(self) -> None:
         """Finish the checks that need the next few packets; damage in these packets is not recorded."""
         packets = ffmpeg.demux(self._container, self._stream)
-        for count in range(_JOINT + 1):
+        for count in range(JOINT + 1):
             try:
                 with self._lock:
                     packet = None if self._closed else next(packets, None)
@@ -216,88 +196,12 @@ class VideoPackets(FrameSource):
                 break
             if packet is None or not packet.size:
                 break
-            if count == 0 and packet.pos is not None:
-                self._check_container(packet.pos, f"packet {self._packets - 1}")
-            if packet.is_keyframe:
-                self._jump = None
-            if self._jump is None:
+            if not self._checks.check_after_last(packet, self._packets - 1, first=count == 0):
                 return
-        self._report_jump()
-
-    def _refuse_encrypted(self) -> None:
-        """Refuse a transport stream that is encrypted.
-
-        Raises:
-            MediaFault: `unsupported`.
-        """
-        if isinstance(self._fixed, TransportPackets) and self._fixed.mostly_encrypted():
-            raise MediaFault("unsupported", encryption.ENCRYPTED)
-
-    def _check_container(self, place: int | None, where: str) -> None:
-        """Record destroyed and encrypted packets of the container, which FFmpeg drops without an error.
-
-        Args:
-            place: offset in bytes up to which the file was read; None for its end.
-            where: description of the stream's packet that ends there.
-        """
-        if self._fixed is None:
-            return
-        destroyed, encrypted, gaps, _ = self._fixed.check_up_to(place)
-        if destroyed:
-            what = "packet of the container is" if destroyed == 1 else "packets of the container are"
-            self.summary.add_error(where, f"{destroyed} {what} destroyed: that part of the file was lost")
-        if gaps:
-            self.summary.add_error(where, "packets of the container are missing: that part of the file was lost")
-        if encrypted:
-            what = "transport packet is" if encrypted == 1 else "transport packets are"
-            self.summary.add_error(where, f"{encrypted} {what} encrypted: pictures are missing")
-
-    def _check_missing_before(self, place: int | None, where: str) -> None:
-        """Record pictures missing before the one that begins in the packet at byte `place`; None for the file's end."""
-        if self._fixed is not None and (missing := self._fixed.missing_before(place)):
-            self.summary.add_error(where, messages.missing_before(missing))
-
-    def _check(self, packet: "Packet") -> None:
-        """Record damage that a packet's bytes and flags, or the demuxer's messages, show."""
-        # For speed, `_where` is called only if there is something to record. Most packets have no side data, and
-        # looking it up by name is slow.
-        has_side_data = next(packet.iter_sidedata(), None) is not None
-        if has_side_data and packet.has_sidedata("encryption_info"):
-            raise MediaFault("unsupported", encryption.ENCRYPTED)
-        if packet.pos is not None and self._fixed is not None:
-            where = self._where(packet)
-            self._check_container(packet.pos, where)
-            self._check_missing_before(packet.pos, where)
-        if what := messages.demuxer_damage(self._messages, self._end_of_container):
-            self.summary.add_error(self._where(packet), what)
-        self._messages = []
-        if what := self._holes.find(bytes(packet), key=packet.is_keyframe):
-            self.summary.add_error(self._where(packet), what)
-        if has_side_data and (extradata := bytes(packet.get_sidedata("new_extradata"))):
-            if extradata.startswith(bytes(16)):
-                # FLV's demuxer mistakes a picture whose header was lost for extradata.
-                what = "a description of the video in zeros: that part of the file was lost"
-                self.summary.add_error(self._where(packet), what)
-            else:
-                self._describe(extradata)
-        # The counter of transport packets also jumps where files were joined, without a loss.
-        if self._jump is not None:
-            if packet.is_keyframe:
-                self._jump = None
-            elif self._packets - self._jump[0] > _JOINT:
-                self._report_jump()
-        if packet.is_corrupt:
-            self._jump = self._jump or (self._packets, self._where(packet))
+        self._checks.report_jump()
 
     def _describe(self, extradata: bytes) -> None:
         """Replace the stream's extradata for the packet that was read last, and the following ones."""
-
-    def _where(self, packet: "Packet") -> str:
-        time = packet.pts if packet.pts is not None else packet.dts
-        place = f"packet {self._packets - 1}"
-        if time is None or self._unit is None:
-            return place
-        return f"{place} ({time * self._unit.numerator / self._unit.denominator:.3f} s)"
 
     def _cut(self) -> str | None:
         """Return a sentence if the file contains less than its container declares, else None."""
@@ -309,11 +213,8 @@ class VideoPackets(FrameSource):
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
         if "mxf" in names and self._packets < (self._stream.duration or 0):  # a number of pictures
             return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
-        if isinstance(self._fixed, TransportPackets):
-            if missing := self._fixed.missing_bytes:
-                return f"the file breaks off within a packet, which lacks {missing} bytes"
-            if what := self._fixed.joined():
-                return what
+        if what := self._checks.cut():
+            return what
         return file_structure.contradiction(self._path, self._container.format.name, self._stream.id)
 
     def _first_packets(self) -> list[bytes]:
