@@ -4,7 +4,7 @@ Nothing is extracted: blobs are read in place, with an index of the archive's me
 """
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from scripts.lib.errors import GraphError, SettingsError
 
 MOST_LINKS = 8
 MOST_MEMBERS = 1_000_000
-_NAME_KEYS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+# The full name, which Docker and containerd write; and a name or only its tag, which all builders write.
+_FULL_NAME, _NAME_OR_TAG = "io.containerd.image.name", "org.opencontainers.image.ref.name"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,41 @@ class _Member:
     start: int
     size: int
     link: str | None = None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One entry of an archive's list of images; an image with two names may have two.
+
+    Attributes:
+        names: its names, as in the archive.
+        may_be_tag: whether a name may be only a tag.
+        digest: what identifies the image.
+        platform: its platform, if the list has it.
+        content: the entry itself.
+    """
+
+    names: tuple[str, ...]
+    may_be_tag: bool
+    digest: str
+    platform: Mapping[str, Any]
+    content: Any
+
+    def is_named(self, reference: Reference) -> bool:
+        """Return whether one of its names is the requested one; `cod:1` is also `docker.io/library/cod:1`."""
+        return any(_same_name(name, reference) for name in self.names)
+
+    def ends_with(self, reference: Reference) -> bool:
+        """Return whether one of its names is the requested one after a registry or folders, such as `localhost/`."""
+        return any(name.endswith(f"/{reference.tagged}") for name in self.names)
+
+    def has_only_tag(self, reference: Reference) -> bool:
+        """Return whether its only name is the requested tag."""
+        return self.may_be_tag and self.names == (reference.tag,)
+
+    def is_pinned(self, reference: Reference) -> bool:
+        """Return whether it is the image with the requested digest."""
+        return reference.digest is not None and reference.digest.removeprefix("sha256:") in self.digest
 
 
 class ImageArchive:
@@ -97,27 +133,45 @@ class ImageArchive:
         """Yield a blob in pieces."""
         return self._read(self._blob_name(blob.digest))
 
+    def stored(self, manifests: Sequence[Descriptor]) -> Sequence[Descriptor]:
+        """Return the manifests whose blobs are in the archive; all if none is complete.
+
+        Docker lists all platforms of an image, and saves only those that it has.
+        """
+        return [one for one in manifests if self._is_stored(one.digest)] or manifests
+
+    def _is_stored(self, digest: str) -> bool:
+        if self._blob_name(digest) not in self._members:
+            return False
+        content = self._json(self._blob_name(digest))
+        if not isinstance(content, dict) or not isinstance(content.get("layers"), list):
+            return True  # damaged, or of another kind, which is reported when it is used
+        blobs = [Descriptor.read(entry, self._source) for entry in [content.get("config"), *content["layers"]]]
+        return all(self._blob_name(blob.digest) in self._members for blob in blobs)
+
     def _from_layout(self, reference: Reference | None) -> tuple[Image, list[Layer]]:
         index = self._json("index.json")
         entries = index.get("manifests") if isinstance(index, dict) else None
         if not isinstance(entries, list) or not entries:
             raise GraphError(f"{self._source}: index.json names no image; write the archive again")
-        named = [(_names(entry), Descriptor.read(entry, self._source)) for entry in entries]
-        candidates = [one for one in named if reference and _is_named(one[0], reference)] or named
-        if len(candidates) > 1 and all(one.platform for _, one in candidates):
-            candidates = [((), oci.choose([one for _, one in candidates], self._source))]
-        if len(candidates) > 1:
-            raise self._several([name for names, _ in named for name in names], len(candidates))
-        return oci.resolve(self, candidates[0][1].digest, self._source)
+        found = self._candidates([_layout_entry(entry, self._source) for entry in entries], reference)
+        if len({entry.digest for entry in found}) > 1:
+            if not all(entry.platform and entry.names == found[0].names for entry in found):
+                raise self._several(found)
+            choice = [Descriptor.read(entry.content, self._source) for entry in found]
+            return oci.resolve(self, oci.choose(self.stored(choice), self._source).digest, self._source)
+        return oci.resolve(self, found[0].digest, self._source)
 
     def _from_docker(self, reference: Reference | None) -> tuple[Image, list[Layer]]:
         images = self._json("manifest.json")
         try:
-            named = [(tuple(map(str, one["RepoTags"] or ())), one) for one in images]
-            candidates = [one for one in named if reference and _is_named(one[0], reference)] or named
-            if len(candidates) != 1:
-                raise self._several([name for names, _ in named for name in names], len(candidates))
-            [(_, image)] = candidates
+            entries = [
+                _Entry(tuple(map(str, one["RepoTags"] or ())), False, str(one["Config"]), {}, one) for one in images
+            ]
+            found = self._candidates(entries, reference)
+            if len({entry.digest for entry in found}) != 1:
+                raise self._several(found)
+            image = found[0].content
             raw = self._bytes(str(image["Config"]))
             diff_ids = json_text.parse(raw)["rootfs"]["diff_ids"]
             layers = [
@@ -130,10 +184,26 @@ class ImageArchive:
             ) from error
         return Image(None, oci.digest_of(raw), labels.of_config(raw)), layers
 
-    def _several(self, names: list[str], count: int) -> SettingsError:
+    def _candidates(self, entries: list[_Entry], reference: Reference | None) -> list[_Entry]:
+        """Return the entries that a name selects: by the whole name if one has it; all if no entry has a name.
+
+        Raises:
+            SettingsError: the entries have other names.
+        """
+        if reference is None or not any(entry.names for entry in entries):
+            return entries
+        for is_meant in (_Entry.is_named, _Entry.ends_with, _Entry.has_only_tag, _Entry.is_pinned):
+            if found := [entry for entry in entries if is_meant(entry, reference)]:
+                return found
+        raise SettingsError(
+            f"network.archive: {self._source} holds {_listed(entries)}; expected {reference}: "
+            "correct network.data_image"
+        )
+
+    def _several(self, entries: list[_Entry]) -> SettingsError:
         return SettingsError(
-            f"network.archive: {self._source} holds {count} images: {', '.join(sorted(names)) or 'without names'}; "
-            "expected one: name it in network.data_image"
+            f"network.archive: {self._source} holds {len({entry.digest for entry in entries})} images: "
+            f"{_listed(entries)}; expected one: name it in network.data_image"
         )
 
     def _blob_name(self, digest: str) -> str:
@@ -167,15 +237,27 @@ class ImageArchive:
         raise GraphError(f"{self._source}: {requested} is missing in it; write the archive again")
 
 
-def _names(entry: Any) -> tuple[str, ...]:
-    annotations = entry.get("annotations") if isinstance(entry, dict) else None
-    named = annotations if isinstance(annotations, dict) else {}
-    return tuple(str(named[key]) for key in _NAME_KEYS if key in named)
+def _layout_entry(entry: Any, source: str) -> _Entry:
+    read = Descriptor.read(entry, source)
+    annotations = entry.get("annotations")
+    annotations = annotations if isinstance(annotations, dict) else {}
+    has_full_name = _FULL_NAME in annotations
+    name = annotations.get(_FULL_NAME if has_full_name else _NAME_OR_TAG)
+    return _Entry(() if name is None else (str(name),), not has_full_name, read.digest, read.platform, entry)
 
 
-def _is_named(names: tuple[str, ...], reference: Reference) -> bool:
-    """Return whether one of an image's names is the requested one, of which builders may leave out parts."""
-    return any(name in (reference.tagged, reference.tag) or name.endswith(f"/{reference.tagged}") for name in names)
+def _same_name(name: str, reference: Reference) -> bool:
+    try:
+        found = Reference.parse(name)
+    except SettingsError:
+        return False
+    if found.full_name != reference.full_name:
+        return False
+    return found.tag == reference.tag if found.digest is None else found.digest == reference.digest
+
+
+def _listed(entries: list[_Entry]) -> str:
+    return ", ".join(sorted({name for entry in entries for name in entry.names})) or "images without names"
 
 
 def _is_packed(path: Path) -> bool:

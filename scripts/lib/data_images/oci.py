@@ -86,6 +86,9 @@ class Store(Protocol):
     def blob(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob in pieces."""
 
+    def stored(self, manifests: Sequence[Descriptor]) -> Sequence[Descriptor]:
+        """Return the manifests of an index whose blobs can be read."""
+
 
 def resolve(store: Store, name: str, source: str) -> tuple[Image, list[Layer]]:
     """Return the image that a tag or digest names, and its layers, the lowest first.
@@ -95,7 +98,8 @@ def resolve(store: Store, name: str, source: str) -> tuple[Image, list[Layer]]:
     """
     digest, content = _manifest(store, name, source)
     if "manifests" in content:
-        chosen = choose([Descriptor.read(entry, source) for entry in content["manifests"]], source)
+        listed = [Descriptor.read(entry, source) for entry in content["manifests"]]
+        chosen = choose(store.stored(listed), source)
         _, content = _manifest(store, chosen.digest, source)
     if "layers" not in content or "config" not in content:
         raise _no_image(content, source)

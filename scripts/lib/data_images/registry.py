@@ -6,7 +6,7 @@ This module adds credentials, time limits, retries, and resuming of blobs after 
 import ipaddress
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -96,6 +96,10 @@ class Registry:
         """Return a tag's current digest, without fetching the image; None if the registry does not send one."""
         digest, _ = self._call(f"manifest {tag}", lambda: self._client.head_manifest_and_response(tag))
         return digest if DIGEST.fullmatch(digest or "") else None
+
+    def stored(self, manifests: Sequence[Descriptor]) -> Sequence[Descriptor]:
+        """Return all manifests: a registry accepts an index only with its manifests."""
+        return manifests
 
     def blob(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield a blob in pieces; after an interruption the download continues after the last piece."""
