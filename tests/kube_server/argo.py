@@ -15,6 +15,7 @@ from scripts.lib.registering.manifest import TATOR_PARAMETERS
 
 from .argo_crd import check_workflow
 from .cluster import WAIT_SECONDS, Cluster
+from .validation import check_name
 
 # Exit codes after which the manifests' retry expression does not start a workflow again; a test compares them.
 ENDED_BY_ITSELF = {0, 1, 2}
@@ -115,8 +116,10 @@ def submit(cluster: Cluster, manifest: dict[str, Any], parameters: dict[str, str
         ApiError: when Argo's full CRDs refuse it.
     """
     workflow = copy.deepcopy(manifest)
+    workflow["metadata"]["generateName"] = generate_name(12, parameters["project_id"], 56, parameters["name"])
     check_workflow(workflow)
     name = f"{workflow['metadata']['generateName']}{uuid.uuid4().hex[:5]}"
+    check_name(name)
     declared = {one["name"]: str(one["value"]) for one in workflow["spec"].get("arguments", {}).get("parameters", [])}
     if clash := declared.keys() & set(TATOR_PARAMETERS):
         raise ValueError(f"Tator adds these itself: {clash}")
@@ -129,6 +132,12 @@ def submit(cluster: Cluster, manifest: dict[str, Any], parameters: dict[str, str
     run = Run(cluster, workflow, name)
     run.start(values)
     return run
+
+
+def generate_name(algorithm: int, project: int | str, user: int, name: str) -> str:
+    """Return the beginning of a workflow's name as Tator makes it of an algorithm's name: at most 56 characters."""
+    words = re.sub("[^0-9a-zA-Z.]+", "-", name).lower()
+    return f"alg-{algorithm}-proj-{project}-usr-{user}-name-{words}"[:55].rstrip("-.") + "-"
 
 
 def substitute(node: Any, values: dict[str, str]) -> Any:

@@ -100,7 +100,7 @@ class Lab:
         """Return the parameters of a launch: those of Tator, and those that a registration sets."""
         env = self.environment()
         return {
-            "name": "Detect",
+            "name": "Detect fish in the benthic survey",  # long enough for a workflow's longest name
             "media_ids": env["TATOR_MEDIA_IDS"],
             "gid": "g",
             "uid": "u",

@@ -48,7 +48,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 from urllib3.exceptions import HTTPError
 
-from .jobs import make_again, restrict
+from .jobs import make_again, rename_claims, restrict
 from .pods import CONTAINER, Ended, Pending, Running, judge, lost
 from .refusals import refusal
 from .registry import mount_login
@@ -172,6 +172,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             container.working_dir = str(Path.cwd())
             container.volume_mounts = [mount for mount in container.volume_mounts if mount.name != "workdir"]
             template.spec.volumes = [volume for volume in template.spec.volumes if volume.name != "workdir"]
+        rename_claims(template.spec)
         for toleration in template.spec.tolerations or []:
             toleration.operator, toleration.value = "Exists", None  # the official one knows one provider's taint
         restrict(template.spec, settings.user)

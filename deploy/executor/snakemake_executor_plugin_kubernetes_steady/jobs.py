@@ -7,6 +7,7 @@ from kubernetes import client
 from .pods import CONTAINER, LOST_CODES, LOST_PODS
 
 GRACE_SECONDS = 5
+CLAIM_VOLUME = "work"
 
 
 def make_again(spec: Any) -> None:
@@ -26,6 +27,20 @@ def make_again(spec: Any) -> None:
             client.V1PodFailurePolicyRule(action="FailJob", on_exit_codes=own),
         ]
     )
+
+
+def rename_claims(spec: Any) -> None:
+    """Give the volumes of claims short names: `work`, then `work-2`, ...
+
+    The official executor uses a claim's name. That may have 253 characters and dots, a volume's name 63 and none.
+    """
+    claims = [volume for volume in spec.volumes if volume.persistent_volume_claim is not None]
+    names = {
+        volume.name: CLAIM_VOLUME if number == 1 else f"{CLAIM_VOLUME}-{number}"
+        for number, volume in enumerate(claims, start=1)
+    }
+    for named in [*claims, *spec.containers[0].volume_mounts]:
+        named.name = names.get(named.name, named.name)
 
 
 def restrict(spec: Any, user: int) -> None:
