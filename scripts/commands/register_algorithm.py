@@ -10,6 +10,7 @@ changed: the command only prints what it would do.
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ _NO_GPU = Path(os.devnull)  # in place of /dev, for a driver, which has no GPU
 _AT_LAUNCH = ("host", "project_id", "media_ids", "media_file")
 # The largest numbers of characters that Tator's database accepts.
 _LONGEST_NAME, _LONGEST_DESCRIPTION = 128, 1024
+# A launch names its media in one environment variable, of which Linux accepts 128 KiB: ids of up to 12 digits fit.
+_MOST_FILES_PER_JOB = 10_000
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -39,7 +42,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("manifest", type=Path, help="an Argo manifest: deploy/argo/single-pod.yaml, fan-out.yaml, or your own")
-    add("--name", required=True, help="the algorithm's name; an algorithm of that name is updated")
+    add("--name", required=True, type=_name, help="the algorithm's name; an algorithm of that name is updated")
     add("--host", help="Tator's address (or TATOR_API_SERVICE, or the settings file's)")
     add("--project", metavar="ID", help="project (or TATOR_PROJECT_ID, or the settings file's)")
     add("--config", type=Path, metavar="FILE", help="a settings file of the workflow, for pipeline_args")
@@ -53,9 +56,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "--files-per-job",
-        type=command_line.positive,
+        type=_files_per_job,
         metavar="N",
-        help=f"the most media of a workflow ({FILES_PER_JOB} for a new algorithm)",
+        help=f"the most media of a workflow ({FILES_PER_JOB} for a new algorithm; at most {_MOST_FILES_PER_JOB:,})",
     )
     add("--description", type=_at_most(_LONGEST_DESCRIPTION), metavar="TEXT", help="shown to people")
     add(
@@ -84,6 +87,27 @@ def _at_most(longest: int) -> Callable[[str], str]:
         return text
 
     return checked
+
+
+def _name(text: str) -> str:
+    """Check an algorithm's name, of which Tator makes a workflow's: other characters become hyphens."""
+    words = re.sub("[^0-9a-zA-Z.]+", "-", _at_most(_LONGEST_NAME)(text)).lower().rstrip("-.")
+    if re.search(r"(^|[-.])\.|\.-", words):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: a workflow named {words!r} would be refused by Kubernetes; expected each dot between letters "
+            "or digits"
+        )
+    return text
+
+
+def _files_per_job(text: str) -> int:
+    number = command_line.positive(text)
+    if number > _MOST_FILES_PER_JOB:
+        raise argparse.ArgumentTypeError(
+            f"{number}; expected at most {_MOST_FILES_PER_JOB}, since a launch names its media in one environment "
+            "variable of at most 128 KiB"
+        )
+    return number
 
 
 def _settings_in(path: Path | None) -> dict[str, Any]:
@@ -132,7 +156,8 @@ def _filled_in(options: argparse.Namespace, config: dict[str, Any]) -> str:
             rest = {key: value for key, value in tator.items() if key not in _AT_LAUNCH}
             config = {key: value for key, value in {**config, "tator": rest}.items() if key != "tator" or rest}
         try:
-            values["pipeline_args"] = json.dumps(config, ensure_ascii=False, allow_nan=False)
+            # In ASCII, as Argo fails with characters that its version of Go does not know, and with U+007F.
+            values["pipeline_args"] = json.dumps(config, allow_nan=False).replace("\x7f", "\\u007f")
         except (TypeError, ValueError) as error:
             raise SettingsError(f"{options.config}: cannot be written as JSON: {error}") from None
     return manifest.fill_in(_text(options.manifest), values)

@@ -144,6 +144,20 @@ def substitute(node: Any, values: dict[str, str]) -> Any:
     """Replace {{...}} as Argo does; an unknown name is an error, as in Argo."""
 
     def value(found: "re.Match[str]") -> str:
-        return json.dumps(values[found[1].strip()])[1:-1]
+        return "".join(map(_as_go_quotes, values[found[1].strip()]))
 
     return json.loads(_PLACE.sub(value, json.dumps(node)))
+
+
+def _as_go_quotes(character: str) -> str:
+    """Return a character as Go's strconv.Quote writes it, also where JSON does not know that."""
+    number = ord(character)
+    if escaped := {'"': '\\"', "\\": "\\\\", "\a": "\\a", "\v": "\\v"}.get(character):
+        return escaped
+    if character in "\b\f\n\r\t":
+        return json.dumps(character)[1:-1]
+    if number < 0x20 or number == 0x7F:
+        return f"\\x{number:02x}"
+    if character.isprintable():
+        return character
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

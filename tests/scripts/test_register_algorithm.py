@@ -8,8 +8,10 @@ from pathlib import Path
 
 import yaml
 
+from scripts.commands import register_algorithm
 from scripts.lib.registering import manifest
 from tests.faults.steps import until
+from tests.kube_server import argo
 from tests.scripts.register_steps import (
     FAN_OUT,
     IMAGE,
@@ -199,3 +201,14 @@ def test_the_program_takes_the_address_from_the_configuration(server, monkeypatc
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "expected --host and --project" in done.stderr
+
+
+def test_settings_with_rare_characters_can_be_filled_in_by_argo():
+    config = {"upload": {"version": "Røde fisk\x7f\U0001fae9"}}
+    options = register_algorithm._arguments([SINGLE, "--name", "x"])
+    [written] = [
+        one["value"]
+        for one in yaml.safe_load(register_algorithm._filled_in(options, config))["spec"]["arguments"]["parameters"]
+        if one["name"] == "pipeline_args"
+    ]
+    assert json.loads(argo.substitute("{{args}}", {"args": written})) == config

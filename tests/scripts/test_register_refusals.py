@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.commands import register_algorithm
 from tests.scripts.register_steps import (
     FAN_OUT,
     FAN_OUT_S3,
@@ -200,6 +201,32 @@ def test_refusals_of_tator_and_its_store_are_reported_without_addresses(register
     assert "set TATOR_AUTH_TOKEN to a valid token" in register("--apply")[2]
     server.clear_faults()
     assert register("--apply")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--files-per-job", "10001"],
+            "10001; expected at most 10000, since a launch names its media in one environment",
+        ),
+        (["--files-per-job", "10000"], None),
+        (["--name", "x" * 129], "129 characters; expected 1 to 128"),
+        (["--name", "x" * 128], None),
+        (["--name", "Fish (no. 2)"], "a workflow named 'fish-no.-2' would be refused by Kubernetes"),
+        (["--name", ".5"], "expected each dot between two letters or digits"),
+        (["--name", "Fish 1.2, rev."], None),
+    ],
+)
+def test_options_that_no_launch_can_use_are_refused(monkeypatch, capsys, options, message):
+    monkeypatch.delenv("TATOR_API_SERVICE", raising=False)
+    if message is None:
+        assert register_algorithm.main([SINGLE, "--name", "x", *options]) == 1
+        message = "expected --host and --project"  # the next check
+    else:
+        with pytest.raises(SystemExit):
+            register_algorithm.main([SINGLE, "--name", "x", *options])
+    assert message in capsys.readouterr().err
 
 
 def test_wrong_token_project_and_options_are_refused(register, server, monkeypatch):

@@ -25,6 +25,8 @@ EXAMPLE = "registry.example.org/"
 
 _ANCHOR = re.compile(r"(?<![^\s,\[\]{}])&[^\s,\[\]{}]+\s+")
 _PROFILE = re.compile(r'"run", "([\w-]+)"')
+# Argo quotes a value as Go does and reads it as JSON, which does not know Go's \a, \v, \x.. and \U... .
+_NOT_JSON = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f]|[\U00010000-\U0010ffff]")
 _USED = re.compile(r"\{\{\s*workflow\.parameters\.([^}\s]+)\s*\}\}")
 
 
@@ -154,6 +156,8 @@ def _parameters(workflow: Mapping[str, Any]) -> Iterator[str]:
                 yield f"parameter {name} has no value; the web page sends none, so write one"
         elif value.startswith(EXAMPLE):
             yield f"parameter {name} is still the example's, {value}; give your own with --set {name}=..."
+        elif wrong := [one for one in _NOT_JSON.findall(value) if not one.isprintable()]:
+            yield f"parameter {name} contains U+{ord(wrong[0]):04X}, with which Argo fails each launch: leave it out"
     for name in sorted(set(_USED.findall(json.dumps(workflow, default=str))) - declared.keys() - set(TATOR_PARAMETERS)):
         yield f"parameter {name} is used and not declared"
 

@@ -7,6 +7,7 @@ import yaml
 
 from scripts.lib.errors import SettingsError
 from scripts.lib.registering import manifest
+from tests.kube_server import argo
 
 TEXT = """\
 # The site's own.
@@ -40,6 +41,19 @@ def test_only_values_are_changed(value):
         "          {}",
     ]
     assert manifest.fill_in(TEXT, {}) == TEXT
+
+
+@pytest.mark.parametrize("character", ["\x7f", "\x01", "\v", "\U0001fae9", "\b", "\x85", "\u2028", "\ue000", "🐟"])
+def test_a_value_that_argo_cannot_fill_in_is_a_fault(character):
+    """Argo quotes values as Go does, which JSON does not always understand."""
+    workflow = manifest.read(manifest.fill_in(TEXT, {"args": f"a{character}b"}))
+    try:
+        assert argo.substitute("{{args}}", {"args": f"a{character}b"}) == f"a{character}b"
+    except ValueError:
+        expected = f"manifest: parameter args contains U+{ord(character):04X}, with which Argo fails each launch"
+        assert [line.startswith(expected) for line in manifest.problems(workflow)] == [True]
+    else:
+        assert manifest.problems(workflow) == []
 
 
 @pytest.mark.parametrize(
