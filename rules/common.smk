@@ -51,7 +51,7 @@ def make_plan():
 
 def variables_in_use():
     """Return the names of the variables that are set in this run's environment."""
-    return [name for name in settings.VARIABLES if name in os.environ]
+    return settings.variables_in_use(os.environ)
 
 
 def work_dir():

@@ -19,7 +19,7 @@ from scripts.lib import json_text, metrics, token
 from scripts.lib.display_text import shown
 from scripts.lib.engines.table import DEFAULT_ENGINE
 from scripts.lib.errors import SettingsError
-from scripts.lib.network_access import plain_http
+from scripts.lib.network_access import plain_http, proxies
 from scripts.lib.workflow.configuration import contradictions, folder_settings, media_list, settings_messages
 from scripts.lib.workflow.configuration.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 
@@ -49,7 +49,17 @@ VARIABLES = (
     "DOCKER_CONFIG",
     # The usual variable of Python programs, for Tator, its store and the registry.
     "REQUESTS_CA_BUNDLE",
+    # For files of the run in an S3-compatible store.
+    "AWS_CA_BUNDLE",
+    *proxies.VARIABLES,
 )
+
+
+def variables_in_use(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of those of VARIABLES that are set, as the environment spells them."""
+    spelled = (proxies.spelling(name, environ) for name in VARIABLES)
+    return [name for name in spelled if name in environ]
+
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from scripts.lib.network_access import proxies
 from scripts.lib.token import VARIABLE
 
 _TOKEN = frozenset({VARIABLE})
@@ -38,13 +39,18 @@ _SECRET = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|PRIVATE|_KEY$|_AU
 
 def is_secret(name: str) -> bool:
     """Return whether a variable contains a secret, or names a file with one."""
-    return name == VARIABLE or name in REGISTRY or bool(_SECRET.search(name.upper()))
+    return name == VARIABLE or name in REGISTRY or proxies.has_address(name) or bool(_SECRET.search(name.upper()))
 
 
 def without_unused(rule: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without the secrets that a rule's jobs do not use."""
     used = USED.get(re.sub(r"_many_\d+$", "_many", rule), frozenset())
-    return {name: value for name, value in environ.items() if name in used or not is_secret(name)}
+
+    def is_used(name: str) -> bool:
+        # The jobs with a token or a login are those that use the network.
+        return name in used or (bool(used) and proxies.has_address(name))
+
+    return {name: value for name, value in environ.items() if is_used(name) or not is_secret(name)}
 
 
 def drop(rule: str, prefix: Sequence[str] = ()) -> None:

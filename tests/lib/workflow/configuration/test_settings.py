@@ -283,6 +283,20 @@ def test_any_text_as_pipeline_arguments_is_accepted_or_refused(text):
         assert resolve(environ={"TATOR_PIPELINE_ARGS": text}) == resolve()
 
 
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [
+        (["HTTPS_PROXY", "NO_PROXY", "AWS_CA_BUNDLE"], ["AWS_CA_BUNDLE", "HTTPS_PROXY", "NO_PROXY"]),
+        (["https_proxy", "no_proxy"], ["https_proxy", "no_proxy"]),
+        # Both spellings would be one key of the Secret for the pods; Python programs prefer lower case.
+        (["HTTP_PROXY", "http_proxy", "PATH"], ["http_proxy"]),
+        (["tator_project_id"], []),
+    ],
+)
+def test_proxies_are_passed_to_jobs_as_the_environment_spells_them(environ, names):
+    assert settings.variables_in_use(dict.fromkeys(environ, "x")) == names
+
+
 def test_the_table_in_the_readme_names_every_key_and_variable():
     rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "config/README.md").read_text(), re.MULTILINE)
     keys = [f"{section}.{key}" for section, part in SCHEMA["properties"].items() for key in part["properties"]]

@@ -16,6 +16,7 @@ SECRETS = {
     "TATOR_AUTH_TOKEN", "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG",
     "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "SSH_AUTH_SOCK",
 }  # fmt: skip
+PROXIES = {"HTTPS_PROXY", "http_proxy", "ALL_PROXY"}
 RULE = re.compile(
     r'^ *(?:rule|checkpoint)(?: (\w+):|:\n +name:\n +f"(\w+)_\{).*?"\.\./scripts/(\w+)\.py"', re.MULTILINE | re.DOTALL
 )
@@ -56,11 +57,12 @@ def table():
 def test_a_job_and_its_children_have_only_the_secrets_that_it_uses(rule, tmp_path):
     seen = tmp_path / "seen.json"
     command = JOB.format(rule=rule, seen=str(seen), log=str(tmp_path / "log"))
-    environ = {**os.environ, **dict.fromkeys(SECRETS, "x" * 40), "HARMLESS": "1"}
+    environ = {**os.environ, **dict.fromkeys(SECRETS | PROXIES, "x" * 40), "HARMLESS": "1", "NO_PROXY": ".svc"}
     subprocess.run([sys.executable, "-c", command], cwd=ROOT, env=environ, check=True)
     for place, names in json.loads(seen.read_text()).items():
         assert SECRETS & set(names) == table().get(rule, frozenset()), place
-        assert {"HARMLESS", "PATH"} <= set(names)
+        assert PROXIES & set(names) == (PROXIES if rule in table() else set()), place
+        assert {"HARMLESS", "NO_PROXY", "PATH"} <= set(names)
 
 
 def test_only_jobs_that_use_tator_have_the_token():
