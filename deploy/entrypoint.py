@@ -12,7 +12,8 @@ SIGTERM, which a drained or cancelled driver gets, becomes the SIGINT at which S
 Secret. What has not ended after STOP_SECONDS is killed; `run` then removes what is left of the run itself. Nothing is
 uploaded or marked later than STOP_SECONDS, and the few seconds in which a job's pod ends, after the signal.
 
-The exit code is Snakemake's; 2 says that a variable is missing, 143 that a signal ended the run before it was complete.
+The exit code is Snakemake's; 2 says that a variable is missing or the store cannot be used, 143 that a signal ended the
+run before it was complete.
 `conclude` prints the summary and removes what is left of a run, for a driver that was killed at once.
 """
 
@@ -26,6 +27,7 @@ STOPPING = Stopping()
 
 import argparse  # noqa: E402
 import os  # noqa: E402
+import re  # noqa: E402
 import subprocess  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
@@ -33,8 +35,12 @@ from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
+import s3_store  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("TATOR_API_SERVICE", "TATOR_AUTH_TOKEN", "TATOR_MEDIA_IDS", "TATOR_PROJECT_ID")
+# They are sent in HTTP headers, whose errors repeat them. Files of Secrets often end with a line break.
+SECRETS = ("TATOR_AUTH_TOKEN", *s3_store.KEYS)
 RUN_LABEL = "tator-detection/run"
 STOPPED = 143
 # How long an API server that does not answer is asked, and pods that do not end are waited for; as long as the
@@ -48,9 +54,8 @@ SAY_SECONDS = 60.0
 
 def run(profile: str, options: Sequence[str]) -> int:
     """Run the workflow in the current folder, and return its exit code."""
-    missing = [name for name in NEEDED if not os.environ.get(name)]
-    if missing:
-        _say(f"{', '.join(missing)} not set; expected what Tator gives an algorithm, see docs/kubernetes.md")
+    if problem := _wrong_variables() or _store_problem(options):
+        _say(problem)
         return 2
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--workflow-profile", str(ROOT / "profiles" / profile), *options]
@@ -70,6 +75,26 @@ def run(profile: str, options: Sequence[str]) -> int:
         return _ended(_snakemake(command))
     except Stopped:
         return _ended(STOPPED)
+
+
+def _wrong_variables() -> str:
+    """Remove the blanks around secrets; return which variables are missing or malformed, without their values."""
+    os.environ.update({name: os.environ[name].strip() for name in SECRETS if name in os.environ})
+    missing = [name for name in NEEDED if not os.environ.get(name)]
+    if missing:
+        return f"{', '.join(missing)} not set; expected what Tator gives an algorithm, see docs/kubernetes.md"
+    malformed = [name for name in SECRETS if not re.fullmatch("[!-~]+", os.environ.get(name, "unset"))]
+    if malformed:
+        return f"{', '.join(malformed)} empty, or with blanks or other characters that no key has: correct the Secret"
+    return ""
+
+
+def _store_problem(options: Sequence[str]) -> str:
+    """Return why the store that Snakemake's options name cannot be used; empty if it can, or if they name none."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(s3_store.PREFIX_OPTION, dest="prefix", default="")
+    prefix = parser.parse_known_args(list(options))[0].prefix
+    return s3_store.problem(prefix, os.environ) if prefix.startswith(s3_store.SCHEME) else ""
 
 
 def _take_over() -> None:

@@ -208,6 +208,13 @@ def test_pods_are_valid_and_restricted(workflow):
         assert mounted <= {volume["name"] for volume in pod["spec"]["volumes"]}
 
 
+def test_only_the_pod_that_runs_the_workflow_has_secrets(workflow):
+    runs, concludes = (pod["spec"]["containers"][0] for pod in pods(workflow))
+    assert {"TATOR_AUTH_TOKEN", "TATOR_MEDIA_IDS"} <= {variable["name"] for variable in runs["env"]}
+    left = {variable["name"] for variable in concludes.get("env", [])}
+    assert left == ({"RUN_NAME", "POD_NAMESPACE"} if "kubernetes" in " ".join(runs["args"]) else set())
+
+
 def test_only_a_lost_pod_is_retried(workflow):
     strategy = workflow["spec"]["templates"][0]["retryStrategy"]
     assert strategy["retryPolicy"] == "Always"  # otherwise Argo evaluates the expression only for some kinds of end
@@ -249,7 +256,7 @@ def test_without_shared_storage_only_the_storage_differs():
         parameters[:] = [one for one in parameters if not one["name"].startswith(own[0])]
         for template in spec["templates"]:
             container = template["container"]
-            container["env"] = [one for one in container["env"] if not one["name"].startswith(own[1])]
+            container["env"] = [one for one in container.get("env", []) if not one["name"].startswith(own[1])]
         spec["volumes"] = [one for one in spec["volumes"] if one["name"] != "work"]
     assert [shared["spec"].pop(key) for key in ("volumeClaimTemplates", "volumeClaimGC", "podGC")]
     driver = s3["spec"]["templates"][0]["container"]

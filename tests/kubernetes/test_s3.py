@@ -18,11 +18,17 @@ SHARED += "s3://bucket/{} --seconds-between-status-checks 1 --forcerun detect_ma
 KEYS = {"access-key": "key", "secret-key": "s3cr3t"}
 
 
+def client_of(store):
+    keys = {"aws_access_key_id": KEYS["access-key"], "aws_secret_access_key": KEYS["secret-key"]}
+    return boto3.client("s3", endpoint_url=store, region_name="us-east-1", **keys)
+
+
 @pytest.fixture
 def store():
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    client_of(f"http://{host}:{port}").create_bucket(Bucket="bucket")
     yield f"http://{host}:{port}"
     server.stop()
 
@@ -31,7 +37,8 @@ def store():
 def site(lab):
     """Return a cluster with the Secret of the administrator's page."""
     one = lab()
-    data = {name: base64.b64encode(value.encode()).decode() for name, value in KEYS.items()}
+    # Files that an editor wrote end with a line break.
+    data = {name: base64.b64encode(f"{value}\n".encode()).decode() for name, value in KEYS.items()}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tator-detection-s3"}, "data": data}
     one.cluster.create("secrets", one.cluster.namespace, secret)
     return one
@@ -50,9 +57,7 @@ def test_a_run_with_a_lost_driver_and_one_with_shared_jobs(site, store, local_ru
     assert "checkpoint get_network:" not in second
     assert "clip_910002.mp4  done" in second
     assert site.cluster.overlapping() == []
-    client = boto3.client(
-        "s3", endpoint_url=store, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="s3cr3t"
-    )
+    client = client_of(store)
     table = tmp_path / "results" / "detections.csv"
     table.parent.mkdir()
     client.download_file("bucket", f"{run.name}/results/detections.csv", str(table))
