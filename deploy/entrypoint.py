@@ -79,7 +79,8 @@ def run(profile: str, options: Sequence[str]) -> int:
 
 def _wrong_variables() -> str:
     """Remove the blanks around secrets; return which variables are missing or malformed, without their values."""
-    os.environ.update({name: os.environ[name].strip() for name in SECRETS if name in os.environ})
+    from_secrets = [name for name in os.environ if name in SECRETS or name.upper().endswith("_PROXY")]
+    os.environ.update({name: os.environ[name].strip() for name in from_secrets})
     missing = [name for name in NEEDED if not os.environ.get(name)]
     if missing:
         return f"{', '.join(missing)} not set; expected what Tator gives an algorithm, see docs/kubernetes.md"

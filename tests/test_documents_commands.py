@@ -1,5 +1,6 @@
 """The commands of README and docs work as written."""
 
+import base64
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import pytest
 import tator
 import yaml
 
+from scripts.lib.registering import manifest
 from scripts.lib.workflow.jobs import sandbox
 from tests import documents
 from tests.documents import block, inline
@@ -263,8 +265,22 @@ def test_the_plan_in_a_sandbox(clone: Clone, tmp_path: Path) -> None:
 
 
 def test_the_secret_with_the_keys_of_a_store(tmp_path: Path) -> None:
-    for name in ("access-key", "secret-key"):
-        (tmp_path / name).write_text(f"the {name}")
-    command = documents.command("docs/kubernetes.md", "kubectl create secret generic tator-detection-s3")
-    made = yaml.safe_load(Clone(tmp_path, None).run(f"{command} --dry-run=client --output yaml"))
-    assert made["data"].keys() == {"access-key", "secret-key"}
+    """A key with a line break at its end would be another one."""
+    commands = documents.block("docs/kubernetes.md", "kubectl create secret generic tator-detection-s3").rstrip()
+    shown = Clone(tmp_path, None).run(f"{commands} --dry-run=client -o yaml", ACCESS_KEY="key", SECRET_KEY="s/3 $x")
+    made = {name: base64.b64decode(value).decode() for name, value in yaml.safe_load(shown)["data"].items()}
+    assert made == {"access-key": "key", "secret-key": "s/3 $x"}
+
+
+def test_the_secret_with_the_address_of_a_proxy(tmp_path: Path) -> None:
+    (tmp_path / "address").write_text("http://proxy:3128")
+    command = documents.command("docs/kubernetes.md", "kubectl create secret generic proxy")
+    made = yaml.safe_load(Clone(tmp_path, None).run(f"{command} --dry-run=client -o yaml"))
+    [variables] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "kubernetes.md").read_text(), re.DOTALL)
+    source = yaml.safe_load(variables)[0]["valueFrom"]["secretKeyRef"]
+    assert source == {"name": made["metadata"]["name"], "key": next(iter(made["data"]))}
+    # At the place that the page names it is a valid manifest.
+    text = (ROOT / "deploy" / "argo" / "fan-out.yaml").read_text()
+    changed = text.replace("        env:\n", f"        env:\n{variables}", 1)
+    assert manifest.problems(manifest.read(changed)) == manifest.problems(manifest.read(text))
+    assert manifest.read(changed)["spec"]["templates"][0]["container"]["env"][0]["name"] == "HTTPS_PROXY"

@@ -20,7 +20,7 @@ NEEDED = {
 }
 SNAKEMAKE = """
 import json, os
-names = ("TATOR_AUTH_TOKEN", "SNAKEMAKE_STORAGE_S3_ACCESS_KEY", "SNAKEMAKE_STORAGE_S3_SECRET_KEY")
+names = ("TATOR_AUTH_TOKEN", "SNAKEMAKE_STORAGE_S3_ACCESS_KEY", "SNAKEMAKE_STORAGE_S3_SECRET_KEY", "http_proxy")
 print(json.dumps([os.environ.get(name) for name in names]))
 """
 
@@ -81,18 +81,23 @@ def test_secrets_that_no_header_can_contain_are_refused_and_not_shown(run, chang
     assert not any(value.strip() and value in text for value in changed.values())
 
 
+@pytest.mark.service
 def test_line_breaks_at_the_end_of_secrets_do_not_reach_snakemake(run, store):
     """Files from which a Secret is made often end with one."""
     prefix = "s3://tator-detection/run-1"
-    code, text = run(
-        "kubernetes-s3", "--default-storage-prefix", prefix, SNAKEMAKE_STORAGE_S3_ENDPOINT_URL=store, **KEYS
-    )
-    assert (code, text) == (0, '["t0ken", "key", "s3cr3t"]\n')
+    environ = KEYS | {
+        "SNAKEMAKE_STORAGE_S3_ENDPOINT_URL": store,
+        "http_proxy": "http://proxy\n",
+        "NO_PROXY": "127.0.0.1",
+    }
+    code, text = run("kubernetes-s3", "--default-storage-prefix", prefix, **KEYS, **environ)
+    assert (code, text) == (0, '["t0ken", "key", "s3cr3t", "http://proxy"]\n')
     # A file of the run that stays: the storage plugin removes a bucket with its last file.
     found = client_of(store).list_objects_v2(Bucket="tator-detection")["Contents"]
     assert [entry["Key"] for entry in found] == ["run-1/run-started"]
 
 
+@pytest.mark.service
 def test_a_misspelt_bucket_is_named_and_not_made(run, store):
     prefix = "s3://tator-detectoin/run-1"
     code, text = run(
