@@ -90,7 +90,7 @@ def test_line_breaks_at_the_end_of_secrets_do_not_reach_snakemake(run, store):
         "http_proxy": "http://proxy\n",
         "NO_PROXY": "127.0.0.1",
     }
-    code, text = run("kubernetes-s3", "--default-storage-prefix", prefix, **KEYS, **environ)
+    code, text = run("kubernetes-s3", "--default-storage-prefix", prefix, **environ)
     assert (code, text) == (0, '["t0ken", "key", "s3cr3t", "http://proxy"]\n')
     # A file of the run that stays: the storage plugin removes a bucket with its last file.
     found = client_of(store).list_objects_v2(Bucket="tator-detection")["Contents"]
