@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from scripts.lib import train_ini as train
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.tator_truth import place_in_pixels, size_in_pixels, with_area
-from scripts.lib.evaluation.truth import LabeledBox, foreign_truth, write_truth
+from scripts.lib.evaluation.truth import LabeledBox, Spelling, foreign_truth, write_truth
 from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.server import rows
@@ -48,13 +49,15 @@ def get_truth(
     """
     media = (read_record(MediaRecord, record) for record in records)
     sizes: dict[int, tuple[int, int]] = {}
+    names = train.species(train_ini)
     if truth_file:
-        boxes = list(foreign_truth(truth_file[0], media, train.species(train_ini)))
+        boxes = list(foreign_truth(truth_file[0], media, names))
         source = str(truth_file[0])
     elif host is None or project_id is None or localization_type_id is None or truth_version is None:
         raise ValueError("neither a file of true boxes nor a version in Tator is named")
     else:
         project = Project(host, project_id)
+        spelling = Spelling(names)
         boxes, bases = [], rows.bases(project.versions(), truth_version)
         for each in media:
             if each.state == "ready":
@@ -63,7 +66,7 @@ def get_truth(
                 )
                 if found:
                     sizes[each.media_id] = size_in_pixels(each)
-                    boxes += found
+                    boxes += [replace(box, species=spelling[box.species]) for box in found]
         source = f"version {truth_version}"
     if not boxes:
         raise PipelineError(f"{source} has no true box in this run's media; name another one under evaluate, or none")

@@ -73,16 +73,16 @@ def test_each_format_of_true_tracks_has_the_same_figures(evaluated: Any) -> None
     assert evaluated("frame,track,x,y,w,h\n" + rows()) == mot
     assert evaluated("frame,id,bb_left,bb_top,bb_width,bb_height\n" + rows()) == mot
     assert evaluated("frame,track,x,y,w,h\n" + rows().replace("\n", "\n\n")) == mot
-    many = evaluated("video_id,frame,track_id,x,y,width,height\n" + rows("2_scene,") + rows("7_other,"), media=(1, 2))
+    many = evaluated("video_id,frame,track_id,x,y,width,height\n" + rows("2_scene 2,") + rows("7_other,"), media=(1, 2))
     assert [one["media_id"] for one in many["media"]] == [2]
     assert many["mean"] == mot["mean"]
 
 
 def test_a_video_without_a_true_track_in_its_analysed_frames_is_left_out(evaluated: Any) -> None:
     head = "video_id,frame,track,x,y,w,h\n"
-    both = evaluated(head + rows("1_scene,") + "2_scene,999,1,10,10,20,20\n", media=(1, 2))
+    both = evaluated(head + rows("1_scene 1,") + "2_scene_2,999,1,10,10,20,20\n", media=(1, 2))
     assert [one["media_id"] for one in both["media"]] == [1]
-    assert both["mean"] == evaluated(head + rows("1_scene,"))["mean"]
+    assert both["mean"] == evaluated(head + rows("1_scene 1,"))["mean"]
 
 
 def test_frames_that_were_lost_do_not_count(evaluated: Any) -> None:

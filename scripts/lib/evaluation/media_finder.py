@@ -4,10 +4,15 @@ import unicodedata
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from scripts.lib.detections import video_id
+from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
+from scripts.lib.label_files.names import name_in_files
 from scripts.lib.temporary_tables import as_key, temporary_tables
 
 EXPECTED = (
@@ -22,9 +27,10 @@ CREATE TABLE stems (name BLOB, media_id INTEGER);
 CREATE TABLE last_parts (name BLOB, media_id INTEGER);
 """
 _INDICES = "".join(f"CREATE INDEX {name}_by_name ON {name} (name);" for name in ("paths", "stems", "last_parts"))
+_INDICES += "CREATE INDEX paths_by_id ON paths (media_id);"
 _ADD = "INSERT INTO {} VALUES (?, ?)"
-_FIND_PATH = "SELECT media_id FROM paths WHERE name = ? ORDER BY rowid DESC LIMIT 1"
-_COUNT = "SELECT count(*), min(media_id) FROM {} WHERE name = ?"
+_NAME_OF = "SELECT name FROM paths WHERE media_id = ?"
+_COUNT = "SELECT count(DISTINCT media_id), min(media_id) FROM {} WHERE name = ?"
 
 
 class NamedMedia(Protocol):
@@ -52,6 +58,7 @@ class MediaFinder:
         self._videos = array("q")
         self._pictures = array("q")
         self._tables = temporary_tables(_TABLES)
+        self._find = lru_cache(maxsize=1000)(self._found_by)  # consecutive rows of a file name the same media
         for each in media:
             ids.append(each.media_id)
             if each.kind == "video":
@@ -75,41 +82,120 @@ class MediaFinder:
         """Return the media of a name, with or without its extension, or of `{id}_{name}`; None if there is none.
 
         A name may be the path of a file below media.folder, also with folders before it, or the last part of the path
-        alone.
+        alone. `{id}`, `{id}/{frame}` and `{id}_{name}/{frame}` are names too.
 
         Raises:
             PipelineError: several media have the name.
         """
-        if (found := self.by_path(name)) is not None:
-            return found
+        found = self._find(name)
+        return None if found is None else found.media_id
+
+    def picture_by_name(self, name: str) -> tuple[int, int] | None:
+        """Return the media and the frame of a picture's file, such as `{id}/{frame}.jpg`; None if it is of no media.
+
+        The name of a video without a frame is that of frame 0 only if it has the extension: `reef_0007.png` and
+        `reef.png` may be any frames of `reef.mp4`.
+
+        Raises:
+            PipelineError: as of by_name.
+        """
+        found = self._find(name)
+        if found is None:
+            return None
+        if self.is_picture(found.media_id):
+            return None if found.frame else (found.media_id, 0)
+        if found.frame is not None:
+            return found.media_id, found.frame
+        return (found.media_id, 0) if found.is_whole_name else None
+
+    def frame_of(self, media_id: int, file_name: str) -> int:
+        """Return the frame of a media's picture by the name of its file, as picture_by_name does.
+
+        Raises:
+            ValueError: the name does not say which frame of a video it is.
+        """
+        if self.is_picture(media_id):
+            return 0
+        named = self.picture_by_name(file_name)
+        frame = named[1] if named is not None and named[0] == media_id else None
+        if frame is None and "/" in file_name:
+            frame = _frame(PurePosixPath(file_name).name)
+        if frame is None:
+            raise ValueError(f"an image of media {media_id} has no frame, and is called {short(file_name)!r}")
+        return frame
+
+    def _found_by(self, name: str) -> "_Found | None":
+        if (media_id := self.by_path(name)) is not None:
+            return _Found(media_id, is_whole_name=True)
         count, only = self._first("stems", name)
         if not count and "/" not in name:
             count, only = self._first("last_parts", name)
-        if count == 1:
-            return only
-        start = name.partition("_")[0].partition("/")[0]
-        if start.isascii() and start.isdigit() and (by_id := self.by_id(int(start))) is not None:
-            return by_id
+        if count == 1 and only is not None:
+            return _Found(only)
+        if (found := self._by_number(name)) is not None:
+            return found
         if count:
-            raise PipelineError(f"{count} media are called {name!r}; expected a name of one: its path, or media_id")
+            raise _several(count, name)
         _, _, rest = name.partition("/")
         return self._below(rest) if rest else None
 
-    def _below(self, name: str) -> int | None:
+    def _by_number(self, name: str) -> "_Found | None":
+        """Return what `{id}`, `{id}_{name}`, `{id}/{frame}` or `{id}_{name}/{frame}` names."""
+        start = name.partition("_")[0].partition("/")[0]
+        if not (start.isascii() and start.isdigit()):
+            return None
+        media_id = self.by_id(int(start))
+        if media_id is None or name == start:
+            return None if media_id is None else _Found(media_id)
+        # The number alone is not enough: it may be that of a station, in the name of a file of another run.
+        separator, rest = name[len(start)], name[len(start) + 1 :]
+        whole, names = self._names_of(media_id)
+        if separator == "_" and _readable_key(rest) in names:
+            return _Found(media_id, is_whole_name=_readable_key(rest) in whole)
+        if separator == "/" and "/" not in rest and (frame := _frame(rest)) is not None:
+            return _Found(media_id, frame)
+        if separator == "/" and _readable_key(rest) in names:
+            return _Found(media_id, is_whole_name=_readable_key(rest) in whole)
+        folder, _, file = rest.rpartition("/")
+        above, _, thousands = folder.rpartition("/")  # as of export_yolo, which has folders of ten thousand frames
+        folders = {folder, above} if thousands.isdigit() else {folder}
+        if separator == "_" and names & {_readable_key(one) for one in folders if one}:
+            frame = _frame(file)
+            return None if frame is None else _Found(media_id, frame)
+        return None
+
+    def _names_of(self, media_id: int) -> tuple[set[bytes], set[bytes]]:
+        """Return the names of a media with its extension, and these and all others, as keys."""
+        row = self._tables.execute(_NAME_OF, (media_id,)).fetchone()
+        name = "" if row is None else bytes(row[0]).decode("utf-8", "surrogatepass")
+        whole = {name, PurePosixPath(name).name, name_in_files(name)}
+        stems = {_without_suffix(one) for one in whole} | {video_id(media_id, name).partition("_")[2]}
+        keys = {_readable_key(one) for one in whole}
+        return keys, keys | {_readable_key(one) for one in stems}
+
+    def _below(self, name: str) -> "_Found | None":
         """Return the media whose whole path is this name, or the end of it."""
         while name:
-            if (found := self.by_path(name)) is not None:
-                return found
+            if (media_id := self.by_path(name)) is not None:
+                return _Found(media_id, is_whole_name=True)
             count, only = self._first("stems", name)
-            if count:
-                return only if count == 1 else None
+            if count > 1:
+                raise _several(count, name)
+            if only is not None:
+                return _Found(only)
             _, _, name = name.partition("/")
         return None
 
     def by_path(self, name: str) -> int | None:
-        """Return the media that has exactly this name; None if there is none."""
-        found = self._tables.execute(_FIND_PATH, (_key(name),)).fetchone()
-        return None if found is None else int(found[0])
+        """Return the media that has exactly this name; None if there is none.
+
+        Raises:
+            PipelineError: several media have the name.
+        """
+        count, only = self._tables.execute(_COUNT.format("paths"), (_key(name),)).fetchone()
+        if count > 1:
+            raise _several(count, name)
+        return None if only is None else int(only)
 
     def by_id(self, media_id: int) -> int | None:
         """Return the id if it is of one of the run's media; None otherwise."""
@@ -135,6 +221,36 @@ class MediaFinder:
             if found[0]:
                 return found
         return 0, None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a name names.
+
+    Attributes:
+        media_id: the media.
+        frame: number of the frame; None if the name has none.
+        is_whole_name: whether the name is the media's, with its extension.
+    """
+
+    media_id: int
+    frame: int | None = None
+    is_whole_name: bool = False
+
+
+def _several(count: int, name: str) -> PipelineError:
+    return PipelineError(f"{count} media are called {name!r}; expected a name of one: its path, or media_id")
+
+
+def _frame(file: str) -> int | None:
+    """Return the number in a frame's file name, such as `00000012.jpg`; None if it is another file's name."""
+    stem = PurePosixPath(file).stem
+    return int(stem) if stem.isascii() and stem.isdigit() else None
+
+
+def _readable_key(name: str) -> bytes:
+    """Return a name as a key, without what results/detections.csv cannot contain."""
+    return _key(name.encode("utf-8", "replace").decode())
 
 
 def _key(name: str) -> bytes:

@@ -2,10 +2,11 @@
 
 import csv
 import math
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -114,6 +115,7 @@ def foreign_truth(path: Path, media: Iterable[MediaRecord], names: Sequence[str]
 def boxes_of(path: Path, finder: MediaFinder, names: Sequence[str] | None) -> Iterator[LabeledBox]:
     """Yield the true boxes as foreign_truth does, with a finder of the media; `names` is None if they are unknown."""
     boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
+    spelling = Spelling(names or ())
     for box in boxes:
         x, y, w, h = box.xywh
         if not (has_area(box.xywh) and math.isfinite(x + w) and math.isfinite(y + h)):
@@ -122,7 +124,21 @@ def boxes_of(path: Path, finder: MediaFinder, names: Sequence[str] | None) -> It
             )
         if not 0 <= box.picture[1] <= LAST_FRAME:
             raise PipelineError(f"{path}: frame {short(str(box.picture[1]))}; expected 0 to {LAST_FRAME}")
-        yield box
+        yield replace(box, species=spelling[box.species])
+
+
+class Spelling(dict[str, str]):
+    """The species' names as the network spells them, by any spelling with composed or decomposed accents."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Store the network's names."""
+        super().__init__((name, name) for name in names)
+        self._composed = {unicodedata.normalize("NFC", name): name for name in self}
+
+    def __missing__(self, name: str) -> str:
+        composed = unicodedata.normalize("NFC", name)
+        self[name] = self._composed.setdefault(composed, composed)
+        return self[name]
 
 
 def has_area(xywh: tuple[float, float, float, float]) -> bool:
@@ -170,15 +186,23 @@ def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str] | Non
             raise PipelineError(f"{place}: species {number}; expected {least}, as in train.ini")
         species = names[number - 1] if names is not None else str(number)
     xywh = float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])
-    is_crowd = (row.get("iscrowd") or "").strip() == "1"
-    return LabeledBox((media_id, int(row["frame"])), xywh, species.strip(), is_crowd=is_crowd)
+    return LabeledBox(
+        (media_id, int(row["frame"])), xywh, species.strip(), is_crowd=_is_crowd(row.get("iscrowd"))
+    )
 
 
-def _frame_in(name: str, finder: MediaFinder, media_id: int) -> int:
-    """Return the frame in a file's name such as `{media}/{frame}.jpg`; 0 if the file's name is a media's name."""
-    if finder.is_picture(media_id) or "/" not in name or finder.by_path(name) is not None:
-        return 0
-    return int(PurePosixPath(name).stem)
+def _is_crowd(value: Any) -> bool:
+    """Return the value of `iscrowd`: 0 or 1, which some programs write as 1.0 or True; nothing is 0."""
+    text = "" if value is None else str(value).strip().lower()
+    if text in ("", "true", "false"):
+        return text == "true"
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if number not in (0, 1):
+        raise ValueError(f"iscrowd is {short(str(value))!r}; expected 0, 1, true or false")
+    return number == 1
 
 
 def _named(what: str, known: Mapping[Any, Named], identity: Any) -> Named:
@@ -187,23 +211,32 @@ def _named(what: str, known: Mapping[Any, Named], identity: Any) -> Named:
     return known[identity]
 
 
+def _picture(image: Mapping[str, Any], finder: MediaFinder) -> tuple[int, int] | None:
+    """Return the media and the frame of an image of a COCO file; None if it is of another media."""
+    if "media_id" in image:
+        found = finder.by_id(int(image["media_id"]))
+        if found is None:
+            return None
+        return found, int(image["frame"]) if "frame" in image else finder.frame_of(found, image["file_name"])
+    if "frame" in image:
+        found = finder.by_name(image["file_name"])
+        return None if found is None else (found, int(image["frame"]))
+    return finder.picture_by_name(image["file_name"])
+
+
 def _coco(path: Path, finder: MediaFinder) -> Iterator[LabeledBox]:
     try:
         content = json_text.parse(read_text(path, LARGEST_COCO))
         names = {each["id"]: str(each["name"]).strip() for each in content["categories"]}
         pictures: dict[Any, tuple[int, int] | None] = {}
         for image in content["images"]:
-            found = finder.by_id(int(image["media_id"])) if "media_id" in image else finder.by_name(image["file_name"])
-            pictures[image["id"]] = None
-            if found is not None:
-                frame = image["frame"] if "frame" in image else _frame_in(image["file_name"], finder, found)
-                pictures[image["id"]] = found, int(frame)
+            pictures[image["id"]] = _picture(image, finder)
         for annotation in content["annotations"]:
             picture = _named("image", pictures, annotation["image_id"])
             if picture is not None:
                 x, y, w, h = map(float, annotation["bbox"])
                 species = _named("category", names, annotation["category_id"])
-                yield LabeledBox(picture, (x, y, w, h), species, is_crowd=annotation.get("iscrowd") == 1)
+                yield LabeledBox(picture, (x, y, w, h), species, is_crowd=_is_crowd(annotation.get("iscrowd")))
     except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise PipelineError(
             f"{path}: not COCO JSON as expected ({type(error).__name__}: {short(str(error), 200)}); {EXPECTED}"

@@ -90,9 +90,14 @@ class _PlannedMedia(MediaFinder):
         self.by_names = self.by_names or found is None
         return found
 
-    def by_path(self, name: str) -> int | None:
-        """Return an id for any name, as a media may have it."""
-        return _ONLY_VIDEO
+    def picture_by_name(self, name: str) -> tuple[int, int] | None:
+        """Return frame 0 of by_name's media, as which names have a frame is not known yet."""
+        found = self.by_name(name)
+        return None if found is None else (found, 0)
+
+    def frame_of(self, media_id: int, file_name: str) -> int:
+        """Return 0, as it is not known yet whether the media is a picture."""
+        return 0
 
     def only(self, place: str) -> int:
         """Return the run's only media, or _ONLY_VIDEO if it has several."""

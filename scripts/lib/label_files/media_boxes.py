@@ -1,6 +1,5 @@
 """The media of a run with their boxes, frame by frame, for the exports."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.frames.used_frames import UsedFrames
+from scripts.lib.label_files.names import name_in_files
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
 
@@ -107,6 +107,4 @@ def path_of(record: MediaRecord) -> str:
     """Return a media's path below media.folder, or for a media in Tator a file name made of its id and name."""
     if record.local is not None:
         return record.local.path
-    name = PurePosixPath(record.name or "")
-    stem, suffix = (re.sub(r"[^A-Za-z0-9]+", "_", part).strip("_")[:80] for part in (name.stem, name.suffix))
-    return f"{record.media_id}_{stem}" + (f".{suffix}" if suffix else "")
+    return f"{record.media_id}_{name_in_files(record.name or '')}"

@@ -116,9 +116,90 @@ def test_files_of_other_folders_are_not_of_the_run(tmp_path):
     assert [box.picture for box in boxes(tmp_path, content, "t.json", one)] == [(11, 0), (11, 0), (16, 12)]
 
 
+@pytest.mark.parametrize("name", ["reef.mp4", "reef", "x/reef.mp4", "x/reef"])
+def test_a_name_of_several_media_is_refused(tmp_path, name):
+    two = [media_record(media_id=number, name="reef.mp4", kind="video") for number in (7, 8)]
+    with pytest.raises(PipelineError, match=r"2 media are called .*reef.*; expected .* media_id"):
+        boxes(tmp_path, f"video_id,frame,x,y,w,h,label\n{name},3,1,2,3,4,cod\n", media=two)
+    with pytest.raises(PipelineError, match=r"2 media are called .*reef"):
+        boxes(tmp_path, coco_images({"file_name": name, "frame": 3}), "t.json", two)
+    assert [box.picture for box in boxes(tmp_path, coco_images({"file_name": "8_reef", "frame": 3}), "t.json", two)] == [
+        (8, 3)
+    ]
+
+
+ODD = "a b/Caf\u00e9 (1).v2.mp4"
+ANY = [
+    *(media_record(media_id=at, name=f"IMG_{at:03d}.jpg", kind="image") for at in (1, 2, 3)),
+    media_record(media_id=16, name="reef.mp4", kind="video"),
+    media_record(media_id=17, name=ODD, kind="video"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "picture"),
+    [
+        # Names of other pictures and clips that begin with a number.
+        ("1_IMG_901.jpg", None), ("2/IMG_902.jpg", None), ("1/7.jpg", None), ("16_other_0007.png", None),
+        ("16_reef_0007.png", None), ("16_other/7.jpg", None), ("16_reef/x.jpg", None), ("16/2026/7.jpg", None),
+        # A frame of a video whose number is not in the name.
+        ("reef.png", None), ("16_reef", None), ("16", None),
+        ("1_IMG_001.jpg", (1, 0)), ("2/IMG_002.jpg", (2, 0)), ("3_IMG_003", (3, 0)), ("3/00000000.jpg", (3, 0)),
+        ("3", (3, 0)), ("all/3/IMG_003.jpg", (3, 0)),
+        ("reef.mp4", (16, 0)), ("16_reef.mp4", (16, 0)), ("16/7.jpg", (16, 7)), ("16_reef/0001/00010007.jpg", (16, 10007)),
+        ("17_Caf_1_v2/00000007.jpg", (17, 7)), (f"17_{ODD}", (17, 0)), ("17_Cafe\u0301 (1).v2.mp4", (17, 0)),
+    ],
+)  # fmt: skip
+def test_the_media_and_frame_in_the_name_of_a_picture(tmp_path, name, picture):
+    found = [box.picture for box in boxes(tmp_path, coco_images({"file_name": name}), "t.json", ANY)]
+    assert found == ([] if picture is None else [picture])
+
+
+@pytest.mark.parametrize("name", ["16_reef", "16_reef.mp4", "16", f"17_{ODD[:-4]}", "17_Cafe\u0301 (1).v2", "17_Caf_1_v2"])
+def test_a_name_that_begins_with_the_number_of_its_media(tmp_path, name):
+    head = "video_id,frame,x,y,w,h,label\n"
+    [box] = boxes(tmp_path, f"{head}{name},3,1,2,3,4,cod\n16_other,3,1,2,3,4,cod\n", media=ANY)
+    assert box.picture == (int(name[:2]), 3)
+
+
+def test_an_image_of_a_video_needs_a_frame(tmp_path):
+    picture = {"media_id": 16, "file_name": "x/00000012.jpg"}
+    assert [box.picture for box in boxes(tmp_path, coco_images(picture), "t.json", ANY)] == [(16, 12)]
+    with pytest.raises(PipelineError, match=r"an image of media 16 has no frame, and is called 'reef_12\.jpg'"):
+        boxes(tmp_path, coco_images(picture | {"file_name": "reef_12.jpg"}), "t.json", ANY)
+    assert truth_check.problem_of_boxes(tmp_path / "t.json", [16], NAMES) is None  # it may be a picture
+
+
+def coco_images(*images):
+    return {
+        "images": [{"id": at, **image} for at, image in enumerate(images)],
+        "categories": [{"id": 1, "name": "cod"}],
+        "annotations": [{"image_id": at, "category_id": 1, "bbox": [1, 1, 2, 2]} for at in range(len(images))],
+    }
+
+
 def test_a_picture_by_its_name(tmp_path):
     content = "video_id,frame,x,y,w,h,label\nstill.a,0,1,2,3,4,cod\n8_still.a,0,1,2,3,4,cod\n"
     assert [box.picture for box in boxes(tmp_path, content)] == [(8, 0), (8, 0)]
+
+
+@pytest.mark.parametrize("name", ["T\u00f6", "To\u0308"])
+def test_species_are_spelled_as_in_the_network(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("tests.lib.evaluation.test_truth.NAMES", [name, "crab"])
+    for each in ("T\u00f6", "To\u0308"):
+        found = boxes(tmp_path, f"media_id,frame,x,y,w,h,species\n7,3,1,2,3,4,{each}\n")
+        content = coco_images({"media_id": 7, "frame": 3}) | {"categories": [{"id": 1, "name": each}]}
+        assert [box.species for box in [*found, *boxes(tmp_path, content, "t.json")]] == [name, name]
+
+
+@pytest.mark.parametrize(
+    ("value", "crowd"), [("1", True), ("1.0", True), ("True", True), ("", False), ("0.0", False), ("false", False)]
+)
+def test_spellings_of_iscrowd(tmp_path, value, crowd):
+    [found] = boxes(tmp_path, f"media_id,frame,x,y,w,h,species,iscrowd\n7,3,1,2,3,4,crab,{value}\n")
+    content = coco_images({"media_id": 7, "frame": 3})
+    content["annotations"][0]["iscrowd"] = json.loads(value.lower() or "null")
+    assert [found.is_crowd, boxes(tmp_path, content, "t.json")[0].is_crowd] == [crowd, crowd]
 
 
 def test_other_media_are_left_out(tmp_path):
@@ -138,6 +219,7 @@ def test_other_media_are_left_out(tmp_path):
         ("media_id,frame,x,y,w,h,species\n7,3,nan,2,3,4,crab\n", "3 x 4 pixels at nan, 2"),
         ("media_id,frame,x,y,w,h,species\n7,3,1,2,inf,4,crab\n", "inf x 4 pixels"),
         ("media_id,frame,x,y,w,h,species\n7,-3,1,2,3,4,crab\n", "frame -3; expected 0 to"),
+        ("media_id,frame,x,y,w,h,species,iscrowd\n7,3,1,2,3,4,crab,yes\n", "csv:2: iscrowd is 'yes'; expected 0, 1, true"),
         (f"media_id,frame,x,y,w,h,species\n7,{'9' * 99},1,2,3,4,crab\n", "frame 9+….*; expected 0 to"),
         (f"media_id,frame,x,y,w,h,species\n7,3,1,2,3,4,{'a' * 200_000}\n", "not CSV: field larger"),
     ],
