@@ -24,7 +24,7 @@ rule get_true_tracks:
 
 rule evaluate_tracks:
     input:
-        **gathered("outcomes", "track_boxes"),
+        **gathered("outcomes", "tracks", "track_boxes"),
         true_tracks="resources/true_tracks.csv",
     output:
         evaluation="results/track_evaluation.json",
@@ -33,7 +33,7 @@ rule evaluate_tracks:
     conda:
         "../envs/report.yaml"
     params:
-        **gathered_params("outcomes", "track_boxes"),
+        **gathered_params("outcomes", "tracks", "track_boxes"),
         fill_gaps=config["track"]["fill_gaps"],
         code=code("evaluate_tracks"),
     script:

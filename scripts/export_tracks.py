@@ -76,7 +76,8 @@ def export_tracks(
         track_boxes: the CSV files of track, in the same order.
         train_ini: the species' names.
         fill_gaps: whether to write interpolated boxes too.
-        mot: the folder for `{media_id}.txt`, results in the format of the MOT challenge: frames from 1, no header.
+        mot: the folder for `{media_id}.txt`, results in the format of the MOT challenge: frames and pixels
+            from 1, no header.
         viame: the folder for `{media_id}.csv`, which DIVE and VIAME open.
         coco: the JSON file: `videos`, `images` with `frame_index`, `tracks`, and `annotations` with `track_id`.
     """
@@ -102,7 +103,8 @@ def export_tracks(
 
 def _write_mot(stream: IO[Any], media: ExportedTracks) -> None:
     for box in media.boxes():
-        place = ",".join(f"{value:.3f}" for value in box.xywh)
+        x, y, w, h = box.xywh
+        place = ",".join(f"{value:.3f}" for value in (x + 1, y + 1, w, h))  # MOT counts frames and pixels from 1
         stream.write(f"{box.frame + 1},{box.track},{place},{box.score:.6f},-1,-1,-1\n")
 
 

@@ -168,11 +168,12 @@ def as_csv(found: list[Seen], video_id: str = "1_scene") -> str:
 
 
 def as_mot(found: list[Seen]) -> str:
-    """Return true tracks in the columns of MOT, whose frames count from 1."""
-    rows = (
-        f"{one.frame + 1},{one.identity},{','.join(f'{v:.3f}' for v in one.xywh)},1,{one.species + 1},1\n"
-        for one in found
-    )
+    """Return true tracks in the columns of MOT, whose frames and pixels count from 1."""
+    rows = []
+    for one in found:
+        x, y, w, h = one.xywh
+        place = ",".join(f"{value:.3f}" for value in (x + 1, y + 1, w, h))
+        rows.append(f"{one.frame + 1},{one.identity},{place},1,{one.species + 1},1\n")
     return "".join(rows)
 
 

@@ -27,6 +27,7 @@ from scripts.lib.records.evaluation import (
     BestF1,
     Curve,
     MediaTrackAccuracy,
+    NotTracked,
     SpeciesAccuracy,
     TrackEvaluationRecord,
     TrackScores,
@@ -122,7 +123,7 @@ RECORDS = [
     ),
     QUANTIZED,
     CONVERTED,
-    TrackEvaluationRecord(media=[], mean=None, with_filled_gaps=False),
+    TrackEvaluationRecord(media=[], not_tracked=[], mean=None, with_filled_gaps=False),
     TrackEvaluationRecord(
         media=[
             MediaTrackAccuracy(
@@ -137,6 +138,7 @@ RECORDS = [
                 **ACCURACY,
             )
         ],
+        not_tracked=[NotTracked(media_id=2, reason="its job was killed")],
         mean=TrackScores(**ACCURACY),
         with_filled_gaps=True,
     ),

@@ -8,9 +8,10 @@ import pytest
 
 from scripts.evaluate_tracks import evaluate_tracks
 from scripts.get_true_tracks import get_true_tracks
-from scripts.lib.errors import PipelineError
+from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import read_json
 from scripts.lib.record_files import write_record
+from scripts.track import _write_failure as fail_track
 from scripts.track import track
 from tests.drawn_scenes import SCENES, as_csv, as_mot
 from tests.made_records import detection_record, media_record
@@ -28,6 +29,7 @@ def evaluated(tmp_path: Path) -> Any:
         media: tuple[int, ...] = (1,),
         fill_gaps: bool = False,
         lost: list[list[int]] | None = None,
+        failed: tuple[int, ...] = (),
     ) -> dict[str, Any]:
         for media_id in media:
             outcome = detection_record(decoded=SCENE.frames, media_id=media_id, name=f"scene {media_id}.mp4")
@@ -40,6 +42,9 @@ def evaluated(tmp_path: Path) -> Any:
         ends = {"detections": ".csv", "outcomes": ".json", "track_boxes": "_t.csv", "tracks": "_t.json"}
         files = {key: [tmp_path / f"{one}{end}" for one in media] for key, end in ends.items()}
         track(**files, options=OPTIONS)
+        for media_id in failed:
+            boxes, record = (tmp_path / f"{media_id}{ends[key]}" for key in ("track_boxes", "tracks"))
+            fail_track(MediaFault("failed", "its job was killed"), media_id, boxes, record)
         (tmp_path / "truth.csv").write_text(truth)
         get_true_tracks(
             track_truth_file=[tmp_path / "truth.csv"],
@@ -48,6 +53,7 @@ def evaluated(tmp_path: Path) -> Any:
         )
         evaluate_tracks(
             outcomes=files["outcomes"],
+            tracks=files["tracks"],
             track_boxes=files["track_boxes"],
             true_tracks=tmp_path / "true_tracks.csv",
             fill_gaps=fill_gaps,
@@ -83,6 +89,20 @@ def test_a_video_without_a_true_track_in_its_analysed_frames_is_left_out(evaluat
     both = evaluated(head + rows("1_scene 1,") + "2_scene_2,999,1,10,10,20,20\n", media=(1, 2))
     assert [one["media_id"] for one in both["media"]] == [1]
     assert both["mean"] == evaluated(head + rows("1_scene 1,"))["mean"]
+
+
+def test_a_media_whose_tracking_failed_does_not_count(evaluated: Any) -> None:
+    truth = "video_id,frame,track,x,y,w,h\n" + rows("1_scene 1,") + rows("2_scene 2,")
+    found = evaluated(truth, media=(1, 2), failed=(2,))
+    assert [one["media_id"] for one in found["media"]] == [1]
+    assert found["mean"]["hota"] == found["media"][0]["hota"] > 0.8
+    assert found["not_tracked"] == [{"media_id": 2, "reason": "its job was killed"}]
+
+
+def test_mot_counts_pixels_from_1(evaluated: Any, tmp_path: Path) -> None:
+    """As its site says: all frame numbers, target ids and bounding boxes are 1-based."""
+    evaluated("1,4,1,11,8,9,1,1,1\n")
+    assert (tmp_path / "true_tracks.csv").read_text().splitlines()[1] == "1,0,4,0.000,10.000,8.000,9.000,,"
 
 
 def test_frames_that_were_lost_do_not_count(evaluated: Any) -> None:

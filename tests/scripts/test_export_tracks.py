@@ -63,6 +63,11 @@ def test_mot_is_read_by_the_trackers_package(exported: Any, fill_gaps: bool) -> 
     frames = load_mot_file(folder / "mot" / "1.txt")
     assert sum(len(frame.ids) for frame in frames.values()) == len(boxes)
     assert min(frames) == min(box.frame for box in boxes) + 1
+    # MOT's pixels count from 1 too, see motchallenge.net/instructions.
+    places = {(box.frame, box.track): [box.xywh[0] + 1, box.xywh[1] + 1, *box.xywh[2:]] for box in boxes}
+    for line in (folder / "mot" / "1.txt").read_text().splitlines():
+        number, identity, *place = line.split(",")[:6]
+        assert [float(value) for value in place] == pytest.approx(places[int(number) - 1, int(identity)], abs=1e-9)
     for number, frame in frames.items():
         assert sorted(frame.ids.tolist()) == sorted(box.track for box in boxes if box.frame == number - 1)
 

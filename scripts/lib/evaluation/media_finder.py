@@ -150,19 +150,15 @@ class MediaFinder:
         # The number alone is not enough: it may be that of a station, in the name of a file of another run.
         separator, rest = name[len(start)], name[len(start) + 1 :]
         whole, names = self._names_of(media_id)
-        if separator == "_" and _readable_key(rest) in names:
-            return _Found(media_id, is_whole_name=_readable_key(rest) in whole)
-        if separator == "/" and "/" not in rest and (frame := _frame(rest)) is not None:
-            return _Found(media_id, frame)
-        if separator == "/" and _readable_key(rest) in names:
+        is_named = names & {_readable_key(rest), _readable_key(_without_suffix(rest))}
+        if is_named and (separator == "_" or self.is_picture(media_id) or _frame(rest) is None):
             return _Found(media_id, is_whole_name=_readable_key(rest) in whole)
         folder, _, file = rest.rpartition("/")
         above, _, thousands = folder.rpartition("/")  # as of export_yolo, which has folders of ten thousand frames
         folders = {folder, above} if thousands.isdigit() else {folder}
-        if separator == "_" and names & {_readable_key(one) for one in folders if one}:
-            frame = _frame(file)
-            return None if frame is None else _Found(media_id, frame)
-        return None
+        is_of_media = not folder if separator == "/" else names & {_readable_key(one) for one in folders if one}
+        frame = _frame(file) if is_of_media else None
+        return None if frame is None else _Found(media_id, frame)
 
     def _names_of(self, media_id: int) -> tuple[set[bytes], set[bytes]]:
         """Return the names of a media with its extension, and these and all others, as keys."""

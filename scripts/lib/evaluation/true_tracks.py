@@ -17,7 +17,7 @@ from scripts.lib.files import replacing
 EXPECTED = (
     "expected a CSV file with the columns frame, track (or id), x, y, w (or width), h (or height), and media_id or "
     "video_id where there is more than one media, frames from 0; or, for one video, MOT's gt.txt, without a header and "
-    "with frames from 1"
+    "with frames and pixels from 1"
 )
 _OTHER_NAMES = {
     **{"id": "track", "track_id": "track", "width": "w", "height": "h"},
@@ -137,6 +137,7 @@ def _names(header: Sequence[str]) -> list[str]:
 def _parsed(row: Mapping[str, str], *, from_one: bool) -> TrackedBox:
     frame, track = int(row["frame"]) - from_one, int(row["track"])
     x, y, w, h = (float(row[key]) for key in ("x", "y", "w", "h"))
+    x, y = x - from_one, y - from_one
     if not 0 <= frame <= LAST_FRAME or abs(track) > LAST_FRAME:
         raise ValueError(f"frame {short(row['frame'])}, track {short(row['track'])}")
     if not (

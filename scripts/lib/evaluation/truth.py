@@ -186,9 +186,7 @@ def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str] | Non
             raise PipelineError(f"{place}: species {number}; expected {least}, as in train.ini")
         species = names[number - 1] if names is not None else str(number)
     xywh = float(row["x"]), float(row["y"]), float(row["w"]), float(row["h"])
-    return LabeledBox(
-        (media_id, int(row["frame"])), xywh, species.strip(), is_crowd=_is_crowd(row.get("iscrowd"))
-    )
+    return LabeledBox((media_id, int(row["frame"])), xywh, species.strip(), is_crowd=_is_crowd(row.get("iscrowd")))
 
 
 def _is_crowd(value: Any) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from scripts.lib.record_files import Key
-from scripts.lib.records.keys import Count, MediaId, Name, Share
+from scripts.lib.records.keys import Count, MediaId, Name, Reason, Share
 
 _FOUR = {"type": "array", "minItems": 4, "maxItems": 4, "items": {"type": "number"}}
 
@@ -139,9 +139,18 @@ class MediaTrackAccuracy(TrackAccuracy):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotTracked:
+    """A media with a true track that was not tracked."""
+
+    media_id: MediaId
+    reason: Reason
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrackEvaluationRecord:
     """How the tracks of a run compare with true ones."""
 
     media: Annotated[list[MediaTrackAccuracy], Key("Videos with a true track.")]
+    not_tracked: Annotated[list[NotTracked], Key("Media with a true track that were not tracked, and so do not count.")]
     mean: Annotated[TrackScores | None, Key("Means over the videos; null without one.")]
     with_filled_gaps: Annotated[bool, Key("Whether interpolated boxes counted as found.")]

@@ -2,9 +2,9 @@
 
     frame,id,bb_left,bb_top,bb_width,bb_height,conf,x,y,z,det_species,interpolated
 
-The first ten columns are those of the MOT challenge (x, y, z are -1, as there is no depth), but `frame` counts from 0
-as everywhere in this workflow. `conf` is the box's score and `det_species` its species, from 1, which may differ from
-the track's. An interpolated box fills a gap: nothing was detected there, so it has the score 0.
+The first ten columns are those of the MOT challenge (x, y, z are -1, as there is no depth), but frames and pixels
+count from 0 as everywhere in this workflow. `conf` is the box's score and `det_species` its species, from 1, which may
+differ from the track's. An interpolated box fills a gap: nothing was detected there, so it has the score 0.
 """
 
 import csv
