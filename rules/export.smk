@@ -50,6 +50,7 @@ rule export_counts:
     params:
         **plan.site,
         network=plan.network_name,
+        dataset=plan.dataset,
         code=code("export_counts"),
     script:
         "../scripts/export_counts.py"

@@ -30,20 +30,23 @@ def export_counts(
     network: str,
     occurrences: Path,
     max_n: Path,
+    dataset: str | None = None,
     host: str | None = None,
     project_id: int | None = None,
 ) -> None:
     """Write the table of count_species in two other formats.
 
     In Darwin Core each media and species is an occurrence, a machine observation, with MaxN as the count of
-    individuals; a species that was not seen is `absent`. Date, place and depth come from attributes of the media that
-    are named like Darwin Core's terms, and are empty without them.
+    individuals. A species that was not seen is `absent`, but not if a track has it, whose boxes may score too little to
+    count. Date, place and depth come from attributes of the media that are named like Darwin Core's terms, and are
+    empty without them.
 
     Args:
         counts: the CSV of count_species.
         network: the network's name.
         occurrences: the CSV file to write.
         max_n: the text file to write, separated by tabs.
+        dataset: what the ids begin with; None for Tator's host and project.
         host: Tator's address; None for media of a folder.
         project_id: the project; None for media of a folder.
     """
@@ -51,7 +54,8 @@ def export_counts(
     with replacing(occurrences) as stream:
         rows = csv_text.dict_writer(stream, OCCURRENCE)
         for row in csv_text.read_rows(counts):
-            rows.writerow(_occurrence(row, place, network))
+            if row["max_n"] != "0" or row["tracks"] in ("", "0"):
+                rows.writerow(_occurrence(row, place, network, dataset))
     with replacing(max_n) as stream:
         stream.write("\t".join(MAX_N) + "\n")
         for row in csv_text.read_rows(counts):
@@ -59,9 +63,11 @@ def export_counts(
                 stream.write("\t".join(printable(field) for field in _max_n_fields(row)) + "\n")
 
 
-def _occurrence(row: Mapping[str, str], place: TatorPlace | None, network: str) -> dict[str, str]:
+def _occurrence(row: Mapping[str, str], place: TatorPlace | None, network: str, dataset: str | None) -> dict[str, str]:
     media_id, seen = int(row["media_id"]), row["max_n"] != "0"
-    event = f"{place.host.partition('://')[2]}:{place.project_id}:{media_id}" if place else str(media_id)
+    if dataset is None and place is not None:
+        dataset = f"{place.host.partition('://')[2]}:{place.project_id}"
+    event = str(media_id) if dataset is None else f"{dataset}:{media_id}"
     attributes: dict[str, str] = {}
     for name, value in row.items():  # the first value, if names differ in case or punctuation only
         attributes[_normalized(name)] = attributes.get(_normalized(name)) or value

@@ -2,13 +2,14 @@
 
 import errno
 import logging
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import yaml
 
 from scripts.lib import train_ini as train
-from scripts.lib.label_files.media_boxes import each_media
+from scripts.lib.label_files.media_boxes import MediaBoxes, each_media
 from scripts.lib.temporary_tables import as_key, temporary_tables
 from scripts.lib.workflow.jobs import job
 
@@ -41,35 +42,39 @@ def export_yolo(
         for media in each_media(records, outcomes, detections):
             if media.failure is not None:
                 continue
-            stem = media.stem
-            if not stems.take(stem):  # as for a.jpg and a.png
+            free = filter(stems.take, _possible_stems(media))
+            stem = next(free)
+            if stem != media.stem:  # as for a.jpg and a.png
                 _log.warning(
-                    "media %d: another one has the labels %s.txt; its own are %s.txt", media.media_id, stem, media.path
+                    "media %d: another one has the labels %s.txt; its own are %s.txt", media.media_id, media.stem, stem
                 )
-                stem = media.path
-                stems.take(stem)
             for frame, rows in media.boxes():
                 lines = []
                 for row in rows:
                     x, y, w, h = media.share(row)
                     lines.append(f"{row.species - 1} {x + w / 2:.6f} {y + h / 2:.6f} {w:.6f} {h:.6f}\n")
-                try:
-                    _write(labels, stem, frame if media.is_video else None, lines)
-                except OSError as error:
-                    if error.errno not in _NO_SUCH_NAME:
-                        raise
+                number = frame if media.is_video else None
+                while not _is_written(labels, stem, number, lines):
+                    unusable, stem = stem, next((one for one in free if one != media.path), "")
+                    if not stem:
+                        raise OSError(errno.ENAMETOOLONG, "no name for its labels is possible", str(labels / unusable))
                     _log.warning(
-                        "media %d: no file can be called labels/%s.txt; its labels are %d.txt",
+                        "media %d: no file can be called labels/%s.txt; its labels are %s.txt",
                         media.media_id,
+                        unusable,
                         stem,
-                        media.media_id,
                     )
-                    stem = str(media.media_id)
-                    _write(labels, stem, frame if media.is_video else None, lines)
     names = dict(enumerate(train.species(train_ini)))
     readable = all(name.isprintable() for name in names.values())  # otherwise other characters than ASCII are escaped
-    content = {"path": ".", "train": "images", "val": "images", "nc": len(names), "names": names}
+    # Without `path`, which would be relative to the current folder, folders are relative to the file's own.
+    content = {"train": "images", "val": "images", "nc": len(names), "names": names}
     (yolo / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=readable), encoding="utf-8")
+
+
+def _possible_stems(media: MediaBoxes) -> Iterator[str]:
+    """Yield names for a media's labels, the best first; another media may have each of them."""
+    yield from dict.fromkeys((media.stem, media.path, str(media.media_id)))
+    yield from (f"{media.media_id}_{number}" for number in range(2, 10))
 
 
 class _Stems:
@@ -88,12 +93,20 @@ class _Stems:
         self._table.close()
 
 
-def _write(labels: Path, stem: str, frame: int | None, lines: list[str]) -> None:
+def _is_written(labels: Path, stem: str, frame: int | None, lines: list[str]) -> bool:
+    """Write the labels of a picture or frame; return False if no file can have the name."""
     name = stem if frame is None else f"{stem}/{frame // FRAMES_IN_A_FOLDER:04d}/{frame:08d}"
     path = labels / f"{name}.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x", encoding="utf-8") as stream:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("x", encoding="utf-8")
+    except OSError as error:
+        if error.errno not in _NO_SUCH_NAME:
+            raise
+        return False
+    with stream:
         stream.writelines(lines)
+    return True
 
 
 if __name__ == "__main__":

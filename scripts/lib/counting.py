@@ -22,10 +22,12 @@ class AnalysedFrames:
     Attributes:
         frames: the frames.
         fps: frames per second; None for pictures, and if unknown.
+        end: the number after the media's last frame; None if it is unknown.
     """
 
     frames: UsedFrames
     fps: Fraction | None
+    end: int | None = None
 
     def seconds(self, frame: int) -> float | None:
         """Return the time of a frame in seconds from the media's beginning, rounded to milliseconds."""
@@ -43,7 +45,7 @@ def analysed_frames(record: MediaRecord, outcome: DetectionRecord) -> AnalysedFr
     if outcome.kind != "video":
         return AnalysedFrames(frames, None)
     rate = record.fps or (outcome.numbering.rate if outcome.numbering is not None else None)
-    return AnalysedFrames(frames, Fraction(str(rate)) if rate else None)
+    return AnalysedFrames(frames, Fraction(str(rate)) if rate else None, outcome.frames.numbers)
 
 
 @dataclass
@@ -54,6 +56,7 @@ class SpeciesCount:
         max_n: largest number of boxes in one frame.
         max_n_frame: the first frame with that number of boxes; None if no frame has a box.
         first_frame: the first frame with a box; None if no frame has one.
+        last_frame: the last frame with a box; None if no frame has one.
         frames_seen: number of frames with a box.
         boxes: number of boxes in all frames.
     """
@@ -61,6 +64,7 @@ class SpeciesCount:
     max_n: int = 0
     max_n_frame: int | None = None
     first_frame: int | None = None
+    last_frame: int | None = None
     frames_seen: int = 0
     boxes: int = 0
 
@@ -70,6 +74,7 @@ class SpeciesCount:
             self.first_frame = frame
         if boxes > self.max_n:
             self.max_n, self.max_n_frame = boxes, frame
+        self.last_frame = frame
         self.frames_seen += 1
         self.boxes += boxes
 
@@ -118,9 +123,17 @@ class MediaCounts:
         return round(counted.boxes / len(frames), 6) if frames else 0.0
 
     def seconds_seen(self, counted: SpeciesCount) -> float | None:
-        """Return for how many seconds a species is visible: each analysed frame counts until the next one."""
-        fps, step = self.analysed_frames.fps, self.analysed_frames.frames.numbers.step
-        return None if fps is None else round(float(counted.frames_seen * step / fps), 3)
+        """Return for how many seconds a species is visible: a frame counts until the next requested one, or the end.
+
+        Pictures that were lost after a frame do not make it count for longer.
+        """
+        fps, step, end = self.analysed_frames.fps, self.analysed_frames.frames.numbers.step, self.analysed_frames.end
+        if fps is None:
+            return None
+        numbers = counted.frames_seen * step
+        if counted.last_frame is not None and end is not None:
+            numbers -= max(0, counted.last_frame + step - end)  # only the last analysed frame is as near to the end
+        return round(float(numbers / fps), 3)
 
 
 def count(

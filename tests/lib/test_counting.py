@@ -35,6 +35,26 @@ def test_max_n_and_its_first_frame() -> None:
     assert counts.analysed_frames.seconds(7) == 0.28
 
 
+@pytest.mark.parametrize(
+    ("decoded", "stride", "lost", "seconds"),
+    [
+        (1001, 1000, None, 40.04), (35, 10, None, 1.4), (100, 30, None, 4.0), (100, 1, None, 4.0),
+        (100, 10, [[11, 30]], 3.2),  # 20 and 30 are lost: the other frames count until the next requested one
+    ],
+)  # fmt: skip
+def test_a_species_is_not_seen_for_longer_than_the_video_lasts(
+    decoded: int, stride: int, lost: list[list[int]] | None, seconds: float
+) -> None:
+    asked = {"frame_stride": stride, "frame_range": None, "max_frames": None}
+    outcome = detection_record(decoded=decoded, asked=asked)
+    outcome = replace(outcome, frames=replace(outcome.frames, lost=lost))
+    analysed = analysed_frames(media_record(fps=25.0), outcome)
+    counts = count([box(frame) for frame in analysed.frames], analysed, 0.5, 60)
+    assert counts.seconds_seen(counts.whole[1]) == seconds
+    seen_once = count([box(0)], analysed, 0.5, 60)
+    assert seen_once.seconds_seen(seen_once.whole[1]) == stride / 25
+
+
 def test_boxes_below_the_threshold_do_not_count() -> None:
     counts = count([box(3, score=0.49), box(4, score=0.5)], AnalysedFrames(UsedFrames(range(9)), None), 0.5, 60)
     assert counts.whole[1].first_frame == 4
@@ -90,7 +110,7 @@ def test_the_rate_is_from_tator_or_from_the_numbering(
     asked = {"frame_stride": 2, "frame_range": [1, 6], "max_frames": None}
     outcome = replace(detection_record(decoded=9, asked=asked), numbering=numbering)
     assert analysed_frames(media_record(**record), outcome) == AnalysedFrames(
-        UsedFrames(range(1, 7, 2)), None if fps is None else Fraction(fps)
+        UsedFrames(range(1, 7, 2)), None if fps is None else Fraction(fps), 9
     )
 
 

@@ -2,6 +2,9 @@
 
 import csv
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from scripts.count_species import MEDIA, WHOLE
 from scripts.export_counts import export_counts
@@ -26,6 +29,17 @@ def exported(folder: Path) -> tuple[list[dict[str, str]], list[list[str]]]:
     return occurrences, [line.split("\t") for line in names["max_n"].read_text().splitlines()]
 
 
+def written(folder: Path, columns: list[str], rows: list[dict[str, Any]], **where: Any) -> list[dict[str, str]]:
+    with (folder / "counts.csv").open("w", newline="") as stream:
+        table = csv.DictWriter(stream, columns)
+        table.writeheader()
+        table.writerows(rows)
+    files = {"counts": folder / "counts.csv", "occurrences": folder / "o.csv", "max_n": folder / "m.txt"}
+    export_counts(**files, network="n", **where)
+    with (folder / "o.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 def test_occurrences_are_present_or_absent_with_attributes_of_the_media(tmp_path: Path) -> None:
     occurrences, _ = exported(tmp_path)
     assert [one["occurrenceStatus"] for one in occurrences] == ["present", "absent", "present"]
@@ -43,6 +57,31 @@ def test_occurrences_are_present_or_absent_with_attributes_of_the_media(tmp_path
     assert first["identificationRemarks"] == "network fish:2; boxes that score 0.5 or more"
 
 
+def test_a_species_with_a_track_is_not_absent(tmp_path: Path) -> None:
+    """Its boxes score too little to count, but somebody who looks at the track would see it."""
+    columns = [*MEDIA, *WHOLE]
+    rows = [{"media_id": 1, "name": "a.mp4", "threshold": 0.5, "species": name, "max_n": 0, "tracks": tracks}
+            for name, tracks in (("cod", 0), ("crab", 1), ("ray", ""))]  # fmt: skip
+    assert [(one["scientificName"], one["occurrenceStatus"]) for one in written(tmp_path, columns, rows)] == [
+        ("cod", "absent"),
+        ("ray", "absent"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "event"),
+    [
+        ({"dataset": "dive_2025"}, "dive_2025:1"),
+        ({"host": "https://t.org", "project_id": 4}, "t.org:4:1"),
+        ({"host": "https://t.org", "project_id": 4, "dataset": "mine"}, "mine:1"),
+    ],
+)
+def test_ids_begin_with_the_dataset(tmp_path: Path, where: dict[str, Any], event: str) -> None:
+    row = {"media_id": 1, "name": "a.mp4", "threshold": 0.5, "species": "cod", "max_n": 0}
+    [found] = written(tmp_path, [*MEDIA, *WHOLE], [row], **where)
+    assert (found["eventID"], found["occurrenceID"]) == (event, f"{event}:cod")
+
+
 def test_maxn_has_a_line_for_each_species_that_was_seen(tmp_path: Path) -> None:
     _, (header, *lines) = exported(tmp_path)
     assert header == ["OpCode", "Filename", "Frame", "Time (mins)", "Period", "Family", "Genus", "Species", "MaxN"]
@@ -55,12 +94,5 @@ def test_maxn_has_a_line_for_each_species_that_was_seen(tmp_path: Path) -> None:
 def test_of_attributes_that_differ_in_spelling_one_with_a_value_is_used(tmp_path: Path) -> None:
     columns = [*MEDIA, *WHOLE, "Event Date", "event_date", "Locality", "locality"]
     row = {"media_id": 1, "name": "a.mp4", "threshold": 0.3, "species": "cod", "max_n": 0, "Event Date": "2026-01-02"}
-    with (tmp_path / "counts.csv").open("w", newline="") as stream:
-        rows = csv.DictWriter(stream, columns)
-        rows.writeheader()
-        rows.writerow({**row, "locality": "reef"})
-    files = {"counts": tmp_path / "counts.csv", "occurrences": tmp_path / "o.csv", "max_n": tmp_path / "m.txt"}
-    export_counts(**files, network="n")
-    with (tmp_path / "o.csv").open(newline="") as stream:
-        [found] = csv.DictReader(stream)
+    [found] = written(tmp_path, columns, [{**row, "locality": "reef"}])
     assert (found["eventDate"], found["locality"]) == ("2026-01-02", "reef")

@@ -110,6 +110,8 @@ def test_yolo(run, tmp_path):
     assert found["cam1/a.txt"] == "0 0.200000 0.200000 0.200000 0.200000\n1 0.875000 0.950000 0.250000 0.100000\n"
     data = yaml.safe_load((tmp_path / "yolo" / "data.yaml").read_text())
     assert (data["nc"], data["names"]) == (2, dict(enumerate(NAMES)))
+    # Ultralytics resolves `path` from the current folder; without it, folders are relative to the file.
+    assert (data.keys(), data["train"]) == ({"train", "val", "nc", "names"}, "images")
 
 
 def test_yolo_read_by_supervision(run, tmp_path):
@@ -135,6 +137,26 @@ def test_yolo_files_of_two_pictures_with_the_same_stem(tmp_path):
         run.add(name, boxes=[(0, 0, 0, 100, 50, "0.9:0.1", 1)])
     run.export(export_yolo, yolo=tmp_path / "yolo")
     assert {path.name for path in (tmp_path / "yolo" / "labels").iterdir()} == {"a.txt", "a.png.txt"}
+
+
+LONG = "x" * 253 + ".j"
+
+
+@pytest.mark.parametrize(
+    ("media", "labels"),
+    [
+        ([("a.png.jpg", False), ("a.jpg", True), ("a.png", True)], {"a.txt": "1", "3.txt": "2"}),
+        ([("2.jpg", True), (LONG, True)], {"2.txt": "0", "2_2.txt": "1"}),
+        ([(LONG, True), ("1.jpg", True)], {"1.txt": "0", "1.jpg.txt": "1"}),
+    ],
+)
+def test_yolo_labels_of_a_picture_are_not_under_the_name_of_another(tmp_path, media, labels):
+    run = Run(tmp_path)
+    for at, (name, seen) in enumerate(media):
+        run.add(name, boxes=[(0, 0, 0, 100, 50, "0.9:0.1:0.1", at + 1)] if seen else [])
+    run.export(export_yolo, yolo=tmp_path / "yolo")
+    found = {path.name: path.read_text()[0] for path in (tmp_path / "yolo" / "labels").iterdir()}
+    assert found == labels
 
 
 def test_names_in_tator_stay_in_the_folder(tmp_path):

@@ -1,5 +1,6 @@
 """Derive from the settings what the rules need: the network's files, which media share a job, which files are kept."""
 
+import os
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from scripts.lib.detection import calibration
 from scripts.lib.errors import SettingsError
-from scripts.lib.folder_source.listing import ListedFile
+from scripts.lib.folder_source.listing import ListedFile, shown_path
 from scripts.lib.folder_source.run_listing import LISTING, digest
 from scripts.lib.workflow.planning import batch_check, batches, media_files
 from scripts.lib.workflow.planning.network_plan import NetworkPlan
@@ -78,6 +79,15 @@ class RunPlan(NetworkPlan):
     def site(self) -> dict[str, Any]:
         """The site and project of Tator, for `params:`; empty in a run on a folder."""
         return {} if self.from_folder else self.place
+
+    @property
+    def dataset(self) -> str | None:
+        """What ids of media begin with in a table of many surveys; None for Tator's host and project."""
+        named: str | None = self.config["export"]["dataset"]
+        if named is not None or not self.from_folder:
+            return named
+        # The id of a file depends only on its path below the folder, and cameras use the same names again and again.
+        return shown_path(Path(os.path.normpath(Path(self.config["media"]["folder"]).absolute())).name)
 
     @property
     def truth_in_tator(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What the settings mean for the rules, from the settings alone."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -25,6 +26,19 @@ def plan(*, by_storage=False, **sections):
     config = settings.resolve(given, {}, SCHEMA)
     config["detect"]["engine"] = config["detect"]["engine"].replace("auto", "openvino")
     return RunPlan(config, by_storage=by_storage)
+
+
+@pytest.mark.parametrize(
+    ("folder", "dataset", "found"),
+    [
+        ("/data/dive_2025/", None, "dive_2025"), ("/x/../caf\udce9", None, r"caf\xe9"), ("/data/DCIM", "reef", "reef"),
+        (None, None, None), (None, "reef", "reef"),
+    ],
+)  # fmt: skip
+def test_the_dataset_is_the_folder_unless_it_is_named(folder, dataset, found):
+    made = plan(export={"dataset": dataset})
+    made.config["media"]["folder"] = folder
+    assert replace(made, files=None if folder is None else []).dataset == found
 
 
 CONVERTED = "resources/network/converted/graph.onnx"
