@@ -23,15 +23,14 @@ from scripts.lib.album import Album, AlbumPicture
 from scripts.lib.colours import colour
 from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
+from scripts.lib.evaluation.compared_media import ComparedMedia, in_frames_of, in_pixels_of
 from scripts.lib.evaluation.comparison import (
     KINDS,
     Change,
-    ComparedMedia,
     MediaOfSide,
     Side,
     changes,
     count_kinds,
-    in_pixels_of,
     measured,
     run_side,
     version_side,
@@ -44,10 +43,16 @@ from scripts.lib.workflow.configuration import settings
 
 PICTURES, ROWS_SHOWN = 12, 200
 _VERSION = "version:"
+_LISTS_OF_MEDIA = ("only_before", "only_after", "not_analysed_before", "not_analysed_after")
 
 
-def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, score_change: float = 0.1) -> None:
+def compare_runs(
+    before: Side, after: Side, out: Path, *, iou: float = 0.5, score_change: float = 0.1, threshold: float = 0.0
+) -> None:
     """Write compare.json with every box that differs, and compare.html with the frames that differ most.
+
+    Media that one side has no result of, and boxes in frames that did not go through the network of the other side, are
+    not compared, but named.
 
     Args:
         before: the first run.
@@ -55,6 +60,7 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         out: the folder to write into.
         iou: the least IoU of two boxes that count as the same.
         score_change: the least change of a score that counts.
+        threshold: the least score of a box of a run, of which the sides have no others.
     """
     out.mkdir(parents=True, exist_ok=True)
     tally = Tally()
@@ -64,17 +70,29 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         array("q", (media_id for media_id in one.media if media_id not in other.media))
         for one, other in ((before, after), (after, before))
     )
+    not_analysed, compared = {"before": array("q"), "after": array("q")}, 0
+    other_frames = {"before": 0, "after": 0}
     with ExitStack() as stack:
-        names = ("only_before", "only_after", "media", "changes")
+        names = (*_LISTS_OF_MEDIA, "media", "changes")
         lists = {name: ListOnDisk(stack.enter_context(_temporary(out))) for name in names}
         lists["only_before"].extend(only_before)
         lists["only_after"].extend(only_after)
         for media_id in before.media:
             if media_id not in after.media:
                 continue
-            media = measured(before, after, media_id)
-            old = in_pixels_of(before.boxes(media_id), before.media[media_id], media)
-            found = list(changes(old, after.boxes(media_id), iou, score_change))
+            first, second = before.media[media_id], after.media[media_id]
+            if not (first.is_analysed and second.is_analysed):
+                for side, media in (("before", first), ("after", second)):
+                    if not media.is_analysed:
+                        not_analysed[side].append(media_id)
+                continue
+            compared += 1
+            media = second if second.width and second.height else first
+            every = {"before": before.boxes(media_id), "after": after.boxes(media_id)}
+            old, new = in_frames_of(every["before"], second), in_frames_of(every["after"], first)
+            other_frames["before"] += len(every["before"]) - len(old)
+            other_frames["after"] += len(every["after"]) - len(new)
+            found = list(changes(in_pixels_of(old, first, media), new, iou, score_change))
             tally.add(found)
             line = {"media_id": media_id, "name": media.name, **count_kinds(found)}
             lists["media"].extend([line])
@@ -82,6 +100,8 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
             ranked.add(line)
             for frame in _differing_frames(before, after, media_id, found, frames):
                 frames.add(frame)
+        for side, ids in not_analysed.items():
+            lists[f"not_analysed_{side}"].extend(ids)
         # The order of the runs' pages, so that the colours are the same.
         order = list(dict.fromkeys([*after.classes, *before.classes, *sorted(tally.present)]))
         shared: dict[str, Any] = {
@@ -91,8 +111,11 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
             "species": tally.by_species([name for name in order if name in tally.present]),
             "iou": iou,
             "score_change": score_change,
+            "threshold": threshold,
+            "boxes_in_other_frames": other_frames,
         }
-        keys = ("before", "after", "iou", "score_change", "only_before", "only_after", "totals", "species")
+        keys = ("before", "after", "iou", "score_change", "threshold", *_LISTS_OF_MEDIA, "boxes_in_other_frames")
+        keys += ("totals", "species")
         write_content(out / "compare.json", {key: (shared | lists)[key] for key in (*keys, "media", "changes")})
     listed = ranked.sorted
     listed_ids = {line["media_id"] for line in listed}
@@ -103,8 +126,10 @@ def compare_runs(before: Side, after: Side, out: Path, *, iou: float = 0.5, scor
         **shared,
         only_before=only_before,
         only_after=only_after,
+        not_analysed=not_analysed,
+        has_all_scores=before.is_run != after.is_run and not threshold,
         media=[{**line, "name": short(line["name"] or "")} for line in listed],
-        left_out=max(0, len(before.media) - len(only_before) - ROWS_SHOWN),
+        left_out=max(0, compared - ROWS_SHOWN),
         pictures=[
             _picture(frame, measured(before, after, frame.media_id), order, listed_ids) for frame in frames.sorted
         ],
@@ -240,6 +265,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--score-change", type=_share, default=0.1, help="least change of a score to report (%(default)s)"
     )
+    parser.add_argument(
+        "--threshold",
+        type=_share,
+        default=0.0,
+        help="least score of a run's box; to compare with a version: upload.threshold (default: all boxes)",
+    )
     parser.add_argument("--host", help="Tator's address, https://HOST")
     parser.add_argument("--project", type=int)
     parser.add_argument("--type", type=int, help="number of the box type")
@@ -254,12 +285,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     sides = _sides(options)
-    compare_runs(*sides, options.out, iou=options.iou, score_change=options.score_change)
+    compare_runs(*sides, options.out, iou=options.iou, score_change=options.score_change, threshold=options.threshold)
     sys.stdout.write(f"{options.out / 'compare.html'}\n")
 
 
 def _sides(options: argparse.Namespace) -> tuple[Side, Side]:
-    runs = {name: run_side(Path(name)) for name in (options.before, options.after) if not name.startswith(_VERSION)}
+    folders = (name for name in (options.before, options.after) if not name.startswith(_VERSION))
+    runs = {name: run_side(Path(name), options.threshold) for name in folders}
     media_ids: Sequence[int] = list(dict.fromkeys(options.media))
     media_ids = media_ids or array("q", (media_id for run in runs.values() for media_id in run.media))
     before, after = (runs.get(name) or _version(name, media_ids, options) for name in (options.before, options.after))

@@ -71,7 +71,7 @@ def test_two_runs(tmp_path, capsys):
 
 def test_a_run_and_a_version_that_people_edited(steps, tmp_path, capsys):
     run = FakeRun(tmp_path / "local", species=["cod", "crab"])
-    run.add("clip.mp4", frames=3)
+    run.add("clip.mp4", frames=3, boxes=lambda frame: [(0, 0.9)] if frame < 2 else [(0, 0.9), (1, 0.4)])
     run.finish()
     server = steps.server
     # The boxes of frame 0 and 1. The run read a smaller picture than Tator's.
@@ -91,7 +91,15 @@ def test_a_run_and_a_version_that_people_edited(steps, tmp_path, capsys):
     sides = [str(run.folder), f"version:{server.version_id}"]
     assert compare_runs.main([*sides, *where, "--out", str(tmp_path / "out")]) == 0
     totals = read_json(tmp_path / "out/compare.json")["totals"]
-    assert totals == {"same": 1, "rescored": 0, "changed species": 1, "appeared": 0, "vanished": 1}
+    assert totals == {"same": 1, "rescored": 0, "changed species": 1, "appeared": 0, "vanished": 2}
+    assert "name that as <code>--threshold</code>" in (tmp_path / "out/compare.html").read_text()
+    # A version has no box that scores less than upload.threshold.
+    assert compare_runs.main([*sides, *where, "--threshold", "0.5", "--out", str(tmp_path / "out")]) == 0
+    content = read_json(tmp_path / "out/compare.json")
+    assert (content["totals"], content["threshold"]) == (totals | {"vanished": 1}, 0.5)
+    page = (tmp_path / "out/compare.html").read_text()
+    assert "Boxes of a run that score less than 0.5 are left out" in page
+    assert "--threshold" not in page
     assert compare_runs.main([*sides, "--out", str(tmp_path / "out")]) == 1
     assert "expected version:NUMBER, with --host" in capsys.readouterr().err
     assert compare_runs.main([*sides, *where, "--host", "me:secret@t.org"]) == 1
@@ -166,7 +174,7 @@ def test_pictures_lead_only_to_media_of_the_table(two_runs, monkeypatch):
     assert set(re.findall(r'href="#([^"]+)"', page)) == set(re.findall(r'id="([^"]+)"', page)) == {"media-1"}
 
 
-@pytest.mark.parametrize("option", ["--iou", "--score-change"])
+@pytest.mark.parametrize("option", ["--iou", "--score-change", "--threshold"])
 @pytest.mark.parametrize("value", ["nan", "2", "-1", "much"])
 def test_shares_are_from_0_to_1(option, value, capsys):
     with pytest.raises(SystemExit):
@@ -224,19 +232,52 @@ def test_files_in_sub_folders_are_read_and_the_json_file_is_the_same(tmp_path):
     assert (tmp_path / "out" / "compare.html").read_text().count("data:image/jpeg") == 1
 
 
-@pytest.mark.parametrize("vanished", [True, False])
-def test_a_media_that_one_run_could_not_read_has_the_size_of_the_other(tmp_path, vanished):
+@pytest.mark.parametrize("state", ["missing", "failed", "skipped"])
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_media_that_one_run_did_not_analyse_is_named(tmp_path, side, state):
     runs = [FakeRun(tmp_path / name) for name in ("read", "unread")]
+    for run in runs:
+        run.add("x.mp4", frames=2)
     runs[0].add("reef.mp4", frames=2)
-    runs[1].add("reef.mp4", state="missing", reason="it was deleted", frames=0)
+    runs[1].add("reef.mp4", state=state, reason="its job was killed", frames=0)
     for run in runs:
         run.finish()
-    sides = [str(run.folder) for run in (runs if vanished else reversed(runs))]
+    sides = [str(run.folder) for run in (runs if side == "after" else reversed(runs))]
     assert compare_runs.main([*sides, "--out", str(tmp_path / "out")]) == 0
     content = read_json(tmp_path / "out/compare.json")
-    assert content["totals"]["vanished" if vanished else "appeared"] == 2
-    assert content["changes"][0]["before" if vanished else "after"]["xywh"] == [8, 20, 30, 25]
-    assert (tmp_path / "out" / "compare.html").read_text().count("data:image/jpeg") == 1
+    assert content["totals"] == {"same": 2, "rescored": 0, "changed species": 0, "appeared": 0, "vanished": 0}
+    assert [line["media_id"] for line in content["media"]] == [1]
+    assert {name: content[f"not_analysed_{name}"] for name in ("before", "after")} == {"before": [], "after": []} | {
+        side: [2]
+    }
+    assert f"1 media not analysed {side}: 2." in (tmp_path / "out/compare.html").read_text()
+
+
+def test_only_frames_that_both_runs_analysed_are_compared(tmp_path):
+    runs = [FakeRun(tmp_path / name) for name in ("all", "tenth")]
+    runs[0].add("reef.mp4")
+    runs[1].add("reef.mp4", boxes=lambda frame: [] if frame % 10 else [(0, 0.9)])
+    for run in runs:
+        run.finish()
+    record = runs[1].folder / "results/detections/1.json"
+    content = read_json(record)
+    content["asked"]["frame_stride"] = 10
+    content["frames"]["lost"] = [[20, 24]]
+    write_json(record, content)
+    assert compare_runs.main([*(str(run.folder) for run in runs), "--out", str(tmp_path / "out")]) == 0
+    found = read_json(tmp_path / "out/compare.json")
+    assert (found["totals"]["same"], found["totals"]["vanished"]) == (4, 0)
+    assert found["boxes_in_other_frames"] == {"before": 46, "after": 0}
+    assert "46 boxes before and 0 after are in frames" in (tmp_path / "out/compare.html").read_text()
+
+
+def test_species_with_composed_and_decomposed_accents_are_the_same(tmp_path):
+    runs = [FakeRun(tmp_path / name, species=[species]) for name, species in (("a", "T\u00f6"), ("b", "To\u0308"))]
+    for run in runs:
+        run.add("reef.mp4", frames=1)
+        run.finish()
+    assert compare_runs.main([*(str(run.folder) for run in runs), "--out", str(tmp_path / "out")]) == 0
+    assert read_json(tmp_path / "out/compare.json")["totals"]["same"] == 1
 
 
 def test_a_media_without_a_size_in_tator_is_refused_only_with_boxes(steps, media_folder):

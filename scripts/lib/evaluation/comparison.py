@@ -1,10 +1,11 @@
 """Compare two runs: which boxes appeared, vanished, or changed their species or score."""
 
+import unicodedata
 from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,8 @@ import numpy as np
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import ServerError
 from scripts.lib.evaluation.accuracy import overlaps
-from scripts.lib.evaluation.truth import LabeledBox, scaled
+from scripts.lib.evaluation.compared_media import ComparedMedia
+from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.finished_run import FinishedRun
 from scripts.lib.record_files import read_record
 from scripts.lib.server import project_needs, rows, values
@@ -22,24 +24,6 @@ from scripts.lib.server.faults import Unusable
 
 KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", "vanished")
 Kind = Literal["same", "rescored", "changed species", "appeared", "vanished"]
-
-
-# Only the keys that are needed are read, as a run may have records of an earlier version.
-@dataclass(frozen=True, kw_only=True)
-class NetworkClasses:
-    """The classes of the network that a media was detected with."""
-
-    classes: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparedMedia:
-    """A media of a side: its name, its size in pixels (0 if unknown), and its network (None if unknown)."""
-
-    name: str | None
-    width: int
-    height: int
-    network: NetworkClasses | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +36,7 @@ class Side:
         boxes: function that returns a media's boxes.
         previews: function that returns the file of a media's pictures, or None.
         classes: the network's species, whose order determines their colours; empty if they are unknown.
+        is_run: whether it is a run, not a version in Tator.
     """
 
     title: str
@@ -59,6 +44,7 @@ class Side:
     boxes: Callable[[int], list[LabeledBox]]
     previews: Callable[[int], Path | None]
     classes: Sequence[str] = ()
+    is_run: bool = True
 
 
 @dataclass(frozen=True)
@@ -114,8 +100,12 @@ class MediaOfSide(Mapping[int, ComparedMedia]):
         return bisect_left(self._ascending, media_id)
 
 
-def run_side(folder: Path) -> Side:
+def run_side(folder: Path, threshold: float = 0.0) -> Side:
     """Return the boxes of a run, given its folder or the folder `results` in it.
+
+    Args:
+        folder: the folder.
+        threshold: the least score of a box.
 
     Raises:
         PipelineError: there are no results.
@@ -138,6 +128,7 @@ def run_side(folder: Path) -> Side:
         return [
             LabeledBox((media_id, row.frame), (row.x, row.y, row.w, row.h), names[row.species - 1], row.score)
             for row in read_detections(run.file("detections/{media_id}.csv", media_id))
+            if row.score >= threshold
         ]
 
     def previews(media_id: int) -> Path | None:
@@ -148,7 +139,12 @@ def run_side(folder: Path) -> Side:
 
 
 def _classes(media: ComparedMedia) -> tuple[str, ...]:
-    return () if media.network is None else tuple(media.network.classes)
+    return () if media.network is None else tuple(_composed(name) for name in media.network.classes)
+
+
+def _composed(name: str) -> str:
+    """Return a species' name, such that composed and decomposed accents are equal."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _compared(found: Mapping[str, Any]) -> ComparedMedia:
@@ -206,11 +202,11 @@ def version_side(
                 with rows.used_for(f"media {media_id}"):
                     score = values.coordinate(attributes.get(confidence) or 0.0, f"{confidence} of {box['id']}")
                 xywh = x * width, y * height, box_width * width, box_height * height
-                label = str(attributes.get(species) or "")
+                label = _composed(str(attributes.get(species) or ""))
                 found.append(LabeledBox((media_id, box["frame"] or 0), xywh, label, float(score)))
         return found
 
-    return Side(f"version {version_id}", media, boxes, lambda _: None)
+    return Side(f"version {version_id}", media, boxes, lambda _: None, is_run=False)
 
 
 def media_in_tator(project: Project, media_ids: Sequence[int]) -> MediaOfSide:
@@ -242,12 +238,6 @@ def measured(before: Side, after: Side, media_id: int) -> ComparedMedia:
     """Return a media of the second side, or of the first one if the second could not read its size."""
     media = after.media[media_id]
     return media if media.width and media.height else before.media[media_id]
-
-
-def in_pixels_of(boxes: list[LabeledBox], own: ComparedMedia, other: ComparedMedia) -> list[LabeledBox]:
-    """Return one side's boxes of a media in pixels of the other side's, which may have read a copy of another size."""
-    before, after = (own.width, own.height), (other.width, other.height)
-    return [replace(box, xywh=scaled(box.xywh, before, after)) for box in boxes] if before != after else boxes
 
 
 def changes(before: list[LabeledBox], after: list[LabeledBox], iou: float, score_change: float) -> Iterator[Change]:

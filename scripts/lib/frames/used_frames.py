@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from scripts.lib.frames.source import frames_used
 from scripts.lib.records import DetectionRecord
+from scripts.lib.records.detection import RequestedFrames
 
 _START, _STOP = attrgetter("start"), attrgetter("stop")
 
@@ -28,10 +29,16 @@ class UsedFrames:
     def of(cls, outcome: DetectionRecord) -> "UsedFrames":
         """Return the frames in a record of detect."""
         frames = outcome.frames
-        if outcome.kind != "video":
-            return cls(range(frames.numbers))
-        lost = tuple(range(first, last + 1) for first, last in frames.lost or ())
-        return cls(frames_used(outcome.asked, frames.numbers), lost)
+        return cls.requested(outcome.kind, outcome.asked, frames.numbers, frames.lost)
+
+    @classmethod
+    def requested(
+        cls, kind: str | None, asked: RequestedFrames, numbers: int, lost: list[list[int]] | None
+    ) -> "UsedFrames":
+        """Return the requested frames among the numbers of a media, without those from a first to a last lost one."""
+        if kind != "video":
+            return cls(range(numbers))
+        return cls(frames_used(asked, numbers), tuple(range(first, last + 1) for first, last in lost or ()))
 
     def __len__(self) -> int:
         return len(self.numbers) - sum(len(_within(self.numbers, lost)) for lost in self._lost_inside())
