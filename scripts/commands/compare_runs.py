@@ -114,9 +114,9 @@ def compare_runs(
             "threshold": threshold,
             "boxes_in_other_frames": other_frames,
         }
-        keys = ("before", "after", "iou", "score_change", "threshold", *_LISTS_OF_MEDIA, "boxes_in_other_frames")
-        keys += ("totals", "species")
-        write_content(out / "compare.json", {key: (shared | lists)[key] for key in (*keys, "media", "changes")})
+        settings_used = ("before", "after", "iou", "score_change", "threshold")
+        keys = (*settings_used, *_LISTS_OF_MEDIA, "boxes_in_other_frames", "totals", "species", "media", "changes")
+        write_content(out / "compare.json", {key: (shared | lists)[key] for key in keys})
     listed = ranked.sorted
     listed_ids = {line["media_id"] for line in listed}
     write_page(
