@@ -1,12 +1,18 @@
 """The interface of all engines: frames in, boxes and scores out."""
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from scripts.lib.boxes import Floats, Pixels, Size
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib.boxes import Floats, Integers, Pixels, Size
 from scripts.lib.closeable import Closeable
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.class_names import LARGEST_LABEL
 from scripts.lib.suppression import Nms
+
+_SHOWN = 5  # labels in a message
 
 
 class Outputs(NamedTuple):
@@ -71,6 +77,18 @@ class Engine(Closeable):
         """Run one batch and return its outputs; no other batch may be unfinished."""
         self.start(batch)
         return self.finish()
+
+
+def whole_labels(labels: npt.NDArray[Any]) -> Integers:
+    """Return labels as whole numbers of the same shape; -1 for those that are not a number, and at most 10,000,001."""
+    if labels.dtype.kind == "f":
+        labels = np.nan_to_num(labels.astype(np.float64), nan=-1).clip(-1, LARGEST_LABEL + 1)
+    return np.clip(labels.astype(np.int64), -1, LARGEST_LABEL + 1)
+
+
+def labels_text(labels: npt.NDArray[Any]) -> str:
+    """Return the smallest different labels as text for a message."""
+    return ", ".join(f"{label:.10g}" for label in np.unique(labels)[:_SHOWN])
 
 
 def check_outputs(boxes: tuple[int, ...], scores: tuple[int, ...], batch_size: int, graph: str) -> int:

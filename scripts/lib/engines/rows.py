@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.boxes import Floats, Pixels, Size
-from scripts.lib.engines.base import Engine, Outputs
+from scripts.lib.engines.base import Engine, Outputs, labels_text, whole_labels
 from scripts.lib.engines.onnxruntime.devices import Device
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError, SettingsError
@@ -153,11 +153,10 @@ class RowsEngine(Engine):
         rows = ~(scores <= 0)  # NaN is kept here and refused later, as for all engines
         if self._first == 1:
             rows &= labels != 0  # the background
-        indices = labels[rows].astype(np.int64) - self._first
-        if ((indices < 0) | (indices >= self.classes)).any():
-            wrong = sorted({int(index) + self._first for index in indices if not 0 <= index < self.classes})
+        indices = whole_labels(labels[rows]) - self._first
+        if (wrong := (indices < 0) | (indices >= self.classes)).any():
             raise GraphError(
-                f"{self._graph}: gives the labels {', '.join(map(str, wrong))}; expected {self._first} to "
+                f"{self._graph}: gives the labels {labels_text(labels[rows][wrong])}; expected {self._first} to "
                 f"{self._first + self.classes - 1}, as train.ini has {self.classes} names and network.first_label is "
                 f"{self._first}: correct one of them"
             )

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.graphs.class_names import LARGEST_LABEL
 from scripts.lib.graphs.description import DESCRIBED, Description
 from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.signature import Signature
@@ -86,15 +87,22 @@ def check_label_settings(description: Description, names: int) -> None:
     """Refuse labels in network.description that no network can have, or that do not fit the names.
 
     Raises:
-        SettingsError: a label is negative or there twice, or their number is not that of the names.
+        SettingsError: a label is negative, too large or there twice, or their number is not that of the names.
     """
     labels, first = description.labels, description.first_label
-    if first < 0:
-        raise SettingsError(f"network.description.first_label is {first}; expected 0 or more: correct it")
+    if not 0 <= first <= LARGEST_LABEL:
+        raise SettingsError(
+            f"network.description.first_label is {short(str(first), 50)}; expected 0 to {LARGEST_LABEL}: correct it"
+        )
     if labels is not None and (len(labels) != names or len(set(labels)) != names or min(labels) < 0):
         raise SettingsError(
             f"network.description.labels is {short(str(list(labels)), 100)}; expected {names} different labels of 0 or "
             "more, one for each name: correct it, or the names"
+        )
+    if labels is not None and max(labels) > LARGEST_LABEL:
+        raise SettingsError(
+            f"network.description.labels has {short(str(max(labels)), 50)}; expected at most {LARGEST_LABEL}: "
+            "correct it"
         )
 
 

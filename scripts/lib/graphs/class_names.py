@@ -18,6 +18,8 @@ TRAIN_INI = "train.ini"
 CONFIG = "config.json"
 # Written by Ultralytics next to an OpenVINO file, with the metadata of the export.
 METADATA = "metadata.yaml"
+# The decoder has a number for each label up to the largest.
+LARGEST_LABEL = 10_000_000
 # Names of entries that are no class, in lists with an entry for every COCO number, and of torchvision's background.
 _UNUSED = ("N/A", "n/a", "", "__background__")
 # Parsing a Python literal takes fifty times its size in memory, and seconds for a megabyte.
@@ -181,6 +183,11 @@ def _checked(names: Mapping[int, str], source: str) -> ClassNames:
     if not used or len(names) > train_ini.MOST_NAMES or min(names) < 0:
         raise GraphError(
             f"{source}: holds {len(names)} names; expected 1 to {train_ini.MOST_NAMES}, numbered from 0 or 1 on"
+        )
+    if max(names) > LARGEST_LABEL:
+        raise GraphError(
+            f"{source}: gives a name the number {short(str(max(names)), 50)}; expected 0 to {LARGEST_LABEL}, the label "
+            "of the class in the network: number the classes as the network does"
         )
     twice = [name for name, count in Counter(used.values()).items() if count > 1]
     if twice:

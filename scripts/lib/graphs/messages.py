@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-_SCALARS = {"string": 9, "bytes": 12, "int32": 5, "int64": 3, "float": 2}
+_SCALARS = {"string": 9, "bytes": 12, "int32": 5, "int64": 3, "float": 2, "double": 1, "uint64": 4}
 _MESSAGE = 11
 _OPTIONAL, _REPEATED = 1, 3
 
@@ -84,8 +84,9 @@ _SIGNATURE = {
         "ints": (8, "int64*"),
     },
     "TensorProto": {
-        "dims": (1, "int64*"), "data_type": (2, "int32"), "float_data": (4, "float*"), "name": (8, "string"),
-        "raw_data": (9, "bytes"),
+        "dims": (1, "int64*"), "data_type": (2, "int32"), "float_data": (4, "float*"), "int32_data": (5, "int32*"),
+        "int64_data": (7, "int64*"), "name": (8, "string"), "raw_data": (9, "bytes"), "double_data": (10, "double*"),
+        "uint64_data": (11, "uint64*"),
     },
     "ValueInfo": {"name": (1, "string"), "type": (2, "Type")},
     "Type": {"tensor_type": (1, "TensorType")},
@@ -93,6 +94,26 @@ _SIGNATURE = {
     "Shape": {"dim": (1, "Dimension*")},
     "Dimension": {"dim_value": (1, "int64"), "dim_param": (2, "string")},
     "Entry": {"key": (1, "string"), "value": (2, "string")},
+}  # fmt: skip
+
+# Constants and their shapes, in branches of an `If` too. All other fields are kept when the message is written again.
+_CONSTANTS = {
+    "ModelProto": {"graph": (7, "GraphProto"), "opset_import": (8, "Opset*"), "functions": (25, "FunctionProto*")},
+    "FunctionProto": {"node": (7, "NodeProto*"), "opset_import": (9, "Opset*")},
+    "Opset": {"domain": (1, "string"), "version": (2, "int64")},
+    "GraphProto": {"node": (1, "NodeProto*"), "initializer": (5, "TensorProto*"), "input": (11, "ValueInfo*")},
+    "NodeProto": {
+        "input": (1, "string*"), "output": (2, "string*"), "name": (3, "string"), "op_type": (4, "string"),
+        "attribute": (5, "Attribute*"), "domain": (7, "string"),
+    },
+    "Attribute": {
+        "name": (1, "string"), "t": (5, "TensorProto"), "g": (6, "GraphProto"), "floats": (7, "float*"),
+        "ints": (8, "int64*"), "graphs": (11, "GraphProto*"), "type": (20, "int32"),
+    },
+    "TensorProto": {
+        "dims": (1, "int64*"), "data_type": (2, "int32"), "name": (8, "string"), "raw_data": (9, "bytes"),
+    },
+    "ValueInfo": {"name": (1, "string")},
 }  # fmt: skip
 
 # Fields to write a graph of a few operators.
@@ -152,6 +173,15 @@ def read_signature(content: bytes) -> Any:
     return _parse("signature", "ModelProto", content)
 
 
+def read_constants(content: bytes) -> Any:
+    """Return an ONNX file as a message with its constants, which is a complete file when it is written again.
+
+    Raises:
+        ValueError: the content is not a ModelProto.
+    """
+    return _parse("constants", "ModelProto", content)
+
+
 def new_model() -> Any:
     """Return an empty ONNX ModelProto."""
     return _classes("written")["checked.written.ModelProto"]()
@@ -170,7 +200,8 @@ def _parse(package: str, name: str, content: bytes) -> Any:
 def _classes(package: str) -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(name=f"checked/{package}.proto", package=f"checked.{package}")
     declarations = {
-        "tensorflow": _TENSORFLOW, "onnx": _ONNX, "weights": _WEIGHTS, "signature": _SIGNATURE, "written": _WRITTEN,
+        "tensorflow": _TENSORFLOW, "onnx": _ONNX, "weights": _WEIGHTS, "signature": _SIGNATURE,
+        "constants": _CONSTANTS, "written": _WRITTEN,
     }  # fmt: skip
     for name, fields in declarations[package].items():
         message = file.message_type.add(name=name)

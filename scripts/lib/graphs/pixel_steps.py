@@ -12,8 +12,25 @@ from scripts.lib.graphs.signature import ARITHMETIC, LARGEST_BYTE, PixelStep
 
 # What only changes the type or the order of the axes.
 _PASSING = ("Cast", "Identity", "Transpose")
-# ONNX' numbers of types.
-_KINDS = {1: np.float32, 2: np.uint8, 6: np.int32, 7: np.int64, 10: np.float16, 11: np.float64}
+# NumPy's types of the bytes in raw_data by ONNX's numbers of types; those of bfloat16 are the upper half of a float32.
+_BFLOAT16 = 16
+_KINDS = {
+    1: "<f4",
+    2: "<u1",
+    3: "<i1",
+    4: "<u2",
+    5: "<i2",
+    6: "<i4",
+    7: "<i8",
+    10: "<f2",
+    11: "<f8",
+    12: "<u4",
+    13: "<u8",
+    _BFLOAT16: "<u2",
+}
+# The other fields with numbers by ONNX's numbers of types. In int32_data a float16 or bfloat16 is its bits.
+_FIELDS = {1: "float_data", 7: "int64_data", 11: "double_data", 12: "uint64_data", 13: "uint64_data"}
+_OTHER_FIELD = "int32_data"
 # Attributes of a Constant with numbers instead of a tensor, and their fields.
 _NUMBERS = {"value_float": "f", "value_floats": "floats", "value_int": "i", "value_ints": "ints"}
 _MOST_VALUES, _MOST_PASSED = 16, 10
@@ -103,7 +120,15 @@ def _values(tensor: Any) -> tuple[float, ...]:
     """Return the few numbers of a tensor; none if it is another."""
     if tensor.data_type not in _KINDS or math.prod(tensor.dims) > _MOST_VALUES:
         return ()
-    kind = np.dtype(_KINDS[tensor.data_type]).newbyteorder("<")
-    if len(tensor.raw_data) % kind.itemsize:
+    kind = np.dtype(_KINDS[tensor.data_type])
+    listed = getattr(tensor, _FIELDS.get(tensor.data_type, _OTHER_FIELD))
+    if len(tensor.raw_data) % kind.itemsize or max(len(tensor.raw_data) // kind.itemsize, len(listed)) > _MOST_VALUES:
         return ()
-    return tuple(np.frombuffer(tensor.raw_data, kind).tolist()) or tuple(tensor.float_data)
+    content = np.frombuffer(tensor.raw_data, kind)
+    if not len(content):
+        content = np.array(listed)
+        if tensor.data_type not in _FIELDS and kind.itemsize == 2:
+            content = content.astype(np.uint16).view(kind)
+    if tensor.data_type == _BFLOAT16:
+        content = (content.astype(np.uint32) << 16).view(np.float32)
+    return tuple(content.tolist())

@@ -27,8 +27,9 @@ DESCRIBED = {
     "pixels": {"order": "rgb", "divisor": 255},
     "resize": {"kind": "stretch"},
 }
-# What the branches give: the indices of the kept boxes, the boxes themselves, or the indices from an `If` in a branch.
-BRANCHES = ("indices", "boxes", "nested")
+# What the branches give: the indices of the kept boxes, of another type first, the boxes themselves, or the indices
+# from an `If` in a branch.
+BRANCHES = ("indices", "cast", "boxes", "nested")
 
 
 def _value(name: str, values: np.ndarray, *, empty: bool = False) -> onnx.ValueInfoProto:
@@ -71,6 +72,8 @@ def write_graph(path: Path, branches: str) -> Path:
         )  # fmt: skip
     else:
         then = _empty({"t": indices})
+        if branches == "cast":
+            then = [*_empty({"c": np.zeros(0, np.float32)}), node("Cast", ["c"], ["t"], to=TensorProto.INT64)]
         if branches == "nested":
             inner = (_branch(_empty({"it": indices}), {"it": indices}), _branch([same("ie")], {"ie": indices}))
             then = [node("If", ["is_empty"], ["t"], then_branch=inner[0], else_branch=inner[1])]

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts.lib.boxes import Size
+from scripts.lib.engines.rows import RowsConvention, RowsEngine, RowsInput
 from scripts.lib.errors import GraphError, SettingsError
 from tests.detector_graphs import SIDE, write_detector
 from tests.family_networks import Network, found, gpu, names
@@ -125,12 +127,42 @@ def test_labels_of_a_description_may_be_in_any_order(tmp_path: Path) -> None:
         ({"labels": [-1, 1, 2]}, r"labels is \[-1, 1, 2\]; expected 3 different"),
         ({"labels": [0, 1, 2, 3]}, r"labels is \[0, 1, 2, 3\]; expected 3 different"),
         ({"labels": []}, r"labels is \[\]; expected 3 different"),
-        ({"first_label": -1}, r"first_label is -1; expected 0 or more"),
+        ({"labels": [0, 1, 10**12]}, r"labels has 1000000000000; expected at most 10000000"),
+        ({"first_label": -1}, r"first_label is -1; expected 0 to 10000000"),
+        ({"first_label": 2**70}, r"first_label is 1180591620717411303424; expected 0 to"),
     ],
 )
 def test_wrong_labels_of_a_description_are_refused(tmp_path: Path, wrong: dict, words: str) -> None:
     with pytest.raises(SettingsError, match=rf"network\.description\.{words}"):
         described(tmp_path, TABLE | wrong)
+
+
+@pytest.mark.parametrize("number", [10**12, 2**70])
+def test_a_file_of_names_with_a_large_number_is_refused(tmp_path: Path, number: int) -> None:
+    write_torchvision(tmp_path, 1, 2)
+    write_categories(tmp_path, {1: "cod", number: "crab"})
+    with pytest.raises(GraphError, match=f"categories.json: gives a name the number {number}; expected 0 to 10000000"):
+        Network(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("label", "text"), [(np.nan, "nan"), (np.inf, "inf"), (2.0**40, r"1\.099511628e\+12"), (7, "7")]
+)
+@pytest.mark.parametrize("family", ["tensorflow", "rows"])
+def test_a_label_that_is_no_number_is_refused(tmp_path: Path, family: str, label: float, text: str) -> None:
+    names(tmp_path, "cod", "crab", "kelp")
+    if family == "tensorflow":
+        write_tensorflow(tmp_path, 1, label)
+        with pytest.raises(GraphError, match=f"gives the labels {text}; expected 1 to 3"):
+            found(Network(tmp_path), ENGINE)
+        return
+    outputs = (np.array(BOXES), np.array([0.9, 0.8]), np.array([1, label]))
+    with pytest.raises(GraphError, match=f"gives the labels {text}; expected 0 to 2"):
+        RowsEngine(
+            lambda _picture: outputs, RowsInput([None, None, 3], takes_bytes=False), graph="graph",
+            size=Size(SIDE, SIDE), batch_size=1, nms=None, convention=RowsConvention("rgb_0_to_1", 0, 3),
+            description={},
+        )  # fmt: skip
 
 
 def test_an_error_names_the_setting_that_has_the_labels(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ def write_yolo(
         number: its second input.
         kind: of the input.
         constant: where the number is: `float` or `half`, a weight; `node`, a Constant; `values`, a weight of numbers;
-            `cast`, a weight of int64 before a Cast; or an attribute of a Constant, such as `value_float`.
+            `cast`, a weight of int64 before a Cast; `cast_` and a type, its numbers instead of its bytes before a Cast;
+            or an attribute of a Constant, such as `value_float`.
     """
     path = folder / "graph.onnx"
     output = raw([[16, 12, 16, 16, 0.9, 0.1]], CELLS)
@@ -46,9 +47,12 @@ def write_yolo(
         given = [helper.make_node("Constant", [], ["number"], value=values)]
     elif constant.startswith("value_"):
         given = [helper.make_node("Constant", [], ["number"], **{constant: number})]
-    elif constant == "cast":
+    elif constant.startswith("cast"):
         given = [helper.make_node("Cast", ["whole"], ["number"], to=TensorProto.FLOAT)]
-        model.graph.initializer.append(numpy_helper.from_array(np.array(number, np.int64), "whole"))
+        weight = numpy_helper.from_array(np.array(number, np.int64), "whole")
+        if constant != "cast":
+            weight = helper.make_tensor("whole", TensorProto.DataType.Value(constant[5:].upper()), [], [number])
+        model.graph.initializer.append(weight)
     else:
         model.graph.initializer.append(values)
     scaled = helper.make_node(operator, ["cast", "number"], ["scaled"])
@@ -74,7 +78,9 @@ def test_a_yolo_that_divides_by_255_itself_is_fed_bytes(tmp_path: Path, engine: 
     [
         ("Div", 255, "node"), ("Mul", 1 / 255, "float"), ("Mul", np.full((1, 3, 1, 1), 1 / 255), "values"),
         ("Div", 255, "half"), ("Mul", 1 / 255, "half"), ("Div", 255, "cast"), ("Div", 255.0, "value_float"),
-        ("Mul", [1 / 255], "value_floats"),
+        ("Mul", [1 / 255], "value_floats"), ("Div", 255, "cast_float16"), ("Div", 255, "cast_uint8"),
+        ("Div", 255, "cast_int64"), ("Div", 255, "cast_double"), ("Div", 255, "cast_uint64"),
+        ("Div", 255, "cast_bfloat16"),
     ],
 )  # fmt: skip
 def test_wherever_the_number_is(tmp_path: Path, operator: str, number: object, constant: str) -> None:

@@ -7,13 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.boxes import Floats, Integers, Size
-from scripts.lib.engines.base import Outputs
+from scripts.lib.engines.base import Outputs, labels_text, whole_labels
 from scripts.lib.engines.onnx_graphs.top_k_described import RawOutputs
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.class_count import check_labels, label_setting
 from scripts.lib.graphs.description import BoxFormat, Description
-
-_SHOWN = 5
 
 
 class Decoder:
@@ -180,19 +178,18 @@ class Decoder:
         # NaN is kept here and refused later, as for all engines. Labels before the first are of the background.
         rows = ~(scores <= 0) & ~(labels < self._description.first_label)
         pictures, boxes = np.nonzero(rows)
-        kept = labels[rows].astype(np.int64)
-        columns = self._columns[np.clip(kept, -1, len(self._columns) - 1)]
+        kept = labels[rows]
+        columns = self._columns[np.minimum(whole_labels(kept), len(self._columns) - 1)]
         if (columns < 0).any():
             raise self._unknown_labels(kept[columns < 0])
         found[pictures, boxes, columns] = scores[rows]
         return found
 
-    def _unknown_labels(self, labels: Integers) -> GraphError:
-        wrong = ", ".join(str(label) for label in np.unique(labels)[:_SHOWN])
+    def _unknown_labels(self, labels: npt.NDArray[Any]) -> GraphError:
         return GraphError(
-            f"{self._graph}: gives the labels {wrong}; expected {self._labels.min()} to {self._labels.max()}, as there "
-            f"are {self._names} names and the first has the label {self._labels[0]}: give the names that the network "
-            f"was trained with, or correct {label_setting(self._description)}"
+            f"{self._graph}: gives the labels {labels_text(labels)}; expected {self._labels.min()} to "
+            f"{self._labels.max()}, as there are {self._names} names and the first has the label {self._labels[0]}: "
+            f"give the names that the network was trained with, or correct {label_setting(self._description)}"
         )
 
     def _misshapen(self, outputs: Sequence[npt.NDArray[Any]]) -> GraphError:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.openvino.empty_constants import restore_empty_constants
+from scripts.lib.engines.openvino.empty_arrays import replace_empty_arrays
+from scripts.lib.engines.openvino.empty_branches import restore_empty_branches
+from scripts.lib.engines.openvino.empty_constants import replace_empty_constants
 from scripts.lib.engines.openvino.quantized import is_quantized, warn_of_saturation
 from scripts.lib.engines.openvino.weights import fix_integer_weights
 from scripts.lib.errors import GraphError
@@ -60,6 +62,7 @@ def compile_for_cpu(model: "openvino.Model", graph: str, *, threads: int, reques
         # With pinning, the threads of concurrent jobs would all run on the first cores.
         "ENABLE_CPU_PINNING": False,
     }
+    replace_empty_arrays(model)
     try:
         # Without OpenVINO's cache, which does not notice damaged files.
         return load_openvino().Core().compile_model(model, "CPU", settings)
@@ -74,9 +77,11 @@ def read_model(graph: Path) -> "openvino.Model":
         GraphError: OpenVINO cannot read it.
     """
     try:
-        model = load_openvino().Core().read_model(graph)
-        restore_empty_constants(model)
-    except RuntimeError as error:
+        content = replace_empty_constants(graph.read_bytes()) if graph.suffix == ".onnx" else None
+        model = load_openvino().Core().read_model(graph if content is None else content)
+        if graph.suffix == ".xml":
+            restore_empty_branches(model)
+    except (RuntimeError, ValueError) as error:
         raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
     return model
 
