@@ -187,7 +187,8 @@ class Scores:
 
     Attributes:
         function: function that computes scores from the network's values.
-        objectness: whether the first value is the objectness, by which each score is multiplied.
+        objectness: whether the first value is the objectness, by which each score is multiplied; with a function, the
+            sigmoid of the value.
         background: column of the background, which is left out.
     """
 

@@ -76,6 +76,20 @@ ODD: dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]] = {
             "scores": {"function": "softmax", "background": "last"}, "suppression": NMS,
         },
     ),
+    "logits of objectness and classes": (
+        {"table": logits([*CENTRE, float(np.log(0.95 / 0.05)), -5, float(np.log(18))])},
+        {
+            "outputs": {"table": 0}, "boxes": {"corners": "cxcywh"},
+            "scores": {"function": "sigmoid", "objectness": True}, "suppression": NMS,
+        },
+    ),
+    "logits of objectness before a softmax": (
+        {"table": logits([*CENTRE, float(np.log(0.95 / 0.05)), 0, float(np.log(18))])},
+        {
+            "outputs": {"table": 0}, "boxes": {"corners": "cxcywh"},
+            "scores": {"function": "softmax", "objectness": True}, "suppression": NMS,
+        },
+    ),
     "a table of objectness and classes, boxes last": (
         {"all": np.ascontiguousarray(rows([*CENTRE, 0.9, 0, 1]).transpose(0, 2, 1))},
         {

@@ -39,6 +39,9 @@ NETWORKS: dict[str, tuple[Description, tuple[int, ...], int]] = {
                            suppression=YOLO_NMS), (1, 2, 3), 4),
     "yolox, a grid": (Description("yolox", OutputNames(table=0), boxes=BoxFormat("cxcywh", "grid", (8, 16, 32)),
                                   scores=Scores(objectness=True), suppression=Nms(0.45, 1000)), (1, 2, 3), 4),
+    "logits of objectness": (Description("other", OutputNames(table=0), boxes=CENTRES,
+                                         scores=Scores("sigmoid", objectness=True),
+                                         suppression=YOLO_NMS), (1, 2, 3), 4),
     "detr": (Description("detr", APART, boxes=FRACTIONS, scores=Scores("softmax", background="last"),
                          suppression=Nms(1.0, 300)), (0, 1, 2), 4),
     "rt-detr": (Description("rt-detr", APART, boxes=FRACTIONS, scores=Scores("sigmoid"),
@@ -81,6 +84,11 @@ def outputs_of(name: str, kind: str, rng: np.random.Generator, threshold: float)
             objectness = scores.max(axis=2, keepdims=True)
             others_have = np.where(np.arange(BOXES)[:, None] % 2, objectness, 1.0)
             scores = scores / others_have
+            if function == "sigmoid":
+                scores *= others_have
+                others_have = (1 + others_have) / 2.01
+                scores /= others_have
+                others_have = np.log(others_have / (1 - others_have))
         scores = np.log(scores / (1 - scores)) if function == "sigmoid" else scores
     if kind in ("nan", "inf", "-inf"):
         scores[1, high[0], classes[0]] = float(kind)

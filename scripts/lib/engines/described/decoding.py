@@ -130,7 +130,8 @@ class Decoder:
         if self._grid is not None:
             corners, strides = self._grid if indices is None else (self._grid[0][indices], self._grid[1][indices])
             found[..., :2] = (found[..., :2] + corners) * strides
-            found[..., 2:] = np.exp(found[..., 2:]) * strides
+            with np.errstate(over="ignore"):  # boxes that are not finite are refused later, if their score is high
+                found[..., 2:] = np.exp(found[..., 2:]) * strides
         if kind.corners == "cxcywh":
             found[..., :2] -= found[..., 2:] / 2
         if kind.corners in ("cxcywh", "xywh"):
@@ -154,15 +155,17 @@ class Decoder:
         """Return the scores of all columns, from the values of the network."""
         kind = self._description.scores
         scores = raw if raw.dtype == np.float32 else raw.astype(np.float32)
+        objectness = None
         if kind.objectness:
-            scores = scores[..., 1:] * scores[..., :1]
+            objectness, scores = scores[..., :1], scores[..., 1:]
         if kind.function == "sigmoid":
-            with np.errstate(over="ignore"):  # exp overflows for large negative scores, and the result is 0
-                scores = np.reciprocal(1 + np.exp(-scores), dtype=np.float32)
+            scores = _sigmoid(scores)
         elif kind.function == "softmax":
             powers = np.exp(scores - scores.max(axis=2, keepdims=True))
             scores = np.divide(powers, powers.sum(axis=2, keepdims=True), dtype=np.float32)
-        return scores
+        if objectness is None:
+            return scores
+        return scores * (objectness if kind.function == "none" else _sigmoid(objectness))
 
     def _named(self, scores: Floats) -> Floats:
         """Return the scores of the classes that have a name."""
@@ -209,6 +212,12 @@ class Decoder:
             f"{self._graph}: its outputs have the shapes {shapes}; expected {expected}, as the family "
             f"{self._description.family} has: correct network.family or network.description"
         )
+
+
+def _sigmoid(values: Floats) -> Floats:
+    with np.errstate(over="ignore"):  # exp overflows for large negative values, and the result is 0
+        found: Floats = np.reciprocal(1 + np.exp(-values), dtype=np.float32)
+    return found
 
 
 def _grid(size: Size, boxes: BoxFormat) -> tuple[Floats, Floats] | None:

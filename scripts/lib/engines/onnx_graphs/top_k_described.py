@@ -201,15 +201,16 @@ def _steps(top_k: TopK, sources: Sequence[str], opset: int) -> tuple[list[Step],
     numbers = step("Cast", tables[-1], "numbers", to=FLOAT)
     first, end = _columns(description)
     before = 0 if description.outputs.table is None else 4
-    if scores.objectness:
-        objectness = part(numbers, "objectness", before, before + 1)
-        numbers, before = part(numbers, "classes", before + 1, _END), before + 1
-        numbers = step("Mul", numbers, "products", objectness)
-    elif before:
+    objectness = part(numbers, "objectness", before, before + 1) if scores.objectness else None
+    before += scores.objectness
+    if before:
         numbers = part(numbers, "classes", before, _END)
     if scores.function != "none":
         axis = {"axis": 2} if scores.function == "softmax" else {}
         numbers = step(scores.function.capitalize(), numbers, "scores", **axis)
+    if objectness is not None:
+        factors = objectness if scores.function == "none" else step("Sigmoid", objectness, "objectness_scores")
+        numbers = step("Mul", numbers, "products", factors)
     if isinstance(first, list):
         numbers = step("Gather", numbers, "named", [one - before for one in first], axis=2)
     elif (first, end) != (before, _END):
