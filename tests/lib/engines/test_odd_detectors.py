@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.detector_graphs import SIDE, write_detector
@@ -102,6 +103,19 @@ ODD: dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]] = {
         {"outputs": {"boxes": 0, "scores": 1, "labels": 2}, "labels": [3, 7]},
     ),
 }  # fmt: skip
+
+
+def test_openvino_gives_outputs_of_bfloat16_as_they_are(tmp_path: Path) -> None:
+    outputs, description = ODD["pixels from the top left"]
+    model = onnx.load(write_detector(tmp_path / "graph.onnx", outputs))
+    for output in model.graph.output:
+        kind, name = onnx.TensorProto.BFLOAT16, output.name
+        output.name, output.type.tensor_type.elem_type = f"{name}_half", kind
+        model.graph.node.append(onnx.helper.make_node("Cast", [name], [output.name], to=kind))
+    onnx.save(model, tmp_path / "graph.onnx")
+    names(tmp_path)
+    [(box, label, score)] = found(Network(tmp_path, family="described", description=description), "openvino")
+    assert (box, label, round(score, 2)) == ((8, 4, 24, 20), 1, 0.9)
 
 
 @every_engine

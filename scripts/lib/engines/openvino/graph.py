@@ -81,9 +81,25 @@ def read_model(graph: Path) -> "openvino.Model":
         model = load_openvino().Core().read_model(graph if content is None else content)
         if graph.suffix == ".xml":
             restore_empty_branches(model)
+        _convert_bfloat16_outputs(model)
     except (RuntimeError, ValueError) as error:
         raise GraphError(f"{graph}: OpenVINO cannot read it: {str(error).strip()}") from error
     return model
+
+
+def _convert_bfloat16_outputs(model: "openvino.Model") -> None:
+    """Convert outputs of bfloat16 to float32, since OpenVINO gives their bits as if they were float16."""
+    ov = load_openvino()
+    ops = importlib.import_module("openvino.opset13")
+    for result in model.get_results():
+        output = result.input_value(0)
+        if output.get_element_type() != ov.Type.bf16:
+            continue
+        converted, names = ops.convert(output, "f32").output(0), output.get_names()
+        output.set_names(set())
+        converted.set_names(names)
+        result.input(0).replace_source_output(converted)
+    model.validate_nodes_and_infer_types()
 
 
 def read_graph(graph: Path) -> tuple["openvino.Model", Layout]:
