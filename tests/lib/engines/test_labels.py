@@ -28,12 +28,12 @@ def write_torchvision(folder: Path, *labels: int) -> None:
     write_detector(folder / "graph.onnx", outputs, shape=(3, SIDE, SIDE))
 
 
-def write_tensorflow(folder: Path, *labels: int) -> None:
+def write_tensorflow(folder: Path, *labels: float, second_score: float = 0.8) -> None:
     """Write a graph with a box for each label."""
     corners = np.array([[y1, x1, y2, x2] for x1, y1, x2, y2 in BOXES[: len(labels)]], np.float32) / SIDE
     outputs = {
         "detection_boxes": corners[None],
-        "detection_scores": np.array([[0.9, 0.8][: len(labels)]], np.float32),
+        "detection_scores": np.array([[0.9, second_score][: len(labels)]], np.float32),
         "detection_classes": np.array([labels], np.float32),
     }
     write_detector(folder / "graph.onnx", outputs, shape=(1, SIDE, SIDE, 3), kind="uint8")
@@ -53,6 +53,17 @@ def test_the_first_label_does_not_close_gaps_between_labels(tmp_path: Path, firs
     write_torchvision(tmp_path, 1, 3)
     names(tmp_path, "__background__", "cod", "N/A", "crab", "kelp")
     assert found_names(Network(tmp_path, first_label=first)) == ["cod", "crab"]
+
+
+def test_a_label_between_those_of_the_names_may_have_a_low_score(tmp_path: Path) -> None:
+    """COCO's unused numbers are among the hundred boxes that TensorFlow's networks give for any picture."""
+    write_categories(tmp_path, {1: "cod", 3: "crab"})
+    write_tensorflow(tmp_path, 1, 2, second_score=0.1)
+    assert [label for _, label, _ in found(Network(tmp_path), ENGINE, min_score=0.3)] == [0]
+    for label, score in ((2, 0.4), (2, np.nan), (4, 0.1)):
+        write_tensorflow(tmp_path, 1, label, second_score=score)
+        with pytest.raises(GraphError, match=f"gives the labels {label}; expected 1 to 3"):
+            found(Network(tmp_path), ENGINE, min_score=0.3)
 
 
 def test_the_first_label_moves_the_labels_of_a_file_that_counts_otherwise(tmp_path: Path) -> None:

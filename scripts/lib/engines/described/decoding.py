@@ -27,7 +27,8 @@ class Decoder:
             size: the size of the network's input.
             names: number of class names.
             graph: name of the graph for errors.
-            min_score: boxes whose objectness is below it are left out; None to return all.
+            min_score: boxes whose objectness is below it are left out, and boxes of unnamed labels between the named
+                ones whose score is; None to return all boxes, and refuse all such labels.
         """
         self._min_score = min_score
         self._description, self._size, self._names, self._graph = description, size, names, graph
@@ -180,12 +181,15 @@ class Decoder:
         found = np.zeros((*scores.shape, self._names), np.float32)
         # NaN is kept here and refused later, as for all engines. Labels before the first are of the background.
         rows = ~(scores <= 0) & ~(labels < self._description.first_label)
-        pictures, boxes = np.nonzero(rows)
-        kept = labels[rows]
-        columns = self._columns[np.minimum(whole_labels(kept), len(self._columns) - 1)]
-        if (columns < 0).any():
-            raise self._unknown_labels(kept[columns < 0])
-        found[pictures, boxes, columns] = scores[rows]
+        columns = self._columns[np.minimum(whole_labels(labels), len(self._columns) - 1)]
+        unknown = rows & (columns < 0)
+        if self._min_score is not None:
+            # Classes that no picture of the training had, as COCO's unused numbers, have low scores.
+            unknown &= ~((scores < self._min_score) & (labels >= self._labels.min()) & (labels <= self._labels.max()))
+        if unknown.any():
+            raise self._unknown_labels(labels[unknown])
+        pictures, boxes = np.nonzero(rows & (columns >= 0))
+        found[pictures, boxes, columns[pictures, boxes]] = scores[pictures, boxes]
         return found
 
     def _unknown_labels(self, labels: npt.NDArray[Any]) -> GraphError:
