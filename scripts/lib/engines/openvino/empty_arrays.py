@@ -3,8 +3,6 @@
 import importlib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     import openvino  # type: ignore[import-untyped]
 
@@ -16,7 +14,7 @@ def replace_empty_arrays(model: "openvino.Model") -> None:
 
     OpenVINO 2026.4 ends the process with a division by zero while it compiles a Gather with empty indices.
     """
-    ops = importlib.import_module("openvino.opset13")
+    ov, ops = importlib.import_module("openvino"), importlib.import_module("openvino.op")
     for op in model.get_ordered_ops():
         if op.get_type_name() == "If":
             for branch in (0, 1):
@@ -27,7 +25,7 @@ def replace_empty_arrays(model: "openvino.Model") -> None:
             shape = output.get_partial_shape()
             if shape.is_dynamic or 0 not in shape.to_shape():
                 continue
-            constant = ops.constant(np.zeros(shape.to_shape(), output.get_element_type().to_dtype()))
+            constant = ops.Constant(ov.Tensor(output.get_element_type(), shape.to_shape()))
             constant.output(0).set_names(output.get_names())
             for user in output.get_target_inputs():
                 user.replace_source_output(constant.output(0))

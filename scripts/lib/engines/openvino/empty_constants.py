@@ -53,7 +53,8 @@ def _replace_in(holder: Any) -> bool:
         for attribute in node.attribute:
             graphs = [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
             changed = any([_replace_in(graph) for graph in graphs]) or changed
-        if node.op_type == "Constant" and node.domain in _OWN_DOMAIN and (empty := _empty_value(node)) is not None:
+        is_constant = node.op_type == "Constant" and node.domain in _OWN_DOMAIN and len(node.output) == 1
+        if is_constant and (empty := _empty_value(node)) is not None:
             output = node.output[0]
             del holder.node[at]
             _insert(holder, at, output, *empty)
@@ -102,7 +103,7 @@ def _insert(graph: Any, at: int, output: str, shape: list[int], kind: int) -> No
         shape: the array's shape.
         kind: ONNX's number of the array's type.
     """
-    lengths = f"{output}/shape"
+    lengths = f"{output}/lengths_of_empty_constant"
     _add(graph, "ConstantOfShape", output, ([1], kind, bytes(_SIZES[kind]))).input.append(lengths)
     _add(graph, "Constant", lengths, ([len(shape)], _INT64, np.array(shape, "<i8").tobytes()))
     constant, maker = graph.node.pop(), graph.node.pop()
