@@ -90,9 +90,10 @@ def check_label_settings(description: Description, names: int) -> None:
         SettingsError: a label is negative, too large or there twice, or their number is not that of the names.
     """
     labels, first = description.labels, description.first_label
-    if not 0 <= first <= LARGEST_LABEL:
+    if not 0 <= first <= LARGEST_LABEL + 1 - names:
         raise SettingsError(
-            f"network.description.first_label is {short(str(first), 50)}; expected 0 to {LARGEST_LABEL}: correct it"
+            f"network.description.first_label is {short(str(first), 50)}; expected 0 to {LARGEST_LABEL + 1 - names}: "
+            "correct it"
         )
     if labels is not None and (len(labels) != names or len(set(labels)) != names or min(labels) < 0):
         raise SettingsError(
