@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scripts.lib.boxes import Floats, Integers, Pixels, Size
 from scripts.lib.closeable import Closeable
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.class_names import LARGEST_LABEL
+from scripts.lib.graphs.description import LARGEST_LABEL
 from scripts.lib.suppression import Nms
 
 _SHOWN = 5  # labels in a message

@@ -4,8 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.graphs.class_names import LARGEST_LABEL
-from scripts.lib.graphs.description import DESCRIBED, Description
+from scripts.lib.graphs.description import DESCRIBED, LARGEST_LABEL, Description
 from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.signature import Signature
 

@@ -11,6 +11,7 @@ from typing import Any
 from scripts.lib import json_text, train_ini, yaml_text
 from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs.description import LARGEST_LABEL
 from scripts.lib.graphs.signature import Signature
 
 TRAIN_INI = "train.ini"
@@ -18,8 +19,6 @@ TRAIN_INI = "train.ini"
 CONFIG = "config.json"
 # Written by Ultralytics next to an OpenVINO file, with the metadata of the export.
 METADATA = "metadata.yaml"
-# The decoder has a number for each label up to the largest.
-LARGEST_LABEL = 10_000_000
 # Names of entries that are no class, in lists with an entry for every COCO number, and of torchvision's background.
 _UNUSED = ("N/A", "n/a", "", "__background__")
 # Parsing a Python literal takes fifty times its size in memory, and seconds for a megabyte.

@@ -16,6 +16,8 @@ from scripts.lib.suppression import Nms
 
 # The family of a network with a description of its own.
 DESCRIBED = "described"
+# Largest label or column of a name; the decoder has a number for each label up to the largest.
+LARGEST_LABEL = 10_000_000
 # An output of the graph: its index, or its name.
 Output = int | str
 # A column in a row of a table; the box has four numbers, the others have one each.
