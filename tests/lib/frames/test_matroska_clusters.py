@@ -6,6 +6,7 @@ import av
 import pytest
 
 from scripts.lib.frames.file_formats.matroska_clusters import find_destroyed
+from scripts.lib.frames.file_formats.truncation import known_end
 from scripts.lib.frames.reader import open_frames
 from tests.media_files import write_video
 
@@ -43,11 +44,35 @@ def test_a_block_whose_track_number_is_destroyed(tmp_path: Path) -> None:
     assert "Invalid track number 65" in damage_of(path)
 
 
+@pytest.mark.parametrize(("place", "size"), [(1, b"\x01" + b"\xff" * 6 + b"\xfe"), (0, b"\x10\1\0\0")])
+def test_a_cluster_whose_size_is_destroyed(tmp_path: Path, place: int, size: bytes) -> None:
+    """No file is 2**56 bytes long, and the system cannot seek that far."""
+    path = write_video(tmp_path / "a.mkv", mux=CLUSTERS)
+    content = path.read_bytes()
+    begin = content.index(MARK, len(content) // 2 if place else 0) + len(MARK)
+    path.write_bytes(content[:begin] + size + content[begin + len(size) :])
+    with open_frames(path, "video") as frames:
+        assert list(frames)
+    assert frames.summary.damaged
+    assert f"the cluster at byte {begin - len(MARK)} of the file lacks" in str(find_destroyed(path))
+    path.write_bytes(content[:4] + size + content[4 + len(size) :])  # the size of the file's header
+    assert find_destroyed(path) is None
+    assert known_end(path, "matroska") == 0
+
+
+@pytest.mark.parametrize("missing", [1, 400])
+def test_a_stream_without_sizes_that_ends_within_a_cluster(tmp_path: Path, missing: int) -> None:
+    path = write_video(tmp_path / "a.mkv", mux={"live": "1"})
+    content = path.read_bytes()
+    path.write_bytes(content[:-missing])
+    assert f"of the file lacks {missing} bytes" in damage_of(path)
+
+
 @pytest.mark.parametrize("mux", [CLUSTERS, {"live": "1"}, {"write_crc32": "0"} | CLUSTERS, {"cues_to_front": "1"}])
 def test_sound_files_have_no_destroyed_cluster(tmp_path: Path, mux: dict[str, str]) -> None:
     path = write_video(tmp_path / "a.mkv", range(20), mux=mux, sound=True)
     content = path.read_bytes()
-    for whole in (content, 2 * content, content + bytes(100), content + b"junk" * 40, content[:-1]):
+    for whole in (content, 2 * content, content + bytes(100), content + b"junk" * 40):
         path.write_bytes(whole)
         assert find_destroyed(path) is None
     path.write_bytes(content)

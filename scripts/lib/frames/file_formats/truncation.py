@@ -153,12 +153,12 @@ def _dv_end(stream: BinaryIO, size: int) -> int:
     return -(-size // frame) * frame
 
 
-def _ebml_end(stream: BinaryIO, _: int) -> int:
+def _ebml_end(stream: BinaryIO, size: int) -> int:
     """Return where the Matroska segment ends; 0 if its size is unknown."""
     if stream.read(len(_EBML_HEADER)) != _EBML_HEADER:
         return 0
     header = ebml_size(stream)
-    if header is None:
+    if header is None or header > size:
         return 0
     stream.seek(header, os.SEEK_CUR)
     if stream.read(len(EBML_SEGMENT)) != EBML_SEGMENT:
