@@ -46,7 +46,7 @@ class VideoPackets(FrameSource):
         self._path = path
         self._lock = threading.Lock()  # prevents closing the file while it is read
         self._closed = False
-        self._packets = 0
+        self._packets = self._discarded = 0  # how many were read; and those of them that are not to be shown
         with messages.Captured() as captured:  # opening a file reads its first seconds
             self._container = ffmpeg.open_media(path)
         try:
@@ -181,6 +181,7 @@ class VideoPackets(FrameSource):
                     return
                 failures, furthest = 0, max(furthest, packet.pos or 0)
                 self._packets += 1
+                self._discarded += packet.is_discard
                 if extradata := self._checks.check(packet, self._packets - 1):
                     self._describe(extradata)
                 yield packet
@@ -215,7 +216,8 @@ class VideoPackets(FrameSource):
             return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
         if what := self._checks.cut():
             return what
-        return file_structure.contradiction(self._path, self._container.format.name, self._stream.id)
+        name, shown = self._container.format.name, self._packets - self._discarded
+        return file_structure.contradiction(self._path, name, self._stream.id, shown)
 
     def _first_packets(self) -> list[bytes]:
         """Return the content of the stream's first packets, as far as they can be read."""

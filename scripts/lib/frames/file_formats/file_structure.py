@@ -18,20 +18,21 @@ from scripts.lib.frames.file_formats.truncation import known_end, missing_bytes
 _CHUNK_HEAD = 8
 
 
-def contradiction(path: Path, format_name: str, track: int) -> str | None:
+def contradiction(path: Path, format_name: str, track: int, packets: int) -> str | None:
     """Return a sentence on the data missing according to the file's structure; None if it is consistent.
 
     Args:
         path: the file.
         format_name: FFmpeg's name of its format.
         track: the video's track number in the file.
+        packets: number of the video's packets that FFmpeg read and shows.
     """
     is_mp4 = "mov" in format_name.split(",")
     if is_mp4 and (what := iso_fragments.find_destroyed(path, track)):
         return what
     if missing := missing_bytes(path, format_name):
         return f"the file lacks {missing} bytes at its end"
-    if what := joined_files.find_second(path, format_name):
+    if what := joined_files.find_second(path, format_name, track, packets):
         return what
     if is_mp4:
         return mp4_tables.contradiction(path, track)

@@ -4,49 +4,34 @@ import mmap
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.lib.frames.file_formats.iso_fragments import box_at
+from scripts.lib.frames.file_formats import joined_mp4
 
 _FLV_HEADER, _FLV_KINDS, _FLV_TAG, _FLV_LENGTH = 9, b"\x08\x09\x12", 11, 4
 _ASF_HEADER, _ASF_ID, _ASF_OBJECT = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C"), 16, 24
 _PNG_SIGNATURE, _CHUNK_HEAD, _CHUNK_SUM = b"\x89PNG\r\n\x1a\n", 8, 4
 
 
-def find_second(path: Path, format_name: str) -> str | None:
-    """Return a sentence if another file of the same format follows the first one; None if not.
+def find_second(path: Path, format_name: str, track: int, packets: int) -> str | None:
+    """Return a sentence if another file of the same format follows the first one; None if not, or if all of it is read.
 
     Args:
         path: the file.
         format_name: FFmpeg's name of its format.
+        track: the video's number in the file.
+        packets: number of the video's packets that FFmpeg read and shows.
     """
+    is_mp4 = "mov" in format_name.split(",")
     find = next((_FINDERS[name] for name in format_name.split(",") if name in _FINDERS), None)
-    if find is None or not path.stat().st_size:
+    if (find is None and not is_mp4) or not path.stat().st_size:
         return None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        place = find(data)
+        place = find(data) if find is not None else joined_mp4.find_second(data, track, packets)
     if not place:
         return None
     return (
         f"files were joined byte by byte, the second begins at byte {place}: FFmpeg, and so Tator, does not read all "
         "of it; join them with ffmpeg -f concat"
     )
-
-
-def _second_mp4(data: mmap.mmap) -> int:
-    """Return where a second MP4 begins; 0 if there is none.
-
-    If its pictures are in fragments, FFmpeg reads them except the first fragment.
-    """
-    at = second = 0
-    indexed = False
-    while (box := box_at(data, at, len(data))) is not None:
-        if box.kind == b"ftyp" and indexed:
-            second = second or at
-        elif box.kind == b"moov":
-            if second:
-                return second
-            indexed = True
-        at = box.end
-    return 0
 
 
 def _second_flv(data: mmap.mmap) -> int:
@@ -92,7 +77,6 @@ def _after_chunk(data: mmap.mmap, at: int) -> int:
 
 # By FFmpeg's names of formats.
 _FINDERS: dict[str, Callable[[mmap.mmap], int]] = {
-    "mov": _second_mp4,
     "flv": _second_flv,
     "asf": _second_asf,
     "apng": _second_apng,

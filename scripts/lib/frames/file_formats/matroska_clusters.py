@@ -41,4 +41,5 @@ def find_destroyed(path: Path) -> str | None:
 
 
 def _message(place: int, missing: int) -> str:
-    return f"the cluster at byte {place} of the file lacks {missing} bytes, or its size is destroyed: pictures may be missing"
+    what = f"the cluster at byte {place} of the file lacks {missing} bytes, or its size is destroyed"
+    return f"{what}: pictures may be missing"

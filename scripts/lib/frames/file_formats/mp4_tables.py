@@ -4,6 +4,7 @@ A short table can describe any number of samples of one size, and an edit list c
 three kilobytes, the index took two gigabytes of memory.
 """
 
+import mmap
 import os
 import re
 import zlib
@@ -48,7 +49,7 @@ class _File:
         return os.pread(self._descriptor, max(0, part.stop - part.start), part.start)
 
 
-Content = bytes | _File
+Content = bytes | _File | mmap.mmap
 
 
 def check_tables(media: Path | bytes) -> None:
@@ -76,7 +77,7 @@ def has_display_times(path: Path, track: int) -> bool:
         track: the track's number in the file. If it is not found, or is stored in fragments, the answer is True.
     """
     with _opened(path, track) as (content, found):
-        return found is None or any(_found(content, *found, b"ctts"))
+        return found is None or any(find_boxes(content, *found, b"ctts"))
 
 
 def segments(path: Path, track: int) -> int:
@@ -87,7 +88,7 @@ def segments(path: Path, track: int) -> int:
         track: the track's number in the file. If it is not found, or is stored in fragments, the answer is 0.
     """
     with _opened(path, track) as (content, found):
-        lists = [] if found is None else _found(content, *found, b"elst")
+        lists = [] if found is None else find_boxes(content, *found, b"elst")
         return sum(int.from_bytes(content[at + 4 : at + 8]) for at, _ in lists)
 
 
@@ -172,10 +173,10 @@ def _track(content: Content, number: int) -> tuple[int, int] | None:
     for kind, at, stop in _boxes(content, 0, len(content)):
         if kind != b"moov":
             continue
-        if any(_found(content, at, stop, b"mvex")):
+        if any(find_boxes(content, at, stop, b"mvex")):
             return None
-        for begin, end in _found(content, at, stop, b"trak"):
-            for header, _ in _found(content, begin, end, b"tkhd"):
+        for begin, end in find_boxes(content, at, stop, b"trak"):
+            for header, _ in find_boxes(content, begin, end, b"tkhd"):
                 place = header + (20 if content[header : header + 1] == b"\1" else 12)
                 if int.from_bytes(content[place : place + 4]) == number:
                     return begin, end
@@ -212,10 +213,10 @@ def _counts(content: Content, start: int, end: int, depth: int) -> Iterator[int]
 
 def _index_entries(content: Content, start: int, end: int) -> int:
     """Return the number of entries in FFmpeg's index of a track: its samples, times the number of edits."""
-    times = list(_found(content, start, end, b"stts"))
-    kinds = [content[at + 8 : at + 12] for at, _ in _found(content, start, end, b"hdlr")]
-    edits = sum(int.from_bytes(content[at + 4 : at + 8]) for at, _ in _found(content, start, end, b"elst"))
-    samples = sum(int.from_bytes(content[at + 8 : at + 12]) for at, _ in _found(content, start, end, b"stsz"))
+    times = list(find_boxes(content, start, end, b"stts"))
+    kinds = [content[at + 8 : at + 12] for at, _ in find_boxes(content, start, end, b"hdlr")]
+    edits = sum(int.from_bytes(content[at + 4 : at + 8]) for at, _ in find_boxes(content, start, end, b"elst"))
+    samples = sum(int.from_bytes(content[at + 8 : at + 12]) for at, _ in find_boxes(content, start, end, b"stsz"))
     # For uncompressed sound, FFmpeg does not index samples, but pieces of chunks.
     if b"soun" in kinds and b"vide" not in kinds and len(times) == 1:
         at, _ = times[0]
@@ -229,10 +230,10 @@ def _pieces(content: Content, start: int, end: int) -> int:
     chunks = sum(
         len(_to_end(content, at, columns))
         for kind, columns in ((b"stco", 1), (b"co64", 2))
-        for at, _ in _found(content, start, end, kind)
+        for at, _ in find_boxes(content, start, end, kind)
     )
     pieces = 0
-    for at, _ in _found(content, start, end, b"stsc"):
+    for at, _ in find_boxes(content, start, end, b"stsc"):
         rows = _to_end(content, at, 3)
         each = -(-rows[:, 1] // _IN_ENTRY)
         # A row applies to the chunks from its first one up to the next row. FFmpeg replaces rows that are out of order.
@@ -249,15 +250,23 @@ def _to_end(content: Content, at: int, columns: int) -> npt.NDArray[np.int64]:
     return found[: len(found) // columns * columns].reshape(-1, columns)
 
 
-def _found(content: Content, start: int, end: int, wanted: bytes, depth: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield the content's begin and end of all boxes of a type, at all depths."""
+def find_boxes(content: Content, start: int, end: int, wanted: bytes, depth: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield the content's begin and end of all boxes of a type, at all depths.
+
+    Args:
+        content: the file.
+        start: where to begin, in bytes of the file.
+        end: where to end.
+        wanted: the type.
+        depth: how many boxes contain this part.
+    """
     for kind, at, stop in _boxes(content, start, end):
         if kind == wanted:
             yield at, stop
         elif kind == b"stsd":
             yield from ((begin, stop) for begin in _in_entries(content, at, stop, wanted))
         elif kind in _CONTAINERS and depth < _DEEPEST:
-            yield from _found(content, at, stop, wanted, depth + 1)
+            yield from find_boxes(content, at, stop, wanted, depth + 1)
 
 
 def _in_entries(content: Content, start: int, end: int, wanted: bytes) -> Iterator[int]:
