@@ -158,6 +158,33 @@ def test_only_the_first_of_joined_transport_streams_of_different_pids_is_read(tm
     assert "different PIDs (256, then 300)" in summary.damage
 
 
+@pytest.mark.parametrize(
+    ("lost", "between", "distance"),
+    [(100, b"", 188), (1040, b"", 188), (0, b"x" * 50, 188), (0, b"x" * 70_000, 188), (0, b"", 192)],
+)
+def test_joined_transport_streams_whose_packets_are_on_different_grids(
+    tmp_path: Path, lost: int, between: bytes, distance: int
+) -> None:
+    """A recording that breaks off ends within a packet, which moves all packets of the next one."""
+    mux = {"mpegts_start_pid": "300"}
+    first = write_video(
+        tmp_path / "first.ts",
+        range(20),
+        container="mpegts",
+        mux={"mpegts_m2ts_mode": str(int(distance == 192))},
+    )
+    second = write_video(tmp_path / "second.ts", range(20), times=range(20, 40), container="mpegts", mux=mux)
+    content, pid = first.read_bytes(), 4113 if distance == 192 else 256
+    path = tmp_path / "joined.ts"
+    start = content[: len(content) - lost] + between
+    path.write_bytes(start + second.read_bytes())
+    assert f"different PIDs ({pid}, then 300)" in painted_in(path)[1].damage
+    path.write_bytes(start + second.read_bytes()[:-60] + content)
+    assert f"different PIDs ({pid}, then 300)" in painted_in(path)[1].damage
+    path.write_bytes(start + b"x" * 3000 + content)  # the same PIDs
+    assert "PIDs" not in painted_in(path)[1].damage
+
+
 def test_a_transport_stream_between_two_pieces_of_another_is_not_read(tmp_path: Path) -> None:
     mux = {"mpegts_start_pid": "300"}
     first = write_video(tmp_path / "first.ts", range(20), container="mpegts")

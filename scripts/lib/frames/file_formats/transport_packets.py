@@ -31,8 +31,8 @@ class TransportPackets(FixedPackets):
         super().__init__(data, grid, len(data) + grid.distance - _PACKET)
         self._stream_id = stream_id
         self._counter: int | None = None  # of the video's last packet
-        self._last = -1  # where the video's last packet begins
-        self._begins: dict[int, tuple[int, int]] = {}  # where the first and last starts of PES packets are, by PID
+        self._begins: dict[int, tuple[int, int]] = {}  # where the first and last pictures begin, by the video's PID
+        self._grids: list[range] = []  # where packets begin, if they are on several grids
         self._filled = self._end_without_zeros()
         # Inserted bytes move all later packets off the grid, which is not damage; zeros are lost packets.
         begin = self._first_bytes((self._filled - grid.first) // grid.distance)
@@ -60,12 +60,8 @@ class TransportPackets(FixedPackets):
         pid = (high & 0x1F).astype(int) << 8 | low
         video = (sync == _SYNC) & (pid == self._stream_id) & (control & 0x10 != 0)
         encrypted = video & (control & 0xC0 != 0)
-        self._last = max([self._last, *starts[video][-1:].tolist()])
         begins = (sync == _SYNC) & (high & 0x40 != 0) & (control & 0x10 != 0)
-        for number in np.unique(pid[begins]).tolist():
-            places = starts[begins & (pid == number)]
-            first, last = self._begins.get(number, (places[0], places[-1]))
-            self._begins[number] = int(min(first, places[0])), int(max(last, places[-1]))
+        self._add_begins(starts[begins], pid[begins], control[begins])
         destroyed = gaps = 0
         if self._on_grid:
             gaps = self._counts * self._jumps(starts[video], control[video], high[video] & 0x40 != 0)
@@ -74,6 +70,30 @@ class TransportPackets(FixedPackets):
             lost = (sync != _SYNC) | ((control & 0x30 == 0) & (pid != _NULL_PID))
             destroyed = int(lost.sum()) + self._without_start(starts[announced], control[announced])
         return PacketFaults(destroyed, int(encrypted.sum()), gaps, int(video.sum()))
+
+    def _add_begins(self, starts: Places, pid: npt.NDArray[np.int_], control: Content) -> None:
+        """Store where the first and the last pictures of each video begin.
+
+        Args:
+            starts: (P,) where packets begin in which PES packets, or tables, begin.
+            pid: (P,) their PIDs.
+            control: (P,) their fourth bytes.
+        """
+        begins = self._contents(starts, control)
+        inside = begins + len(_PES) < starts + _PACKET
+        pid, starts, begins = pid[inside], starts[inside], begins[inside]
+        head = np.stack([self._data[begins + place] for place in range(len(_PES) + 1)], axis=1)
+        is_video = (
+            (head[:, :-1] == list(_PES)).all(axis=1) & (head[:, -1] >= _VIDEO.start) & (head[:, -1] < _VIDEO.stop)
+        )
+        for number in np.unique(pid[is_video]).tolist():
+            places = starts[is_video & (pid == number)]
+            first, last = self._begins.get(number, (places[0], places[-1]))
+            self._begins[number] = int(min(first, places[0])), int(max(last, places[-1]))
+
+    def _contents(self, starts: Places, control: Content) -> Places:
+        """Return where the contents of packets begin; outside of a packet if it is destroyed."""
+        return starts + 4 + np.where(control & 0x20 != 0, 1 + self._data[starts + 4].astype(int), 0)
 
     def _jumps(self, starts: Places, control: Content, begins: npt.NDArray[np.bool_]) -> int:
         """Return how often the counter of the video's packets jumps within a picture.
@@ -113,32 +133,49 @@ class TransportPackets(FixedPackets):
 
         Call it after all checks.
         """
+        if not self._on_grid:
+            self._read_all_grids()
+        _, end = self._begins.get(self._stream_id, (0, len(self._data)))
         for pid, (first, last) in self._begins.items():
-            follows = first > self._last >= 0
-            if pid != self._stream_id and self._is_video(first) and (follows or self._is_alone(first, last)):
+            if pid != self._stream_id and (first > end or self._is_alone(first, last)):
                 return (
                     f"transport streams whose videos have different PIDs ({self._stream_id}, then {pid}) were joined: "
                     "FFmpeg, and so Tator, reads only the first; join them with ffmpeg -f concat"
                 )
         return None
 
-    def _is_alone(self, first: int, last: int) -> bool:
-        """Return whether no packet of this video is between two others; False if the packets are not on the grid."""
-        if not self._on_grid or first == last:
-            return False
-        distance = self._grid.distance
-        for begin in range(first, last, distance * _AT_ONCE):
-            starts = np.arange(begin, min(last, begin + distance * _AT_ONCE), distance, dtype=np.int64)
-            high, low = self._data[starts + 1], self._data[starts + 2]
-            if ((high & 0x1F).astype(int) << 8 | low == self._stream_id).any():
-                return False
-        return True
+    def _read_all_grids(self) -> None:
+        """Find where each PID begins and the video ends, if the packets are on several grids.
 
-    def _is_video(self, start: int) -> bool:
-        """Return whether the packet at byte `start` begins a PES packet of a video."""
-        begin = start + 4 + (1 + int(self._data[start + 4]) if self._data[start + 3] & 0x20 else 0)
-        head = self._data[begin : min(begin + len(_PES) + 1, start + _PACKET)].tobytes()
-        return head[:-1] == _PES and head[-1] in _VIDEO
+        A stream that ends within a packet, before the next one begins, moves all later packets off the first grid.
+        """
+        self._begins = {}
+        grid: Grid | None = self._grid
+        while grid is not None:
+            end = grid.first
+            while True:
+                some = end + grid.distance * np.arange(_PIECE, dtype=np.int64)
+                starts = some[some <= len(self._data) - _PACKET]
+                count = _first_run(self._data[starts] != _SYNC)
+                self._faults(starts[:count])
+                end += grid.distance * count
+                if count < len(some):
+                    break
+            self._grids.append(range(grid.first, end, grid.distance))
+            grid = _next_grid(self._data, max(grid.first + 1, end - grid.distance))
+
+    def _is_alone(self, first: int, last: int) -> bool:
+        """Return whether no packet of this video is between two packets of another."""
+        if first == last:
+            return False
+        for grid in self._grids or [range(self._grid.first, len(self._data) - _PACKET + 1, self._grid.distance)]:
+            begin = max(grid.start, first + (grid.start - first) % grid.step)
+            for at in range(begin, min(grid.stop, last), grid.step * _AT_ONCE):
+                starts = np.arange(at, min(grid.stop, last, at + grid.step * _AT_ONCE), grid.step, dtype=np.int64)
+                high, low = self._data[starts + 1], self._data[starts + 2]
+                if ((high & 0x1F).astype(int) << 8 | low == self._stream_id).any():
+                    return False
+        return True
 
     def _end_without_zeros(self) -> int:
         """Return the offset after the last byte that is not zero."""
@@ -161,7 +198,7 @@ class TransportPackets(FixedPackets):
     def _without_start(self, starts: Places, control: Content) -> int:
         """Return how many packets announce the start of a picture (a PES packet) but do not contain one."""
         data = self._data
-        begins = starts + 4 + np.where(control & 0x20 != 0, 1 + data[starts + 4].astype(int), 0)
+        begins = self._contents(starts, control)
         inside = begins + len(_PES) <= starts + _PACKET  # a start may be split, with its rest in the next packet
         found = np.stack([data[begins[inside] + place] == byte for place, byte in enumerate(_PES)], axis=1)
         return int((begins > starts + _PACKET).sum()) + int((~found.all(axis=1)).sum())
@@ -174,6 +211,34 @@ def _early_grid(data: Content) -> Grid | None:
             heads = data[first::distance][:_IN_A_ROW]
             if len(heads) > 1 and (heads == _SYNC).all():
                 return Grid(first, distance)
+    return None
+
+
+def _first_run(lost: npt.NDArray[np.bool_]) -> int:
+    """Return how many packets there are before the first _IN_A_ROW that are lost, or before the last lost ones."""
+    if not len(lost):
+        return 0
+    runs = np.convolve(lost, np.ones(_IN_A_ROW, int))[_IN_A_ROW - 1 :]  # lost ones among each packet and those after it
+    rows = np.flatnonzero(runs == _IN_A_ROW)
+    if len(rows):
+        return int(rows[0])
+    kept = np.flatnonzero(~lost)
+    return int(kept[-1]) + 1 if len(kept) else 0
+
+
+def _next_grid(data: Content, begin: int) -> Grid | None:
+    """Return the grid of the first packets from an offset on; None if there are no further packets."""
+    row = np.arange(_IN_A_ROW)
+    for at in range(begin, len(data), _AT_ONCE):
+        piece = data[at : at + _AT_ONCE + _IN_A_ROW * max(_DISTANCES)]
+        marks = np.flatnonzero(piece[:_AT_ONCE] == _SYNC)
+        found = []
+        for distance in _DISTANCES:
+            whole = marks[marks + distance * row[-1] < len(piece)]
+            on_grid = whole[(piece[whole[:, None] + distance * row] == _SYNC).all(axis=1)]
+            found += [Grid(at + place, distance) for place in on_grid[:1].tolist()]
+        if found:
+            return min(found)
     return None
 
 
