@@ -36,6 +36,8 @@ def contradiction(path: Path, format_name: str, track: int, packets: int) -> str
         return what
     if is_mp4:
         return mp4_tables.contradiction(path, track)
+    if format_name == "ogg":
+        return ogg_pages.find_destroyed(path, track)
     return next((_CHECKS[name](path) for name in format_name.split(",") if name in _CHECKS), None)
 
 
@@ -58,5 +60,4 @@ _CHECKS: dict[str, Callable[[Path], str | None]] = {
     "gif": _find_break,
     "matroska": matroska_clusters.find_destroyed,
     "mpeg": program_streams.lost_beginning,
-    "ogg": ogg_pages.find_destroyed_end,
 }

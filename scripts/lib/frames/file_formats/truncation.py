@@ -20,7 +20,7 @@ _BOX_HEADER_LONG = 16
 _RIFF_HEADER = 12
 # A page of Ogg: a header, whose last byte is the number of lengths of one byte that follow (RFC 3533, section 6).
 OGG_PAGE = b"OggS\0"
-_OGG_HEADER, OGG_LARGEST = 27, 27 + 255 + 255 * 255
+OGG_HEADER, _OGG_LARGEST = 27, 27 + 255 + 255 * 255
 
 
 def missing_bytes(path: Path, format_name: str) -> int:
@@ -104,15 +104,15 @@ def _riff_end(stream: BinaryIO, size: int) -> int:
 
 def _ogg_end(stream: BinaryIO, size: int) -> int:
     """Return where the last page ends."""
-    start = max(0, size - OGG_LARGEST)
+    start = max(0, size - _OGG_LARGEST)
     stream.seek(start)
     tail = stream.read()
     at = tail.rfind(OGG_PAGE)
     if at < 0:
         return 0
-    header = tail[at : at + _OGG_HEADER]
-    count = header[-1] if len(header) == _OGG_HEADER else 0
-    return start + at + _OGG_HEADER + count + sum(tail[at + _OGG_HEADER :][:count])
+    header = tail[at : at + OGG_HEADER]
+    count = header[-1] if len(header) == OGG_HEADER else 0
+    return start + at + OGG_HEADER + count + sum(tail[at + OGG_HEADER :][:count])
 
 
 def _flv_end(stream: BinaryIO, size: int) -> int:
