@@ -1,22 +1,28 @@
 """Read the pictures of an original with the numbers and the orientation with which Tator shows them."""
 
+from array import array
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
+import av
+import av.error
 import av.video.frame
 import numpy as np
 
 from scripts.lib.errors import MediaFault
+from scripts.lib.frames import ffmpeg, messages
 from scripts.lib.frames.conversion import Turning
 from scripts.lib.frames.rotation import upright
 from scripts.lib.frames.shown import Shown, turned
 from scripts.lib.frames.source import ALL_FRAMES, DeferredPicture, Picture, log
-from scripts.lib.frames.timeline import FrameTimes
+from scripts.lib.frames.timeline import FrameTimes, Timeline
 from scripts.lib.frames.video import VideoFrames
 
 # One hour at 28 pictures per second. A picture with more numbers has a wrong time, and would get endless boxes.
 _MOST_NUMBERS = 100_000
+_NO_TIMES = 0x80  # AVFMT_NOTIMESTAMPS: files of this format have no times
 
 
 class OriginalFrames(VideoFrames):
@@ -51,6 +57,8 @@ class OriginalFrames(VideoFrames):
         if self._timeline is None:
             yield from super()._pictures()
             return
+        if (timeline := self.timeline(self._shown)) is not None:
+            self._check_times(timeline)
         before: av.video.frame.VideoFrame | None = None
         times = FrameTimes(of_decoding=self.is_avi)
         for frame in self._frames():
@@ -73,12 +81,7 @@ class OriginalFrames(VideoFrames):
     ) -> Iterator[tuple[int, Picture | DeferredPicture]]:
         """Count a frame; yield its picture if one of its numbers is wanted."""
         summary = self.summary
-        if len(numbers) > _MOST_NUMBERS:
-            raise MediaFault(
-                "unreadable",
-                f"by its times one picture stands at {len(numbers)} numbers, from {numbers.start} on; expected at most "
-                f"{_MOST_NUMBERS}: the original has a wrong time, choose media.file: streaming",
-            )
+        self._check_numbers(numbers)
         wanted = [number for number in numbers if number in self._wanted]
         summary.numbered = max(summary.numbered or 0, numbers.stop)
         summary.repeated += len(numbers) > 1
@@ -90,6 +93,51 @@ class OriginalFrames(VideoFrames):
             if len(wanted) > 1:
                 self._numbers[wanted[0]] = wanted
             yield wanted[0], picture
+
+    def _check_times(self, timeline: Timeline) -> None:
+        """Check the numbers of all pictures before the first is returned, if the file is long enough for a wrong time.
+
+        Reads the packets of a long file of which the header does not say how many pictures it has.
+
+        Raises:
+            MediaFault: `unsupported`.
+        """
+        duration, stream = self._container.duration, self._stream
+        room = None if duration is None else Fraction(duration, av.time_base) * timeline.rate - stream.frames
+        untimed = timeline.breaks or self._container.format.flags & _NO_TIMES
+        if untimed or (room is not None and room < _MOST_NUMBERS):
+            return
+        times = array("q")
+        with ffmpeg.open_media(self._path) as container, messages.Captured():
+            try:
+                for packet in ffmpeg.demux(container, container.streams[stream.index]):
+                    if self._closed:
+                        return
+                    time = packet.dts if packet.pts is None or self.is_avi else packet.pts
+                    if packet.size and time is not None and not packet.is_discard:
+                        times.append(time)
+            except av.error.FFmpegError as error:
+                log.debug("reading its times: %s", ffmpeg.reason(error))  # decoding reports it
+        for time in np.sort(np.frombuffer(times, np.int64)).tolist():
+            if timeline.end > self._wanted[-1]:
+                return  # no later picture is read
+            self._check_numbers(timeline.add(time))
+
+    def _check_numbers(self, numbers: range) -> None:
+        """Refuse a video of which a picture has too many numbers.
+
+        Raises:
+            MediaFault: `unsupported`, with the remedy.
+        """
+        if len(numbers) <= _MOST_NUMBERS:
+            return
+        rate = float(self._timeline.rate) if self._timeline else 0
+        rewrite = f"rewrite its times, for example with ffmpeg -i IN -vf setpts=N/{rate:g}/TB OUT"
+        raise MediaFault(
+            "unsupported",
+            f"by its times one picture stands at {len(numbers)} numbers, from {numbers.start} on; expected at most "
+            f"{_MOST_NUMBERS}: {'choose media.file: streaming' if self._shown.has_copy else rewrite}",
+        )
 
     def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
         """Return the function that turns frames with this one's angle as Tator's copy is turned."""

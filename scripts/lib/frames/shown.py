@@ -28,19 +28,22 @@ class Shown:
         width: width in pixels; None if the record has none.
         height: height in pixels; None if the record has none.
         count: number of pictures of the copies; None if there is no copy, or the record has no number.
+        has_copy: whether Tator has a streaming copy.
     """
 
     rate: Fraction | None = None
     width: int | None = None
     height: int | None = None
     count: int | None = None
+    has_copy: bool = False
 
     @classmethod
     def of(cls, record: MediaRecord) -> Self:
         """Return how Tator shows a video, from its record of resolve_media."""
         rate = rounded_rate(record.fps) if record.copy and record.fps else None
         size = record.copy or record
-        return cls(rate or None, size.width, size.height, record.num_frames if record.copy else None)
+        count = record.num_frames if record.copy else None
+        return cls(rate or None, size.width, size.height, count, has_copy=record.copy is not None)
 
     @classmethod
     def of_original(cls, record: MediaRecord, download: DownloadRecord) -> Self | None:

@@ -25,6 +25,8 @@ class Timeline:
     """Numbers pictures by their times, in the order in which the decoder returns them.
 
     Attributes:
+        rate: pictures per second of the copy.
+        breaks: whether the clock may restart in mid-stream.
         end: the number after the last one that was assigned.
     """
 
@@ -37,8 +39,8 @@ class Timeline:
             start: time at which the file starts, in time units; other streams may begin before the pictures.
             breaks: whether the clock may restart in mid-stream in files of this format, such as MPEG-TS.
         """
-        self._rate, self._numbers_per_unit = rate, rate * time_base
-        self._unit, self._offset, self._breaks = time_base, -start, breaks
+        self.rate, self._numbers_per_unit = rate, rate * time_base
+        self._unit, self._offset, self.breaks = time_base, -start, breaks
         self._usual = max(1, round(1 / self._numbers_per_unit))
         self._after: int | None = None  # when the last picture ends, by its own duration
         self._last = 0
@@ -55,7 +57,7 @@ class Timeline:
         if time is None:
             time = (self._after or 0) - self._offset
         time += self._offset
-        if self._breaks and self._after is not None and self._is_break(time):
+        if self.breaks and self._after is not None and self._is_break(time):
             self._offset += self._after - time
             time = self._after
         self._last, self._after = time, time + (duration or self._usual)
@@ -79,7 +81,7 @@ class Timeline:
         if until is not None:
             ends.insert(0, self._number(until + self._offset) - self._first)
         if count is not None:
-            pictures = count - nearest(_BLACK * self._rate) + Fraction(1, 2)
+            pictures = count - nearest(_BLACK * self.rate) + Fraction(1, 2)
             ends.sort(key=lambda end: abs(end - pictures))
         return self._up_to(ends[0])
 

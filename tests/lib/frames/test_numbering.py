@@ -147,10 +147,25 @@ def test_times_of_frames_are_taken_from_the_times_that_increase(
     assert [by_decoding.of(*pair) for pair in times] == [decoded for _, decoded in times]
 
 
-def test_a_picture_shown_for_hours_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("has_copy", "remedy"), [(True, "choose media.file: streaming"), (False, "ffmpeg -i IN -vf setpts=N/25/TB OUT")]
+)
+def test_a_picture_shown_for_hours_is_refused_before_the_first_frame(
+    tmp_path: Path, has_copy: bool, remedy: str
+) -> None:
     path = write(tmp_path / "a.mkv", times=[*range(29), 200_000])
-    with (
-        open_frames(path, "video", shown=Shown(Fraction(25), *SIZE)) as frames,
-        pytest.raises(MediaFault, match="one picture stands at 199972 numbers, from 28 on; expected at most 100000"),
-    ):
-        list(frames)
+    shown = Shown(Fraction(25), *SIZE, has_copy=has_copy)
+    what = "one picture stands at 199972 numbers, from 28 on; expected at most 100000: "
+    with open_frames(path, "video", shown=shown) as frames, pytest.raises(MediaFault, match=what) as caught:
+        next(iter(frames))
+    assert caught.value.state == "unsupported"
+    assert remedy in caught.value.reason
+    with open_frames(path, "video", range(20), shown=shown) as frames:
+        assert len(list(frames)) == 20  # the times after the last wanted frame do not matter
+
+
+def test_a_picture_shown_for_hours_in_a_stream_without_a_duration(tmp_path: Path) -> None:
+    """A stream that is not written to a file has no duration in its header, which is written first."""
+    path = write(tmp_path / "a.mkv", times=[*range(29), 200_000], mux={"live": "1"})
+    with open_frames(path, "video", shown=Shown(Fraction(25), *SIZE)) as frames, pytest.raises(MediaFault):
+        next(iter(frames))
