@@ -82,7 +82,7 @@ class VideoPackets(FrameSource):
         """
         name = self._container.format.name
         if ffmpeg.is_still(self._container) and name not in ffmpeg.ANIMATIONS and not self._holds_pictures():
-            raise MediaFault("unsupported", f"Tator calls it a video, but it is a picture ({_format(self._container)})")
+            raise MediaFault("unsupported", f"expected a video, but it is a picture ({_format(self._container)})")
         streams = [
             stream
             for stream in self._container.streams.video

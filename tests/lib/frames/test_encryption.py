@@ -15,7 +15,7 @@ from scripts.lib.frames.source import Summary
 from tests.media_files import HEVC, VP9, write_video
 
 PACKET = 188
-MESSAGE = "it is encrypted; put the decrypted video into Tator"
+MESSAGE = "it is encrypted; use the decrypted video instead"
 
 
 def read(path: Path) -> Summary:

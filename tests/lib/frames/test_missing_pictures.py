@@ -202,7 +202,7 @@ def test_a_lost_packet_that_others_need_is_damage(tmp_path: Path, name: str, los
 def test_an_encrypted_mp4_is_refused(tmp_path: Path) -> None:
     key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "0" * 31 + "1", "encryption_kid": "1" * 32}
     path = write_video(tmp_path / "a.mp4", mux=key)
-    with pytest.raises(MediaFault, match="it is encrypted; put the decrypted video into Tator") as found:
+    with pytest.raises(MediaFault, match="it is encrypted; use the decrypted video instead") as found:
         numbers_of(path)
     assert found.value.state == "unsupported"
 

@@ -219,11 +219,11 @@ def test_a_picture_declared_as_a_video_is_refused(tmp_path: Path, extension: str
     cv2.imwrite(str(path), painted(9))
     found = fault(path.rename(tmp_path / "1"))
     assert found.state == "unsupported"
-    assert "calls it a video, but it is a picture" in found.reason
+    assert "expected a video, but it is a picture" in found.reason
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 def test_a_video_declared_as_a_picture_is_refused(tmp_path: Path, name: str) -> None:
     found = fault(write_video(tmp_path / name), "image")
     assert found.state == "unsupported"
-    assert "calls it an image, but it is not one" in found.reason
+    assert "expected an image, but it is not one" in found.reason

@@ -8,7 +8,7 @@ import av.video.stream
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.messages import Message
 
-ENCRYPTED = "it is encrypted; put the decrypted video into Tator"
+ENCRYPTED = "it is encrypted; use the decrypted video instead"
 _MESSAGE = re.compile("DRM protected stream")  # of FFmpeg's demuxer of ASF (WMV)
 _KEY_TAG = "enc_key_id"  # the tag in which FFmpeg's demuxer of Matroska and WebM stores the name of the key
 

@@ -25,7 +25,7 @@ MOST_AVIF_FRAMES = 100
 _USUAL_STRUCTURE = 1  # bytes per pixel for a JPEG 2000's structure that ffmpeg.picture_pixel_bytes includes
 _WEBP_HEADER = 30
 _BY_CONTENT = "_pipe"  # ending of FFmpeg's names of picture formats
-_CONVERT = "convert it, for example to PNG, and upload it again"
+_CONVERT = "convert it, for example to PNG"
 
 
 class StillFrames(FrameSource):
@@ -93,7 +93,7 @@ class StillFrames(FrameSource):
         """
         name = container.format.name
         if not ffmpeg.is_still(container):
-            raise MediaFault("unsupported", f"Tator calls it an image, but it is not one ({name})")
+            raise MediaFault("unsupported", f"expected an image, but it is not one ({name})")
         streams = container.streams.video
         context = getattr(streams[0], "codec_context", None) if streams else None
         if context is None and streams and name.endswith(_BY_CONTENT):
