@@ -13,6 +13,7 @@ _MOST_JUMPS = 0.1  # share of a stream's packets; more jumps mean that the write
 _NULL_PID = 0x1FFF  # the PID of null packets, which have no content; also the largest PID
 _PES, _VIDEO = b"\0\0\1", range(0xE0, 0xF0)  # the start of a picture, and the byte after it
 _IN_A_ROW = 8  # packets from which the distance is found
+_MOST_GRIDS = 1000  # grids that are looked at; more mean that bytes are lost everywhere, not that streams were joined
 _NEAR_THE_END, _ON_GRID = 64, 0.5  # the last packets, and the least share of them on the grid, if only zeros were lost
 _END_OF_VIDEO, _END_OF_OTHERS = 3, 16  # more zeros than a packet of the video, and of another stream, ends in
 
@@ -151,7 +152,7 @@ class TransportPackets(FixedPackets):
         """
         self._begins = {}
         grid: Grid | None = self._grid
-        while grid is not None:
+        while grid is not None and len(self._grids) < _MOST_GRIDS:
             end = grid.first
             while True:
                 some = end + grid.distance * np.arange(_PIECE, dtype=np.int64)
