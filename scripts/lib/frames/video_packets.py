@@ -14,7 +14,7 @@ import av.video.stream
 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg, messages
-from scripts.lib.frames.file_formats import edit_list, encryption, file_structure, unsupported
+from scripts.lib.frames.file_formats import avi_index, edit_list, encryption, file_structure, unsupported
 from scripts.lib.frames.packet_checks import JOINT, PacketChecks
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource, check_disk, check_size, log
@@ -210,6 +210,8 @@ class VideoPackets(FrameSource):
         if names & _INDEXED:
             # FFmpeg removes samples that edit lists leave out from its index.
             expected = sum(1 for entry in self._stream.index_entries or () if entry.size)
+            if self.is_avi:
+                expected = max(expected, avi_index.listed_pictures(self._path, self._stream.index))
             if self._packets < expected:
                 return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
         if "mxf" in names and self._packets < (self._stream.duration or 0):  # a number of pictures
