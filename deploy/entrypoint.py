@@ -1,12 +1,12 @@
-"""Start the workflow in a pod of the Argo manifests, or conclude it after its end.
+"""Run the workflow in a pod of the Argo manifests, or print its result and clean up after its end.
 
     entrypoint.py run PROFILE [SNAKEMAKE'S OPTIONS]
     entrypoint.py conclude STATUS
 
 The manifest turns Tator's parameters into the variables that the settings take (config/README.md), and names the
-run, the pod, the image and the claim. `run` continues the run of a lost driver: its jobs are removed, and waited for,
-before the next ones start, so that none runs twice at the same time. While the API server does not answer, both
-commands wait for it, up to PATIENCE_SECONDS.
+run, the pod, the image and the claim. `run` continues the run of a lost driver: it deletes its jobs, and waits until
+they have ended, so that none runs twice at the same time. While the API server does not answer, both commands wait for
+it, up to PATIENCE_SECONDS.
 
 SIGTERM, which a drained or cancelled driver gets, becomes the SIGINT at which Snakemake removes its jobs and its
 Secret. What has not ended after STOP_SECONDS is killed; `run` then removes what is left of the run itself. Nothing is
@@ -21,7 +21,7 @@ import sys
 
 sys.path.insert(0, __file__.rpartition("/")[0])  # the image sets PYTHONSAFEPATH, which leaves out this folder
 
-from stopping import Stopped, Stopping  # first: its handlers have to stand before the other modules are loaded
+from stopping import Stopped, Stopping  # first: its handlers have to be installed before the other modules load
 
 STOPPING = Stopping()
 
@@ -43,19 +43,19 @@ NEEDED = ("TATOR_API_SERVICE", "TATOR_AUTH_TOKEN", "TATOR_MEDIA_IDS", "TATOR_PRO
 SECRETS = ("TATOR_AUTH_TOKEN", *s3_store.KEYS)
 RUN_LABEL = "tator-detection/run"
 STOPPED = 143
-# How long an API server that does not answer is asked, and pods that do not end are waited for; as long as the
-# profiles' pending-minutes. At a run's end, pods are waited for as long as COLLECTED_SECONDS.
+# How long requests are retried while the API server does not answer, and how long pods may take to end; as long as the
+# profiles' pending-minutes. At a run's end, pods may take COLLECTED_SECONDS.
 PATIENCE_SECONDS, COLLECTED_SECONDS = 7200.0, 120.0
-# How long what is left of a stopped run is removed; with STOP_SECONDS less than the pod's grace period of 60 s.
+# How long removing the rest of a stopped run may take; with STOP_SECONDS less than the pod's grace period of 60 s.
 REMOVAL_SECONDS = 25.0
-# How often is said for what is waited.
-SAY_SECONDS = 60.0
+# Seconds between two messages about what is still running.
+LOG_SECONDS = 60.0
 
 
 def run(profile: str, options: Sequence[str]) -> int:
     """Run the workflow in the current folder, and return its exit code."""
     if problem := _wrong_variables() or _store_problem(options):
-        _say(problem)
+        _log(problem)
         return 2
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--workflow-profile", str(ROOT / "profiles" / profile), *options]
@@ -69,7 +69,7 @@ def run(profile: str, options: Sequence[str]) -> int:
         if fan_out:
             _take_over()
         if any(Path(".snakemake/locks").glob("*")):
-            _say("the run before this one was lost; going on where it was")
+            _log("the previous driver was lost; continuing its run")
             if code := _snakemake([*command, "--unlock"]):
                 return _ended(code)
         return _ended(_snakemake(command))
@@ -102,54 +102,54 @@ def _take_over() -> None:
     """Remove what an earlier driver left; raise Stopped if this driver is itself being deleted."""
     core, batch = _connect()
     name, namespace = os.environ["RUN_NAME"], os.environ["POD_NAMESPACE"]
-    ask = _asking(lambda: PATIENCE_SECONDS, STOPPING.sleep)
-    # A signal that came before its handler stood is lost, but not what the API server knows.
-    own = ask(
+    request = _retrying(lambda: PATIENCE_SECONDS, STOPPING.sleep)
+    # A signal sent before the handler was installed is lost, but the API server knows that this pod is being deleted.
+    own = request(
         partial(core.list_namespaced_pod, namespace, field_selector=f"metadata.name={os.environ['POD_NAME']}")
     ).items
     if any(pod.metadata.deletion_timestamp for pod in own):
-        STOPPING.ask()
-    clean_up(core, batch, name, namespace, ask=ask, seconds=PATIENCE_SECONDS, sleep=STOPPING.sleep)
+        STOPPING.request_stop()
+    clean_up(core, batch, name, namespace, request=request, seconds=PATIENCE_SECONDS, sleep=STOPPING.sleep)
 
 
 def _snakemake(command: Sequence[str]) -> int:
-    """Run Snakemake to its end, and return its exit code as a shell gives it; raise Stopped if it must not begin."""
-    if STOPPING.asked:
+    """Run Snakemake, and return its exit code as a shell gives it; raise Stopped if the run was already stopped."""
+    if STOPPING.requested:
         raise Stopped
     with subprocess.Popen(command, start_new_session=True) as workflow:
         STOPPING.guard(workflow.pid)
         code = workflow.wait()
-    STOPPING.release()
+    STOPPING.kill_rest()
     return code if code >= 0 else 128 - code
 
 
 def _ended(code: int) -> int:
-    """Return the exit code of a run, and remove what is left of one that was stopped before it was complete."""
-    if not STOPPING.asked or code == 0:
+    """Return the exit code of a run; if it was stopped before it was complete, remove its jobs and its Secret."""
+    if not STOPPING.requested or code == 0:
         return code
-    _say("the run was told to stop")
+    _log("the run was stopped")
     if "RUN_NAME" in os.environ:
         deadline = time.monotonic() + REMOVAL_SECONDS
-        ask = _asking(lambda: deadline - time.monotonic(), time.sleep)
+        request = _retrying(lambda: deadline - time.monotonic(), time.sleep)
         try:
             core, batch = _connect()
             name, namespace = os.environ["RUN_NAME"], os.environ["POD_NAMESPACE"]
-            clean_up(core, batch, name, namespace, ask=ask, seconds=REMOVAL_SECONDS, sleep=time.sleep)
+            clean_up(core, batch, name, namespace, request=request, seconds=REMOVAL_SECONDS, sleep=time.sleep)
         except SystemExit as error:
-            _say(f"{error}; what is left goes with this pod")
+            _log(f"{error}; the remaining jobs are deleted together with this pod")
     return STOPPED
 
 
 def conclude(status: str) -> int:
-    """Print how a run ended, and remove what is left of it."""
+    """Print the result of a run, and remove its jobs and its Secret."""
     table = Path("results/summary.txt")
-    _say(f"the workflow ended: {status}")
-    _say(table.read_text(encoding="utf-8") if table.exists() else "there is no summary; see the log of `workflow`")
+    _log(f"the workflow ended: {status}")
+    _log(table.read_text(encoding="utf-8") if table.exists() else "there is no summary; see the log of `workflow`")
     if "RUN_NAME" in os.environ:
         core, batch = _connect()
         name, namespace = os.environ["RUN_NAME"], os.environ["POD_NAMESPACE"]
-        ask = _asking(lambda: REMOVAL_SECONDS if STOPPING.asked else PATIENCE_SECONDS, time.sleep)
-        clean_up(core, batch, name, namespace, ask=ask, seconds=COLLECTED_SECONDS, sleep=time.sleep)
+        request = _retrying(lambda: REMOVAL_SECONDS if STOPPING.requested else PATIENCE_SECONDS, time.sleep)
+        clean_up(core, batch, name, namespace, request=request, seconds=COLLECTED_SECONDS, sleep=time.sleep)
     return 0
 
 
@@ -159,52 +159,52 @@ def clean_up(
     name: str,
     namespace: str,
     *,
-    ask: Callable[[Callable[[], Any]], Any],
+    request: Callable[[Callable[[], Any]], Any],
     seconds: float,
     sleep: Callable[[float], None],
 ) -> None:
-    """Remove a run's jobs and its Secret, and wait until its jobs and all that runs in its pods are gone.
+    """Delete a run's jobs and its Secret, and wait until the jobs and their running pods are gone.
 
     Args:
         core: the API of pods and Secrets.
         batch: the API of Jobs.
-        name: the run's.
+        name: the run's name.
         namespace: where it runs.
-        ask: makes a request, as often as it takes.
-        seconds: how long jobs and pods are waited for.
+        request: makes a request, retried after temporary errors.
+        seconds: how long jobs and pods may take to end.
         sleep: waits for some seconds.
 
     Raises:
         SystemExit: the time is over, or the API server refuses.
     """
     label = f"{RUN_LABEL}={name}"
-    begun = said = time.monotonic()
+    begun = logged = time.monotonic()
     secret_gone = False
     while True:
-        jobs = ask(partial(batch.list_namespaced_job, namespace, label_selector=label)).items
+        jobs = request(partial(batch.list_namespaced_job, namespace, label_selector=label)).items
         for job in (job for job in jobs if job.metadata.deletion_timestamp is None):
-            _say(f"removing job {job.metadata.name}, which a driver of this run left")
+            _log(f"deleting job {job.metadata.name} of an earlier driver of this run")
             delete = partial(batch.delete_namespaced_job, propagation_policy="Background")
-            ask(partial(_unless_gone, delete, job.metadata.name, namespace))
+            request(partial(_unless_gone, delete, job.metadata.name, namespace))
         if not secret_gone:
-            ask(partial(_unless_gone, core.delete_namespaced_secret, name, namespace))
+            request(partial(_unless_gone, core.delete_namespaced_secret, name, namespace))
             secret_gone = True
-        pods = ask(partial(core.list_namespaced_pod, namespace, label_selector=label)).items
+        pods = request(partial(core.list_namespaced_pod, namespace, label_selector=label)).items
         pods = [pod for pod in pods if pod.status.phase not in ("Succeeded", "Failed")]
         for pod in (pod for pod in pods if pod.metadata.deletion_timestamp is None):
-            ask(partial(_unless_gone, core.delete_namespaced_pod, pod.metadata.name, namespace))
+            request(partial(_unless_gone, core.delete_namespaced_pod, pod.metadata.name, namespace))
         if not jobs and not pods:
             return
         left = [f"job {job.metadata.name}" for job in jobs]
         left += [f"pod {pod.metadata.name} on node {pod.spec.node_name}" for pod in pods]
-        waiting = f"still there: {', '.join(left[:5])}{' and others' if len(left) > 5 else ''}"
+        waiting = f"still running: {', '.join(left[:5])}{' and others' if len(left) > 5 else ''}"
         remedy = "they should have ended; if a node is dead, taint it: node.kubernetes.io/out-of-service=x:NoExecute"
         now = time.monotonic()
         if now - begun >= seconds:
             raise SystemExit(f"{waiting}; {remedy}, or delete them")
-        if now - said >= SAY_SECONDS:
-            said = now
-            _say(f"waiting for what an earlier driver left, {waiting}; {remedy}")
+        if now - logged >= LOG_SECONDS:
+            logged = now
+            _log(f"{waiting}; {remedy}")
         sleep(1)
 
 
@@ -216,17 +216,17 @@ def _connect() -> tuple[Any, Any]:
     return connect()
 
 
-def _asking(seconds: Callable[[], float], sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], Any]:
-    """Return what makes a request as often as it takes; it raises SystemExit, with the reason, when it gives up."""
-    from kubernetes_requests import GaveUp, Refused, patiently
+def _retrying(seconds: Callable[[], float], sleep: Callable[[float], None]) -> Callable[[Callable[[], Any]], Any]:
+    """Return a function that makes a request with retries; it raises SystemExit, with the reason, when it gives up."""
+    from kubernetes_requests import Refused, RetryTimeout, retry_request
 
-    def ask(request: Callable[[], Any]) -> Any:
+    def retried(request: Callable[[], Any]) -> Any:
         try:
-            return patiently(request, seconds=seconds, say=_say, sleep=sleep)
-        except (GaveUp, Refused) as error:
+            return retry_request(request, seconds=seconds, log=_log, sleep=sleep)
+        except (RetryTimeout, Refused) as error:
             raise SystemExit(str(error)) from error
 
-    return ask
+    return retried
 
 
 def _unless_gone(delete: Callable[..., Any], name: str, namespace: str) -> None:
@@ -239,19 +239,19 @@ def _unless_gone(delete: Callable[..., Any], name: str, namespace: str) -> None:
             raise
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line says."""
+    """Run the requested command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="run the workflow")
     running.add_argument("profile", help="a folder of profiles/")
-    ending = commands.add_parser("conclude", help="say what became of it, and clean up")
-    ending.add_argument("status", help="Argo's word for it")
+    ending = commands.add_parser("conclude", help="print the result, and clean up")
+    ending.add_argument("status", help="the workflow's status, as Argo names it")
     given, options = parser.parse_known_args(arguments)
     return run(given.profile, options) if given.command == "run" else conclude(given.status)
 

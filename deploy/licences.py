@@ -18,7 +18,7 @@ from uv import find_uv_bin
 
 PAGE = Path(__file__).parents[1] / "docs" / "licences.md"
 LOCK = Path(__file__).parents[1] / "requirements-sbom.lock"
-# By their SPDX identifiers, but for BSD, which is all that older packages say of their licence.
+# SPDX identifiers, and "BSD", as older packages name no variant.
 ALLOWED = {
     "0BSD", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CNRI-Python", "ISC", "MIT", "MIT-0",
     "MIT-CMU", "MPL-2.0", "PSF-2.0", "Python-2.0", "Unlicense", "Zlib",

@@ -18,7 +18,7 @@ from pathlib import Path
 PACKAGES = "tensorrt"  # how their names begin
 _HEAD = (
     "# What TensorRT's packages had fetched from NVIDIA's index, a line for each package, version and Python:\n"
-    "# `make lock-nvidia` writes it where that index can be reached, and deploy/Dockerfile holds an image against it.\n"
+    "# `make lock-nvidia` writes it where that index can be reached, and deploy/Dockerfile compares an image with it.\n"
 )
 # What an installation adds, which differs from one to the next.
 _OWN = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"}

@@ -3,8 +3,8 @@
     python deploy/run_sandboxed.py --allow tator.example.org:443 --directory RUN -- snakemake --directory RUN ...
 
 Everything is read-only but the folder; homes and sockets are hidden but for the workflow and Python. There is no
-network: on the loopback inside, each named host has an address of its own, and what goes there comes out of this
-process. Names and certificates stay as they are. It needs bubblewrap, and user namespaces allowed for your user.
+network: on the loopback inside, each named host has an address of its own, and this process relays connections to it.
+Names and certificates stay as they are. It needs bubblewrap, and user namespaces allowed for your user.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def _relay(connect: _Connect) -> Callable[[asyncio.StreamReader, asyncio.StreamW
         try:
             there, here = await connect()
         except OSError:
-            writer.close()  # the client sees a connection that ends, and tries again as ever
+            writer.close()  # the client sees a closed connection, and retries
             return
         try:
             await asyncio.gather(_copy(reader, here), _copy(there, writer))
@@ -127,7 +127,7 @@ def command_line(
     lines = [f"{host.inside} {host.name}\n" for host in found if host.inside != host.name]
     names.write_text("127.0.0.1 localhost\n" + "".join(lines))
     *words, end = sandbox.command(program, [*readable, folder], [directory])
-    # Ports below 1024 are root's, who is you in there, with this right alone.
+    # Ports below 1024 need root; inside the sandbox you are root with only that capability.
     words += ["--uid", "0", "--gid", "0", "--cap-add", "CAP_NET_BIND_SERVICE", "--ro-bind", str(names), "/etc/hosts"]
     words += ["--dev-bind", "/dev", "/dev"] if gpu else []
     words += ["--unsetenv", sandbox.VARIABLE, end]  # jobs have sandboxes of their own
@@ -143,13 +143,13 @@ async def run_outside(arguments: argparse.Namespace) -> int:
         await serve_outside(found)
         words = command_line(found, arguments.read, arguments.directory.resolve(), folder, arguments.gpu)
         reading, writing = os.pipe()
-        # In a session of its own, as the terminal sends Ctrl-C to a whole group, and the sandbox would end at once.
+        # In a session of its own, as the terminal sends Ctrl-C to a whole group, and the sandbox would end immediately.
         process = await asyncio.create_subprocess_exec(
             *words, "--", *arguments.command, stdin=reading, start_new_session=True
         )
         os.close(reading)
         for number in (signal.SIGINT, signal.SIGTERM):
-            # Its input has the command inside told to stop; a signal would end all at once.
+            # Its input asks the inner command to stop; a signal would kill everything immediately.
             asyncio.get_running_loop().add_signal_handler(number, os.write, writing, _STOP)
         status = await process.wait()
         os.close(writing)

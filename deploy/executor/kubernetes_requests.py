@@ -1,6 +1,6 @@
-"""Make requests to the API server: with time-outs, and repeated while waiting may help.
+"""Make requests to the API server, with time-outs, and retry them after temporary errors.
 
-Used by the driver's entry point and by the executor, so that both are patient in the same way. Importable where this
+Used by the driver's entry point and by the executor, so that both retry in the same way. Importable where this
 folder is on PYTHONPATH.
 """
 
@@ -14,15 +14,15 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
-# Without these, a connection that is dropped without a word would be waited for without end.
+# Without these, a request on a connection that was silently dropped would wait forever.
 CONNECT_SECONDS, READ_SECONDS = 5, 20
-# Pauses between two requests grow from the first to the second; a Retry-After of the server is heeded up to the third.
+# Pauses between two requests grow from the first to the second; the third is the longest Retry-After that is respected.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LONGEST_RETRY_AFTER_SECONDS = 0.5, 15.0, 60.0
-# How often one and the same reason is said while it lasts.
-REPEAT_SECONDS = 600.0
+# Seconds between two log lines with the same reason.
+REPEAT_LOG_SECONDS = 600.0
 
 
-class NotYet(Exception):
+class TemporarilyUnavailable(Exception):
     """A request cannot be fulfilled yet; the message says why."""
 
 
@@ -30,11 +30,11 @@ class Refused(Exception):
     """The API server refuses a request, and waiting would not help."""
 
 
-class GaveUp(Exception):
-    """The API server did not fulfil a request in the time that it was given."""
+class RetryTimeout(Exception):
+    """The API server did not fulfil a request within the time limit."""
 
 
-FAULTS = (ApiException, HTTPError, NotYet)
+FAULTS = (ApiException, HTTPError, TemporarilyUnavailable)
 
 
 class _TimedClient(client.ApiClient):  # type: ignore[misc]
@@ -49,7 +49,7 @@ class _TimedClient(client.ApiClient):  # type: ignore[misc]
 def connect() -> tuple[Any, Any]:
     """Return the APIs of pods and Secrets, and of Jobs, by the configuration that was loaded."""
     configuration = client.Configuration.get_default_copy()
-    configuration.retries = False  # `patiently` is the one place where a request is made again
+    configuration.retries = False  # `retry_request` is the only retry layer
     timed = _TimedClient(configuration)
     return client.CoreV1Api(timed), client.BatchV1Api(timed)
 
@@ -64,7 +64,7 @@ def transient(error: Exception) -> bool:
 
 
 def refuses_for_good(message: str) -> bool:
-    """Return whether a refused object will be refused again, however long one waits.
+    """Return whether an object would be refused again, however long one waits.
 
     A quota that is used up is not such a refusal, unless the object alone asks for more than the quota's limit.
     """
@@ -77,26 +77,26 @@ def refuses_for_good(message: str) -> bool:
     return bool(re.search(r"is forbidden|denied the request|is invalid", message))
 
 
-def patiently(
+def retry_request(
     request: Callable[[], Any],
     *,
     seconds: Callable[[], float],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Any:
-    """Make a request, repeated while it may succeed later, and return its answer.
+    """Make a request, retry it after temporary errors, and return its answer.
 
     Args:
         request: makes it; raises one of FAULTS.
-        seconds: how long it is made again, asked before each time: a run that is ended has less.
-        say: called with why it is made again, when that changes and every ten minutes.
+        seconds: returns how long to retry; called before each retry, as a run that is stopped has less time.
+        log: called with the reason for a retry when it changes, and every ten minutes.
         sleep: waits for some seconds.
 
     Raises:
         Refused: waiting would not help.
-        GaveUp: the time is over.
+        RetryTimeout: the time is over.
     """
-    begun, pause, said = time.monotonic(), FIRST_PAUSE_SECONDS, Reasons(say)
+    begun, pause, log_reason = time.monotonic(), FIRST_PAUSE_SECONDS, Reasons(log)
     while True:
         try:
             return request()
@@ -105,32 +105,32 @@ def patiently(
                 raise Refused(f"Kubernetes refuses: {brief(error)}") from error
             minutes = (time.monotonic() - begun) / 60
             if 60 * minutes >= seconds():
-                raise GaveUp(
-                    f"Kubernetes was asked for {minutes:.1f} minutes, then given up: {brief(error)}"
+                raise RetryTimeout(
+                    f"the request to Kubernetes was given up after {minutes:.1f} minutes: {brief(error)}"
                 ) from error
-            said(f"Kubernetes is asked again: {brief(error)}")
-            asked = _retry_after(error)
-        sleep(max(pause, asked))
+            log_reason(f"retrying the request to Kubernetes: {brief(error)}")
+            retry_after = _retry_after(error)
+        sleep(max(pause, retry_after))
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 class Reasons:
     """Log a reason when it is new, and every ten minutes while it lasts."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._said: dict[str, float] = {}
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._logged: dict[str, float] = {}
 
     def __call__(self, text: str, key: str | None = None) -> None:
         """Log a text, unless one with the same key (by default the text) was logged less than ten minutes ago."""
         key, now = key or text, time.monotonic()
-        if now - self._said.get(key, -REPEAT_SECONDS) >= REPEAT_SECONDS:
-            self._said[key] = now
-            self._say(text)
+        if now - self._logged.get(key, -REPEAT_LOG_SECONDS) >= REPEAT_LOG_SECONDS:
+            self._logged[key] = now
+            self._log(text)
 
 
 def brief(error: Exception) -> str:
-    """Return what a fault says, in at most 300 characters."""
+    """Return the message of an error, cut after 300 characters."""
     text = f"{error.status} {error.body or error.reason}" if isinstance(error, ApiException) else str(error)
     text = text or type(error).__name__
     return text if len(text) < 300 else f"{text[:300]} ..."

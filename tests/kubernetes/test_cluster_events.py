@@ -168,7 +168,7 @@ def test_a_job_of_an_earlier_driver_is_waited_for_until_it_is_removed(toy):
     toy.cluster.drain(first, grace=0)
     toy.cluster.wait_until(lambda: toy.lab.phase(first) == "Gone")
     second = toy(f"{STEADY} --nolock", WORKS, RUN_NAME="r")
-    wait_for_log(toy, second, "of an earlier driver is not gone yet")
+    wait_for_log(toy, second, "of an earlier driver is still being deleted")
     toy.cluster.deletion_seconds = 0.1
     assert toy.lab.ended(second) == "Succeeded", toy.cluster.pod_log(second)
     assert toy.cluster.overlapping() == []

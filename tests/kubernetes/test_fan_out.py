@@ -73,4 +73,4 @@ def test_a_cancelled_run_is_removed_within_a_minute(lab):
     assert not [pod for pod in one.cluster.find("pods") if pod["metadata"]["name"].startswith("snakejob")]
     # Snakemake itself cleaned up: it was stopped, and had the time.
     assert "Terminating processes on user request" in one.cluster.pod_log(run.pods[0])
-    assert "removing job" not in one.cluster.pod_log(run.pods[1])
+    assert "deleting job" not in one.cluster.pod_log(run.pods[1])

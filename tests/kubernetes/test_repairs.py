@@ -60,7 +60,7 @@ class TestStatusRequestThatFailsOnce:
         toy.cluster.faults.append(self.fault([1, 1]))
         driver = toy(STEADY)
         assert toy.lab.ended(driver) == "Succeeded", toy.cluster.pod_log(driver)
-        assert "its state is asked for again: 503" in toy.cluster.pod_log(driver)
+        assert "requesting its state again: 503" in toy.cluster.pod_log(driver)
 
 
 class TestPodThatCannotBeStarted:

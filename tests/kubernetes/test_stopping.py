@@ -115,7 +115,7 @@ def test_an_api_server_that_does_not_answer_is_waited_for(drivers, command):
     leave_job(drivers.cluster, "r")
     driver = drivers("raise SystemExit(0)", command=command)
     assert drivers.lab.ended(driver) == "Succeeded", drivers.cluster.pod_log(driver)
-    assert "Kubernetes is asked again: 503" in drivers.cluster.pod_log(driver)
+    assert "retrying the request to Kubernetes: 503" in drivers.cluster.pod_log(driver)
     assert not drivers.cluster.find("jobs")
 
 
@@ -126,7 +126,7 @@ def test_a_stop_ends_in_time_while_the_api_server_does_not_answer(drivers):
     drivers.cluster.faults.append(away)
     driver = drivers(OBEYS)
     drivers.cluster.wait_until(lambda: drivers.cluster.begun(driver))
-    drivers.cluster.wait_until(lambda: "asked again" in drivers.cluster.pod_log(driver))
+    drivers.cluster.wait_until(lambda: "retrying the request" in drivers.cluster.pod_log(driver))
     drivers.cluster.drain(driver, grace=60)
     drivers.cluster.wait_until(lambda: drivers.lab.phase(driver) == "Gone", 50)
     assert drivers.cluster.exit_code(driver) == 143

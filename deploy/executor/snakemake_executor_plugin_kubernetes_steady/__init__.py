@@ -1,17 +1,17 @@
-"""`--executor kubernetes-steady`: the official Kubernetes executor, and what it lacks in a run that nobody watches.
+"""`--executor kubernetes-steady`: the official Kubernetes executor, with fixes for unattended runs.
 
-The official plugin does all that is not named here. docs/executor-upstream.md says what each repair is for, and what is
-to be sent upstream; tests/kubernetes shows each need. In short:
+The official plugin does everything that is not named here. docs/executor-upstream.md says what each fix is for, and
+what is to be sent upstream; tests/kubernetes shows each need. In short:
 
-- Each request has a time-out, and is made again while waiting may cure its fault (kubernetes_requests.py).
-- A status request that fails is asked again, instead of forgetting the job and waiting forever.
-- A failed job's log is read as a pod that never restarted has it; without one, its Job is deleted all the same.
+- Each request has a time-out, and is retried after temporary errors (kubernetes_requests.py).
+- A status request that fails is repeated, instead of forgetting the job and waiting forever.
+- A failed job's log is requested without `previous`, as its pod never restarts; its Job is deleted also without a log.
 - A pod that cannot be started is given up after `pending_minutes`, with the reason of the scheduler, the kubelet or the
-  events; one that will be refused forever is given up after half a minute.
-- A pod that was lost is made again by Kubernetes itself, a bounded number of times; one that failed is not.
+  events; one that is refused permanently is given up after half a minute.
+- Kubernetes itself replaces a pod that was lost, a limited number of times; it does not replace one that failed.
 - A pod ends when its job's `runtime` is over.
-- A Job that is refused is that job's failure, and leaves the others alone; a quota is waited for.
-- Jobs and Secret belong to the driver pod and carry the run's name, so that they go with it, and can be found.
+- A refused Job fails only that job; the executor waits for a quota.
+- The driver pod owns the Jobs and the Secret, so that they are deleted with it; a label names their run.
 - With a shared working directory, or sources in the image, nothing is installed, copied or unpacked by a pod.
 - Pods keep to the Pod Security Standard "restricted", with a read-only root and without access to the API.
 
@@ -33,14 +33,14 @@ import snakemake_executor_plugin_kubernetes as official
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes_requests import (
-    GaveUp,
-    NotYet,
     Reasons,
     Refused,
+    RetryTimeout,
+    TemporarilyUnavailable,
     brief,
     connect,
-    patiently,
     refuses_for_good,
+    retry_request,
     transient,
 )
 from snakemake_interface_common.exceptions import WorkflowError
@@ -48,17 +48,17 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 from urllib3.exceptions import HTTPError
 
-from .jobs import make_again, rename_claims, restrict
-from .pods import CONTAINER, Ended, Pending, Running, judge, lost
+from .jobs import rename_claims, replace_lost_pods, restrict
+from .pods import CONTAINER, Ended, Pending, Running, job_state, lost
 from .refusals import refusal
 from .registry import mount_login
 
 RUN_LABEL, REQUEST = "tator-detection/run", "tator-detection/request"
-# How long requests are repeated whose failure ends no run: a log, and removing an ended Job, which its TTL removes too.
-# Also with all requests of a run that was told to stop, which has to end before its own pod is killed.
+# How long requests are retried whose failure ends no run: reading a log, and removing a finished Job, which its TTL
+# removes too; and all requests of a run that is stopped, which has to end before its own pod is killed.
 SHORT_SECONDS, STOPPING_SECONDS = 60.0, 10.0
 # After how long the log says why a job waits, and a job that is always refused is given up.
-SAY_SECONDS, REFUSED_SECONDS = 10.0, 30.0
+LOG_SECONDS, REFUSED_SECONDS = 10.0, 30.0
 LAST_LINES = 20
 
 
@@ -69,8 +69,8 @@ class ExecutorSettings(official.ExecutorSettings):  # type: ignore[misc]
     pending_minutes: int = field(
         default=60,
         metadata={
-            "help": "Minutes after which is given up: a pod that cannot be started, a request that the API server "
-            "does not answer, a quota that stays used up.",
+            "help": "Minutes after which the executor gives up: on a pod that cannot be started, a request that the "
+            "API server does not answer, a quota that stays used up.",
             "type": int,
         },
     )
@@ -90,13 +90,13 @@ common_settings = replace(
 
 
 class Executor(official.Executor):  # type: ignore[misc]
-    """The official executor with its faults repaired."""
+    """The official executor with fixes."""
 
     def __post_init__(self) -> None:
-        """Prepare what is remembered of jobs and requests, and connect."""
+        """Prepare the state that is kept of jobs and requests, and connect."""
         self._stopping = Event()
         self._patience = 60.0 * self.workflow.executor_settings.pending_minutes
-        self._made: set[str] = set()  # Jobs that may be there; Snakemake's own list lacks those that are just looked at
+        self._made: set[str] = set()  # Jobs that may exist; Snakemake's list omits jobs whose status is being read
         self._pending_since: dict[str, float] = {}
         self._rules: set[str] = set()
         self._minutes: int | None = None
@@ -116,7 +116,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         super().register_secret()
 
     def run_job(self, job: Any) -> None:
-        """Make a job's Job, whose rules say what its pod needs; one that is refused is this job's failure."""
+        """Create the Kubernetes Job of a job; if it is refused, only this job fails."""
         self._rules, self._minutes = set(job.rules), job.resources.get("runtime")
         try:
             super().run_job(job)
@@ -124,17 +124,17 @@ class Executor(official.Executor):  # type: ignore[misc]
             self.report_job_error(SubmittedJobInfo(job=job), msg=f"{error} ")
 
     def _create_secret(self, create: Callable[..., Any], namespace: str, body: Any) -> Any:
-        """Make the Secret, instead of one that an earlier driver of this run, or a lost answer, has left."""
+        """Create the Secret; replace one that an earlier driver of this run, or a request with a lost answer, made."""
         try:
             return create(namespace, body)
         except ApiException as error:
             if error.status != 409:
                 raise
         self.kubeapi.delete_namespaced_secret(body.metadata.name, namespace)
-        raise NotYet(f"secret {body.metadata.name} of an earlier driver is in the way, and was removed")
+        raise TemporarilyUnavailable(f"removed the Secret {body.metadata.name} of an earlier driver; creating it again")
 
     def _create_job(self, create: Callable[..., Any], namespace: str, body: Any) -> Any:
-        """Make a Job; one that exists because the answer to an earlier request was lost counts as made."""
+        """Create a Job; if it exists because the answer to an earlier request was lost, return that one."""
         body.metadata.annotations = body.metadata.annotations or {REQUEST: str(uuid.uuid4())}
         name = body.metadata.name
         self._made.add(name)
@@ -146,17 +146,17 @@ class Executor(official.Executor):  # type: ignore[misc]
             if error.status != 409:
                 raise
         try:
-            there = self.batchapi.read_namespaced_job_status(name, namespace)
+            existing = self.batchapi.read_namespaced_job_status(name, namespace)
         except ApiException as error:
-            raise (NotYet(f"job {name} was just removed") if error.status == 404 else error) from error
-        if (there.metadata.annotations or {}).get(REQUEST) == body.metadata.annotations[REQUEST]:
-            return there
-        if there.metadata.deletion_timestamp is None:
+            raise (TemporarilyUnavailable(f"job {name} was just removed") if error.status == 404 else error) from error
+        if (existing.metadata.annotations or {}).get(REQUEST) == body.metadata.annotations[REQUEST]:
+            return existing
+        if existing.metadata.deletion_timestamp is None:
             self.batchapi.delete_namespaced_job(name, namespace, propagation_policy="Foreground")
-        raise NotYet(f"job {name} of an earlier driver is not gone yet")
+        raise TemporarilyUnavailable(f"job {name} of an earlier driver is still being deleted")
 
     def _adapted(self, body: Any) -> Any:
-        """Return a copy of a Job as it must be made: the request may have to be repeated."""
+        """Return a changed copy of a Job, the same each time, as the request may have to be repeated."""
         body = deepcopy(body)
         settings = self.workflow.executor_settings
         template = body.spec.template
@@ -164,7 +164,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._owned(body)
         template.metadata = client.V1ObjectMeta(labels=dict(body.metadata.labels))
         body.spec.ttl_seconds_after_finished = 60 * settings.ttl_minutes
-        make_again(body.spec)
+        replace_lost_pods(body.spec)
         if self._minutes is not None:
             template.spec.active_deadline_seconds = 60 * self._minutes
         if SharedFSUsage.INPUT_OUTPUT in self.workflow.storage_settings.shared_fs_usage:
@@ -181,7 +181,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         return body
 
     def _owned(self, body: Any) -> Any:
-        """Let the driver pod, known by the downward API, own an object, and name its run."""
+        """Make the driver pod, known by the downward API, the owner of an object, and label it with the run's name."""
         body.metadata.labels = {**(body.metadata.labels or {}), "app": "tator-detection"}
         if os.environ.get("RUN_NAME"):
             body.metadata.labels[RUN_LABEL] = os.environ["RUN_NAME"]
@@ -213,18 +213,18 @@ class Executor(official.Executor):  # type: ignore[misc]
                     self.report_job_success(info)
                     self._delete(info.external_jobid)
                 case Ended(reason=reason, pod=pod):
-                    logs, words = self._keep_log(info.external_jobid, pod)
-                    self.report_job_error(info, msg=f"{info.external_jobid}: {reason}. {words}", aux_logs=logs)
+                    logs, last_lines = self._keep_log(info.external_jobid, pod)
+                    self.report_job_error(info, msg=f"{info.external_jobid}: {reason}. {last_lines}", aux_logs=logs)
                     self._delete(info.external_jobid)
 
     def _unanswered(self, name: str, error: Exception) -> None:
-        """Log that a job's state could not be read; raise WorkflowError if it never will be, or after too long."""
+        """Log that a job's state could not be read; raise WorkflowError if that error is permanent or lasts."""
         if not transient(error):
             raise WorkflowError(f"the state of job {name} cannot be read", error) from error
         minutes = (time.monotonic() - self._answered) / 60
         if 60 * minutes > max(self._patience, SHORT_SECONDS):
             raise WorkflowError(f"no job's state could be read for {minutes:.0f} minutes: {brief(error)}")
-        self._warn(f"Job {name}: its state is asked for again: {brief(error)}", brief(error))
+        self._warn(f"Job {name}: requesting its state again: {brief(error)}", brief(error))
 
     def _state(self, name: str) -> Running | Pending | Ended:
         try:
@@ -234,17 +234,17 @@ class Executor(official.Executor):  # type: ignore[misc]
                 return Ended(False, "somebody deleted it")
             raise
         pods = self.kubeapi.list_namespaced_pod(self.namespace, label_selector=f"job-name={name}").items
-        state = judge(job, pods)
+        state = job_state(job, pods)
         for pod in pods:
             if not isinstance(state, Ended) and (loss := lost(pod)):
-                said = f"Job {name}: its pod {pod.metadata.name} was lost ({loss}); Kubernetes makes another one"
-                self._warn(said, pod.metadata.name)
+                text = f"Job {name}: its pod {pod.metadata.name} was lost ({loss}); Kubernetes replaces it"
+                self._warn(text, pod.metadata.name)
         if not isinstance(state, Pending):
             self._pending_since.pop(name, None)
             return state
         seconds = time.monotonic() - self._pending_since.setdefault(name, time.monotonic())
         reason = state.reason or refusal(self.kubeapi, self.namespace, job) or "it has no pod"
-        if seconds >= SAY_SECONDS:
+        if seconds >= LOG_SECONDS:
             self._warn(f"Job {name} waits for its pod: {reason}", reason)
         if seconds >= self._patience:
             return Ended(False, f"its pod could not be started for {seconds / 60:.0f} minutes: {reason}")
@@ -266,7 +266,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         return [str(path)], "\n".join(["The pod's last lines:", *text.splitlines()[-LAST_LINES:], ""])
 
     def _delete(self, name: str) -> None:
-        """Remove a Job that has ended; one that stays is removed after its time to live, and ends no run."""
+        """Delete a finished Job; if that fails, its time to live removes it, and the run continues."""
         self._pending_since.pop(name, None)
         self._made.discard(name)
         if self.workflow.executor_settings.omit_job_cleanup:
@@ -277,12 +277,12 @@ class Executor(official.Executor):  # type: ignore[misc]
             self.logger.warning(f"Job {name} stays until its time to live is over: {error}")
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
-        """Remove all jobs because the run ends; from now on there is little time for requests."""
+        """Note which jobs `shutdown` deletes as the run ends; from now on there is little time for requests."""
         self._stopping.set()
         self._made.update(info.external_jobid for info in active_jobs)
 
     def shutdown(self) -> None:
-        """Remove what is left of jobs, which is nothing if all have ended, and the Secret."""
+        """Delete the remaining Jobs and the Secret."""
         if self._made:
             self._stopping.set()
         for name in sorted(self._made):
@@ -290,7 +290,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         super().shutdown()
 
     def unregister_secret(self) -> None:
-        """Remove the Secret; one that stays goes with the driver's pod, and ends no run."""
+        """Delete the Secret; if that fails, it is deleted together with the driver's pod, and the run continues."""
         delete = partial(self.kubeapi.delete_namespaced_secret, self.run_namespace, self.namespace)
         try:
             self._kubernetes_retry(delete, SHORT_SECONDS)
@@ -298,7 +298,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             self.logger.warning(f"Secret {self.run_namespace} was not removed: {error}")
 
     def _kubernetes_retry(self, func: Callable[[], Any], seconds: float | None = None) -> Any:
-        """Make a request, again while its fault is one that waiting may cure, for some seconds or `pending_minutes`."""
+        """Make a request, retried after temporary errors, for some seconds or `pending_minutes`."""
 
         def locked() -> Any:
             with self.lock:
@@ -314,10 +314,10 @@ class Executor(official.Executor):  # type: ignore[misc]
                 self._stopping.wait(duration)
 
         try:
-            return patiently(locked, seconds=left, say=self.logger.warning, sleep=pause)
+            return retry_request(locked, seconds=left, log=self.logger.warning, sleep=pause)
         except Refused as error:
             raise _RequestRefused(str(error)) from error
-        except GaveUp as error:
+        except RetryTimeout as error:
             raise WorkflowError(str(error)) from error
 
 

@@ -1,4 +1,4 @@
-"""Change a Job before it is made: what its pod may do, and which ends of a pod count as a loss."""
+"""Change a Job before it is created: what its pod may do, and which of its pods Kubernetes replaces."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ GRACE_SECONDS = 5
 CLAIM_VOLUME = "work"
 
 
-def make_again(spec: Any) -> None:
-    """Let Kubernetes make lost pods again, one at a time and LOST_PODS times, and no pod that failed by itself.
+def replace_lost_pods(spec: Any) -> None:
+    """Let Kubernetes replace lost pods, one at a time and LOST_PODS times, but no pod that failed by itself.
 
     A pod that was killed for its memory ends with 137, like a lost one; the executor distinguishes them.
     """
@@ -47,7 +47,7 @@ def restrict(spec: Any, user: int) -> None:
     """Make a pod meet the Pod Security Standard "restricted", with a read-only root and without the API's token."""
     spec.automount_service_account_token = False
     spec.enable_service_links = False
-    # The shell that the official executor starts heeds no SIGTERM; what a job writes is complete or absent anyway.
+    # The shell that the official executor starts ignores SIGTERM; what a job writes is complete or absent anyway.
     spec.termination_grace_period_seconds = GRACE_SECONDS
     spec.security_context = client.V1PodSecurityContext(
         run_as_non_root=True,

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 CONTAINER = "snakemake"
-# How often a lost pod is made again; Kubernetes' own pauses between two grow from ten seconds to six minutes.
+# How often a lost pod is replaced; Kubernetes' own pauses between two grow from ten seconds to six minutes.
 LOST_PODS = 6
-# The exit codes of a container that was killed (SIGKILL, SIGTERM), or whose end nobody saw since its node rebooted.
+# The exit codes of a container that was killed (SIGKILL, SIGTERM), or whose end was not observed as its node rebooted.
 KILLED, TERMINATED, UNSEEN = 137, 143, 255
-# What the kubelet says of a pod that it ended after its activeDeadlineSeconds.
+# The kubelet's reason for a pod that it ended after its activeDeadlineSeconds.
 TOO_LONG = "DeadlineExceeded"
 LOST_CODES = (KILLED, TERMINATED, UNSEEN)
-# What the kubelet says of a pod that used more disk than its own limits allow, and evicts for that.
+# The kubelet's message for a pod that it evicts as it used more disk than its own limits allow.
 _OWN_DISK = re.compile(r"exceeds the (total )?limit|exceeded its local ephemeral storage limit")
 
 
@@ -37,7 +37,7 @@ class Ended:
     pod: str | None = None
 
 
-def judge(job: Any, pods: list[Any]) -> Running | Pending | Ended:
+def job_state(job: Any, pods: list[Any]) -> Running | Pending | Ended:
     """Return a job's state.
 
     A container that a cluster adds to each pod may outlive ours, so our container's end counts before the Job's.
@@ -52,16 +52,16 @@ def judge(job: Any, pods: list[Any]) -> Running | Pending | Ended:
             return failure
     for condition in job.status.conditions or []:
         if condition.type == "Failed" and condition.status == "True":
-            words = [condition.message or condition.reason or "it failed"]
-            words += [f"its pod {name} was lost: {loss}" for name, loss in losses.items() if loss]
-            return Ended(False, "; ".join(words))
+            reasons = [condition.message or condition.reason or "it failed"]
+            reasons += [f"its pod {name} was lost: {loss}" for name, loss in losses.items() if loss]
+            return Ended(False, "; ".join(reasons))
     if any(pod.status.phase == "Running" and pod.metadata.deletion_timestamp is None for pod in pods):
         return Running()
     return Pending("; ".join(filter(None, map(_hindrance, pods))))
 
 
 def lost(pod: Any) -> str:
-    """Return how a pod was taken from its job, for which Kubernetes makes it again; empty if it was not.
+    """Return how a pod was lost, so that Kubernetes replaces it; empty if it was not lost.
 
     A pod that failed by itself (an exit code of its own, too much memory or disk, too much time) was not lost.
     """
@@ -102,15 +102,15 @@ def _end(pod: Any) -> Any:
 
 
 def _hindrance(pod: Any) -> str:
-    """Return why a pod does not run; empty if it does not say."""
+    """Return why a pod does not run; empty if it does not say so."""
     name, node = pod.metadata.name, pod.spec.node_name
     if pod.status.phase == "Failed":
         loss = lost(pod)
-        return f"its pod {name} was lost ({loss}), and another one is made" if loss else ""
+        return f"its pod {name} was lost ({loss}), and is replaced" if loss else ""
     if pod.metadata.deletion_timestamp is not None:
         since = f"{pod.metadata.deletion_timestamp:%Y-%m-%d %H:%M:%S}"
         remedy = f"kubectl taint node {node} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
-        return f"its pod {name} on node {node} has to end since {since}; if the node is dead: {remedy}"
+        return f"its pod {name} on node {node} has been terminating since {since}; if the node is dead: {remedy}"
     for condition in pod.status.conditions or []:
         if condition.type == "PodScheduled" and condition.status == "False":
             return str(condition.message or condition.reason)

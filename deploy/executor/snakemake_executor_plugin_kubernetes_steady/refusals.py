@@ -1,4 +1,4 @@
-"""Read why a Job has no pod, from the events that the Job controller writes when it may not make one."""
+"""Read why a Job has no pod, from the events that the Job controller writes when it may not create one."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ from kubernetes.client.exceptions import ApiException
 
 
 def refusal(core: Any, namespace: str, job: Any) -> str:
-    """Return why the newest try to make a Job's pod failed; empty if no event says so.
+    """Return why the last attempt to create a Job's pod failed; empty if no event says so.
 
     Without the right to list events there is no reason, and the run continues.
     """
