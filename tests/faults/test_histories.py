@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from scripts.lib.errors import ServerError
 from scripts.lib.server.faults import LostAnswer, Refused
+from scripts.lib.uploads.box_rounds import Reconciliation
 from scripts.lib.uploads.origin import content_part
 from scripts.lib.uploads.reconcile import Destination, plan
-from scripts.lib.uploads.rounds import Reconciliation
 from tests.lib.uploads.test_reconcile import box
 
 ANSWERS = (

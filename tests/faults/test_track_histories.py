@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scripts.lib.errors import ServerError
 from scripts.lib.server.faults import LostAnswer, Refused
-from scripts.lib.uploads.rounds import Reconciliation
+from scripts.lib.uploads.box_rounds import Reconciliation
 from scripts.lib.uploads.track_origin import TrackDestination, TrackToUpload, segments
 from scripts.lib.uploads.track_plan import rows_in_peoples_tracks
 from scripts.lib.uploads.track_rounds import TrackReconciliation, list_states

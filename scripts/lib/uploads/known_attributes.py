@@ -1,4 +1,4 @@
-"""Store which attributes and defaults a box type had over time, in the version's description.
+"""Store which attributes and defaults a type had over time, in the version's description.
 
 A changed default does not change existing boxes. A later run, from any folder, reads from the description which values
 Tator may have filled in. Only versions that the workflow made have it: descriptions by people are not changed.
@@ -6,10 +6,13 @@ Tator may have filled in. Only versions that the workflow made have it: descript
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from scripts.lib import json_text
+from scripts.lib.server.rows import require_type
+from scripts.lib.uploads.reconcile import Destination
 
 # The largest number of characters of a description in Tator.
 LONGEST_DESCRIPTION = 1024
@@ -19,6 +22,7 @@ OF_BOXES, OF_TRACKS = "attributes seen: ", "attributes of tracks seen: "
 KINDS = (OF_BOXES, OF_TRACKS)
 
 Known = Mapping[str, Sequence[Any]]
+_Where = TypeVar("_Where", bound=Destination)
 
 
 def from_description(description: str, kind: str = OF_BOXES) -> dict[str, list[Any]]:
@@ -127,3 +131,24 @@ def _to_json(known: Known) -> str:
     for name, values in known.items():
         by_time.setdefault(str(values[0]), {})[name] = list(values[1:])
     return json.dumps(by_time, separators=(",", ":"))
+
+
+def with_current_defaults(before: _Where, what: str, types: list[dict[str, Any]]) -> _Where:
+    """Return a destination with its type's current defaults; earlier defaults remain known.
+
+    Args:
+        before: the destination.
+        what: the kind of type, for messages.
+        types: the project's current types of this kind.
+    """
+    found = next((kind for kind in types if kind["id"] == before.type_id), None)
+    if found is not None:
+        require_type(what, found)
+    attributes = (found or {}).get("attribute_types") or []
+    now = {each["name"]: each["default"] for each in attributes if each.get("default") is not None}
+    known = {name: list(values) for name, values in before.known.items()}
+    for name, value in before.defaults.items():
+        if now.get(name) != value and name in known and value not in known[name][1:]:
+            known[name].append(value)
+    earlier = {name: value for name, value in before.defaults.items() if name not in now}
+    return replace(before, defaults=earlier | now, known=known)

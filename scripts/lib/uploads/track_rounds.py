@@ -8,8 +8,9 @@ from scripts.lib.progress import Progress
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.unanswered import Notes
+from scripts.lib.uploads.known_attributes import with_current_defaults
 from scripts.lib.uploads.origin import Destination
-from scripts.lib.uploads.rounds import Rounds, no_check, with_current_defaults
+from scripts.lib.uploads.rounds import Rounds, no_check
 from scripts.lib.uploads.track_origin import PlacedTrack, TrackDestination, TrackToUpload, is_unfinished
 from scripts.lib.uploads.track_plan import BoxRows, States, TrackPlan, plan_tracks, rows_in_peoples_tracks
 

@@ -19,11 +19,12 @@ from scripts.lib.server.equal_versions import in_one_version
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
 from scripts.lib.server.unanswered import Notes, UnansweredWrites
 from scripts.lib.tracking.tracks import TrackBox, filled_gaps, read_tracks
+from scripts.lib.uploads.box_rounds import Reconciliation
 from scripts.lib.uploads.failed_upload import record_failed_upload
 from scripts.lib.uploads.matched import Matched
 from scripts.lib.uploads.options import CommonOptions
 from scripts.lib.uploads.reconcile import Box, Changes, ReconcilePlan, box_from_pixels
-from scripts.lib.uploads.rounds import Reconciliation, Rounds
+from scripts.lib.uploads.rounds import Rounds
 from scripts.lib.uploads.track_rounds import rows_in_use
 from scripts.lib.uploads.upload_job import MediaFiles, UploadJob
 from scripts.lib.workflow.jobs.failures import note
