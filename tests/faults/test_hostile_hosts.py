@@ -72,7 +72,7 @@ def test_a_download_ends_if_a_store_sends_more_than_the_file(steps, from_store):
         while True:
             handler.wfile.write(bytes(1 << 20))
 
-    with host(endless) as (store, _), pytest.raises(ServerError, match=r"bytes came, Tator says 47048"):
+    with host(endless) as (store, _), pytest.raises(ServerError, match=r"received \d+ bytes; Tator's record has 47048"):
         from_store(store)
     assert sum(path.stat().st_size for path in steps.folder.rglob("*")) < 1 << 20
 

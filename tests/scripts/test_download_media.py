@@ -282,7 +282,7 @@ def test_a_file_of_another_size_than_its_record_is_refused(ready, impatient):
     record = read_json(ready.folder / "record_1.json")
     record["file"]["size"] += 1
     write_json(ready.folder / "record_1.json", record)
-    with pytest.raises(ServerError, match=r"Tator says 47049"):
+    with pytest.raises(ServerError, match=r"Tator's record has 47049"):
         ready.download(1)
 
 
@@ -291,7 +291,7 @@ def test_a_file_without_a_size_has_a_limit(ready, monkeypatch):
     record["file"] |= {"size": None, "role": "streaming"}
     write_json(ready.folder / "record_1.json", record)
     monkeypatch.setattr(transfer, "LARGEST_WITHOUT_SIZE", 40_000)
-    with pytest.raises(ServerError, match=r"sent more than 40000 bytes of a file of which Tator says no size"):
+    with pytest.raises(ServerError, match=r"sent more than 40000 bytes of a file that has no size in Tator's record"):
         ready.download(1)
     assert not (ready.folder / "media_1").exists()
     assert not list(ready.folder.glob(".*"))

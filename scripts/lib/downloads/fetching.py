@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts.lib.downloads.connection import Connection
+from scripts.lib.downloads.media_download import download, md5_of_file
 from scripts.lib.downloads.part_files import locked, part_path, require_room
-from scripts.lib.downloads.transfer import download, md5_of_file
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
 from scripts.lib.records import DownloadRecord, MediaRecord
@@ -37,7 +37,7 @@ def fetch_media(wanted: MediaRecord, media: Path, connection: Connection, *, syn
 
     Raises:
         PipelineError: the disk is full, or another process downloads the same file.
-        ServerError: as in transfer.download.
+        ServerError: as in media_download.download.
     """
 
     def fetch() -> DownloadRecord:

@@ -1,9 +1,9 @@
 """The calls to a Tator server, through the official client.
 
-This is the only retry layer. Calls that can be repeated without harm (reading, marking) are retried after transient
-faults (see faults.py) for as long as retry.py allows, and after an unknown 400 `UNEXPLAINED_TRIES` times. Calls that
-create or remove something are tried once, except when throttled. If their answer is lost they raise `LostAnswer`, and
-the caller checks the state in Tator before it writes again (see scripts/lib/uploads/upload.py).
+Calls that can be repeated without harm (reading, marking) are retried here after transient faults (see faults.py) for
+as long as retry.py allows, and after an unknown 400 `UNEXPLAINED_TRIES` times. Calls that create or remove something
+are tried once, except when throttled. If their answer is lost they raise `LostAnswer`, and the caller checks the state
+in Tator before it writes again (scripts/lib/uploads/rounds.py, project_needs.py).
 
 A write of several objects is not one transaction in Tator: also after a 400 all of them may have been written.
 """

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts.lib.downloads import transfer
+from scripts.lib.downloads import media_download
 from scripts.lib.errors import MediaServerError
 from scripts.lib.network_access.sessions import Session
 from scripts.lib.records import MediaRecord, StoredFile
@@ -29,7 +29,7 @@ def downloaded(address, size=1000, *, start=b""):
     media = MediaRecord(media_id=7, state="ready", reason="", name="x", kind="video", file=file)
     with Session(address) as store:
         connection = SimpleNamespace(store=store, address=lambda _: f"{address}/a?X-Amz-Signature=s3cret")
-        transfer.download(connection, media, stream, resumable=True)
+        media_download.download(connection, media, stream, resumable=True)
     return stream.getvalue()
 
 

@@ -13,7 +13,7 @@ import requests
 from scripts.lib.data_images.oci import Descriptor
 from scripts.lib.data_images.reference import Reference
 from scripts.lib.data_images.registry import Registry
-from scripts.lib.downloads import transfer
+from scripts.lib.downloads import media_download
 from scripts.lib.errors import MediaServerError, ServerError
 from scripts.lib.network_access import least_rate, timed_responses
 from scripts.lib.network_access.answers import AnswerTooLarge, pieces
@@ -170,7 +170,7 @@ def test_a_slow_store_is_a_fault_of_that_media(talk: Talk, tmp_path) -> None:
     with serving(talk) as address, Session(address, seconds=(5, 5)) as store, (tmp_path / "f").open("w+b") as stream:
         connection = SimpleNamespace(store=store, address=lambda _: f"{address}?Signature=secret7")
         with pytest.raises(MediaServerError, match=r"media 7: 127\.0\.0\.1:\d+ sent \d+ bytes in 0 s") as caught:
-            transfer.download(connection, wanted, stream, resumable=False)
+            media_download.download(connection, wanted, stream, resumable=False)
     assert "secret7" not in str(caught.value)
 
 
@@ -213,4 +213,4 @@ def test_a_reference_to_a_forbidden_address_is_a_fault_of_that_media(where: str,
     with Session("https://192.0.2.7") as store, (tmp_path / "f").open("w+b") as stream:
         connection = SimpleNamespace(store=store, address=lambda _: where)
         with pytest.raises(MediaServerError, match=r"media 7: 192\.0\.2\.7 sends this machine to"):
-            transfer.download(connection, wanted, stream, resumable=False)
+            media_download.download(connection, wanted, stream, resumable=False)
