@@ -12,7 +12,7 @@ from scripts.lib.engines.tensorrt.engine_file import engine_parts, load_engine, 
 from scripts.lib.engines.tensorrt.prepare_described import obstacle
 from scripts.lib.errors import GraphError
 from scripts.lib.files import write_json
-from scripts.lib.graphs.description import from_values
+from scripts.lib.graphs.description_values import from_values
 from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.record_files import read_record
 from scripts.lib.records.network import ProvenanceRecord

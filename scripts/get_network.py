@@ -17,9 +17,9 @@ from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
 from scripts.lib.graphs import class_names, external
-from scripts.lib.graphs.description import input_size
 from scripts.lib.graphs.file_names import GRAPHS, missing
 from scripts.lib.graphs.found_network import NetworkSettings, StatedSize, inspect_graph
+from scripts.lib.graphs.input_size import input_size
 from scripts.lib.graphs.openvino_file import check_openvino_file
 from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
 from scripts.lib.record_files import write_record

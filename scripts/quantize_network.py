@@ -20,7 +20,8 @@ from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
 from scripts.lib.graphs import nms_settings
-from scripts.lib.graphs.description import Resize, suppression_of
+from scripts.lib.graphs.description import Resize
+from scripts.lib.graphs.input_size import suppression_of
 from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DownloadRecord, MediaRecord
 from scripts.lib.records.network_changes import (

@@ -11,7 +11,8 @@ from scripts.get_network import get_network
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.table import open_engine
-from scripts.lib.graphs.description import Description, from_values
+from scripts.lib.graphs.description import Description
+from scripts.lib.graphs.description_values import from_values
 from scripts.lib.suppression import select
 from tests.gpu_driver import install
 from tests.gpu_driver.strict import TENSORRT

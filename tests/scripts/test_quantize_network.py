@@ -12,7 +12,8 @@ from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.engines.openvino.graph import after_convolutions, cut, read_graph
 from scripts.lib.errors import PipelineError
-from scripts.lib.graphs.description import Description, OutputNames, Resize, suppression_of
+from scripts.lib.graphs.description import Description, OutputNames, Resize
+from scripts.lib.graphs.input_size import suppression_of
 from scripts.lib.records.network_changes import Drift, KeptBoxes, ScoreDifference
 from scripts.lib.suppression import Nms
 from scripts.lib.tiles import Tiling

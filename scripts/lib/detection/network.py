@@ -16,8 +16,10 @@ from scripts.lib.engines.tensorrt.prepare_described import obstacle
 from scripts.lib.files import read_json, sha256
 from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.class_count import check_names
-from scripts.lib.graphs.description import Description, Resize, from_values, input_size, suppression_of
+from scripts.lib.graphs.description import Description, Resize
+from scripts.lib.graphs.description_values import from_values
 from scripts.lib.graphs.feeding import of_bytes, size_of_input
+from scripts.lib.graphs.input_size import input_size, suppression_of
 from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.record_files import read_record
 from scripts.lib.records.detection import NetworkUsed

@@ -10,8 +10,10 @@ from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.table import names_of, open_engine
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import Description, Resize, from_values, input_size
+from scripts.lib.graphs.description import Description, Resize
+from scripts.lib.graphs.description_values import from_values
 from scripts.lib.graphs.feeding import of_bytes, read_input, size_of_input
+from scripts.lib.graphs.input_size import input_size
 from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.record_files import read_record
 from scripts.lib.records.network import ProvenanceRecord

@@ -9,9 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from scripts.lib.boxes import Size
-from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import nms_settings
-from scripts.lib.graphs.checked_values import create
 from scripts.lib.suppression import Nms
 
 # The family of a network with a description of its own.
@@ -116,14 +114,16 @@ class OutputNames:
     @property
     def of_picture(self) -> list[Output]:
         """The outputs that are used, of the first picture if each has separate ones."""
-        return [one for one in (self.table, self.boxes, self.scores, self.labels) if one is not None]
+        return [output for output in (self.table, self.boxes, self.scores, self.labels) if output is not None]
 
     @property
     def all(self) -> list[Output]:
         """The outputs that are used, of all pictures."""
         first = self.of_picture
         further = range(1, self.pictures or 1)
-        return first + [one + at * len(first) for at in further for one in first if isinstance(one, int)]
+        return first + [
+            output + picture * len(first) for picture in further for output in first if isinstance(output, int)
+        ]
 
     @property
     def row(self) -> tuple[Column, ...]:
@@ -150,9 +150,10 @@ class OutputNames:
             return "outputs has a table and labels; expected is_rows: true with them"
         if self.pictures is not None and self.pictures < 1:
             return f"outputs.pictures is {self.pictures}; expected 1 or more, or null"
-        if (self.pictures or 1) > 1 and not all(isinstance(one, int) for one in self.of_picture):
+        if (self.pictures or 1) > 1 and not all(isinstance(output, int) for output in self.of_picture):
             return (
-                f"outputs.pictures is {self.pictures}, and outputs has names; expected places, of the first picture's"
+                f"outputs.pictures is {self.pictures}; with more than 1, give output indices (of the first picture), "
+                "not names"
             )
         return None
 
@@ -256,99 +257,7 @@ class Description:
         return listed
 
 
-def from_values(values: Mapping[str, Any], where: str = "network.description") -> Description:
-    """Return the description of a JSON object; missing keys have their defaults.
-
-    Raises:
-        SettingsError: a key or a value is wrong, or values contradict each other.
-    """
-    left = dict(values)
-    suppression = left.pop("suppression", None)
-    try:
-        nms = None if suppression is None else nms_settings.from_values(suppression)
-    except (KeyError, TypeError, ValueError) as error:
-        raise SettingsError(
-            f"{where}.suppression is {suppression!r}; expected null, or iou, max_detections, per_class and min_score"
-        ) from error
-    inputs = _other_inputs(left.pop("inputs", {}), where)
-    found: Description = create(Description, {"family": DESCRIBED, **left}, where)
-    described = replace(found, suppression=nms, inputs=inputs)
-    if problem := _contradiction(described):
-        raise SettingsError(f"{where}: {problem}")
-    return described
-
-
-def suppression_of(nms: Mapping[str, Any], description: Description | None) -> Nms:
-    """Return the suppression settings `network.nms`, for a network with this description; None if it has none."""
-    own = description.suppression if description else None
-    return nms_settings.from_values({"best_class": own is not None and own.best_class, **nms})
-
-
-def input_size(
-    asked: tuple[int | None, int | None], description: Description | None, graph: str, own: Size | None = None
-) -> Size:
-    """Return the size of the network's input, from the settings and the file.
-
-    Args:
-        asked: detect.img_max_side and detect.img_min_side.
-        description: the network's description; None if it has none.
-        graph: name of the graph for errors.
-        own: the network's size if its description has none; None if it is not known.
-
-    Raises:
-        SettingsError: neither the settings nor the network have a size.
-        GraphError: the network cannot take this size.
-    """
-    width, height = asked
-    own = (description.size if description else None) or own
-    if width is None or height is None:
-        if own is None:
-            raise SettingsError(
-                f"{graph}: takes pictures of any size, and does not say which it was trained at; set "
-                "detect.img_max_side and detect.img_min_side to the width and height of its input"
-            )
-        return own
-    multiple = description.multiple if description else 1
-    if width % multiple or height % multiple:
-        fitting = " x ".join(str(-(-side // multiple) * multiple) for side in (width, height))
-        raise GraphError(
-            f"{graph}: takes sides that are multiples of {multiple}; detect.img_max_side and img_min_side are {width} "
-            f"and {height}: set them to {fitting}"
-        )
-    return Size(width, height)
-
-
-def _contradiction(described: Description) -> str | None:
-    outputs, boxes = described.outputs, described.boxes
-    if (problem := outputs.contradiction or described.resize.contradiction) is not None:
-        return problem
-    if outputs.are_final and (described.scores.objectness or described.scores.background != "none"):
-        return "outputs has labels, or rows, and scores has objectness or a background; expected one of the two"
-    if (boxes.unit == "grid") != bool(boxes.strides):
-        return f"boxes.unit is {boxes.unit} with strides {list(boxes.strides)}; expected strides with grid alone"
-    if described.pixels.divisor <= 0 or min(described.pixels.deviation) <= 0:
-        return "pixels.divisor and pixels.deviation hold 0 or less; expected numbers above 0"
-    if any(stride < 1 for stride in boxes.strides) or described.multiple < 1:
-        return "boxes.strides or multiple holds less than 1; expected whole numbers from 1 on"
-    return None
-
-
-def _other_inputs(values: Any, where: str) -> dict[str, tuple[float | str, ...]]:
-    expected = f"a name of an input, and a list of numbers, {' or '.join(SIDES)}"
-    if not isinstance(values, Mapping):
-        raise SettingsError(f"{where}.inputs is {values!r}; expected {expected}")
-    for name, listed in values.items():
-        is_list = isinstance(listed, list | tuple) and listed
-        if not is_list or not all(one in SIDES if isinstance(one, str) else _is_number(one) for one in listed):
-            raise SettingsError(f"{where}.inputs.{name} is {listed!r}; expected {expected}")
-    return {str(name): tuple(listed) for name, listed in values.items()}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _listed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _listed(one) for key, one in value.items()}
-    return [_listed(one) for one in value] if isinstance(value, tuple | list) else value
+        return {key: _listed(inner) for key, inner in value.items()}
+    return [_listed(inner) for inner in value] if isinstance(value, tuple | list) else value

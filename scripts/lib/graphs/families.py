@@ -10,7 +10,8 @@ from dataclasses import replace
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import detr, other_families, yolo
 from scripts.lib.graphs.class_count import check_label_settings
-from scripts.lib.graphs.description import DESCRIBED, Description, from_values
+from scripts.lib.graphs.description import DESCRIBED, Description
+from scripts.lib.graphs.description_values import from_values
 from scripts.lib.graphs.feeding import COLOURS, read_input, size_of_input
 from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.layouts import LAYOUTS

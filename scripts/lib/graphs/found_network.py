@@ -12,10 +12,11 @@ from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import class_names
 from scripts.lib.graphs.class_count import check_class_count
 from scripts.lib.graphs.class_names import ClassNames
-from scripts.lib.graphs.description import Description, input_size
+from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import describe
 from scripts.lib.graphs.feeding import read_input, size_of_input
 from scripts.lib.graphs.hints import NetworkHints
+from scripts.lib.graphs.input_size import input_size
 from scripts.lib.graphs.signature import Signature
 from scripts.lib.graphs.signature_reader import read_file
 

@@ -12,7 +12,7 @@ from scripts.lib.engines.openvino.described import read_with_frames
 from scripts.lib.engines.openvino.graph import after_convolutions, load_openvino
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.graphs.description import from_values
+from scripts.lib.graphs.description_values import from_values
 from scripts.lib.graphs.feeding import of_bytes, read_input
 from scripts.lib.graphs.signature_reader import read_file
 from tests.detector_graphs import SIDE, write_detector, write_yolo

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scripts.get_network import get_network
-from scripts.lib.graphs.description import from_values
+from scripts.lib.graphs.description_values import from_values
 from tests.detector_graphs import ULTRALYTICS, raw, write_detector
 from tests.family_networks import CELLS, DESCRIBED, gpu, names
 

@@ -126,7 +126,7 @@ def test_a_described_network(tmp_path: Path, engine: str) -> None:
     [
         ({"outputs": {"boxes": 0}}, "outputs names neither or both"),
         ({"outputs": {"boxes": 0, "scores": 1, "pictures": 0}}, "outputs.pictures is 0; expected 1 or more"),
-        ({"outputs": {"boxes": "corners", "scores": 1, "pictures": 2}}, "and outputs has names; expected places"),
+        ({"outputs": {"boxes": "corners", "scores": 1, "pictures": 2}}, "give output indices"),
         ({"outputs": {"tabel": 0}}, r"outputs\.tabel: unknown key"),
         ({"resize": {"kind": "crop"}}, r"resize\.kind is 'crop'; expected stretch or pad or letterbox"),
         ({"pixels": {"divisor": 0}}, "divisor and pixels.deviation hold 0"),

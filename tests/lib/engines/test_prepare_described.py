@@ -15,7 +15,8 @@ from scripts.lib.engines.table import open_engine
 from scripts.lib.engines.tensorrt.build import build_plan, make_logger
 from scripts.lib.engines.tensorrt.prepare_described import obstacle, prepare_described
 from scripts.lib.errors import GraphError
-from scripts.lib.graphs.description import Description, from_values
+from scripts.lib.graphs.description import Description
+from scripts.lib.graphs.description_values import from_values
 from scripts.lib.graphs.feeding import numbers, read_input
 from scripts.lib.graphs.found_network import NetworkSettings, inspect_graph
 from scripts.lib.graphs.signature_reader import read_file

@@ -10,7 +10,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from scripts.get_network import get_network
 from scripts.lib.engines.table import open_engine
 from scripts.lib.files import read_json
-from scripts.lib.graphs.description import from_values
+from scripts.lib.graphs.description_values import from_values
 from tests.detector_graphs import SIDE, write_yolo
 
 pytestmark = pytest.mark.networks

@@ -22,7 +22,8 @@ from scripts.lib.engines.tensorrt.prepare import prepare
 from scripts.lib.engines.tensorrt.prepare_described import prepare_described
 from scripts.lib.errors import DeviceError
 from scripts.lib.files import read_json, replacing, sha256, write_json
-from scripts.lib.graphs.description import Description, from_values
+from scripts.lib.graphs.description import Description
+from scripts.lib.graphs.description_values import from_values
 
 _log = logging.getLogger(__name__)
 # Modules that prepare and build an engine: a change of one of them makes a new engine file.
