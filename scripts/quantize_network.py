@@ -2,38 +2,32 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scripts.lib import deadline
-from scripts.lib.boxes import Pixels, Size, iou_matrix
+from scripts.lib.boxes import Pixels
+from scripts.lib.detection.calibration_frames import CalibrationMedia, take_frames
+from scripts.lib.detection.drift import measure
 from scripts.lib.detection.whole_network import WholeNetwork, read_network
-from scripts.lib.engines.base import Engine
-from scripts.lib.errors import MediaFault, PipelineError
+from scripts.lib.errors import PipelineError
 from scripts.lib.files import replacing, sha256
-from scripts.lib.fitting import Fitting
 from scripts.lib.folder_source.local_media import media_file
-from scripts.lib.frames.reader import open_frames
-from scripts.lib.frames.source import wanted_frames
 from scripts.lib.graphs import nms_settings
-from scripts.lib.graphs.description import Resize
 from scripts.lib.graphs.input_size import suppression_of
 from scripts.lib.record_files import read_record, write_record
-from scripts.lib.records import DownloadRecord, MediaRecord
+from scripts.lib.records import MediaRecord
 from scripts.lib.records.network_changes import (
     CalibrationFrames,
     Drift,
-    KeptBoxes,
     QuantizationRecord,
-    ScoreDifference,
 )
 from scripts.lib.signals import stoppable
-from scripts.lib.suppression import Nms, Selection, select
-from scripts.lib.tiles import Tiling, from_values
+from scripts.lib.suppression import Nms
+from scripts.lib.tiles import from_values
 from scripts.lib.workflow.jobs import job, sandbox
 
 if TYPE_CHECKING:
@@ -41,28 +35,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Number of frames of a media, from the first on, among which frames are chosen.
-READ_AT_MOST = 3000
 # Every third frame is used to measure the drift.
 HOLD_BACK = 3
 # With fewer boxes, the drift would depend on chance.
 LEAST_BOXES = 10
-SAME_BOX = 0.5
-
-
-@dataclass(frozen=True)
-class CalibrationMedia:
-    """A media to take frames from.
-
-    Attributes:
-        path: the file.
-        record: the record of resolve_media.
-        download: the record of download_media.
-    """
-
-    path: Path
-    record: MediaRecord
-    download: DownloadRecord
 
 
 def quantize_network(
@@ -134,7 +110,7 @@ def quantize_network(
                 f"media {_ids(sources)} gave {len(frames)} frames; expected at least {HOLD_BACK} to quantize the "
                 "network: name others in detect.calibration_media, or set detect.precision: f32"
             )
-        _log.info("%d frames to quantize with, %d held back", len(used_frames), len(held_back))
+        _log.info("%d frames to quantize with, %d to measure the drift", len(used_frames), len(held_back))
         with deadline.watched(str(graph), f"being quantized with {len(used_frames)} frames", batches=10):
             model, found_nms = _quantized(whole, nms, [store[index] for index in used_frames])
         _write(model, quantized, weights)
@@ -163,64 +139,6 @@ def quantize_network(
     _log.info("%s", result)
     _check(found, max_drift, _ids(sources))
     write_record(drift, result)
-
-
-def take_frames(
-    sources: Sequence[CalibrationMedia], store: Pixels, resize: Resize, tiling: Tiling | None = None
-) -> dict[str, int]:
-    """Fill an array with frames, fitted to the network, in equal numbers from each media.
-
-    Args:
-        sources: the media.
-        store: the array (n, height, width, 3), which is filled from its beginning.
-        resize: how a frame is resized to the network's input.
-        tiling: how detection cuts large frames; None if it does not.
-
-    Returns:
-        The number of frames by media id. A media is not checked for damage after its last frame.
-    """
-    used: dict[str, int] = {}
-    fitting = Fitting(resize, Size(store.shape[2], store.shape[1]))
-    for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
-        name, start = str(source.record.media_id), sum(used.values())
-        share = -(-(len(store) - start) // left)
-        used[name] = 0
-        first = source.record if source.record.state != "ready" else source.download
-        if first.state != "ready":
-            _log.info("media %s: %s, passed over", name, first.state)
-            continue
-        try:
-            for picture in _spread(source, share):
-                most = share if source.record.file_kind == "image" else 1
-                for part in _parts(picture, tiling, most, start + used[name]):
-                    fitting.fit(part, store[start + used[name]])
-                    used[name] += 1
-        except MediaFault as fault:
-            _log.info("media %s: %s; %d frames of it are used", name, fault, used[name])
-    return used
-
-
-def _spread(source: CalibrationMedia, count: int) -> Iterator[Pixels]:
-    """Yield up to `count` frames, evenly spread over the part of a media that is read."""
-    if not count:
-        return
-    kind = source.record.file_kind
-    with open_frames(source.path, kind) as frames:
-        length = min(frames.summary.expected or READ_AT_MOST, READ_AT_MOST)
-    with open_frames(source.path, kind, wanted_frames(max(1, length // count), None, count)) as frames:
-        for _, picture in frames:
-            yield picture
-
-
-def _parts(picture: Pixels, tiling: Tiling | None, count: int, first: int) -> list[Pixels]:
-    """Return the frame, or up to `count` of its tiles, evenly spread from `first` on."""
-    frame = Size(picture.shape[1], picture.shape[0])
-    if tiling is None or not tiling.cuts(frame):
-        return [picture]
-    regions = tiling.regions(frame)
-    count = min(count, len(regions))
-    chosen = [regions[(first + number * len(regions) // count) % len(regions)] for number in range(count)]
-    return [tile.part_of(picture) for tile in chosen]
 
 
 def _quantized(
@@ -266,63 +184,13 @@ def _write(model: "openvino.Model", quantized: Path, weights: Path) -> None:
                 stream.write(saved.with_suffix(path.suffix).read_bytes())
 
 
-def measure(
-    opened: Callable[[Path], Engine], graphs: tuple[Path, Path], frames: Iterator[Pixels], threshold: float
-) -> Drift:
-    """Return the drift of the quantized graph's boxes from those of the original.
-
-    Args:
-        opened: function that opens an engine for a graph, with a batch size of 1.
-        graphs: the graph in f32 and in int8.
-        frames: arrays (height, width, 3), fitted to the network.
-        threshold: minimum score of a box.
-    """
-    counts, differences = np.zeros(2, np.int64), [np.zeros(0)]
-    with opened(graphs[0]) as exact, opened(graphs[1]) as rounded:
-        for frame in frames:
-            one, other = (_kept(engine, frame, threshold) for engine in (exact, rounded))
-            counts += (len(one.boxes), len(other.boxes))
-            differences.append(_score_differences(one, other))
-    scores = np.concatenate(differences)
-    f32, int8 = map(int, counts)
-    return Drift(
-        boxes=KeptBoxes(f32=f32, int8=int8, both=len(scores)),
-        drift=round(1 - 2 * len(scores) / max(f32 + int8, 1), 6),
-        score_difference=ScoreDifference(
-            mean=round(float(scores.mean()), 6) if scores.size else None,
-            largest=round(float(scores.max()), 6) if scores.size else None,
-        ),
-    )
-
-
-def _kept(engine: Engine, frame: Pixels, threshold: float) -> Selection:
-    with deadline.watched("the network, or what quantization made of it", "busy with a frame"):
-        boxes, scores = engine.infer(frame[None])
-    return select(boxes[0], scores[0], threshold, engine.nms)
-
-
-def _score_differences(one: Selection, other: Selection) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Match overlapping boxes of the same label, best score first; return the difference of scores of each pair."""
-    shared = iou_matrix(one.boxes, other.boxes) * (one.labels[:, None] == other.labels[None])
-    differences = []
-    for index in range(len(one.boxes)):
-        if not shared.shape[1]:
-            break
-        best = int(shared[index].argmax())
-        if shared[index, best] >= SAME_BOX:
-            shared[:, best] = 0
-            label = one.labels[index]
-            differences.append(abs(float(one.scores[index, label]) - float(other.scores[best, label])))
-    return np.asarray(differences, np.float64)
-
-
 def _check(found: Drift, max_drift: float, media: str) -> None:
     boxes = found.boxes
     if boxes.f32 < LEAST_BOXES:
         raise PipelineError(
-            f"int8 cannot be judged: in the frames held back of media {media} the network finds {boxes.f32} boxes "
-            f"in f32; expected at least {LEAST_BOXES}: name media with more to see in detect.calibration_media, raise "
-            "detect.calibration_frames, or set detect.precision: f32"
+            f"the drift of int8 cannot be measured: in the test frames of media {media} the network finds {boxes.f32} "
+            f"boxes in f32; expected at least {LEAST_BOXES}: name media with more objects in detect.calibration_media, "
+            "raise detect.calibration_frames, or set detect.precision: f32"
         )
     if found.drift > max_drift:
         raise PipelineError(

@@ -53,7 +53,10 @@ def test_the_int8_network_is_kept_when_media_are_added(site, tmp_path):
     boxes = site.boxes()
     refused = site.run()
     assert refused.returncode != 0
-    assert "int8 cannot be judged: in the frames held back of media 2 the network finds 0 boxes" in refused.stdout
+    assert (
+        "the drift of int8 cannot be measured: in the test frames of media 2 the network finds 0 boxes"
+        in refused.stdout
+    )
     assert "Traceback" not in refused.stdout
     assert not (site.folder / "resources" / "network" / "int8" / "graph.xml").exists()
     assert site.boxes() == boxes

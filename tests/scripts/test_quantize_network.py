@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
+from scripts.lib.detection.calibration_frames import READ_AT_MOST, CalibrationMedia, _spread, take_frames
+from scripts.lib.detection.drift import measure
 from scripts.lib.engines.base import Engine, Outputs
 from scripts.lib.engines.openvino.graph import after_convolutions, cut, read_graph
 from scripts.lib.errors import PipelineError
@@ -17,15 +19,7 @@ from scripts.lib.graphs.input_size import suppression_of
 from scripts.lib.records.network_changes import Drift, KeptBoxes, ScoreDifference
 from scripts.lib.suppression import Nms
 from scripts.lib.tiles import Tiling
-from scripts.quantize_network import (
-    READ_AT_MOST,
-    CalibrationMedia,
-    _batches,
-    _check,
-    _spread,
-    measure,
-    take_frames,
-)
+from scripts.quantize_network import _batches, _check
 from tests.made_records import download_record, media_record
 from tests.media_files import number_in, write_video
 
@@ -46,7 +40,7 @@ def test_frames_are_spread_evenly_over_the_media(tmp_path):
 
 
 def test_a_long_media_is_not_read_to_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("scripts.quantize_network.READ_AT_MOST", 20)
+    monkeypatch.setattr("scripts.lib.detection.calibration_frames.READ_AT_MOST", 20)
     path = write_video(tmp_path / "a.mp4", range(60))
     assert [number_in(picture) for picture in _spread(media(path), 4)] == [0, 5, 10, 15]
     assert READ_AT_MOST == 3000

@@ -13,7 +13,7 @@ from scripts.lib import decode_threads
 from scripts.lib.detection.job_media import Fetched, MediaInJob, MediaSource
 from scripts.lib.detection.media_detection import detect_in, record_failure
 from scripts.lib.detection.media_frames import MediaFrames
-from scripts.lib.detection.media_parts import VideoInParts, keep_busy, part_count
+from scripts.lib.detection.media_parts import VideoInParts, part_count, uses_all_processes
 from scripts.lib.detection.media_results import MediaResults
 from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
 from scripts.lib.detection.network import Network, NetworkFiles
@@ -170,7 +170,7 @@ class MediaJob:
             self._started.append(started)
             parts = self._parts(each, fetched, processes)
             # Parts of several videos fill the gaps.
-            if len(parts) > 1 and (len(work) > 1 or keep_busy(parts, processes)):
+            if len(parts) > 1 and (len(work) > 1 or uses_all_processes(parts, processes)):
                 own = folder / str(each.media_id)
                 yield from VideoInParts(each, fetched, network, parts, folder=own, joined=started.end).tasks()
                 continue

@@ -48,7 +48,7 @@ def part_count(summary: Summary, processes: int, asked: range) -> int:
     return max(1, min(parts, frames // _LEAST_FRAMES))
 
 
-def keep_busy(parts: Sequence[Part], processes: int) -> bool:
+def uses_all_processes(parts: Sequence[Part], processes: int) -> bool:
     """Return whether parts keep processes busy enough to be faster than the threads of one decoder.
 
     Key frames may be rare, and so some parts much longer than others.

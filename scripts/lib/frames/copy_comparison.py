@@ -62,7 +62,9 @@ def _compare_first(video: VideoFrames, shown: Shown) -> None:
     frame = video.first()
     if frame is None:
         return
-    if not matrix_is_plain(video.matrix_of(frame)) or shown.turn(video.tag, None, frame.width, frame.height):
+    if not matrix_is_plain(video.orientation.matrix_of(frame)) or shown.turn(
+        video.tag, None, frame.width, frame.height
+    ):
         raise _Difference("its pictures are turned or mirrored when they are shown")
     if shown.is_swapped(frame.width, frame.height):
         raise _Difference(

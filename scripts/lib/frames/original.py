@@ -135,13 +135,13 @@ class OriginalFrames(VideoFrames):
         rewrite = f"rewrite its times, for example with ffmpeg -i IN -vf setpts=N/{rate:g}/TB OUT"
         raise MediaFault(
             "unsupported",
-            f"by its times one picture stands at {len(numbers)} numbers, from {numbers.start} on; expected at most "
+            f"by its times one picture has {len(numbers)} frame numbers, from {numbers.start} on; expected at most "
             f"{_MOST_NUMBERS}: {'choose media.file: streaming' if self._shown.has_copy else rewrite}",
         )
 
     def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
         """Return the function that turns frames with this one's angle as Tator's copy is turned."""
-        matrix = self.matrix_of(frame)
+        matrix = self.orientation.matrix_of(frame)
         degrees = self._shown.turn(self.tag, matrix, frame.width, frame.height)
         if degrees is None or matrix is not None:
             log.info("the original's pictures are turned by %s", _described(degrees))

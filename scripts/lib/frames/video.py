@@ -12,18 +12,20 @@ import av.video.frame
 import numpy as np
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.frames import ffmpeg, messages
+from scripts.lib.frames import ffmpeg, messages, packet_counts
 from scripts.lib.frames.codecs import content, vp9_headers
 from scripts.lib.frames.codecs.coded_pictures import CodedPictures
 from scripts.lib.frames.codecs.mpeg_pictures import CODECS
 from scripts.lib.frames.completeness import CodedPacket, Completeness
 from scripts.lib.frames.conversion import Converter, Turning
 from scripts.lib.frames.damage import jpeg, png
+from scripts.lib.frames.damage_watch import DamageWatch
 from scripts.lib.frames.file_formats import edit_list
 from scripts.lib.frames.nvdec import NvdecContext, NvdecWatch
-from scripts.lib.frames.rotation import Matrix, display_matrix, stream_matrix, upright
-from scripts.lib.frames.source import ALL_FRAMES, DeferredPicture, Picture, check_size, most_pixels, with_padding
-from scripts.lib.frames.threads import SuspectedDamage, ThreadWatch, threads_for, with_spare_threads
+from scripts.lib.frames.orientation import Orientation
+from scripts.lib.frames.rotation import upright
+from scripts.lib.frames.source import ALL_FRAMES, DeferredPicture, Picture, check_size, most_pixels
+from scripts.lib.frames.threads import SuspectedDamage, threads_for
 from scripts.lib.frames.video_packets import CLOSE_SECONDS, VideoPackets
 
 if TYPE_CHECKING:
@@ -52,27 +54,25 @@ class VideoFrames(VideoPackets):
         super().__init__(path)
         self._wanted = wanted
         self._converter = Converter()
-        self._rotation: int | None = None
-        self._turning: Turning | None = None
         context = self._decoder
+        # A decoder other than FFmpeg's default does not get the side data of the container's header.
+        has_side_data = context is self._stream.codec_context
+        self.orientation = Orientation(path, self._stream.index, self._codec, has_side_data=has_side_data)
         self._completeness = Completeness(
             self._period(),
             self._stream.time_base,
             reorders=bool(context.has_b_frames),
             two_times=not _ONE_TIME & set(self._container.format.name.split(",")),
         )
-        first_packets = self._first_packets() if self._codec in CODECS else []
+        first_packets = packet_counts.first_packets(path, self._stream.index) if self._codec in CODECS else []
         self._coded = CodedPictures(self._codec, context.extradata or b"", first_packets)
         context.copy_opaque = True  # so that each frame has a reference to its packet
         # Slice threads disable FFmpeg's error concealment, and so the flags on damaged frames.
         context.thread_type = "FRAME"
         context.thread_count = 1  # so that an error belongs to the packet that caused it
         self.threads = 1 if self.jumps else threads_for(context, threads)
-        self._watch: ThreadWatch | NvdecWatch | None = None
-        # A decoder other than FFmpeg's default does not get the side data of the container's header.
-        self._has_side_data = context is self._stream.codec_context
+        self._watch = DamageWatch(self.summary, self._completeness)
         self._left_out = False  # whether an edit list leaves out the packet that was read last
-        self._before: int | None = None  # time of the last frame, if several threads decode
         context.options = {
             **context.options,
             "max_pixels": str(most_pixels(self._pixel_bytes)),
@@ -147,8 +147,7 @@ class VideoFrames(VideoPackets):
         if lost := self._completeness.end():
             self.summary.add_missing(len(lost), lost[0].where)
         self.summary.cut = self._cut()
-        if self._watch is not None:
-            self._require_undamaged([])
+        self._watch.require_undamaged()
         if self.summary.decoded == 0:
             why = self.summary.damage or edit_list.why_nothing_is_shown(self._path, self._container, self._stream)
             if self._packets and not (self._completeness.key_seen or self.summary.error_count or self.summary.cut):
@@ -157,7 +156,7 @@ class VideoFrames(VideoPackets):
 
     def _frames(self) -> Iterator[av.video.frame.VideoFrame]:
         self._checks.refuse_encrypted()
-        self._begin_threads()
+        self.threads = self._converter.threads = self._watch.begin(self._decoder, self.threads)
         if (codec := self._codec) in _PNG:
             png.check_metadata(self._decoder.extradata or b"")
         for packet in self.packets():
@@ -165,13 +164,13 @@ class VideoFrames(VideoPackets):
             coded = bytes(packet)
             self._left_out = packet.is_discard
             if self._packets - 1 in self.jumps:
-                yield from filter(self._in_time, self._flushed(where))
+                yield from filter(self._record_and_filter, self._flushed(where))
                 self._coded.restart()
                 self._completeness.restart()
             if not content.is_for_decoder(codec, coded):
                 continue
-            shown = self._completeness.started
-            facts = self._coded.take(coded, self._decoder.has_b_frames, key=packet.is_keyframe, shown=shown)
+            has_frames = self._completeness.started
+            facts = self._coded.take(coded, self._decoder.has_b_frames, key=packet.is_keyframe, has_frames=has_frames)
             key = facts.key
             if missing := facts.missing or int(facts.restarts and self._completeness.skips(packet.dts)):
                 self.summary.add_error(where, messages.missing_before(missing))
@@ -193,12 +192,12 @@ class VideoFrames(VideoPackets):
                     announced = self._completeness.announce(self._packets - 1, packet.pts, packet.dts, where, key=key)
                     announced.leading, announced.place = leads, in_group
                     packet.opaque = announced
-            yield from filter(self._in_time, self._decode(packet, where))
+            yield from filter(self._record_and_filter, self._decode(packet, where))
         self._completeness.at_end = self._coded.reorders
-        yield from filter(self._in_time, self._decode(None, f"the end, after packet {self._packets - 1}"))
+        yield from filter(self._record_and_filter, self._decode(None, f"the end, after packet {self._packets - 1}"))
 
-    def _describe(self, extradata: bytes) -> None:
-        self._coded.describe(extradata)
+    def _set_extradata(self, extradata: bytes) -> None:
+        self._coded.set_extradata(extradata)
 
     def _flushed(self, where: str) -> list[av.video.frame.VideoFrame]:
         """Return the frames left in an HEVC decoder, before an edit list jumps to another place in the file.
@@ -218,48 +217,9 @@ class VideoFrames(VideoPackets):
 
     def decode_with(self, context: NvdecContext, watch: NvdecWatch) -> None:
         """Decode with NVDEC, in which any fault raises SuspectedDamage; call this before the first frame is read."""
-        self._decoder, self._watch = cast("VideoCodecContext", context), watch
+        self._decoder = cast("VideoCodecContext", context)
+        self._watch.use_nvdec(watch)
         self.threads = self._converter.threads = max(2, self.threads)
-
-    def _begin_threads(self) -> None:
-        """Let FFmpeg decode with several threads, if they are wanted and no other video is decoded with several."""
-        if self._watch is not None:
-            return
-        self._watch = ThreadWatch.open(self._decoder.name) if self.threads > 1 else None
-        self.threads = self._converter.threads = self.threads if self._watch else 1
-        context = self._decoder
-        context.thread_count = self.threads
-        if self._watch is not None:
-            context.thread_count = with_spare_threads(context, self.threads)
-            # Larger frames in mid-stream would use more memory than planned, and are read again with one thread.
-            context.options = {**context.options, "max_pixels": str(with_padding(context.width * context.height))}
-
-    def _require_undamaged(self, captured: list[messages.Message]) -> None:
-        """End reading with several threads at any fault of the video.
-
-        Args:
-            captured: FFmpeg's messages to this thread.
-
-        Raises:
-            SuspectedDamage: there is a fault.
-        """
-        what = self.summary.damage or (self._watch.sign_of_damage(captured) if self._watch else None)
-        if not what and (self.summary.skipped or self._completeness.skipped):
-            what = "pictures before the first key frame"
-        if what:
-            raise SuspectedDamage(what)
-
-    def _require_next(self, frame: av.video.frame.VideoFrame) -> None:
-        """End reading with several threads if a frame's packet or time is unknown, or if it goes back in time.
-
-        Raises:
-            SuspectedDamage: the frame has one of these faults.
-        """
-        before, self._before = self._before, frame.pts
-        if not isinstance(frame.opaque, CodedPacket) or frame.is_corrupt:
-            raise SuspectedDamage(f"frame {self.summary.decoded} is damaged or of an unknown packet")
-        if frame.pts is None or (before is not None and frame.pts <= before):
-            raise SuspectedDamage(f"frame {self.summary.decoded} has no time, or one before that of the last")
 
     def _add_unseen(self, count: int, where: str) -> None:
         """Record pictures that are missing according to the order of the others.
@@ -275,13 +235,13 @@ class VideoFrames(VideoPackets):
         if count > filled:
             self.summary.add_error(where, messages.missing_before(count - filled))
 
-    def _in_time(self, frame: av.video.frame.VideoFrame) -> bool:
+    def _record_and_filter(self, frame: av.video.frame.VideoFrame) -> bool:
         """Record the pictures missing before a frame; return whether the frame itself is in time."""
-        if self._watch is not None:
-            self._require_next(frame)
+        if self._watch.is_on:
+            self._watch.require_next(frame)
         coded = frame.opaque if isinstance(frame.opaque, CodedPacket) else None
         first = not self._completeness.started
-        if first and not self._completeness.key_left_out and content.is_made_up(self._codec, frame):
+        if first and not self._completeness.key_left_out and content.is_invented_by_decoder(self._codec, frame):
             self._completeness.skip(coded)
             return False
         if coded is None:
@@ -300,19 +260,21 @@ class VideoFrames(VideoPackets):
         self.summary.skipped = self._completeness.skipped
         gaps = self._completeness.gaps
         self.summary.missing_by_time, self.summary.first_gap = gaps.missing, gaps.first
-        if self._watch is not None:
-            self._require_undamaged([])
+        self._watch.require_undamaged()
         return not late
 
     def _decode(self, packet: "Packet | None", where: str) -> list[av.video.frame.VideoFrame]:
         captured: list[messages.Message] = []
         try:
-            with self._lock, messages.Captured(av.logging.INFO if self._watch else av.logging.WARNING) as captured:
+            with (
+                self._lock,
+                messages.Captured(av.logging.INFO if self._watch.is_on else av.logging.WARNING) as captured,
+            ):
                 frames = [] if self._closed else self._decoder.decode(packet)
         except EOFError:
             return []  # the decoder is already flushed
         except av.error.FFmpegError as error:
-            if self._watch is not None:
+            if self._watch.is_on:
                 raise SuspectedDamage(ffmpeg.reason(error)) from error
             if size := messages.too_large(captured):
                 check_size(*size, self._pixel_bytes)
@@ -320,8 +282,8 @@ class VideoFrames(VideoPackets):
             if self._completeness.key_seen or self._completeness.started:
                 self.summary.add_error(where, ffmpeg.reason(error))
             return []
-        if self._watch is not None:
-            self._require_undamaged(captured)
+        if self._watch.is_on:
+            self._watch.require_undamaged(captured)
             return frames
         if size := messages.too_large(captured):
             check_size(*size, self._pixel_bytes)
@@ -333,18 +295,16 @@ class VideoFrames(VideoPackets):
     def close(self) -> None:
         """Close the file, unless another thread stays in FFmpeg for too long; that thread stops after its packet."""
         self._closed = True
-        if self._watch is not None and self._lock.acquire(timeout=CLOSE_SECONDS):
+        if self._watch.is_on and self._lock.acquire(timeout=CLOSE_SECONDS):
             # FFmpeg's threads need the interpreter's lock to report messages. After flushing, no thread is running.
             self._decoder.flush_buffers()
             self._lock.release()
             self._watch.close()
-            self._watch = None
         super().close()
 
     def _check_last_packets(self) -> None:
         super()._check_last_packets()
-        if self._watch is not None:
-            self._require_undamaged([])
+        self._watch.require_undamaged()
 
     def _upright(self, frame: av.video.frame.VideoFrame) -> Picture | DeferredPicture:
         """Return a frame's upright BGR picture, or the function that returns it."""
@@ -352,19 +312,9 @@ class VideoFrames(VideoPackets):
 
     def _turning_of(self, frame: av.video.frame.VideoFrame) -> Turning | None:
         """Return the function that turns a frame upright; None if it is upright."""
-        # In PyAV, a frame whose side data is read stays in memory until the garbage collector runs. So the matrix is
-        # read only when the angle, which needs no side data, has changed.
-        if frame.rotation != self._rotation:
-            self._rotation, self._turning = frame.rotation, self._turn(frame)
-        return self._turning
-
-    def matrix_of(self, frame: av.video.frame.VideoFrame) -> Matrix | None:
-        """Return a frame's display matrix; None if it has none."""
-        if self._has_side_data:
-            return display_matrix(frame, self._codec)
-        return stream_matrix(self._path, self._stream.index, self._codec)
+        return self.orientation.turning_of(frame, self._turn)
 
     def _turn(self, frame: av.video.frame.VideoFrame) -> Turning | None:
         """Return the function that turns frames with this frame's angle as players do; None if they are upright."""
-        matrix = self.matrix_of(frame)
+        matrix = self.orientation.matrix_of(frame)
         return None if matrix is None else partial(upright, matrix=matrix)

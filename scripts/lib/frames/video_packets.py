@@ -1,6 +1,5 @@
 """Read the packets of a video without decoding them, and find damage in them."""
 
-import itertools
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -12,25 +11,20 @@ import av.error
 import av.stream
 import av.video.stream
 
-from scripts.lib.errors import MediaFault
-from scripts.lib.frames import ffmpeg, messages
-from scripts.lib.frames.file_formats import avi_index, edit_list, encryption, file_structure, unsupported
+from scripts.lib.frames import ffmpeg, messages, packet_counts
+from scripts.lib.frames.file_formats import edit_list, file_structure
 from scripts.lib.frames.packet_checks import JOINT, PacketChecks
 from scripts.lib.frames.shown import Shown
-from scripts.lib.frames.source import FrameSource, check_disk, check_size, log
+from scripts.lib.frames.source import FrameSource, check_disk
+from scripts.lib.frames.stream_choice import choose_stream
 from scripts.lib.frames.timeline import Timeline, nearest, rounded_rate
 
 if TYPE_CHECKING:
     from scripts.lib.frames.ffmpeg import Packet
 
 _CLOCK_MAY_BREAK = 0x0200  # AVFMT_TS_DISCONT: the format's clock may restart in mid-stream
-# Formats whose demuxer has an index of all samples before the first packet is read.
-_INDEXED = {"mov", "avi"}
 # After this many failures in a row, the demuxer will not return any more packets.
 _DEMUX_TRIES = 100
-_FIRST_PACKETS = 100
-# Raw Motion JPEG begins like a JPEG. Photos may contain a second, smaller picture (MPO), or those of several lenses.
-_JPEG, _LEAST_PICTURES = "jpeg_pipe", 5
 CLOSE_SECONDS = 0.5
 _JOINED_OGG = (
     "Ogg files of several streams, such as pictures and sound, were joined: FFmpeg, and so Tator, reads the first; "
@@ -50,7 +44,8 @@ class VideoPackets(FrameSource):
         with messages.Captured() as captured:  # opening a file reads its first seconds
             self._container = ffmpeg.open_media(path)
         try:
-            self._stream = self._choose_stream(captured)
+            self._stream = choose_stream(path, self._container, captured)
+            self._pixel_bytes = ffmpeg.frame_pixel_bytes(self._stream.codec_context)
             self._codec = self._stream.codec_context.codec.canonical_name  # not the decoder's name
             self._decoder = ffmpeg.decoder(self._stream.codec_context)
         except BaseException:
@@ -73,43 +68,6 @@ class VideoPackets(FrameSource):
     def tag(self) -> str | None:
         """The stream's tag `rotate`, by which Tator's transcoder turns pictures."""
         return self._stream.metadata.get("rotate")
-
-    def _choose_stream(self, captured: list[messages.Message]) -> av.video.stream.VideoStream:
-        """Return the first video stream that is not an attached picture.
-
-        Args:
-            captured: FFmpeg's messages while the file was opened.
-        """
-        name = self._container.format.name
-        if ffmpeg.is_still(self._container) and name not in ffmpeg.ANIMATIONS and not self._holds_pictures():
-            raise MediaFault("unsupported", f"expected a video, but it is a picture ({_format(self._container)})")
-        streams = [
-            stream
-            for stream in self._container.streams.video
-            if not stream.disposition & av.stream.Disposition.attached_pic
-        ]
-        if not streams:
-            unsupported.refuse_hidden_av1(self._container)
-            kinds = ", ".join(sorted({stream.type for stream in self._container.streams})) or "no stream"
-            raise MediaFault("unreadable", f"it has no video stream, only {kinds}")
-        stream = streams[0]
-        # Without a decoder there is no context, although PyAV's annotations say that there always is.
-        if getattr(stream, "codec_context", None) is None:
-            raise MediaFault("unsupported", "FFmpeg has no decoder for its video stream")
-        encryption.refuse_encrypted(self._container, stream, captured)
-        unsupported.refuse_unknown_pixels(stream)
-        self._pixel_bytes = ffmpeg.frame_pixel_bytes(stream.codec_context)
-        width, height = stream.codec_context.width, stream.codec_context.height
-        check_size(*((width, height) if width else messages.too_large(captured) or (0, 0)), self._pixel_bytes)
-        return stream
-
-    def _holds_pictures(self) -> bool:
-        """Return whether a file that begins like a JPEG is a raw stream of Motion JPEG."""
-        if self._container.format.name != _JPEG:
-            return False
-        with ffmpeg.open_media(self._path) as container, messages.Captured():
-            sizes = [packet.size for packet in itertools.islice(container.demux(video=0), _LEAST_PICTURES)]
-        return len(sizes) == _LEAST_PICTURES and all(sizes)
 
     @property
     def is_avi(self) -> bool:
@@ -183,7 +141,7 @@ class VideoPackets(FrameSource):
                 self._packets += 1
                 self._discarded += packet.is_discard
                 if extradata := self._checks.check(packet, self._packets - 1):
-                    self._describe(extradata)
+                    self._set_extradata(extradata)
                 yield packet
 
     def _check_last_packets(self) -> None:
@@ -201,52 +159,21 @@ class VideoPackets(FrameSource):
                 return
         self._checks.report_jump()
 
-    def _describe(self, extradata: bytes) -> None:
+    def _set_extradata(self, extradata: bytes) -> None:
         """Replace the stream's extradata for the packet that was read last, and the following ones."""
 
     def _cut(self) -> str | None:
         """Return a sentence if the file contains less than its container declares, else None."""
-        names = set(self._container.format.name.split(","))
-        if names & _INDEXED:
-            # FFmpeg removes samples that edit lists leave out from its index.
-            expected = sum(1 for entry in self._stream.index_entries or () if entry.size)
-            if self.is_avi:
-                expected = max(expected, avi_index.listed_pictures(self._path, self._stream.index))
-            if self._packets < expected:
-                return f"the file ends or breaks off after {self._packets} of {expected} coded frames"
-        if "mxf" in names and self._packets < (self._stream.duration or 0):  # a number of pictures
-            return f"the file ends or breaks off after {self._packets} of {self._stream.duration} coded frames"
-        if what := self._checks.cut():
-            return what
-        name, shown = self._container.format.name, self._packets - self._discarded
-        return file_structure.contradiction(self._path, name, self._stream.id, shown)
-
-    def _first_packets(self) -> list[bytes]:
-        """Return the content of the stream's first packets, as far as they can be read."""
-        found: list[bytes] = []
-        with ffmpeg.open_media(self._path) as container, messages.Captured():
-            packets = ffmpeg.demux(container, container.streams[self._stream.index])
-            try:
-                found.extend(bytes(packet) for packet in itertools.islice(packets, _FIRST_PACKETS))
-            except av.error.FFmpegError as error:
-                log.debug("its first packets: %s", ffmpeg.reason(error))  # decoding reports it
-        return found
+        name = self._container.format.name
+        declared = packet_counts.declared(self._path, name, self._stream)
+        if self._packets < declared:
+            return f"the file ends or breaks off after {self._packets} of {declared} coded frames"
+        shown = self._packets - self._discarded
+        return self._checks.cut() or file_structure.contradiction(self._path, name, self._stream.id, shown)
 
     def _absent(self) -> int:
         """Return how many of the pictures that the container declares are not in the file; 0 if unknown."""
-        is_mxf = self._container.format.name == "mxf"  # its duration is in pictures
-        declared = (self._stream.duration if is_mxf else self._stream.frames) or 0
-        if not declared:
-            return 0
-        with ffmpeg.open_media(self._path) as container:
-            stream = container.streams[self._stream.index]
-            present = _empty_chunks(stream) if self.is_avi else 0
-            try:
-                for packet in ffmpeg.demux(container, stream):
-                    present += packet.dts is not None or packet.size > 0
-            except av.error.FFmpegError as error:
-                log.debug("counting its packets: %s", ffmpeg.reason(error))  # decoding reports it
-        return max(0, declared - present)
+        return packet_counts.count_absent(self._path, self._container.format.name, self._stream)
 
     def close(self) -> None:
         """Close the file, unless another thread stays in FFmpeg for too long; that thread stops after its packet."""
@@ -254,15 +181,3 @@ class VideoPackets(FrameSource):
         if self._lock.acquire(timeout=CLOSE_SECONDS):
             self._container.close()
             self._lock.release()
-
-
-def _empty_chunks(stream: av.stream.Stream) -> int:
-    """Return how many entries of an AVI's index have no picture; writers fill gaps in time with such entries."""
-    entries = stream.index_entries or ()
-    last = max((entry.timestamp for entry in entries), default=-1)
-    return max(0, last + 1 - sum(1 for entry in entries if entry.size))
-
-
-def _format(container: av.container.InputContainer) -> str:
-    codecs = [stream.codec_context.name for stream in container.streams.video if stream.codec_context]
-    return codecs[0] if codecs else container.format.name

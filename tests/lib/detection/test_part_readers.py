@@ -20,7 +20,7 @@ from scripts.lib.boxes import Size
 from scripts.lib.detection.batch import RemoteBatch
 from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.frame_results import Candidates, FrameResults
-from scripts.lib.detection.media_parts import keep_busy, part_count
+from scripts.lib.detection.media_parts import part_count, uses_all_processes
 from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
 from scripts.lib.detection.part_process import PartOfFile
 from scripts.lib.detection.part_readers import most_processes
@@ -203,7 +203,7 @@ def test_videos_are_cut_if_they_are_long_enough(
     ],
 )
 def test_parts_keep_processes_busy_to_the_end(frames: list[int], processes: int, expected: bool) -> None:
-    assert keep_busy([mock.Mock(frames=count) for count in frames], processes) is expected
+    assert uses_all_processes([mock.Mock(frames=count) for count in frames], processes) is expected
 
 
 def test_memory_limits_the_parts_and_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,12 +57,12 @@ class CodedPictures:
         self._hevc = HevcHeaders(self._extradata) if self._codec == "hevc" else None
         self._order = PictureOrder()
 
-    def describe(self, extradata: bytes) -> None:
+    def set_extradata(self, extradata: bytes) -> None:
         """Replace the stream's extradata: in MP4 and FLV the following packets may have others."""
         self._extradata = extradata
-        self._headers.describe(extradata)
+        self._headers.set_extradata(extradata)
         if self._hevc is not None:
-            self._hevc.describe(extradata)
+            self._hevc.set_extradata(extradata)
 
     def trust_keys(self) -> None:
         """Treat the first packet as a key frame if the container marks it, for a part of a video."""
@@ -73,15 +73,15 @@ class CodedPictures:
         """Whether pictures of MPEG-1 and MPEG-2 are shown in another order than they are stored."""
         return self._mpeg is not None and self._mpeg.reorders
 
-    def take(self, coded: bytes, delay: int, *, key: bool, shown: bool = False) -> PacketFacts:
+    def take(self, coded: bytes, delay: int, *, key: bool, has_frames: bool = False) -> PacketFacts:
         """Read the next packet.
 
         Args:
             coded: the packet's content.
             delay: number of pictures by which the decoder delays its output.
             key: whether the container marks the packet as a key frame.
-            shown: whether the decoder has returned a picture. Until then, and before the first key frame, no pictures
-                count as missing: the packets refer to pictures before the stream's beginning.
+            has_frames: whether the decoder has returned a frame. Until then, and before the first key frame, no
+                pictures count as missing: the packets refer to pictures before the stream's beginning.
         """
         second = self._headers.is_second(coded, key=key)
         missing, restarts = self._headers.missing, self._headers.restarts
@@ -91,12 +91,12 @@ class CodedPictures:
         before_key = not self._started
         if before_key:
             key = self._headers.begins(coded, key=key)
-        if before_key and key and not shown:
+        if before_key and key and not has_frames:
             self._headers.forget_gaps()
             self._order = PictureOrder()
         unseen = self._order.missing_before(place, delay)
-        self._started = key or shown or not before_key
-        if before_key and not shown:
+        self._started = key or has_frames or not before_key
+        if before_key and not has_frames:
             return PacketFacts(second, 0, restarts=False, unseen=0, place=place, key=key)
         return PacketFacts(second, missing, restarts, unseen, place, key)
 

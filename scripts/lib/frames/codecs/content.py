@@ -248,7 +248,7 @@ def hidden(codec: str, content: bytes) -> bool:
     return codec in _HIDDEN and bool(content) and _HIDDEN[codec](content)
 
 
-def is_made_up(codec: str, frame: VideoFrame) -> bool:
+def is_invented_by_decoder(codec: str, frame: VideoFrame) -> bool:
     """Return whether a decoder invented the first frame of a stream, as it refers to frames that do not exist."""
     return codec in _MADE_UP_BEFORE_KEY and not (frame.key_frame or frame.pict_type == PictureType.I)
 

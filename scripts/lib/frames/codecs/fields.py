@@ -69,9 +69,9 @@ class SliceHeaders:
         self._recovery = RecoveryPoints()
         self._slice: Slice | None = None  # of the last packet
         self._is_idr = False
-        self.describe(extradata)
+        self.set_extradata(extradata)
 
-    def describe(self, extradata: bytes) -> None:
+    def set_extradata(self, extradata: bytes) -> None:
         """Read extradata, also those that replace the stream's in mid-stream."""
         if not self._is_h264:
             return

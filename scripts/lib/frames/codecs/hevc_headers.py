@@ -43,9 +43,9 @@ class HevcHeaders:
         self._pictures: dict[int, _PictureSet] = {}
         self._length_size = 0
         self._ended = True  # the next key frame restarts the display order
-        self.describe(extradata)
+        self.set_extradata(extradata)
 
-    def describe(self, extradata: bytes) -> None:
+    def set_extradata(self, extradata: bytes) -> None:
         """Read extradata, also those that replace the stream's in mid-stream."""
         if extradata[:1] == b"\1" and len(extradata) > _ARRAYS:
             self._length_size = (extradata[_LENGTH_SIZE] & 3) + 1
