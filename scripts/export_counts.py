@@ -6,7 +6,7 @@ from pathlib import Path
 from scripts.lib import csv_text
 from scripts.lib.display_text import printable
 from scripts.lib.files import replacing
-from scripts.lib.pages import TatorPlace
+from scripts.lib.pages.tator_place import TatorPlace
 from scripts.lib.workflow.jobs import job
 
 # Terms that a media may have as attributes; case, spaces and underscores are ignored.

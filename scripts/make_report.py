@@ -12,12 +12,13 @@ from scripts.lib.colours import colour
 from scripts.lib.detections import read_detections
 from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
-from scripts.lib.pages import TatorPlace, charts, write_page
+from scripts.lib.pages import charts, write_page
 from scripts.lib.pages.accuracy_page import accuracy_values
 from scripts.lib.pages.chosen_media import ChosenMedia, Speed
 from scripts.lib.pages.counts_page import CountPages
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, pictured_tracks, rows_of
+from scripts.lib.pages.tator_place import TatorPlace
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
 from scripts.lib.records.summary import RunSummary

@@ -36,8 +36,9 @@ from scripts.lib.evaluation.comparison import (
     version_side,
 )
 from scripts.lib.evaluation.comparison_file import ListOnDisk, write_content
-from scripts.lib.pages import DrawnBox, PagePicture, write_page
+from scripts.lib.pages import write_page
 from scripts.lib.pages.chosen_media import Largest
+from scripts.lib.pages.drawn_boxes import DrawnBox, PagePicture
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.configuration import settings
 

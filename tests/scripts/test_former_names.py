@@ -13,7 +13,7 @@ FORMER = sorted(
 
 
 def test_all_former_commands_are_found() -> None:
-    assert FORMER == ["compare_runs", "make_pipeline_image", "register_algorithm", "select_media", "watch_run"]
+    assert FORMER == ["make_pipeline_image", "register_algorithm", "select_media", "watch_run"]
 
 
 @pytest.mark.parametrize("name", FORMER)

@@ -11,7 +11,9 @@ from scripts.lib.album import data_address, picture_name
 from scripts.lib.colours import colour
 from scripts.lib.display_text import short
 from scripts.lib.files import read_member
-from scripts.lib.pages import DrawnBox, PagePicture, TatorPlace, charts
+from scripts.lib.pages import charts
+from scripts.lib.pages.drawn_boxes import DrawnBox, PagePicture
+from scripts.lib.pages.tator_place import TatorPlace
 from scripts.lib.record_files import read_record
 from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake
 

@@ -12,9 +12,11 @@ from scripts.lib.colours import colour
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.display_text import short
 from scripts.lib.frames.used_frames import UsedFrames
-from scripts.lib.pages import DrawnBox, PagePicture, TatorPlace, charts, drawn_boxes
+from scripts.lib.pages import charts
 from scripts.lib.pages.counts_page import MaxNs
+from scripts.lib.pages.drawn_boxes import DrawnBox, PagePicture, drawn_boxes
 from scripts.lib.pages.findings import Findings, margin, over_time
+from scripts.lib.pages.tator_place import TatorPlace
 from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
 from scripts.lib.records.summary import MediaSummary

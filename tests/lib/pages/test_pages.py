@@ -2,7 +2,7 @@
 
 import re
 
-from scripts.lib.pages import DrawnBox, PagePicture
+from scripts.lib.pages.drawn_boxes import DrawnBox, PagePicture
 from tests.workflow import ROOT
 
 
