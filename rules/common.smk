@@ -72,9 +72,9 @@ sources = code_hash.Sources(Path(workflow.basedir))
 
 
 @cache
-def code(script, unused=None):
-    """Return a hash of the modules that a script imports, as Snakemake only notices changes of the script's file."""
-    return sources.hash(script, unused)
+def code(script, shared=True):
+    """Return a hash of a script's modules, as Snakemake notices only its own file; `shared`: with that of shared jobs."""
+    return sources.hash(script, None if shared else "detection/shared_job")
 
 
 def is_new_run():

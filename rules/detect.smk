@@ -23,6 +23,6 @@ rule detect:
     params:
         **plan.detect_options,
         **plan.listing,
-        code=code("detect", unused="detection/shared_job"),
+        code=code("detect", shared=False),
     script:
         "../scripts/detect.py"

@@ -44,7 +44,7 @@ rule detect_part:
         **plan.detect_options,
         **plan.listing,
         part=part_number,
-        code=code("detect", unused="detection/shared_job"),
+        code=code("detect", shared=False),
     script:
         "../scripts/detect.py"
 

@@ -14,7 +14,6 @@ checkpoint get_network:
         "../envs/network.yaml"
     params:
         **plan.network_settings,
-        needs_size=True,
         directory=config["network"]["directory"],
         data_image=config["network"]["data_image"],
         archive=config["network"]["archive"],

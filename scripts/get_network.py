@@ -56,7 +56,6 @@ def get_network(
     first_label: int | None = None,
     img_max_side: int | None = None,
     img_min_side: int | None = None,
-    needs_size: bool = False,
 ) -> None:
     """Get the network from its source: a folder, a data image or an archive.
 
@@ -83,7 +82,6 @@ def get_network(
         first_label: the label of the first class.
         img_max_side: width of the network's input in pixels; None for the size in its file.
         img_min_side: height of the network's input in pixels; None for the size in its file.
-        needs_size: also refuse a frozen graph of unknown size; other graphs always need one.
 
     Raises:
         SettingsError: the settings contradict each other.
@@ -122,7 +120,7 @@ def get_network(
             external.write_with_weights(whole, folder, whole, f"{origin.reference}: {graph.name}")
         stated = _stated_size(labelled, folder / TRAIN_INI)
         network = inspect_graph(folder / graph.name, asked, origin.reference, stated=stated)
-        if needs_size and network.description is None:
+        if network.description is None:
             own = network.size or (stated.size if stated else None)
             input_size((img_max_side, img_min_side), None, network.signature.source, own)
         if (warning := network.warning(asked, stated)) is not None:

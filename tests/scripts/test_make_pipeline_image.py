@@ -86,7 +86,7 @@ def test_the_size_of_the_label_is_that_of_openem_s_train_ini(get, capsys, tmp_pa
         assert get(archive=archive)["size"] == [640, 360]
     else:
         with pytest.raises(SettingsError, match=r"set detect\.img_max_side"):
-            get(archive=archive, needs_size=True)
+            get(archive=archive)
 
 
 @pytest.mark.parametrize("names", ["cod,flatfish", "cod,flatfish,crab,eel"])

@@ -47,7 +47,6 @@ class Fetched:
             directory=self._source,
             img_max_side=width,
             img_min_side=height,
-            needs_size=True,
         )
         options = DetectOptions(
             width, height, 0.3, 1, 1, None, None, "openvino", "f32", Path("engines"), None, None, None, 1
