@@ -56,7 +56,7 @@ def crop_boxes(
     if not by_frame:
         return
     if fetched.state != "ready":
-        why = f"its boxes cannot be cut out, as its file could not be had: {fetched.reason}; run again"
+        why = f"its boxes cannot be cut out, as its file could not be downloaded: {fetched.reason}; run again"
         raise MediaFault(fetched.state, why)
     folders = [crops / f"{number:03d}_{_file_name(name)}" for number, name in enumerate(train.species(train_ini), 1)]
     try:

@@ -45,9 +45,9 @@ def evaluate(
         train_ini: the species' names.
         iou: the least IoU of a correct box with its true box.
         only_frames_with_truth: whether frames without a true box are left out.
-        pictures: number of the worst misses, and of the worst false alarms, to name.
+        pictures: number of the worst misses, and of the worst false positives, to name.
         keep_threshold: the least score of a box.
-        upload_threshold: the least score of boxes for confusion, misses and false alarms.
+        upload_threshold: the least score of boxes for confusion, misses and false positives.
         evaluation: the JSON file to write.
     """
     names = train.species(train_ini)

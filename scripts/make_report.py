@@ -170,7 +170,7 @@ def _tiles(run: RunSummary, chosen: ChosenMedia) -> dict[str, str]:
         tiles |= {
             "boxes in Tator": f"{totals.boxes_in_tator:,}",
             **({} if totals.tracks_in_tator is None else {"tracks in Tator": f"{totals.tracks_in_tator:,}"}),
-            "left alone because of people": f"{chosen.people:,}",
+            "kept for people": f"{chosen.people:,}",
         }
     speed = chosen.speed
     return tiles | ({"frames a second": f"{speed.frames / speed.seconds:.1f}"} if speed.frames else {})

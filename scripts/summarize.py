@@ -25,7 +25,8 @@ from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.summary_file import RunningTotals, read_lines, write_summary
 from scripts.lib.workflow.jobs import job
 
-COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "tracks in Tator", "people", "seconds", "why")
+KEPT = "kept for people"
+COLUMNS = ("media", "name", "state", "frames", "boxes", "in Tator", "tracks in Tator", KEPT, "seconds", "why")
 LONGEST_NAME, LONGEST_REASON = 40, 60
 ROWS_AT_ONCE = 1000
 
@@ -88,7 +89,10 @@ def summarize(
     totals = RunningTotals(good_states(on_damaged), with_tracks=bool(track_uploads))
     network = read_record(ProvenanceRecord, provenance)
     write_summary(summary, media, totals, network, upload_to.lasting if upload_to else None)
-    left_out = {*(() if destination else ("in Tator", "people")), *(() if track_uploads else ("tracks in Tator",))}
+    left_out = {
+        *(() if destination else ("in Tator", KEPT)),
+        *(() if track_uploads else ("tracks in Tator",)),
+    }
     shown = [at for at, name in enumerate(COLUMNS) if name not in left_out]
     with replacing(table) as stream:
         for line in table_lines([COLUMNS[at] for at in shown], lambda: _rows(summary, shown)):
@@ -172,7 +176,7 @@ def _line(
 
 
 def _counts(upload: UploadRecord | TrackUploadRecord | None) -> dict[str, int]:
-    return {key: len(ids) for key, ids in upload.left_to_people.items()} if upload else {}
+    return {key: len(ids) for key, ids in upload.kept_for_people.items()} if upload else {}
 
 
 def _row(line: MediaSummary) -> list[str]:
@@ -185,7 +189,7 @@ def _row(line: MediaSummary) -> list[str]:
         str(line.boxes),
         str(line.boxes_in_tator),
         "" if line.tracks_in_tator is None else str(line.tracks_in_tator),
-        line.people_text,
+        line.kept_for_people_text,
         f"{line.seconds:.1f}",
         reason if len(reason) <= LONGEST_REASON else reason[: LONGEST_REASON - 4] + " ...",
     ]

@@ -102,7 +102,7 @@ class Counts:
     holes: int = 0
     changed: int = 0
     missed: int = 0
-    harmless_noticed: int = 0
+    reported_unchanged: int = 0
 
 
 def read(path: Path) -> tuple[list[tuple[int, int]] | None, bool]:
@@ -137,5 +137,5 @@ def sweep(folder: Path, name: str, holes: int, seed: int, *, zeros: bool, ones: 
         changed = frames != whole
         counts.changed += changed
         counts.missed += changed and not damaged
-        counts.harmless_noticed += damaged and not changed
+        counts.reported_unchanged += damaged and not changed
     return counts

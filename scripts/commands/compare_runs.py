@@ -25,6 +25,7 @@ from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.compared_media import ComparedMedia, in_frames_of, in_pixels_of
 from scripts.lib.evaluation.comparison import (
+    KIND_TEXTS,
     KINDS,
     Change,
     MediaOfSide,
@@ -125,6 +126,7 @@ def compare_runs(
         out / "compare.html",
         title="Comparison of two runs",
         **shared,
+        kind_texts=KIND_TEXTS,
         only_before=only_before,
         only_after=only_after,
         not_analysed=not_analysed,
@@ -221,7 +223,7 @@ def _picture(shown: DifferingFrame, media: ComparedMedia, species: list[str], li
         height=shown.picture.height,
         boxes=[_drawn(change, media, species) for change in shown.changes],
         title=f"{short(media.name or str(shown.media_id))}, frame {shown.frame:,}",
-        why=", ".join(f"{count} {kind}" for kind, count in count_kinds(shown.changes).items() if count),
+        why=", ".join(f"{count} {KIND_TEXTS[kind]}" for kind, count in count_kinds(shown.changes).items() if count),
         link=f"#media-{shown.media_id}" if shown.media_id in listed else None,
     )
 

@@ -73,7 +73,7 @@ def test_a_lost_packet_of_an_original_is_reported_if_its_copy_is_read(steps: Ste
     download = steps.download(media_id)
     assert download["role"] == "streaming"
     reason = (
-        "the original is not shown as it is: picture 19, at 0.800 s, stands at number 20 in the copy; "
+        "the original is not shown as it is: picture 19, at 0.800 s, has the frame number 20 in the copy; "
         "by the times of the others 1 picture is missing, the first after picture 18"
     )
     assert download["role_reason"] == reason
@@ -99,7 +99,7 @@ def test_a_lost_packet_of_an_original_is_reported_if_the_original_is_read(steps:
         media = steps.folder / f"media_{media_id}"
         found[lost] = step_in(tmp_path / f"step{lost}")(media, record=record, download=download)
     assert (found[25]["frames"]["numbers"], found[25]["numbering"]["repeated"]) == (60, 1)
-    assert "1 of its pictures stand at several numbers and 0 at none" in found[25]["reason"]
+    assert "1 of its pictures have several frame numbers, and 0 have none" in found[25]["reason"]
     assert found[15]["state"] == "damaged"
     assert "1 coded picture is missing, the first at packet 15" in found[15]["reason"]
     assert found[20]["state"] == "damaged"

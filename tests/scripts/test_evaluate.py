@@ -122,7 +122,7 @@ def test_the_page_shows_the_worst_mistakes(run):
     view = open_page(run.page(evaluation=[run.folder / "results/evaluation.json", pictures]))
     assert view.without_errors, view
     for text in ("Against 50 true boxes in 50 frames of 1 media", "Missed: crab", "a.mp4, frame 25",
-                  "Pictures that could not be had any more: 2."):  # fmt: skip
+                  "Pictures that are no longer available: 2."):  # fmt: skip
         assert text in view.text, text
 
 

@@ -245,7 +245,7 @@ def test_edits_of_people_are_on_the_page(run):
     run.track_uploads = [track_upload_record(4321, withheld=["v", "w"])]
     page = run.page().read_text()
     assert "2 edited, 1 deleted, tracks: 2 withheld" in page
-    tiles = re.findall(r"<dt>(?:tracks in Tator|left alone because of people)</dt><dd>([\d,]+)</dd>", page)
+    tiles = re.findall(r"<dt>(?:tracks in Tator|kept for people)</dt><dd>([\d,]+)</dd>", page)
     assert tiles == ["4,321", "5"]
 
 

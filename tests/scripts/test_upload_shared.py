@@ -133,7 +133,7 @@ def test_no_box_is_doubled_if_several_answers_are_lost(ready):
 @pytest.mark.usefixtures("impatient")
 def test_no_further_media_are_started_if_tator_fails(ready):
     ready.server.fault("status", operation="GetLocalizationList", times=None)
-    with pytest.raises(ServerError, match=r"of 6 media were not uploaded \(1, 2.*run again.*; not begun were .*6$"):
+    with pytest.raises(ServerError, match=r"of 6 media were not uploaded \(1, 2.*run again.*; not started: .*6$"):
         ready.upload_shared(*MEDIA, connections=2)
     assert uploaded(ready) == set()
 

@@ -54,7 +54,7 @@ def with_disagreements(state: str, reason: str | None, numbering: Numbering | No
     if repeated or left_out:
         found.insert(
             0,
-            f"by their times {repeated} of its pictures stand at several numbers and {left_out} at none, "
+            f"by their times {repeated} of its pictures have several frame numbers, and {left_out} have none, "
             "as the rate varies or pictures are missing",
         )
     for sentence in found:

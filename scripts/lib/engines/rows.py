@@ -237,13 +237,13 @@ def _checked_convention(convention: RowsConvention | None, graph_input: RowsInpu
     what = f"{graph}: its outputs are rows of boxes, scores and labels"
     if convention is None or convention.pixels is None:
         raise SettingsError(
-            f"{what}, and does not say which pixels it takes; set network.pixels to one of {', '.join(_PIXELS)} "
+            f"{what}, and the file does not define the pixel format; set network.pixels to one of {', '.join(_PIXELS)} "
             "(torchvision: rgb_0_to_1)"
         )
     if convention.first_label is None:
         raise SettingsError(
-            f"{what}, and does not say how it counts; set network.first_label to the label of the first name in "
-            "train.ini: 1 where 0 is the background (torchvision), else 0"
+            f"{what}, and the file does not define whether labels start at 0 or 1; set network.first_label to the "
+            "label of the first name in train.ini: 1 where 0 is the background (torchvision), else 0"
         )
     if graph_input.takes_bytes and convention.pixels not in _BYTE_PIXELS:
         raise SettingsError(

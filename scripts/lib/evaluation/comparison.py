@@ -24,6 +24,8 @@ from scripts.lib.server.faults import Unusable
 
 KINDS: tuple["Kind", ...] = ("same", "rescored", "changed species", "appeared", "vanished")
 Kind = Literal["same", "rescored", "changed species", "appeared", "vanished"]
+# The kinds as they are in compare.json, and the words for them on the page.
+KIND_TEXTS: dict[str, str] = {**dict(zip(KINDS, KINDS, strict=True)), "rescored": "score changed"}
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def _compare_first(video: VideoFrames, shown: Shown) -> None:
         raise _Difference("its pictures are interlaced")
     if video.is_avi and isinstance(frame.opaque, CodedPacket) and frame.opaque.index < video.last_packet:
         raise _Difference(
-            "its pictures come out late, and an AVI has no times for that: the first stands twice in the copy"
+            "its pictures come out late, and an AVI has no times for that: the first is shown twice in the copy"
         )
 
 
@@ -131,7 +131,7 @@ def _compare_numbers(video: VideoFrames, shown: Shown) -> bool:
         timeline.add(time)
         if timeline.end != number:
             where = f"picture {number}, at {timeline.seconds:.3f} s"
-            raise _Difference(f"{where}, stands at number {timeline.end} in the copy{_gaps(in_order)}")
+            raise _Difference(f"{where}, has the frame number {timeline.end} in the copy{_gaps(in_order)}")
     _compare_last(timeline, video.shown_until(int(in_order[-1])), shown)
     return order_unknown
 
@@ -143,7 +143,7 @@ def _compare_last(timeline: Timeline, until: int | None, shown: Shown) -> None:
         _Difference: it has several, for example because an edit list is longer than the pictures.
     """
     if until is not None and len(numbers := timeline.finish(until, shown.count)) > 1:
-        raise _Difference(f"its last picture stands at the numbers {numbers[0]} to {numbers[-1]} in the copy")
+        raise _Difference(f"its last picture has the frame numbers {numbers[0]} to {numbers[-1]} in the copy")
 
 
 def _gaps(times: np.ndarray) -> str:

@@ -62,7 +62,7 @@ class ChosenMedia:
         speed: frames, seconds and stages of all detection.
         engines: descriptions of the engines that were used.
         sizes: descriptions of the sizes of the network's input.
-        people: number of boxes, tracks and counts not changed because of a person.
+        people: number of boxes, tracks and counts that were kept for people.
         boxes_of_failed: number of boxes in Tator of media without a result.
     """
 
@@ -92,7 +92,7 @@ class ChosenMedia:
         line, outcome = media.line, media.outcome
         self.total.merge(media.findings)
         self.states[line.state] += 1
-        self.people += line.left_to_people
+        self.people += line.kept_for_people
         _add_row(self.rows, media)
         if media.failed:
             self.failed_states[line.state] += 1
@@ -157,7 +157,7 @@ def _row(line: MediaSummary, media: ReportedMedia) -> dict[str, Any]:
         **vars(line),
         "name": short(line.name or ""),
         "reason": short(line.reason or "", 160),
-        "people": line.people_text,
+        "people": line.kept_for_people_text,
         "link": media.link,
         "failed": media.failed,
     }

@@ -89,7 +89,7 @@ class EvaluationRecord:
     """How the boxes compare with true ones."""
 
     iou: Annotated[float, Key("The IoU from which a found box is correct.", part="share")]
-    threshold: Annotated[float, Key("The least score for confusion, misses and false alarms.", part="share")]
+    threshold: Annotated[float, Key("The least score for confusion, misses and false positives.", part="share")]
     only_frames_with_truth: bool
     media: Annotated[list[MediaId], Key("Media with a true box.")]
     frames: Count
@@ -101,7 +101,9 @@ class EvaluationRecord:
     curve: Curve
     species: dict[str, SpeciesAccuracy]
     thresholds: list[AtThreshold]
-    double_counts: Annotated[int, Key("Boxes that find a true box again, after another box.", part="count")]
+    double_counts: Annotated[
+        int, Key("Duplicate detections: boxes that find a true box again, after another box.", part="count")
+    ]
     confusion: Confusion
     missed: list[Mistake]
     false_alarms: list[Mistake]

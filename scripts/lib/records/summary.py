@@ -25,7 +25,7 @@ class MediaSummary:
     frames: Annotated[int, Key("Number of decoded frames.", part="count")]
     boxes: Annotated[int, Key("Number of found boxes.", part="count")]
     boxes_in_tator: Count
-    people: Annotated[dict[str, Count], Key("Number of boxes that were not changed because of a person, by reason.")]
+    people: Annotated[dict[str, Count], Key("Number of boxes that were kept for people, by reason.")]
     marked: bool
     seconds: float
     tracks: Annotated[
@@ -36,7 +36,7 @@ class MediaSummary:
     people_tracks: Annotated[
         dict[str, Count] | None,
         Key(
-            "Number of tracks that were not changed because of a person, by reason; only if tracks are uploaded.",
+            "Number of tracks that were kept for people, by reason; only if tracks are uploaded.",
             schema={},
             optional=True,
         ),
@@ -50,15 +50,15 @@ class MediaSummary:
     ] = None
 
     @property
-    def people_text(self) -> str:
-        """A text for a table with the numbers of boxes, tracks and counts not changed because of a person."""
+    def kept_for_people_text(self) -> str:
+        """A text for a table with the numbers of boxes, tracks and counts that were kept for people."""
         boxes, tracks = _texts(self.people), _texts(self.people_tracks or {})
         counts = [f"counts: {', '.join(self.people_counts)}"] if self.people_counts else []
         return ", ".join([*boxes, *(["tracks: " + ", ".join(tracks)] if tracks else []), *counts])
 
     @property
-    def left_to_people(self) -> int:
-        """Number of boxes, tracks and counts that were not changed because of a person."""
+    def kept_for_people(self) -> int:
+        """Number of boxes, tracks and counts that were kept for people."""
         return sum(self.people.values()) + sum((self.people_tracks or {}).values()) + len(self.people_counts or [])
 
 

@@ -59,7 +59,7 @@ class UploadRecord:
         return _count_in_tator(self.boxes, self.people)
 
     @property
-    def left_to_people(self) -> dict[str, list[str]]:
+    def kept_for_people(self) -> dict[str, list[str]]:
         """The boxes that were not changed, by reason; none if nothing was verified."""
         return {} if self.people is None else as_content(self.people)
 
@@ -89,7 +89,7 @@ class TrackUploadRecord:
         return _count_in_tator(self.tracks, self.people)
 
     @property
-    def left_to_people(self) -> dict[str, list[str]]:
+    def kept_for_people(self) -> dict[str, list[str]]:
         """The tracks that were not changed, by reason; none if nothing was verified."""
         return {} if self.people is None else as_content(self.people)
 

@@ -67,5 +67,5 @@ class PagedLists(ABC):
         try:
             return part["stop"], classified(what, self.host, partial(listed, **part))
         except TimedOut as fault:
-            _log.warning("%s; asking in another way", fault)
+            _log.warning("%s: the list did not end; requesting it by another call", fault)
             return fallback(**part)

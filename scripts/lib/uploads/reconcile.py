@@ -29,8 +29,8 @@ The rules:
 5. Equal boxes are one box. Of several rows of one elemental id every run keeps the one with the lowest id, but
    first one that a person's track refers to; the others are surplus and removed. A person's row is never surplus; if
    there is one, all rows of the workflow are.
-6. A box that a person pruned, or moved to another version, is made again, since this version has no trace of it.
-   Deleting a box in the usual way leaves a tombstone.
+6. A box that a person removed with Tator's option `prune`, which leaves no record, or moved to another version, is made
+   again. Deleting a box in the usual way leaves a tombstone.
 7. A wanted box without one of its attributes, and otherwise as the workflow made it, is removed and made again: its
    type did not have the attribute, which Tator then drops.
 """

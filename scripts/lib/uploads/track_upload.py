@@ -24,7 +24,7 @@ from scripts.lib.uploads.origin import Box, box_from_pixels
 from scripts.lib.uploads.track_origin import TrackDestination, TrackToUpload
 from scripts.lib.uploads.track_plan import TrackPlan
 from scripts.lib.uploads.track_rounds import TrackReconciliation
-from scripts.lib.uploads.upload import in_iso, left_to_people, run_rounds
+from scripts.lib.uploads.upload import in_iso, kept_for_people, run_rounds
 from scripts.lib.uploads.upload_job import MediaFiles, UploadJob
 
 _log = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ def _verified(
         changed_at=in_iso(changed_at),
         tracks=len(settled.present),
         too_short=settled.too_short,
-        people=left_to_people(settled),
+        people=kept_for_people(settled),
         note=settled.note,
     )
 

@@ -164,7 +164,7 @@ def upload_boxes_of(connect: Callable[[], Project], options: UploadOptions, file
                 verified_at=in_iso(datetime.now(UTC)),
                 changed_at=in_iso(changed_at),
                 boxes=len(settled.present),
-                people=left_to_people(settled),
+                people=kept_for_people(settled),
                 note=settled.note,
             )
         except MediaFault as fault:
@@ -251,7 +251,7 @@ def run_rounds(rounds: Rounds[_Plan], project: Project, media_id: int, version_i
         raise refusal from None
 
 
-def left_to_people(settled: Changes[Any]) -> People:
+def kept_for_people(settled: Changes[Any]) -> People:
     """Return the boxes or tracks not changed because of a person."""
     return People(
         edited=sorted(settled.edited),

@@ -231,4 +231,4 @@ def _message(failed: dict[int, str | None], count: int) -> str:
     reasons = "; ".join(f"media {media_id}: {reason}" for media_id, reason in list(tried.items())[:REASONS_SHOWN])
     names = f"{len(tried)} of {count} media were not uploaded ({', '.join(map(str, tried))}): {reasons}"
     names += "; for the others see the log" if len(tried) > REASONS_SHOWN else ""
-    return names + (f"; not begun were {', '.join(map(str, left))}" if left else "")
+    return names + (f"; not started: {', '.join(map(str, left))}" if left else "")

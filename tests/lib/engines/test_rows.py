@@ -103,8 +103,8 @@ def test_a_further_suppression(tmp_path: Path, engine: str) -> None:
 @pytest.mark.parametrize(
     ("graph", "settings", "message"),
     [
-        ({}, {"pixels": None}, r"does not say which pixels it takes; set network\.pixels to one of rgb_0_to_1"),
-        ({}, {"first_label": None}, r"does not say how it counts; set network\.first_label"),
+        ({}, {"pixels": None}, r"does not define the pixel format; set network\.pixels to one of rgb_0_to_1"),
+        ({}, {"first_label": None}, r"does not define whether labels start at 0 or 1; set network\.first_label"),
         ({"bytes_in": True}, {}, r"takes bytes, network\.pixels is rgb_0_to_1; expected rgb_0_to_255 or"),
         ({"shape": (3, 48, 65)}, {}, r"its input is \(3, 48, 65\); expected one picture of 64 x 48"),
         ({"shape": (3, 48, 64, 1)}, {}, r"its input is \(3, 48, 64, 1\); expected"),

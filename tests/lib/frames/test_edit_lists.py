@@ -161,7 +161,7 @@ def test_tators_count_decides_how_long_the_last_picture_is_shown(tmp_path: Path,
         assert found_in(original, Shown(RATE, *SIZE, count))[0] == expected
     assert difference_from_copy(original, Shown(RATE, *SIZE, 25)) is None
     why = difference_from_copy(original, Shown(RATE, *SIZE, 32))
-    assert why == "its last picture stands at the numbers 22 to 29 in the copy"
+    assert why == "its last picture has the frame numbers 22 to 29 in the copy"
 
 
 def test_a_record_without_a_copy_has_no_count_of_pictures() -> None:

@@ -155,7 +155,7 @@ def test_a_picture_shown_for_hours_is_refused_before_the_first_frame(
 ) -> None:
     path = write(tmp_path / "a.mkv", times=[*range(29), 200_000])
     shown = Shown(Fraction(25), *SIZE, has_copy=has_copy)
-    what = "one picture stands at 199972 numbers, from 28 on; expected at most 100000: "
+    what = "one picture has 199972 frame numbers, from 28 on; expected at most 100000: "
     with open_frames(path, "video", shown=shown) as frames, pytest.raises(MediaFault, match=what) as caught:
         next(iter(frames))
     assert caught.value.state == "unsupported"
