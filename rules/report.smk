@@ -1,4 +1,4 @@
-"""The page about the run, and the evaluation if true boxes are given."""
+"""The report of the run, and the evaluation if true boxes are given."""
 
 
 rule get_truth:

@@ -177,7 +177,7 @@ def _tiles(run: RunSummary, chosen: ChosenMedia) -> dict[str, str]:
 
 
 def _found(total: Findings, names: list[str], keep: float, upload: float | None) -> dict[str, Any]:
-    """Return the page's figures of each species, the most frequent first; `upload` is None if nothing is uploaded."""
+    """Return the report's figures of each species, the most frequent first; `upload` is None if nothing is uploaded."""
     ranked = total.boxes.most_common()
     charted = ranked[:SPECIES_CHARTED]
     species = [

@@ -183,7 +183,7 @@ def test_commands_for_detecting_in_a_folder(tmp_path: Path) -> None:
     clone = Clone(tmp_path, None)
     commands = block("README.md", "python -m scripts.commands.detect_folder")
     output = clone.run(replaced(commands, {SET_UP: "", "FOLDER": "survey"}))
-    assert f"page: {tmp_path}/survey_detections/results/overview.html" in output
+    assert f"report: {tmp_path}/survey_detections/results/overview.html" in output
     assert "fish" in (tmp_path / "survey_detections" / "results" / "detections.csv").read_text()
     write_onnx(tmp_path / "graph.onnx")
     (tmp_path / "names.txt").write_text("cod\nflatfish\ncrab\n")

@@ -1,4 +1,4 @@
-"""Detect in the pictures and videos of a folder: write a settings file, run the workflow, and name the page.
+"""Detect in the pictures and videos of a folder: write a settings file, run the workflow, and name the report.
 
     python -m scripts.commands.detect_folder FOLDER --network FILE_OR_FOLDER
 
@@ -116,7 +116,7 @@ def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
 
 
 def detect_folder(options: argparse.Namespace) -> int:
-    """Write the settings, run the workflow, and print the page's path; return the run's exit code.
+    """Write the settings, run the workflow, and print the path of the report; return the run's exit code.
 
     Raises:
         SettingsError: an option is wrong.
@@ -136,14 +136,14 @@ def detect_folder(options: argparse.Namespace) -> int:
     environ = {name: value for name, value in os.environ.items() if not left_out.match(name)}
     import_path.leave_out_current_folder(environ)
     code = interrupts.run_to_its_end(command, environ)
-    page = out.absolute() / "results" / "overview.html"
-    if not options.dry_run and page.exists() and (code == 0 or _is_concluded(out, path)):
-        sys.stdout.write(f"page: {shown_path(str(page))}\n")
+    report = out.absolute() / "results" / "overview.html"
+    if not options.dry_run and report.exists() and (code == 0 or _is_concluded(out, path)):
+        sys.stdout.write(f"report: {shown_path(str(report))}\n")
     return code
 
 
 def _is_concluded(out: Path, settings: Path) -> bool:
-    """Return whether the run with these settings came to its last job; otherwise the page is that of an earlier run."""
+    """Return whether the run with these settings came to its last job; if not, the report is of an earlier run."""
     log = out / "logs" / "conclude.log"
     return log.exists() and log.stat().st_mtime >= settings.stat().st_mtime
 

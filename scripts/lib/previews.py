@@ -1,6 +1,7 @@
 """Previews of one media, chosen during detection: pictures of the frames to check first, and a short clip.
 
-The pictures are the network's input without its padding, and without boxes, which the page adds; album.py stores them.
+The pictures are the network's input without its padding, and without boxes, which the report adds. album.py stores
+them.
 Memory is constant: a few frames of each kind, and those of two clips.
 """
 

@@ -44,7 +44,7 @@ def test_the_settings_are_written_and_the_plan_is_shown(survey):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "settings: survey_detections/settings.yaml" in done.stderr
     assert f"{survey}: 1 media" in done.stdout + done.stderr
-    assert "page:" not in done.stdout
+    assert "report:" not in done.stdout
     assert written(survey.with_name("survey_detections")) == {
         "media": {"per_job": "auto", "folder": str(survey)},
         "network": {"directory": str(SYNTHETIC), "graph": "graph.pb"},
@@ -102,7 +102,7 @@ def test_the_page_is_named_only_if_the_run_ended(out, monkeypatch, code, conclud
     monkeypatch.setattr(interrupts, "run_to_its_end", run)
     monkeypatch.setattr(sys.stdout, "write", written_to.append)
     assert main(["survey", *OPTIONS, "--out", str(out)]) == code
-    assert written_to == [f"page: {out}/results/overview.html\n"] * named
+    assert written_to == [f"report: {out}/results/overview.html\n"] * named
 
 
 @pytest.mark.parametrize(("argument", "value"), [("auto", "auto"), ("640x480", {"width": 640, "height": 480})])

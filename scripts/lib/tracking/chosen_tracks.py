@@ -1,4 +1,4 @@
-"""The tracks of a run that are shown in pictures on its page: the longest, the surest, and the least sure."""
+"""The tracks of a run that are shown in pictures in its report: the longest, the surest, and the least sure."""
 
 import heapq
 import json
