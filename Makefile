@@ -1,10 +1,13 @@
-# Everything is installed into .venv, from the pinned and hashed lock files; what conversion and quantization need besides,
-# which is larger than all the rest, into .venv-convert; what runs on clusters, for the tests, into .venv-clusters: Snakemake
-# imports all plugins that it finds, whenever it starts, and those for Kubernetes take longer than the rest of it.
+# What runs need is installed into .venv, from the pinned and hashed lock files; `make setup-dev` adds what tests, lint and
+# benchmarks need. What conversion and quantization need besides is in .venv-convert; what runs on clusters, for the tests,
+# is in .venv-clusters: Snakemake imports all plugins that it finds, whenever it starts, and those for Kubernetes take longer
+# than the rest of it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready-$(shell cat requirements-dev.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+READY := $(VENV)/.ready-$(shell cat requirements.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+DEMO_READY := $(VENV)/.ready-demo-$(shell cat requirements-demo.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+DEV_READY := $(VENV)/.ready-dev-$(shell cat requirements-dev.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CONVERT := .venv-convert
 CONVERT_READY := $(CONVERT)/.ready-$(shell cat requirements-convert.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CLUSTERS := .venv-clusters
@@ -12,7 +15,7 @@ EXPORTERS := .venv-exporters
 EXPORTERS_READY := $(EXPORTERS)/.ready-$(shell cat tests/exporters/requirements.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CLUSTERS_READY := $(CLUSTERS)/.ready-$(shell cat requirements-clusters.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help setup setup-convert setup-clusters setup-gpu
+.PHONY: help setup setup-dev setup-convert setup-clusters setup-gpu
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -23,10 +26,24 @@ $(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --r
 @touch $@
 endef
 
-setup: $(READY)  ## install the pinned packages into .venv
+# Adds packages to .venv; those that are there already have the same versions.
+define add
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(1)
+@touch $@
+endef
+
+setup: $(READY)  ## install the packages that runs need into .venv
 
 $(READY):
-	$(call install,$(VENV),requirements-dev.lock)
+	$(call install,$(VENV),requirements.lock)
+
+$(DEMO_READY): | $(READY)
+	$(call add,requirements-demo.lock)
+
+setup-dev: $(DEV_READY)  ## also install what tests, lint and benchmarks need
+
+$(DEV_READY): | $(READY)
+	$(call add,requirements-dev.lock)
 
 setup-convert: $(CONVERT_READY)  ## install what conversion to ONNX and int8 need, into .venv-convert
 
@@ -41,30 +58,30 @@ $(CLUSTERS_READY): | $(READY)
 	@touch $@
 
 .PHONY: demo screenshot test test-unit test-gpu gpu-evidence test-exporters bench bench-scale lint settings audit sbom lock lock-nvidia
-demo: setup  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
+demo: setup $(DEMO_READY)  ## run the whole workflow on the sample clip, against an embedded Tator stand-in
 	$(BIN)/python -m examples.demo
 
-screenshot: demo  ## take README's picture of the report, from the demo; needs Chromium
+screenshot: demo setup-dev  ## take README's picture of the report, from the demo; needs Chromium
 	$(BIN)/python -m examples.screenshot
 
 # More than a small machine has cores: many tests wait for a process that they start.
-test-unit: setup  ## run the quick tests, in a minute: functions, scripts and single rules that need no service
+test-unit: setup-dev  ## run the quick tests, in a minute: functions, scripts and single rules that need no service
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup -m unit tests/lib tests/scripts tests/unit
 
 # Two more than there are cores, and at most six: many tests wait for a server or a pod.
 WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 2 : 6)))
-test: setup setup-convert setup-clusters  ## run the tests
+test: setup-dev setup-convert setup-clusters  ## run the tests
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 20
 
-# pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library, which it has to be
-# told in a file in the home folder.
+# pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library; their paths are read
+# from ~/.aksetup-defaults.py.
 setup-gpu: setup  ## on a machine with an NVIDIA GPU: install TensorRT and pycuda into .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/gpu/requirements.lock
 	printf 'from glob import glob\nCUDA_INC_DIR = glob("$(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia/*/include")\nCUDA_ENABLE_CURAND = False\nCUDADRV_LIBNAME = [":libcuda.so.1"]\n' \
 		> $(VENV)/.aksetup-defaults.py
 	HOME=$(CURDIR)/$(VENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/gpu/requirements-pycuda.lock
 
-test-gpu: setup-gpu setup-convert  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenVINO on the same frames
+test-gpu: setup-dev setup-gpu setup-convert  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenVINO on the same frames
 	$(BIN)/python -m pytest tests/gpu
 
 # Installs nothing: the machine may reach no registry. MADE=FOLDER has the sample network as graph.onnx (python -m
@@ -82,41 +99,42 @@ $(EXPORTERS_READY):
 	@touch $@
 
 # By hand, and when the code of a family changes; the table in docs/networks.md is replaced.
-test-exporters: setup setup-convert $(EXPORTERS_READY)  ## hold networks of each family against the predictions of their own exporters
+test-exporters: setup-dev setup-convert $(EXPORTERS_READY)  ## compare networks of each family with the predictions of their own exporters
 	$(BIN)/python -m tests.exporters.comparison $(EXPORTERS) $(CONVERT) build/exporters --page docs/networks.md
 	PYTHONPATH=. $(EXPORTERS)/bin/python -m tests.exporters.sahi_oracle build/exporters/sahi.npz
 	$(BIN)/python -m tests.exporters.tiles build/exporters/sahi.npz --page docs/tiles.md
 
 # PEER="COMMAND" is another program than the plain loop, QUICK=1 only tries it out.
-bench: setup setup-convert  ## measure detection against its engine and against other programs
+bench: setup-dev setup-convert  ## measure detection against its engine and against other programs
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(PEER),--peer '$(PEER)')
 
-bench-scale: setup  ## measure what runs of many media cost, against a Tator stand-in
+bench-scale: setup-dev  ## measure what runs of many media cost, against a Tator stand-in
 	$(BIN)/python -m benchmarks.scale $(if $(QUICK),--quick)
 
-lint: setup  ## check style, types and rules
+lint: setup-dev  ## check style, types and rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/snakefmt --check Snakefile rules
 	TATOR_AUTH_TOKEN=none $(BIN)/snakemake --lint --configfile tests/data/settings.yaml
 
-settings: setup  ## write again what is generated from config.schema.yaml and from the models of records
+settings: setup-dev  ## write again what is generated from config.schema.yaml and from the models of records
 	$(BIN)/python -m scripts.lib.workflow.configuration.settings_files
 	$(BIN)/python -m scripts.lib.records.records_schema
 
-audit: setup  ## look for known vulnerabilities of what requirements.lock pins
+audit: setup-dev  ## look for known vulnerabilities of what requirements.lock pins
 	$(BIN)/uv tool run pip-audit@2.10.1 --strict --disable-pip --require-hashes -r requirements.lock
 
 # What the image for the CPU ships, installed apart so that nothing of the tests is in the list.
-sbom: setup  ## write sbom.json (CycloneDX): the packages of the image, and check that their licences are allowed
+sbom: setup-dev  ## write sbom.json (CycloneDX): the packages of the image, and check that their licences are allowed
 	$(PYTHON) -m venv --clear build/sbom
 	build/sbom/bin/python -m pip install --no-compile --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-kubernetes.lock
 	$(BIN)/python -m deploy.licences build/sbom/bin/python sbom.json
 
-lock: setup  ## write the lock files again from pyproject.toml
+lock: setup-dev  ## write the lock files again from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --group kubernetes -c requirements.lock -o requirements-kubernetes.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --group demo -c requirements.lock -o requirements-demo.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q pyproject.toml --group dev -c requirements-kubernetes.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --group convert -c requirements.lock -o requirements-convert.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --no-deps --group slurm -c requirements.lock -o requirements-slurm.lock
@@ -126,7 +144,7 @@ lock: setup  ## write the lock files again from pyproject.toml
 	grep '^pycuda' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements-pycuda.lock
 	echo "opencv-python; python_version < '3'" | $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header --no-annotate -q --override - tests/exporters/requirements.txt -o tests/exporters/requirements.lock
 
-# With the Python of the image (PYTHON=), which is then held against it.
+# With the Python of the image (PYTHON=), which is then compared with it.
 lock-nvidia:  ## where NVIDIA's index can be reached: write deploy/nvidia.lock, hashes of what TensorRT's packages fetch
 	$(PYTHON) -m venv --clear build/nvidia
 	build/nvidia/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/gpu/requirements.lock

@@ -116,10 +116,10 @@ def test_commands_in_sentences_name_existing_targets_modules_and_options() -> No
         assert not [option for option in options if f'"{option}"' not in path.read_text()], module
 
 
-@pytest.mark.parametrize(("page", "first"), [("CONTRIBUTING.md", "make setup"), ("README.md", "make demo")])
+@pytest.mark.parametrize(("page", "first"), [("CONTRIBUTING.md", "make setup-dev"), ("README.md", "make demo")])
 def test_make_knows_its_targets(page: str, first: str) -> None:
     """Make only prints what it would run; `.ci/run` and `tests/test_demo.py` run the same."""
-    texts = {"CONTRIBUTING.md": block("CONTRIBUTING.md", "make setup"), "README.md": block("README.md", "make demo")}
+    texts = {"CONTRIBUTING.md": block("CONTRIBUTING.md", "make setup-dev"), "README.md": block("README.md", "make demo")}
     commands = documents.lines(texts[page])
     assert commands[0] == first
     for line in commands:

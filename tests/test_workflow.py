@@ -205,6 +205,7 @@ def test_environments_agree_with_the_locks():
     # Packages for machines with a GPU are in no lock but in the last file.
     for pins in (
         "requirements.lock",
+        "requirements-demo.lock",
         "requirements-dev.lock",
         "requirements-kubernetes.lock",
         "requirements-convert.lock",
