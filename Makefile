@@ -66,7 +66,7 @@ screenshot: demo setup-dev  ## take README's picture of the report, from the dem
 
 # More than a small machine has cores: many tests wait for a process that they start.
 test-unit: setup-dev  ## run the quick tests, in a minute: functions, scripts and single rules that need no service
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup -m unit tests/lib tests/scripts tests/unit
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup -m unit tests/helpers tests/lib tests/scripts tests/unit
 
 # Two more than there are cores, and at most six: many tests wait for a server or a pod.
 WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 2 : 6)))

@@ -29,7 +29,7 @@ LONGEST = (
     "tests/test_workflow.py",
 )
 # Folders from which `make test-unit` runs the quick tests.
-_UNIT = ("tests/lib/", "tests/scripts/", "tests/unit/")
+_UNIT = ("tests/helpers/", "tests/lib/", "tests/scripts/", "tests/unit/")
 
 
 def longest_first(items: Sequence[pytest.Item]) -> list[pytest.Item]:

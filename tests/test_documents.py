@@ -119,8 +119,8 @@ def test_commands_in_sentences_name_existing_targets_modules_and_options() -> No
 @pytest.mark.parametrize(("page", "first"), [("CONTRIBUTING.md", "make setup-dev"), ("README.md", "make demo")])
 def test_make_knows_its_targets(page: str, first: str) -> None:
     """Make only prints what it would run; `.ci/run` and `tests/test_demo.py` run the same."""
-    texts = {"CONTRIBUTING.md": block("CONTRIBUTING.md", "make setup-dev"), "README.md": block("README.md", "make demo")}
-    commands = documents.lines(texts[page])
+    setup, demo = block("CONTRIBUTING.md", "make setup-dev"), block("README.md", "make demo")
+    commands = documents.lines({"CONTRIBUTING.md": setup, "README.md": demo}[page])
     assert commands[0] == first
     for line in commands:
         done = subprocess.run([*line.split(), "-n"], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -177,7 +177,7 @@ def test_modules_in_the_run_s_folder_are_not_imported(survey):
     assert done.returncode == 0, done.stdout
 
 
-def test_a_failed_media_of_a_killed_run_whose_file_is_missing_for_a_while_is_tried_again(survey, monkeypatch):
+def test_a_failed_media_of_a_killed_run_is_tried_again_when_its_file_is_back(survey, monkeypatch):
     survey.pictures("a.jpg", "b.jpg")
     begin(list_folder(survey.media), survey.folder)
     result = survey.folder / "results" / "detections" / f"{media_id_of('b.jpg')}.json"

@@ -39,7 +39,7 @@ def assert_equals_padded_copy_resized(network: Size, size: Size, seed: int) -> N
 
 
 @given(small_networks, st.integers(1, 4), st.integers(1, 1000), st.booleans(), st.integers(0, 2**32 - 1))
-def test_a_frame_with_one_side_a_multiple_of_the_networks_equals_its_padded_copy_resized(
+def test_one_side_a_multiple_of_the_network_s_equals_a_padded_copy(
     network: Size, times: int, other: int, wide: bool, seed: int
 ) -> None:
     side = 1 + other % ((network.height if wide else network.width) * times)

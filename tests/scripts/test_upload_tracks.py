@@ -266,7 +266,7 @@ def test_a_killed_job_is_recorded_as_failed(ready):
     assert read_json(ready.folder / "track_upload_1.json")["state"] == "failed"
 
 
-def test_states_without_media_that_a_killed_job_left_are_removed_if_other_tracks_are_wanted(ready, monkeypatch):
+def test_states_without_media_of_a_killed_job_are_removed(ready, monkeypatch):
     """Tator stores states before their media, and no list of the media has them."""
     monkeypatch.setenv("TATOR_ANSWER_SECONDS", "1")
 

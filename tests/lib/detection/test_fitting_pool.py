@@ -85,7 +85,7 @@ def test_more_frames_may_be_pending_than_batches_have_places(
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("fails", [{7: ""}, {0: ""}, {7: "fitting"}, {2: "fitting", 11: "reader"}], ids=str)
-def test_a_frame_that_cannot_be_converted_ends_reading_at_the_same_frame_as_with_one_thread(
+def test_an_unconvertible_frame_ends_reading_as_with_one_thread(
     tmp_path: Path, conversions: Conversions, name: str, fails: dict[int, str]
 ) -> None:
     path = write_sample(tmp_path, name)

@@ -122,7 +122,7 @@ def test_a_changed_file_is_removed_with_the_cached_results_of_its_media(in_folde
     assert Path("resources/batches/resolved_1.json").exists()
 
 
-def test_files_dated_in_the_future_do_not_count_as_older_after_their_dates_are_corrected(in_folders):
+def test_files_whose_future_dates_were_corrected_do_not_count_as_older(in_folders):
     path, ahead = place("records", 5, in_folders), time.time() + 3600
     os.utime(path, (ahead, ahead))
     write_hashes(Path("resources/batches/resolved_5.json"), [path])
