@@ -73,7 +73,7 @@ sources = code_hash.Sources(Path(workflow.basedir))
 
 @cache
 def code(script, shared=True):
-    """Return a hash of a script's modules, as Snakemake notices only its own file; `shared`: with that of shared jobs."""
+    """Return a hash of a script's modules, as Snakemake notices only its file; `shared`: with that of shared jobs."""
     return sources.hash(script, None if shared else "detection/shared_job")
 
 
@@ -178,7 +178,7 @@ def digest_now(wildcards):
 
 
 @cache
-def losses_of_boxes():
+def version_lost_count():
     """Return how often the version of the boxes was found deleted or emptied."""
     memory = Path("resources/losses.json")
     if not runs_jobs():
@@ -193,6 +193,6 @@ def losses_of_boxes():
     )
 
 
-def losses_now(wildcards):
-    """Return `losses_of_boxes()` when jobs are planned, so that reading the workflow's files makes no request."""
-    return losses_of_boxes()
+def version_lost_count_now(wildcards):
+    """Return `version_lost_count()` when jobs are planned, so that reading the workflow's files makes no request."""
+    return version_lost_count()

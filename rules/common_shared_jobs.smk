@@ -1,19 +1,19 @@
 """Functions for rules whose media may share jobs: files of all media, and files of the media of one job.
 
-If `plan.files_behind_jobs`, a job's only output is a file of hashes, and Snakemake does not know the files of the
-job's media, as each known file costs memory and time (docs/sizing.md). The parameter `of_media` passes such files to
-the job, see scripts/lib/workflow/planning/media_files.py, and `jobs_to_repeat` checks whether they exist.
+If `plan.outputs_hidden_from_snakemake`, a job's only output is a file of hashes, and Snakemake does not know the files
+of the job's media, as each known file costs memory and time (docs/sizing.md). The parameter `of_media` passes such
+files to the job, see scripts/lib/workflow/planning/media_files.py, and `jobs_to_repeat` checks whether they exist.
 """
 
 from functools import cache
 from pathlib import Path
 
-from scripts.lib.workflow.planning import batch_check, media_files as files_behind
+from scripts.lib.workflow.planning import batch_check, media_files as files_of_media
 
 
 def gathered(*names):
     """Return these files of all media for `input:`, by name; the jobs' hashes if media share jobs and a disk."""
-    if not plan.hashes_suffice:
+    if not plan.inputs_are_hashes:
         return {name: all_of(plan.of_each_media[name][0]) for name in names}
     return {"batches": plan.hash_files(names)}
 
@@ -23,7 +23,7 @@ def gathered_params(*names):
 
     Snakemake compares a rule's inputs without their order.
     """
-    if not plan.hashes_suffice:
+    if not plan.inputs_are_hashes:
         return {"order": plan.order}
     return {"of_media": list(names), "order": plan.order, **in_folders()}
 
@@ -48,7 +48,7 @@ def jobs_to_repeat():
 
     When a run begins, these files are removed, so that Snakemake makes them again; intact files of the jobs are kept.
     """
-    if not (plan.files_behind_jobs and workflow.is_main_process):
+    if not (plan.outputs_hidden_from_snakemake and workflow.is_main_process):
         return frozenset()
     begins = is_new_run()
     found = batch_check.to_repeat(
@@ -67,13 +67,13 @@ def jobs_to_repeat():
 def move_files_of_media():
     """Move the files of single media into or out of sub-folders if the number of media requires it."""
     if is_new_run() and not plan.by_storage:
-        files_behind.move(Path(), in_folders=plan.in_folders)
+        files_of_media.move(Path(), in_folders=plan.in_folders)
 
 
 def forget_shared_jobs():
     """Have media that no longer share jobs processed again, as Snakemake does not know the files of shared jobs."""
     if is_new_run() and plan.detects and not plan.shared_jobs and not plan.by_storage:
-        if files_behind.forget_shared_jobs(Path()):
+        if files_of_media.forget_shared_jobs(Path()):
             logger.warning(
                 "media.per_job: media shared jobs before and do not now; all of them are processed again"
             )
@@ -81,7 +81,11 @@ def forget_shared_jobs():
 
 def forget_missing_uploads():
     """Have the media whose upload record is missing compared with Tator again, as `jobs_to_repeat` does."""
-    if is_new_run() and plan.hashes_suffice and not plan.files_behind_jobs:
+    if (
+        is_new_run()
+        and plan.inputs_are_hashes
+        and not plan.outputs_hidden_from_snakemake
+    ):
         batch_check.forget_missing_uploads(plan.media_ids, plan.made_of_each_media)
 
 
@@ -130,7 +134,7 @@ def job_outputs(media_ids, *names):
     """Return these files of a job's media for `output:`, by name, if Snakemake knows them."""
     return (
         {}
-        if plan.files_behind_jobs
+        if plan.outputs_hidden_from_snakemake
         else {name: plan.of(media_ids, plan.of_each_media[name][0]) for name in names}
     )
 
@@ -139,11 +143,11 @@ def job_params(media_ids, *, takes=(), makes=()):
     """Return for `params:` the files of a job's media that are neither inputs nor outputs."""
     if plan.by_storage:
         return {}
-    names = [*takes, *(makes if plan.files_behind_jobs else ())]
+    names = [*takes, *(makes if plan.outputs_hidden_from_snakemake else ())]
     made = {}
-    if plan.files_behind_jobs and makes:
+    if plan.outputs_hidden_from_snakemake and makes:
         batch = plan.hash_file(makes[0], media_ids[0])
-        made = {"made_of_media": list(makes), "lacks": batch in jobs_to_repeat()}
+        made = {"made_of_media": list(makes), "must_repeat": batch in jobs_to_repeat()}
     return {
         "of_media": names,
         "job_media_ids": numbers_of(media_ids),

@@ -23,7 +23,7 @@ checkpoint prepare_upload:
         track_type_id=config["upload"]["track_type_id"],
         track_length_attribute=config["upload"]["track_length_attribute"],
         counted_species=list(plan.count_attributes),
-        losses=losses_now,
+        version_lost_count=version_lost_count_now,
         code=code("prepare_upload"),
     script:
         "../scripts/prepare_upload.py"

@@ -137,7 +137,7 @@ for media_ids in plan.shared_jobs:
                 overlap_limit=config["upload"]["overlap_with_people"],
                 on_damaged=config["media"]["on_damaged"],
                 finished="resources/finished_uploads",
-                losses=losses_now,
+                version_lost_count=version_lost_count_now,
                 code_hash=code("upload_detections"),
             script:
                 "../scripts/upload_detections.py"

@@ -22,7 +22,7 @@ rule upload_detections:
         threshold=config["upload"]["threshold"],
         overlap_limit=config["upload"]["overlap_with_people"],
         on_damaged=config["media"]["on_damaged"],
-        losses=losses_now,
+        version_lost_count=version_lost_count_now,
         code=code("upload_detections"),
     script:
         "../scripts/upload_detections.py"

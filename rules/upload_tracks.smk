@@ -21,7 +21,7 @@ rule upload_tracks:
         project_id=config["tator"]["project_id"],
         min_length=config["track"]["min_length"],
         fill_gaps=config["track"]["fill_gaps"],
-        losses=losses_now,
+        version_lost_count=version_lost_count_now,
         code=code("upload_tracks"),
     script:
         "../scripts/upload_tracks.py"

@@ -31,7 +31,7 @@ for media_ids in plan.shared_jobs:
             min_length=config["track"]["min_length"],
             fill_gaps=config["track"]["fill_gaps"],
             finished="resources/finished_track_uploads",
-            losses=losses_now,
+            version_lost_count=version_lost_count_now,
             code_hash=code("upload_tracks"),
         script:
             "../scripts/upload_tracks.py"

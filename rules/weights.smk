@@ -21,7 +21,7 @@ checkpoint get_network:
         ca_file=config["network"]["ca_file"],
         digest=config["network"]["digest"],
         sha256=config["network"]["sha256"],
-        tag_stands_for=digest_now,
+        digest_of_tag=digest_now,
         # Not inputs: Snakemake ends a run in which an input is dated in the future.
         given_files=network_files_state,
         code=code("get_network"),

@@ -25,8 +25,8 @@ from scripts.lib.workflow.planning.batches import require
 from scripts.lib.workflow.processes import interrupts
 
 # Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
-NOT_ARGUMENTS = {"code", "tag_stands_for", "given_files", "losses", "batches", "order"}
-NOT_ARGUMENTS |= {media_files.NAMES, media_files.NUMBERS, media_files.MADE, media_files.IN_FOLDERS, "lacks"}
+NOT_ARGUMENTS = {"code", "digest_of_tag", "given_files", "version_lost_count", "batches", "order"}
+NOT_ARGUMENTS |= {media_files.NAMES, media_files.NUMBERS, media_files.MADE, media_files.IN_FOLDERS, "must_repeat"}
 
 _log = logging.getLogger(__name__)
 

@@ -243,20 +243,20 @@ class RunPlan(NetworkPlan):
         return batches.batches(self.media_ids, most) if most > 1 or shares_later else []
 
     @property
-    def hashes_suffice(self) -> bool:
+    def inputs_are_hashes(self) -> bool:
         """Whether jobs have the hashes of files as their input, instead of the files."""
         return bool(self.shared_jobs) and not self.by_storage
 
     @property
-    def files_behind_jobs(self) -> bool:
+    def outputs_hidden_from_snakemake(self) -> bool:
         """Whether files of single media are not outputs of shared jobs; some rules need them as input."""
         needed = self.config["export"]["crops"] or self.config["detect"]["precision"] == "int8"
-        return self.hashes_suffice and not needed
+        return self.inputs_are_hashes and not needed
 
     @cached_property
     def in_folders(self) -> bool:
         """Whether the files of single media are in sub-folders; never if Snakemake knows their paths."""
-        return self.files_behind_jobs and len(self.media_ids) > media_files.MOST_IN_A_FOLDER
+        return self.outputs_hidden_from_snakemake and len(self.media_ids) > media_files.MOST_IN_A_FOLDER
 
     @cached_property
     def order(self) -> str:
@@ -292,7 +292,7 @@ class RunPlan(NetworkPlan):
 
     def each_file(self) -> list[str]:
         """Return each file of all media that rules for all media read, or the jobs' files of hashes instead."""
-        if self.files_behind_jobs:
+        if self.outputs_hidden_from_snakemake:
             return self.hash_files(tuple(self.made_of_each_media))
         return [path for pattern, _ in self.made_of_each_media.values() for path in self.every(pattern)]
 

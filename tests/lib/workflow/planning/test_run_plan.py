@@ -96,10 +96,10 @@ def test_shared_jobs():
     assert found.hash_files(("outcomes", "detections", "uploads")) == [
         f"resources/batches/{made}_{batch[0]}.json" for made in ("detected", "uploaded") for batch in found.shared_jobs
     ]
-    assert found.hashes_suffice
-    assert not plan(tator={"media_ids": media_ids}, media={"per_job": 8}, by_storage=True).hashes_suffice
+    assert found.inputs_are_hashes
+    assert not plan(tator={"media_ids": media_ids}, media={"per_job": 8}, by_storage=True).inputs_are_hashes
     alone = plan(tator={"media_ids": media_ids}, media={"per_job": 1})
-    assert (alone.shared_jobs, alone.hashes_suffice) == ([], False)
+    assert (alone.shared_jobs, alone.inputs_are_hashes) == ([], False)
     assert len(alone.each_file()) == 40 * len(batches.OF_EACH_MEDIA)
 
 
