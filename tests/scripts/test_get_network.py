@@ -53,7 +53,7 @@ def nothing_written(get):
 
 class TestDirectory:
     def test_copies_and_records(self, get):
-        record = get(directory=SYNTHETIC)
+        record = get(directory=SYNTHETIC, **SIDES)
         assert (get.out / "graph.pb").read_bytes() == GRAPH
         assert record == {
             "source": "directory",
@@ -100,12 +100,12 @@ class TestDirectory:
         with pytest.raises(GraphError, match=f"graph.pb has SHA-256 {sha256(GRAPH)}; expected 00"):
             get(directory=SYNTHETIC, sha256={"graph.pb": "0" * 64})
         assert nothing_written(get)
-        get(directory=SYNTHETIC, sha256={"graph.pb": sha256(GRAPH).upper(), "graph.onnx": "0" * 64})
+        get(directory=SYNTHETIC, sha256={"graph.pb": sha256(GRAPH).upper(), "graph.onnx": "0" * 64}, **SIDES)
 
     def test_overwrites_partial_files_of_a_killed_run(self, get):
         (get.out / ".get_network.part").mkdir(parents=True)
         (get.out / ".get_network.part/graph.pb").write_bytes(b"half")
-        assert get(directory=SYNTHETIC)["files"] == FILES
+        assert get(directory=SYNTHETIC, **SIDES)["files"] == FILES
 
 
 class TestSettings:
@@ -143,6 +143,7 @@ rule get_network:
         provenance="resources/network/provenance.json",
     params:
         directory={str(SYNTHETIC)!r}, data_image=None, fetch="auto", digest=None, sha256={{}},
+        img_max_side=64, img_min_side=64,
     log:
         "logs/get_network.log",
     script:
