@@ -52,7 +52,7 @@ $(CONVERT_READY):
 
 setup-clusters: $(CLUSTERS_READY)  ## install what the tests of SLURM and Kubernetes need, into .venv-clusters
 
-$(CLUSTERS_READY): | $(READY)
+$(CLUSTERS_READY): | $(DEV_READY)
 	rm -rf $(CLUSTERS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-clusters.lock --target $(CLUSTERS)
 	@touch $@

@@ -140,7 +140,7 @@ def _coco(found: Callable[[], Iterator[ExportedTracks]], names: list[str]) -> It
     for at, media in enumerate(found()):
         yield f"{', ' if at else ''}{as_json(_video(media.outcome))}"
     yield '],\n"tracks": ['
-    tracks = ((media.outcome.media_id, one) for media in found() for one in media.tracks)
+    tracks = ((media.outcome.media_id, track) for media in found() for track in media.tracks)
     for at, (media_id, one) in enumerate(tracks):
         yield f"{', ' if at else ''}{as_json(_track(at + 1, media_id, one))}"
     yield '],\n"images": ['

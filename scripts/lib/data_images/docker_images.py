@@ -246,7 +246,7 @@ def _local_digest(client: docker.DockerClient, reference: Reference) -> str | No
 
 def _digests(local: LocalImage, reference: Reference) -> list[str]:
     """Return the digests of a local image in the reference's repository; the image may be in others too."""
-    known = [str(one).partition("@") for one in local.attrs.get("RepoDigests") or ()]
+    known = [str(digest).partition("@") for digest in local.attrs.get("RepoDigests") or ()]
     return [digest for repository, _, digest in known if Reference.parse(repository).full_name == reference.full_name]
 
 

@@ -131,7 +131,7 @@ def _layer(store: Store, blob: Descriptor, number: int, count: int) -> Layer:
 
 def choose(manifests: Sequence[Descriptor], source: str) -> Descriptor:
     """Return the manifest for this machine; attestations, for unknown/unknown, are skipped."""
-    images = [one for one in manifests if one.platform.get("os") != "unknown"]
+    images = [manifest for manifest in manifests if manifest.platform.get("os") != "unknown"]
     for wanted in (_MACHINES.get(platform.machine().lower()), "amd64"):
         for one in images:
             if one.platform.get("os") == "linux" and one.platform.get("architecture") == wanted:

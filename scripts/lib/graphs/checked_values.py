@@ -51,7 +51,7 @@ def _checked(kind: Any, value: Any, where: str) -> Any:
         allowed = (*allowed, int)
     # In Python a bool is an int.
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-        raise SettingsError(f"{where} is {value!r}; expected {' or '.join(one.__name__ for one in allowed)}")
+        raise SettingsError(f"{where} is {value!r}; expected {' or '.join(kind.__name__ for kind in allowed)}")
     return value
 
 

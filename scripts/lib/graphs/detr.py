@@ -95,7 +95,7 @@ def _of_own_repository(
     family: str, signature: Signature, hints: NetworkHints, pixels: PixelFormat
 ) -> Description | None:
     """Describe a graph that selects boxes itself, and scales them to the size in its second input."""
-    names = {one.name for one in signature.inputs}
+    names = {tensor.name for tensor in signature.inputs}
     if names != {"images", _TARGET_SIZES} or set(signature.output_names) != {"labels", "boxes", "scores"}:
         return None
     return Description(

@@ -135,7 +135,7 @@ def _completed(description: Description, signature: Signature, hints: NetworkHin
 
 def _advice_on_inputs(signature: Signature, hints: NetworkHints) -> str | None:
     """Return advice on a network of a known family that has further inputs; None for any other network."""
-    others = [one.name for one in signature.inputs[1:]]
+    others = [tensor.name for tensor in signature.inputs[1:]]
     if not others or not _candidates(signature.without_inputs(others), hints):
         return None
     return (

@@ -190,7 +190,7 @@ def _others(signature: Signature, description: Description, size: Size | None) -
     Raises:
         GraphError: the graph has no such input.
     """
-    known = {one.name: one for one in signature.inputs}
+    known = {tensor.name: tensor for tensor in signature.inputs}
     found = {}
     for name, listed in description.inputs.items():
         one = known.get(name)

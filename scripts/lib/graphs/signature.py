@@ -45,14 +45,14 @@ class PixelStep(NamedTuple):
     @property
     def divides_by_255(self) -> bool:
         """Whether it makes numbers from 0 to 1 of bytes."""
-        factors = [{"Mul": one, "Div": 1 / one if one else 0.0}.get(self.kind, 0.0) for one in self.values]
+        factors = [{"Mul": value, "Div": 1 / value if value else 0.0}.get(self.kind, 0.0) for value in self.values]
         return all(math.isclose(factor * LARGEST_BYTE, 1, rel_tol=1e-3) for factor in factors)
 
     @property
     def takes_bytes(self) -> bool:
         """Whether its numbers are those of pixels from 0 to 255."""
         limit = ARITHMETIC[self.kind]
-        return any(0 < abs(one) <= limit if self.kind == "Mul" else abs(one) >= limit for one in self.values)
+        return any(0 < abs(value) <= limit if self.kind == "Mul" else abs(value) >= limit for value in self.values)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Signature:
 
     def without_inputs(self, names: Collection[str]) -> "Signature":
         """Return the signature without these inputs."""
-        return replace(self, inputs=tuple(one for one in self.inputs if one.name not in names))
+        return replace(self, inputs=tuple(tensor for tensor in self.inputs if tensor.name not in names))
 
     @property
     def output_names(self) -> list[str]:

@@ -50,11 +50,11 @@ def _of_onnx(content: bytes, source: str) -> Signature:
     """
     message = read_signature(content)
     weights = {constant.name: list(constant.dims) for constant in message.graph.initializer}
-    inputs = tuple(_onnx_tensor(one) for one in message.graph.input if one.name not in weights)
+    inputs = tuple(_onnx_tensor(tensor) for tensor in message.graph.input if tensor.name not in weights)
     return Signature(
         source=source,
         inputs=inputs,
-        outputs=tuple(_onnx_tensor(one) for one in message.graph.output),
+        outputs=tuple(_onnx_tensor(tensor) for tensor in message.graph.output),
         operators=frozenset(node.op_type for node in message.graph.node),
         metadata={entry.key: entry.value for entry in message.metadata_props},
         classes=classes_of_weights(weights),

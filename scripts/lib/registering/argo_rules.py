@@ -35,7 +35,7 @@ def problems(workflow: Mapping[str, Any], parameters: Mapping[str, str | None]) 
     """
     spec = workflow["spec"]
     templates = spec.get("templates") or []
-    names = [one.get("name") for one in templates]
+    names = [template.get("name") for template in templates]
     for at, template in enumerate(templates):
         name = template.get("name")
         place = f"spec.templates[{at}]"
@@ -70,8 +70,8 @@ def _template(
         yield f"{place}.timeout is {template['timeout']!r}; expected a duration with its unit, such as 300s"
     yield from _tasks(template, place, names)
     volumes = [*(spec.get("volumes") or []), *(template.get("volumes") or [])]
-    mountable = {one["name"] for one in volumes}
-    mountable |= {(one.get("metadata") or {}).get("name") for one in spec.get("volumeClaimTemplates") or []}
+    mountable = {volume["name"] for volume in volumes}
+    mountable |= {(claim.get("metadata") or {}).get("name") for claim in spec.get("volumeClaimTemplates") or []}
     for kind in ("container", "script"):
         if kind in kinds:
             yield from _container(template[kind], f"{place}.{kind}", mountable, spec.get("templateDefaults") or {})
@@ -123,7 +123,7 @@ def _tags(
     known |= {f"workflow.parameters.{name}" for name in parameters}
     if "onExit" in spec:
         known.add("workflow.failures")
-    starts = [*_STARTS, *(f"inputs.artifacts.{one['name']}" for one in inputs.get("artifacts") or [])]
+    starts = [*_STARTS, *(f"inputs.artifacts.{artifact['name']}" for artifact in inputs.get("artifacts") or [])]
     groups = template.get("steps") or []
     starts += [f"steps.{step.get('name')}." for group in groups for step in group] + ["steps.name"]
     starts += [f"tasks.{task.get('name')}." for task in (template.get("dag") or {}).get("tasks") or []] + ["tasks.name"]
@@ -177,7 +177,7 @@ def _container(
             yield f"{place}.volumeMounts names the volume {mount['name']!r}; expected one of {volumes}"
     for path in sorted({path for path in paths if paths.count(path) > 1}):
         yield f"{place}.volumeMounts has {path} twice; expected different folders"
-    variables = [one["name"] for one in container.get("env") or []]
+    variables = [variable["name"] for variable in container.get("env") or []]
     for name in sorted({name for name in variables if variables.count(name) > 1}):
         yield f"{place}.env has {name} twice; expected different names"
     yield from _resources(container.get("resources") or {}, f"{place}.resources")

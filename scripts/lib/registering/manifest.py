@@ -130,10 +130,10 @@ def _shape(workflow: Mapping[str, Any]) -> Iterator[str]:
         if key in metadata:
             yield f"metadata.{key} is set; Tator chooses the {key} itself: take it out"
     templates = spec.get("templates")
-    if not isinstance(templates, list) or not all(isinstance(one, dict) for one in templates):
+    if not isinstance(templates, list) or not all(isinstance(template, dict) for template in templates):
         yield "spec.templates is missing; Tator needs the templates inline, a workflowTemplateRef is not enough"
         return
-    names = [one.get("name") for one in templates]
+    names = [template.get("name") for template in templates]
     for key in ("entrypoint", "onExit"):
         if (key == "entrypoint" or key in spec) and spec.get(key) not in names:
             yield f"spec.{key} is {spec.get(key)!r}; expected one of the templates {_list(names)}"
@@ -144,8 +144,8 @@ def _parameters(workflow: Mapping[str, Any]) -> Iterator[str]:
         yield "spec.arguments.artifacts is set; Tator discards it"
     declared = parameters(workflow)
     given = _arguments(workflow).get("parameters") or []
-    names = [one["name"] for one in given]
-    read_at_launch = {str(one["name"]) for one in given if one.get("valueFrom")}
+    names = [parameter["name"] for parameter in given]
+    read_at_launch = {str(parameter["name"]) for parameter in given if parameter.get("valueFrom")}
     for name in sorted({str(name) for name in names if names.count(name) > 1}):
         yield f"parameter {name} is declared twice"
     for name, value in declared.items():

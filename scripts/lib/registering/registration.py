@@ -183,7 +183,7 @@ def _add_attribute(registry: AlgorithmProject, kind: str, type_id: int, need: Ne
             "LocalizationType": registry.localization_types,
             "StateType": registry.state_types,
         }[kind]()
-        return next(one for one in types if one["id"] == type_id)
+        return next(kind for kind in types if kind["id"] == type_id)
 
     add = partial(registry.add_attribute, kind, type_id, need.attribute, need.dtypes[0])
     project_needs.make_once(lambda: project_needs.has(owner(), need.attribute), add)
@@ -233,7 +233,7 @@ def _plan_algorithm(
 
 
 def _several(named: Sequence[Mapping[str, Any]], name: str) -> str:
-    ids = ", ".join(str(one["id"]) for one in named)
+    ids = ", ".join(str(version["id"]) for version in named)
     return (
         f"the algorithms {ids} are all named {name!r}, and Tator launches none of them; rename or delete all but one "
         "in the project's settings"

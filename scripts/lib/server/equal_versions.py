@@ -22,9 +22,9 @@ def made_at_once(versions: Iterable[Mapping[str, Any]], version_id: int) -> list
     """
     listed = list(versions)
     same = [
-        (one.get("name"), one.get("number")) for one in listed if one["id"] == version_id
+        (version.get("name"), version.get("number")) for version in listed if version["id"] == version_id
     ]  # a list, as malformed values may not be hashable
-    return sorted(one["id"] for one in listed if (one.get("name"), one.get("number")) in same)
+    return sorted(version["id"] for version in listed if (version.get("name"), version.get("number")) in same)
 
 
 def in_one_version(

@@ -66,7 +66,7 @@ def of_counts(attributes: Iterable[str]) -> list[Need]:
 
 def has(owner: Mapping[str, Any], name: str) -> bool:
     """Return whether a type has an attribute of this name, of any data type."""
-    return any(one["name"] == name for one in _attributes(owner))
+    return any(attribute["name"] == name for attribute in _attributes(owner))
 
 
 def missing_attribute(owner: Mapping[str, Any], what: str, need: Need) -> str | None:
@@ -79,7 +79,7 @@ def missing_attribute(owner: Mapping[str, Any], what: str, need: Need) -> str | 
     """
     if any(one["name"] == need.attribute and one["dtype"] in need.dtypes for one in _attributes(owner)):
         return None
-    present = ", ".join(f"{one['name']} ({one['dtype']})" for one in _attributes(owner)) or "none"
+    present = ", ".join(f"{attribute['name']} ({attribute['dtype']})" for attribute in _attributes(owner)) or "none"
     return (
         f"{need.setting}: {what} {owner['name']!r} has no {' or '.join(need.dtypes)} attribute {need.attribute!r}; "
         f"it has {present}; add it in the project's settings or name another one"

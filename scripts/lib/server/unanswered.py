@@ -75,8 +75,8 @@ class _Write:
         """
         if self.makes:
             least = 2 if self.repeated else 1
-            return self.ids.isdisjoint(to_make) and all(rows[one] >= least for one in self.ids)
-        return not self.repeated and not any(rows[one] for one in self.ids)
+            return self.ids.isdisjoint(to_make) and all(rows[identity] >= least for identity in self.ids)
+        return not self.repeated and not any(rows[identity] for identity in self.ids)
 
 
 class UnansweredWrites:
@@ -99,7 +99,7 @@ class UnansweredWrites:
 
     def made(self) -> set[str]:
         """Return the ids that unanswered writes create."""
-        return {one for write in self._writes if write.makes for one in write.ids}
+        return {identity for write in self._writes if write.makes for identity in write.ids}
 
     def send(self, write: Callable[[], None], ids: Iterable[str], *, makes: bool) -> None:
         """Note a write, then make it.
@@ -141,7 +141,7 @@ class UnansweredWrites:
             to_make: the ids that were not created yet.
         """
         rows = Counter(ids)
-        self._writes = [one for one in self._writes if not one.is_carried_out(rows, to_make)]
+        self._writes = [write for write in self._writes if not write.is_carried_out(rows, to_make)]
 
     def seconds_left(self, *, making: bool) -> float:
         """Return the number of seconds for which the server may still carry out a write.
@@ -149,13 +149,13 @@ class UnansweredWrites:
         Args:
             making: whether something is to be created; otherwise only writes that create something count.
         """
-        until = max((one.until for one in self._writes if one.makes or making), default=0.0)
+        until = max((write.until for write in self._writes if write.makes or making), default=0.0)
         return max(0.0, until - time.monotonic())
 
     def drop_expired(self) -> None:
         """Keep only the notes of writes that may still be carried out."""
         now, late = time.monotonic(), LATE * answer_seconds()
-        self._writes = [one for one in self._writes if now < one.until + late]
+        self._writes = [write for write in self._writes if now < write.until + late]
         self._save()
 
     def forget(self) -> None:
@@ -170,7 +170,7 @@ class UnansweredWrites:
         if self._writes:
             self._notes.folder.mkdir(parents=True, exist_ok=True)
             record = os.path.relpath(self._notes.record, self._notes.folder)
-            write_json(file, {"record": record, "writes": [_as_json(one) for one in self._writes]})
+            write_json(file, {"record": record, "writes": [_as_json(write) for write in self._writes]})
         else:
             file.unlink(missing_ok=True)
         for earlier in self._earlier:

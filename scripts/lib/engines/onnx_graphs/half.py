@@ -38,11 +38,11 @@ class _Halver:
         import onnx
 
         self._graph, self._name = model.graph, graph
-        self._opset = next(one.version for one in model.opset_import if one.domain == "")
+        self._opset = next(opset.version for opset in model.opset_import if opset.domain == "")
         self._weights = {weight.name: weight for weight in model.graph.initializer}
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
         typed = [*inferred.input, *inferred.output, *inferred.value_info]
-        self._floats = {one.name for one in typed if one.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
+        self._floats = {tensor.name for tensor in typed if tensor.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
         self._floats |= {name for name, one in self._weights.items() if one.data_type == onnx.TensorProto.FLOAT}
         self._half_tensors: set[str] = set()
         self._casts: dict[str, str] = {}

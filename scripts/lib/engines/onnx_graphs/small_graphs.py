@@ -77,7 +77,7 @@ def append_steps(model: "onnx.ModelProto", steps: Sequence[Step], constants: Con
 
 def opset_of(model: "onnx.ModelProto") -> int:
     """Return the opset of a graph."""
-    return int(next(one.version for one in model.opset_import if not one.domain))
+    return int(next(opset.version for opset in model.opset_import if not opset.domain))
 
 
 def reduction(kind: str, source: str, output: str, *, axes: list[int], opset: int, constants: Constants) -> Step:

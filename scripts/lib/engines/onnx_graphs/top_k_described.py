@@ -137,11 +137,11 @@ def append_top_k(model: "onnx.ModelProto", description: Description) -> None:
     from onnx import helper
 
     outputs = list(model.graph.output)
-    shapes = [[dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in outputs]
+    shapes = [[dim.dim_value for dim in tensor.type.tensor_type.shape.dim] for tensor in outputs]
     top_k, opset = plan_top_k(description, shapes), opset_of(model)
     if top_k is None or opset < _OLDEST_OPSET:
         return
-    steps, constants = _steps(top_k, [one.name for one in outputs], opset)
+    steps, constants = _steps(top_k, [tensor.name for tensor in outputs], opset)
     append_steps(model, steps, constants)
     frames = shapes[0][0]
     columns = [shape[_RANK - _axis_of_boxes(description)] for shape in shapes]

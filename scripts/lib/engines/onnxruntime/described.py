@@ -33,7 +33,7 @@ class OnnxRuntimeRunner(Runner):
         self._device = device
         self._graph, self._pixels, self._taken, self._size = graph, description.pixels, taken, size
         names = [output.name for output in self._session.get_outputs()]
-        self._outputs = [find_output(one, names, str(graph)) for one in description.outputs.all]
+        self._outputs = [find_output(output, names, str(graph)) for output in description.outputs.all]
         self._outputs_per_frame = len(description.outputs.of_picture)
         self._ready: deque[list[RawOutputs]] = deque()
         self.version = str(onnxruntime.__version__)

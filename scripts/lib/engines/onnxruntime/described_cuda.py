@@ -62,12 +62,12 @@ class CudaRunner(OnnxRuntimeRunner):
 
     def select_top_k(self, min_score: float) -> int | None:
         """Copy only the boxes that may score `min_score` or more."""
-        type_names = {one.name: one.type for one in self._session.get_outputs()}
+        type_names = {tensor.name: tensor.type for tensor in self._session.get_outputs()}
         types = [_ONNX_TYPES.get(type_names[name]) for name in self._outputs]
         top_k = plan_top_k(self._description, self._shapes)
         if top_k is None or None in types:
             return None
-        model = write_top_k(top_k, [one for one in types if one is not None])
+        model = write_top_k(top_k, [kind for kind in types if kind is not None])
         self._top_k = _TopK(top_k, open_small(model, self._device), min_score)
         return top_k.most
 
@@ -98,4 +98,4 @@ class _TopK:
         for name in self._top_k.names:
             binding.bind_output(name, device)
         self._session.run_with_iobinding(binding)
-        return self._top_k.rows([one[:count] for one in binding.copy_outputs_to_cpu()], self._min_score)
+        return self._top_k.rows([output[:count] for output in binding.copy_outputs_to_cpu()], self._min_score)

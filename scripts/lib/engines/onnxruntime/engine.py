@@ -95,7 +95,7 @@ class OnnxRuntimeEngine(Engine):
         if (
             min_score is not None
             and is_worthwhile(outputs.boxes.shape[1])
-            and {kinds[one] for one in self._outputs} == {_FLOATS}
+            and {kinds[output] for output in self._outputs} == {_FLOATS}
         ):
             self._top_k = _TopK(threads, device, min_score)
             self._try(shape, graph)
@@ -268,7 +268,7 @@ def bind(
 def _check_input(session: "onnxruntime.InferenceSession", shape: list[int], graph: Path) -> str:
     """Return the name of the input; refuse an input that does not fit the batch."""
     inputs = session.get_inputs()
-    found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+    found = ", ".join(f"{tensor.name} {tensor.type} {tensor.shape}" for tensor in inputs)
     first = inputs[0]
     fits = (
         len(inputs) == 1

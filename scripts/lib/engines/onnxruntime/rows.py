@@ -27,7 +27,7 @@ def read_rows(graph: Path, threads: int, device: Device) -> RowsGraph | None:
     kinds = {"tensor(float)": False, "tensor(uint8)": True}
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type not in kinds:
-        raise wrong_inputs(graph, [f"{one.name} {one.type} {one.shape}" for one in inputs])
+        raise wrong_inputs(graph, [f"{tensor.name} {tensor.type} {tensor.shape}" for tensor in inputs])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

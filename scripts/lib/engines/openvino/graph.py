@@ -161,7 +161,7 @@ def cut(model: "openvino.Model", layout: Layout, graph: str, batch_size: int, si
     ov = load_openvino()
     tensors = {name: output for op in model.get_ops() for output in op.outputs() for name in output.get_names()}
     absent = [name for name in (layout.boxes, layout.scores) if name not in tensors]
-    inputs = [f"{one.get_any_name()} {one.get_partial_shape()}" for one in model.inputs]
+    inputs = [f"{tensor.get_any_name()} {tensor.get_partial_shape()}" for tensor in model.inputs]
     if absent or len(inputs) != 1:
         raise GraphError(
             f"{graph}: has the inputs {', '.join(inputs)} and lacks the tensors {', '.join(absent) or 'none'}; "

@@ -69,9 +69,9 @@ def _fix_input(model: "onnx.ModelProto", shape: list[int], graph: Path) -> None:
     from onnx import TensorProto, helper
 
     constants = {constant.name for constant in model.graph.initializer}
-    inputs = [one for one in model.graph.input if one.name not in constants]
-    types = [one.type.tensor_type for one in inputs]
-    found = [[dim.dim_value or dim.dim_param or "?" for dim in one.shape.dim] for one in types]
+    inputs = [tensor for tensor in model.graph.input if tensor.name not in constants]
+    types = [tensor.type.tensor_type for tensor in inputs]
+    found = [[dim.dim_value or dim.dim_param or "?" for dim in kind.shape.dim] for kind in types]
     fits = (
         len(inputs) == 1
         and types[0].elem_type in (TensorProto.FLOAT, TensorProto.UINT8)

@@ -124,7 +124,7 @@ def _take_frames(model: "onnx.ModelProto", taken: Input, description: Descriptio
     del graph.node[:]
     graph.node.extend([*steps, *kept])
     constants = {constant.name for constant in graph.initializer}
-    others = [one for one in graph.input if one.name in constants]
+    others = [tensor for tensor in graph.input if tensor.name in constants]
     del graph.input[:]
     taking = helper.np_dtype_to_tensor_dtype(np.dtype(description.resize.dtype))
     graph.input.append(helper.make_tensor_value_info(FRAMES, int(taking), [count, size.height, size.width, COLOURS]))
