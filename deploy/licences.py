@@ -99,9 +99,9 @@ def refused(sbom: dict[str, Any]) -> list[str]:
         licences = [by_hand[name]] if name in by_hand else named(component)
         if name in exempt or (licences and set(licences) <= ALLOWED):
             continue
-        said = " and ".join(f"'{licence}'" for licence in licences) or "no licence"
+        listed = " and ".join(f"'{licence}'" for licence in licences) or "no licence"
         wrong.append(
-            f"{component['name']} {component.get('version', '')}: names {said}; expected one of "
+            f"{component['name']} {component.get('version', '')}: names {listed}; expected one of "
             f"{', '.join(sorted(ALLOWED))}. Read its licence: if it allows to use and to hand on, add a row to "
             "docs/licences.md; else replace the package"
         )

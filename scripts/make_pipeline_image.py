@@ -9,6 +9,6 @@ from scripts.commands.make_pipeline_image import main
 
 if __name__ == "__main__":
     sys.stderr.write(
-        "scripts.make_pipeline_image is now scripts.commands.make_pipeline_image; the old name goes with version 0.2\n"
+        "scripts.make_pipeline_image is now scripts.commands.make_pipeline_image; the old name ends with 0.2\n"
     )
     sys.exit(main())

@@ -6,6 +6,6 @@ from scripts.commands.register_algorithm import main
 
 if __name__ == "__main__":
     sys.stderr.write(
-        "scripts.register_algorithm is now scripts.commands.register_algorithm; the old name goes with version 0.2\n"
+        "scripts.register_algorithm is now scripts.commands.register_algorithm; the old name ends with 0.2\n"
     )
     sys.exit(main())

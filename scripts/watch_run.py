@@ -5,5 +5,5 @@ import sys
 from scripts.commands.watch_run import main
 
 if __name__ == "__main__":
-    sys.stderr.write("scripts.watch_run is now scripts.commands.watch_run; the old name goes with version 0.2\n")
+    sys.stderr.write("scripts.watch_run is now scripts.commands.watch_run; the old name ends with 0.2\n")
     sys.exit(main())

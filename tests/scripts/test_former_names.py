@@ -26,4 +26,4 @@ def test_a_former_command_works_and_names_the_new_one(
     written = capsys.readouterr()
     assert ended.value.code == 0
     assert written.out.startswith("usage: ")
-    assert f"scripts.{name} is now scripts.commands.{name}; the old name goes with version 0.2" in written.err
+    assert f"scripts.{name} is now scripts.commands.{name}; the old name ends with 0.2" in written.err

@@ -192,7 +192,7 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Report the jobs that have ended, and yield the others."""
-        silent = False  # no answer came in this round: the other jobs are asked for in the next one
+        silent = False  # no answer came in this round: the other jobs are read in the next one
         for info in active_jobs:
             if silent or self._stopping.is_set():
                 yield info

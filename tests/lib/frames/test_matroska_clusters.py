@@ -31,7 +31,7 @@ def test_a_cluster_whose_mark_is_destroyed(tmp_path: Path, name: str, byte: int)
     place = content.index(MARK, len(content) // 2)
     content[place + byte] ^= 1
     path.write_bytes(content)
-    assert f"a cluster's mark is destroyed, at byte {place} of the file" in damage_of(path)
+    assert f"a cluster's element id is destroyed, at byte {place} of the file" in damage_of(path)
 
 
 def test_a_block_whose_track_number_is_destroyed(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_the_mark_of_the_last_page(tmp_path: Path, mark: bytes, mux: dict[str, s
     path.write_bytes(without_mark(content, place, mark))
     with open_frames(path, "video") as frames:
         assert len(list(frames)) < 30
-    assert f"the mark of a page is destroyed, at byte {place}" in frames.summary.damage
+    assert f"the capture pattern of a page is destroyed, at byte {place}" in frames.summary.damage
     for rest in (b"", bytes(18), bytes(500), b"junk" * 20, b"\xff" * 60, content[:100], bytes(19) + content):
         path.write_bytes(content + rest)
         assert find_destroyed(path, 0) is None
@@ -53,7 +53,7 @@ def test_the_last_page_of_the_first_of_joined_files(tmp_path: Path, mux: dict[st
     assert damage_of(path, 60) == ""
     place = first.rindex(b"OggS")
     path.write_bytes(without_mark(first, place) + second)
-    assert f"the mark of a page is destroyed, at byte {place}" in str(find_destroyed(path, 0))
+    assert f"the capture pattern of a page is destroyed, at byte {place}" in str(find_destroyed(path, 0))
 
 
 def test_a_page_of_another_stream(tmp_path: Path) -> None:

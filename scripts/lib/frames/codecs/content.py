@@ -43,8 +43,8 @@ _DNXHD_FLAGS, _DNXHD_FIELDS = 5, 2  # offset and bit of the flag for two fields
 _DNXHD_HEADER, _DNXHD_ROWS = slice(0, 4), slice(0x16C, 0x16E)  # the header's length, and the number of rows
 _DNXHD_ZEROS = bytes(16)  # rows have four at most
 _DNXHD_TABLE = 0x170  # for each row its offset after the header, 4 bytes
-# ProRes (SMPTE RDD 36): the mark of a frame, and the offset of its tables, after the flags for which it contains.
-_PRORES_MARK, _PRORES_TABLES, _PRORES_TABLE = slice(4, 8), 28, 64
+# ProRes (SMPTE RDD 36): the signature of a frame, and the offset of its tables, after the flags for which it contains.
+_PRORES_SIGNATURE, _PRORES_TABLES, _PRORES_TABLE = slice(4, 8), 28, 64
 # The first bytes of the headers before the pictures of each part in joined Ogg files, and of those headers that
 # FFmpeg's decoders accept: the parts may have different headers.
 _HEADERS = {
@@ -199,7 +199,7 @@ def _dnxhd_rows(picture: bytes, coded: bytes) -> list[bytes]:
 
 def _lost_in_prores(content: bytes) -> str | None:
     """Return a sentence if there are zeros in the quantization tables, whose least value is 2."""
-    if content[_PRORES_MARK] != b"icpf" or len(content) <= _PRORES_TABLES:
+    if content[_PRORES_SIGNATURE] != b"icpf" or len(content) <= _PRORES_TABLES:
         return None
     count = (content[_PRORES_TABLES - 1] & 3).bit_count()  # one flag each for the tables of luma and chroma
     zeros_found = content[_PRORES_TABLES:][: _PRORES_TABLE * count].count(0)

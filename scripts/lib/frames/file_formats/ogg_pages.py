@@ -1,6 +1,6 @@
-"""Find pages of Ogg files whose mark is destroyed, without which FFmpeg skips the last page without an error.
+"""Find pages of Ogg files whose capture pattern (OggS) is destroyed; FFmpeg skips the last of them without an error.
 
-If the mark of another page is destroyed, the number of the next page shows it (RFC 3533, section 6). Files may be
+If the pattern of another page is destroyed, the number of the next page shows it (RFC 3533, section 6). Files may be
 joined (chained); then each has a last page.
 """
 
@@ -15,7 +15,7 @@ _CODEC_BYTES = 5  # of a stream's first page: enough to tell codecs apart
 
 
 def find_destroyed(path: Path, track: int) -> str | None:
-    """Return a sentence if a page of the video has lost its mark; None if not, also if other data are between pages.
+    """Return a sentence if a page of the video has lost its capture pattern; None if not, also if other data are between pages.
 
     Args:
         path: the file.
@@ -27,7 +27,7 @@ def find_destroyed(path: Path, track: int) -> str | None:
         place = _destroyed_page(data, track)
     if place is None:
         return None
-    return f"the mark of a page is destroyed, at byte {place} of the file: its pictures are missing"
+    return f"the capture pattern of a page is destroyed, at byte {place} of the file: its pictures are missing"
 
 
 def _destroyed_page(data: mmap.mmap, track: int) -> int | None:
