@@ -8,11 +8,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from scripts.lib import json_text
 from scripts.lib.server.rows import require_type
-from scripts.lib.uploads.reconcile import Destination
+
+if TYPE_CHECKING:  # jobs that read only descriptions need no NumPy
+    from scripts.lib.uploads.reconcile import Destination
 
 # The largest number of characters of a description in Tator.
 LONGEST_DESCRIPTION = 1024
@@ -22,7 +24,7 @@ OF_BOXES, OF_TRACKS = "attributes seen: ", "attributes of tracks seen: "
 KINDS = (OF_BOXES, OF_TRACKS)
 
 Known = Mapping[str, Sequence[Any]]
-_Where = TypeVar("_Where", bound=Destination)
+_Where = TypeVar("_Where", bound="Destination")
 
 
 def from_description(description: str, kind: str = OF_BOXES) -> dict[str, list[Any]]:
