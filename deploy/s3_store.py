@@ -9,7 +9,7 @@ KEYS = ("SNAKEMAKE_STORAGE_S3_ACCESS_KEY", "SNAKEMAKE_STORAGE_S3_SECRET_KEY")
 ENDPOINT, REGION = "SNAKEMAKE_STORAGE_S3_ENDPOINT_URL", "SNAKEMAKE_STORAGE_S3_REGION"
 # The storage plugin removes a bucket together with its last file, which may be one that a run repeats.
 KEPT_FILE = "run-started"
-# A store that does not answer is asked again for half a minute, with botocore's growing pauses.
+# Requests to a store that does not answer are retried for half a minute, with botocore's growing pauses.
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 8
 _WHAT = {
     400: "the request is refused: correct s3_region or s3_bucket",
