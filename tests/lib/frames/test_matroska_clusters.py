@@ -24,7 +24,7 @@ def damage_of(path: Path) -> str:
 
 @pytest.mark.parametrize("byte", [1, 2, 3])
 @pytest.mark.parametrize("name", ["a.webm", "a.mkv"])
-def test_a_cluster_whose_mark_is_destroyed(tmp_path: Path, name: str, byte: int) -> None:
+def test_a_cluster_whose_id_is_destroyed(tmp_path: Path, name: str, byte: int) -> None:
     path = write_video(tmp_path / name, mux=CLUSTERS, **(VP8 if name == "a.webm" else {}))
     content = bytearray(path.read_bytes())
     assert content.count(MARK) > 3

@@ -1,4 +1,4 @@
-"""Test Ogg files of which a page has lost its mark: FFmpeg reads them without the pictures of a last page."""
+"""Test Ogg files of which a page has lost its capture pattern: FFmpeg reads them without the pictures of a last page."""
 
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,20 @@ def damage_of(path: Path, expected: int) -> str:
     return frames.summary.damage
 
 
-def without_mark(content: bytes, place: int, mark: bytes = bytes(4)) -> bytes:
-    """Return a file in which a page has another mark."""
+def without_pattern(content: bytes, place: int, pattern: bytes = bytes(4)) -> bytes:
+    """Return a file in which a page has another capture pattern."""
     assert content[place : place + 4] == b"OggS"
-    return content[:place] + mark + content[place + 4 :]
+    return content[:place] + pattern + content[place + 4 :]
 
 
 @pytest.mark.parametrize("mux", [{}, {"fflags": "+bitexact"}])
-@pytest.mark.parametrize("mark", [bytes(4), b"Ogg\1"])
-def test_the_mark_of_the_last_page(tmp_path: Path, mark: bytes, mux: dict[str, str]) -> None:
+@pytest.mark.parametrize("pattern", [bytes(4), b"Ogg\1"])
+def test_the_pattern_of_the_last_page(tmp_path: Path, pattern: bytes, mux: dict[str, str]) -> None:
     """With `bitexact` the stream's number is 0."""
     path = write_video(tmp_path / "a.ogv", range(30), mux=mux, **VP8)
     content = path.read_bytes()
     place = content.rindex(b"OggS")
-    path.write_bytes(without_mark(content, place, mark))
+    path.write_bytes(without_pattern(content, place, pattern))
     with open_frames(path, "video") as frames:
         assert len(list(frames)) < 30
     assert f"the capture pattern of a page is destroyed, at byte {place}" in frames.summary.damage
@@ -52,7 +52,7 @@ def test_the_last_page_of_the_first_of_joined_files(tmp_path: Path, mux: dict[st
     path.write_bytes(first + second)
     assert damage_of(path, 60) == ""
     place = first.rindex(b"OggS")
-    path.write_bytes(without_mark(first, place) + second)
+    path.write_bytes(without_pattern(first, place) + second)
     assert f"the capture pattern of a page is destroyed, at byte {place}" in str(find_destroyed(path, 0))
 
 
@@ -65,6 +65,6 @@ def test_a_page_of_another_stream(tmp_path: Path) -> None:
     last = bytearray(sound)
     last[5], last[18] = 4, 1
     path = tmp_path / "b.ogv"
-    path.write_bytes(sound + content + without_mark(bytes(last), 0))
+    path.write_bytes(sound + content + without_pattern(bytes(last), 0))
     assert find_destroyed(path, 1) is None
     assert "is destroyed" in str(find_destroyed(path, 0))
