@@ -44,6 +44,8 @@ with plan_errors.errors_as_messages(logger.error):
     forget_failed_media()
     plan = make_plan()
 move_files_of_media()
+with plan_errors.errors_as_messages(logger.error):
+    move_earlier_results()
 forget_shared_jobs()
 forget_missing_uploads()
 correct_dates()

@@ -1,9 +1,11 @@
 """Input files of the rules: the files of media, and the size and date of the user's other files."""
 
+from datetime import datetime
 from pathlib import Path
 
 from scripts.lib.folder_source import run_listing
-from scripts.lib.workflow.planning import dates
+from scripts.lib.uploads import earlier_uploads
+from scripts.lib.workflow.planning import dates, earlier_results
 
 
 def is_folder_away():
@@ -62,3 +64,16 @@ def track_truth_state(wildcards):
 def network_files_state(wildcards):
     """Return size and date of each file of the network, so that any change is noticed."""
     return dates.fingerprints(map(Path, plan.network_files))
+
+
+def move_earlier_results():
+    """Move the results that this run does not make out of the way, and warn of those that it leaves in Tator."""
+    if is_new_run() and not plan.by_storage:
+        uploaded = earlier_uploads.warning(
+            Path("resources", earlier_uploads.FOLDER),
+            uploads=plan.uploads,
+            track_uploads=bool(plan.track_uploads),
+        )
+        moved = earlier_results.move(plan, Path(), datetime.now())
+        for sentence in filter(None, (moved, uploaded)):
+            logger.warning(sentence)

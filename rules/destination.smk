@@ -23,6 +23,7 @@ checkpoint prepare_upload:
         track_type_id=config["upload"]["track_type_id"],
         track_length_attribute=config["upload"]["track_length_attribute"],
         counted_species=list(plan.count_attributes),
+        true_versions=plan.true_versions,
         version_lost_count=version_lost_count_now,
         code=code("prepare_upload"),
     script:
@@ -44,6 +45,8 @@ rule mark_processed:
         host=config["tator"]["host"],
         project_id=config["tator"]["project_id"],
         attribute=config["mark"]["attribute"],
+        # Not an output, as Snakemake removes outputs before a job.
+        memory="resources/written_marks.json",
         code=code("mark_processed"),
     script:
         "../scripts/mark_processed.py"

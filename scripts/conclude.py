@@ -29,20 +29,31 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
         while some := list(islice(output, LINES_AT_ONCE)):
             job.tell_user("".join(some).removesuffix("\n"))
     totals, uploaded = run.totals, run.destination is not None
+    left = _of_earlier_runs(read_lines(summary)) if uploaded else ""
     if run.failed:
         failed = set(run.failed)
         others = f" The others are done{' and marked' * uploaded}." if len(failed) < totals.media else ""
-        some_boxes = any(line.boxes_in_tator for line in read_lines(summary) if line.media_id in failed)
+        some_boxes = any(line.uploaded_boxes for line in read_lines(summary) if line.media_id in failed)
         raise PipelineError(
             f"{len(failed)} of {totals.media} media have {run.missing_results(some_boxes=some_boxes)} from this run: "
-            f"{faults(read_lines(summary), failed)}.{others}"
+            f"{faults(read_lines(summary), failed)}.{others}{left}"
         )
     in_tator = f", {totals.boxes_in_tator} in Tator" if uploaded else ""
     in_tator += f", and {totals.tracks_in_tator} tracks" if totals.tracks_in_tator is not None else ""
-    sentence = f"{totals.media} media, {totals.frames} frames, {totals.boxes} boxes found{in_tator}."
+    sentence = f"{totals.media} media, {totals.frames} frames, {totals.boxes} boxes found{in_tator}.{left}"
     job.tell_user(sentence)
     with replacing(outcome) as stream:
         stream.write(sentence + "\n")
+
+
+def _of_earlier_runs(media: Iterable[MediaSummary]) -> str:
+    """Return a sentence about boxes and tracks in Tator that are not of this run; empty if there are none."""
+    boxes = tracks = count = 0
+    for one in media:
+        boxes, tracks = boxes + (one.earlier_boxes or 0), tracks + (one.earlier_tracks or 0)
+        count += bool(one.earlier_boxes or one.earlier_tracks)
+    parts = [f"{number} {what}" for number, what in ((boxes, "boxes"), (tracks, "tracks")) if number]
+    return f" {' and '.join(parts)} of an earlier run are still in Tator, in {count} of the media." if parts else ""
 
 
 def faults(media: Iterable[MediaSummary], failed: Collection[int]) -> str:

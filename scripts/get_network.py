@@ -298,7 +298,12 @@ def _check(found: Mapping[str, NetworkFile], expected: Mapping[str, str], refere
     for name, wanted in expected.items():
         if name not in LARGEST:
             raise SettingsError(f"network.sha256: {name!r}; expected {', '.join(LARGEST)}")
-        if name in found and found[name].sha256 != wanted.lower():
+        if name not in found:
+            raise GraphError(
+                f"{reference}: network.sha256 has a hash of {name}, which is not a file of this network "
+                f"({', '.join(found)}): give hashes of these files only"
+            )
+        if found[name].sha256 != wanted.lower():
             raise GraphError(
                 f"{reference}: {name} has SHA-256 {found[name].sha256}; expected {wanted} (network.sha256): "
                 "the network has changed; use the right one, or update the hash"

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def _record(path: Path, file: ListedFile, wanted: str, changed_by: str, noted: N
     )
     if wanted not in ("any", found):
         reason = f"it is of the kind {found}, and media.kind is {wanted}"
-        return _without_result(file, MediaFault("unsupported", reason), local)
+        return replace(_without_result(file, MediaFault("unsupported", reason), local), excluded=True)
     return MediaRecord(
         media_id=file.media_id,
         state="ready",

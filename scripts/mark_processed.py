@@ -1,6 +1,7 @@
 """Mark the media whose boxes were verified in Tator."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from scripts.lib.records.counts import CountsInTator
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
+from scripts.lib.uploads.taken_back import TakenBack
+from scripts.lib.uploads.written_values import WrittenValues
 from scripts.lib.workflow.jobs import job
 
 
@@ -21,6 +24,7 @@ def mark_processed(
     project_id: int,
     attribute: str,
     marks: Path,
+    memory: Path,
     tracks: list[Path] | None = None,
     track_uploads: list[Path] | None = None,
     counts: list[Path] | None = None,
@@ -30,6 +34,8 @@ def mark_processed(
     With tracking, a media whose tracking job failed does not count as verified. If tracks are uploaded, its tracks have
     to be verified too, unless it has none to upload.
     If counts become attributes of the media, they must be in Tator too.
+
+    A mark that a run in this folder has set is taken back if the settings exclude the media by now.
 
     There is one call for each media type (Tator refuses a mixture) and 1,000 media, then one to verify it; see
     set_attributes. If Tator refuses one media, the record has the reason, and the next run tries that media again.
@@ -41,6 +47,7 @@ def mark_processed(
         attribute: the string attribute that marks a media as processed.
         marks: the JSON file to write: the attribute, the media that have the mark, those that were deleted, and those
             that could not be marked, with the reason.
+        memory: the file of the marks that were set; it is kept from run to run.
         tracks: the records of track, in the same order; None without tracking, and if tracks are uploaded.
         track_uploads: the records of upload_tracks, in the same order; None if tracks are not uploaded.
         counts: the record of write_counts; None if counts do not become attributes.
@@ -54,8 +61,7 @@ def mark_processed(
     def verified() -> Iterator[tuple[int, str]]:
         return (each for each in _verified(uploads, tracks, track_uploads) if each[0] not in failed)
 
-    outcome = Outcome()
-    if any(True for _ in verified()):
+    def mark_verified(written: WrittenValues) -> Outcome:
         # Records are read twice: keeping those of very many media would need much memory.
         mark = {attribute: _mark_time(moment for _, moment in verified())}
         changed: dict[int, str] = {}
@@ -75,10 +81,25 @@ def mark_processed(
             not_kept="the mark",
             due=lambda media: {} if is_marked(media) else mark,
             is_set=lambda media, _: is_marked(media),
+            before=written.begin,
+            after=written.end,
             on_success=lambda media: changed.pop(media["id"], None),
         )
-        outcome = set_attributes(Project(host, project_id), media_ids(), task, marks)
-    record = MarksRecord(attribute=attribute, media_ids=outcome.done, missing=outcome.missing, failed=outcome.reasons)
+        return set_attributes(Project(host, project_id), media_ids(), task, marks)
+
+    outcome = removed = Outcome()
+    with closing(WrittenValues(memory, host, project_id)) as written:
+        if any(True for _ in verified()):
+            outcome = mark_verified(written)
+        marks_of_excluded = TakenBack(uploads, [attribute], written, "mark")
+        if any(True for _ in marks_of_excluded.media_ids()):
+            removed = marks_of_excluded.run(Project(host, project_id), marks)
+    record = MarksRecord(
+        attribute=attribute,
+        media_ids=outcome.done,
+        missing=outcome.missing,
+        failed=outcome.reasons | removed.reasons,
+    )
     write_record(marks, record)
 
 

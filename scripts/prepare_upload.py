@@ -1,9 +1,10 @@
 """Check the destination of the boxes before any work is done, and create the version if it is missing."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from scripts.lib.errors import SettingsError
@@ -37,6 +38,7 @@ def prepare_upload(
     track_type_id: int | None = None,
     track_length_attribute: str | None = None,
     counted_species: Sequence[str] = (),
+    true_versions: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
     """Check version, types and attributes of the upload against the project, and write them.
 
@@ -56,10 +58,12 @@ def prepare_upload(
             None if tracks are not uploaded.
         track_length_attribute: attribute of the track type for the number of boxes, int; None if there is none.
         counted_species: the species whose counts become attributes of the media.
+        true_versions: the ids of the versions with true boxes and tracks, by the setting that names them.
 
     Raises:
         ServerError: type, attribute or version do not fit; the message names those of the project.
-        SettingsError: the network has no such species; the message names those of the network.
+        SettingsError: the network has no such species; the message names those of the network. Or the version is also
+            one of true boxes or tracks.
     """
     names = read_species(train_ini)
     if unknown := [name for name in counted_species if name not in names]:
@@ -88,6 +92,11 @@ def prepare_upload(
         notes = Notes.of_run(destination, "version", destination)
         chosen, new = project_needs.version_named(project, version, description, notes)
         others = [one for one in made_at_once(project.versions(), chosen["id"]) if one != chosen["id"]]
+    if both := [setting for setting, true_version in true_versions.items() if true_version == chosen["id"]]:
+        raise SettingsError(
+            f"{', '.join(both)}: {chosen['id']} is version {chosen['name']!r}, to which the workflow uploads; expected "
+            "another one, as its own boxes would count as true: name another version under evaluate, or under upload"
+        )
     _describe(project, chosen, network, box_type, track_type)
     attributes = {"species_attribute": species_attribute, "confidence_attribute": confidence_attribute}
     tracks = None

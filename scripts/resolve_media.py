@@ -25,6 +25,10 @@ class _Final(MediaFault):
     """A media is not processed because of what it is, or of a setting: the next run does not read its record again."""
 
 
+class _Excluded(_Final):
+    """A setting excludes the media, so that its boxes of an earlier run are removed."""
+
+
 def resolve_media(
     *,
     host: str,
@@ -75,7 +79,7 @@ def resolve_media(
             try:
                 record = _resolve(project, media_id, found.get(media_id), types, file)
                 if kind not in ("any", record.kind):
-                    raise _Final("unsupported", f"it is of the kind {record.kind}, and media.kind is {kind}")
+                    raise _Excluded("unsupported", f"it is of the kind {record.kind}, and media.kind is {kind}")
                 skips = skip_processed and not (uploads and _is_verified(uploads[number]))
                 if skips and is_marked(answers[media_id], types[answers[media_id]["type"]], mark_attribute):
                     raise _Final("skipped", f"it is marked as processed ({mark_attribute})")
@@ -87,7 +91,10 @@ def resolve_media(
                 _log.warning("media %d: %s", media_id, fault, exc_info=None if foreseen else error)
                 media = found.get(media_id)
                 name = media.name if isinstance(media, TatorMedia) else None
-                record = MediaRecord(media_id=media_id, state=fault.state, reason=fault.reason, name=name)
+                excluded = True if isinstance(error, _Excluded) else None
+                record = MediaRecord(
+                    media_id=media_id, state=fault.state, reason=fault.reason, name=name, excluded=excluded
+                )
                 if not isinstance(error, _Final):
                     note(media_id, [path])
             write_record(path, record)

@@ -156,6 +156,8 @@ def _line(
         state, reason = "missing", "it was deleted while the workflow ran"
     elif marked is not None and str(in_tator) in marked.failed:
         state, reason = "failed", marked.failed[str(in_tator)]
+    earlier = (upload.earlier_boxes if upload else None) or 0
+    earlier_tracks = (track_upload.earlier_tracks if track_upload else None) or 0
     return MediaSummary(
         media_id=record.media_id,
         tator_id=None if upload is None else upload.tator_id,
@@ -164,12 +166,14 @@ def _line(
         reason=reason or (upload.note if upload else None) or (track_upload.note if track_upload else None),
         frames=outcome.frames.decoded,
         boxes=outcome.boxes,
-        boxes_in_tator=upload.boxes if upload else 0,
+        boxes_in_tator=(upload.boxes if upload else 0) + earlier,
+        earlier_boxes=earlier or None,
         people=_counts(upload),
         marked=in_tator in marked_ids,
         seconds=outcome.seconds,
         tracks=None if tracks is None else len(tracks.tracks),
-        tracks_in_tator=None if track_upload is None else track_upload.tracks,
+        tracks_in_tator=None if track_upload is None else track_upload.tracks + earlier_tracks,
+        earlier_tracks=earlier_tracks or None,
         people_tracks=None if track_upload is None else _counts(track_upload),
         people_counts=None if counted is None else counted.people.get(str(in_tator), []),
     )

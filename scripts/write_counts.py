@@ -16,7 +16,8 @@ from scripts.lib.records_on_disk import RecordsOnDisk
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
-from scripts.lib.uploads.written_counts import WrittenCounts
+from scripts.lib.uploads.taken_back import TakenBack
+from scripts.lib.uploads.written_values import WrittenValues
 from scripts.lib.workflow.jobs import job
 
 # Media with the same counts share a call, so larger groups need fewer calls.
@@ -42,6 +43,7 @@ def write_counts(
     A value is written if the attribute has no value, the type's default, or the value that this workflow wrote last,
     which the run's folder stores. Any other value is a person's and is not changed. A species without a box gets 0. If
     Tator refuses a write for one media, the record has the reason, and the next run tries that media again.
+    The values of media that the settings exclude by now are taken back.
 
     Args:
         counts: the table of count_species. It has no row for a species that is in no media of the run.
@@ -58,11 +60,14 @@ def write_counts(
         ServerError: Tator keeps failing, or refuses the token. If files go through a store, also if Tator refused one
             media, after the others are written.
     """
-    outcome, people = Outcome(), dict[int, list[str]]()
-    if any(True for _ in _verified(records, outcomes, uploads)):
-        project = Project(host, project_id)
-        kinds = project.media_types()
-        with closing(RecordsOnDisk()) as counted, closing(WrittenCounts(memory, host, project_id)) as written:
+    outcome, removed, people = Outcome(), Outcome(), dict[int, list[str]]()
+    with closing(RecordsOnDisk()) as counted, closing(WrittenValues(memory, host, project_id)) as written:
+        counts_of_excluded = TakenBack(uploads, list(attributes.values()), written, "counts")
+        if any(True for _ in counts_of_excluded.media_ids()):
+            removed = counts_of_excluded.run(Project(host, project_id), counts_in_tator)
+        if any(True for _ in _verified(records, outcomes, uploads)):
+            project = Project(host, project_id)
+            kinds = project.media_types()
             counted.update(_max_n(counts, attributes))
 
             def changes(media: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
@@ -95,7 +100,7 @@ def write_counts(
         media_ids=outcome.done,
         people={str(media_id): left for media_id, left in sorted(people.items())},
         missing=outcome.missing,
-        failed=outcome.reasons,
+        failed=outcome.reasons | removed.reasons,
     )
     write_record(counts_in_tator, record)
 
@@ -120,7 +125,7 @@ def _changes(
     media: Mapping[str, Any],
     wanted: Mapping[str, int],
     kinds: Mapping[int, dict[str, Any]],
-    written: WrittenCounts,
+    written: WrittenValues,
 ) -> tuple[dict[str, int], list[str]]:
     """Return the values to write into a media's attributes, and the attributes with a person's value.
 

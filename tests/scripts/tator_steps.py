@@ -196,7 +196,13 @@ class Steps:
             "track_uploads": records("track_upload") if tracks else None,
             "counts": counts,
         }
-        mark_processed(**self.where, **files, marks=self.folder / "marks.json", attribute=MARK)
+        mark_processed(
+            **self.where,
+            **files,
+            marks=self.folder / "marks.json",
+            attribute=MARK,
+            memory=self.folder / "written_marks.json",
+        )
         return read_json(self.folder / "marks.json")
 
     def count(self, numbers: dict[int, int], species: str, attribute: str) -> dict[str, Any]:

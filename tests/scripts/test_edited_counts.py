@@ -9,7 +9,7 @@ from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.record_files import write_record
 from scripts.lib.server.api import Project
 from scripts.lib.uploads import media_attributes
-from scripts.lib.uploads.written_counts import WrittenCounts
+from scripts.lib.uploads.written_values import WrittenValues
 from tests.faults.steps import until
 from tests.scripts.count_steps import COD, CRAB, counted
 
@@ -151,7 +151,7 @@ def test_an_edit_right_after_the_write_is_kept_by_the_next_run(counted, monkeypa
 
 def test_an_edit_between_the_listing_and_the_write_stays(counted, monkeypatch):
     """Values that were listed a while ago are listed again right before they are replaced."""
-    begin = WrittenCounts.begin
+    begin = WrittenValues.begin
 
     def with_an_edit(self, changes):
         begin(self, changes)
@@ -159,7 +159,7 @@ def test_an_edit_between_the_listing_and_the_write_stays(counted, monkeypatch):
             counted.edit(1, **{COD: 44})
 
     monkeypatch.setattr(media_attributes, "READ_AGAIN_SECONDS", -1)
-    monkeypatch.setattr(WrittenCounts, "begin", with_an_edit)
+    monkeypatch.setattr(WrittenValues, "begin", with_an_edit)
     record = counted.write()
     assert (record["people"], record["failed"], record["media_ids"]) == ({"1": [COD]}, {}, [1, 2])
     assert counted.values(1) == [44, 2], "its other count is written"

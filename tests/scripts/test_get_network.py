@@ -100,7 +100,13 @@ class TestDirectory:
         with pytest.raises(GraphError, match=f"graph.pb has SHA-256 {sha256(GRAPH)}; expected 00"):
             get(directory=SYNTHETIC, sha256={"graph.pb": "0" * 64})
         assert nothing_written(get)
-        get(directory=SYNTHETIC, sha256={"graph.pb": sha256(GRAPH).upper(), "graph.onnx": "0" * 64}, **SIDES)
+        get(directory=SYNTHETIC, sha256={"graph.pb": sha256(GRAPH).upper()})
+
+    @pytest.mark.parametrize("name", ["graph.onnx", "graph.bin", "names.txt"])
+    def test_refuses_the_hash_of_a_file_that_the_network_does_not_have(self, get, name):
+        with pytest.raises(GraphError, match=rf"{name}, which is not a file of this network \(graph.pb, train.ini\)"):
+            get(directory=SYNTHETIC, sha256={"graph.pb": sha256(GRAPH), name: "0" * 64})
+        assert nothing_written(get)
 
     def test_overwrites_partial_files_of_a_killed_run(self, get):
         (get.out / ".get_network.part").mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.lib.errors import ServerError
+from scripts.lib.errors import ServerError, SettingsError
 
 
 def test_version_is_made_once(steps):
@@ -61,6 +61,16 @@ def test_given_versions(steps):
 def test_a_wrong_setting_is_named_with_the_possible_values(steps, changes, message):
     with pytest.raises(ServerError, match=message):
         steps.prepare(**changes)
+
+
+@pytest.mark.parametrize("setting", ["evaluate.truth_version", "evaluate.track_truth_version"])
+def test_the_version_of_true_boxes_is_not_the_one_to_upload_to(steps, setting):
+    baseline = steps.api.get_version(steps.server.version_id)
+    before = steps.prepare()["version_id"]
+    for chosen in ({"version_number": baseline["number"]}, {"version": baseline["name"]}):
+        with pytest.raises(SettingsError, match=rf"{setting}: {baseline['id']} is version 'Baseline', to which"):
+            steps.prepare(true_versions={setting: baseline["id"]}, **chosen)
+        assert steps.prepare(true_versions={setting: before + 1}, **chosen)["version_id"] == baseline["id"]
 
 
 def test_a_dot_type_is_refused(steps):

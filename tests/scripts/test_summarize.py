@@ -30,7 +30,16 @@ DESTINATION = destination(known=KNOWN)
 
 @pytest.fixture
 def run(tmp_path):
-    def summary(*media, missing=(), on_damaged="fail", tracks=(), track_uploads=(), version=DESTINATION, counted=()):
+    def summary(
+        *media,
+        missing=(),
+        on_damaged="fail",
+        tracks=(),
+        track_uploads=(),
+        version=DESTINATION,
+        counted=(),
+        earlier=0,
+    ):
         """Summarize media, as (state, upload state, name), and records of their tracks and uploads."""
         paths = {"records": [], "outcomes": [], "uploads": []}
         for media_id, (state, upload, name) in enumerate(media, start=1):
@@ -40,6 +49,8 @@ def run(tmp_path):
             uploaded = {"media_id": media_id, "type_id": 3, "state": upload, "reason": "deleted"}
             if upload == "verified":
                 uploaded |= {"boxes": 3, "people": {"edited": ["x"], "added": [], "deleted": [], "withheld": []}}
+            if upload != "verified" and earlier:
+                uploaded["earlier_boxes"] = earlier
             known = {"media_id": media_id, "state": "ready", "reason": None, "name": name}
             contents = {"records": known, "outcomes": outcome, "uploads": uploaded}
             for kind, content in contents.items():
@@ -137,6 +148,18 @@ def test_lines_of_media_and_totals(run):
     assert summary["network"] == as_content(provenance())
     assert summary["destination"] == as_content(destination())
     assert "1 edited" in table
+
+
+def test_boxes_of_earlier_runs_are_counted_and_named_at_the_end(run, tmp_path):
+    summary, table = run(GOOD, ("failed", "not uploaded", "b.mp4"), ("skipped", "not uploaded", "c.mp4"), earlier=32)
+    assert [one["boxes_in_tator"] for one in summary["media"]] == [3, 32, 32]
+    assert [one.get("earlier_boxes") for one in summary["media"]] == [None, 32, 32]
+    assert summary["totals"]["boxes_in_tator"] == 67
+    assert " 32 " in table.splitlines()[3]
+    files = {"summary": tmp_path / "summary.json", "table": tmp_path / "summary.txt"}
+    message = "1 of 3 media have no boxes in Tator .* 64 boxes of an earlier run are still in Tator, in 2 of the media"
+    with pytest.raises(PipelineError, match=message):
+        conclude(**files, outcome=tmp_path / "outcome.txt")
 
 
 @pytest.mark.parametrize("state", ["damaged", "unreadable", "unsupported", "missing"])

@@ -159,9 +159,7 @@ def test_a_drawn_box_is_kept_and_replaces_the_workflow_s_box(ready):
     assert [box for box in ready.boxes() if box["frame"] == 0] == drawn
 
 
-@pytest.mark.parametrize(
-    ("state", "accept"), [("damaged", False), ("unreadable", False), ("missing", True), ("skipped", True)]
-)
+@pytest.mark.parametrize(("state", "accept"), [("unreadable", False), ("missing", True), ("skipped", True)])
 def test_boxes_of_a_media_without_a_result_are_left_alone(ready, state, accept):
     ready.upload(1)
     ready.detected(1, [], state, "a reason")

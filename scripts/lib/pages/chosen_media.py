@@ -96,7 +96,7 @@ class ChosenMedia:
         _add_row(self.rows, media)
         if media.failed:
             self.failed_states[line.state] += 1
-            self.boxes_of_failed += line.boxes_in_tator
+            self.boxes_of_failed += line.uploaded_boxes
             _add_row(self.failed_rows, media)
         if line.media_id in self._keep:
             self.kept[line.media_id] = media

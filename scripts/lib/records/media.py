@@ -75,6 +75,9 @@ class MediaRecord:
         str | None, Key("Why this file is read; null if that is decided after the download.", only="ready")
     ] = None
     local: Annotated[LocalFile | None, Key(LocalFile.__doc__ or "", schema={}, optional=True)] = None
+    excluded: Annotated[
+        bool | None, Key("True if `media.kind` excludes it.", schema={"type": "boolean"}, optional=True)
+    ] = None
 
     @property
     def chosen_file(self) -> StoredFile:

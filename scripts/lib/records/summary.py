@@ -25,6 +25,10 @@ class MediaSummary:
     frames: Annotated[int, Key("Number of decoded frames.", part="count")]
     boxes: Annotated[int, Key("Number of found boxes.", part="count")]
     boxes_in_tator: Count
+    earlier_boxes: Annotated[
+        int | None,
+        Key("Number of those boxes in Tator that only an earlier run has uploaded.", part="count", optional=True),
+    ] = None
     people: Annotated[dict[str, Count], Key("Number of boxes that were kept for people, by reason.")]
     marked: bool
     seconds: float
@@ -33,6 +37,10 @@ class MediaSummary:
         Key("Number of found tracks; only if `track.enabled` is set.", part="count", optional=True),
     ] = None
     tracks_in_tator: Annotated[int | None, Key("Only if tracks are uploaded.", part="count", optional=True)] = None
+    earlier_tracks: Annotated[
+        int | None,
+        Key("Number of those tracks in Tator that only an earlier run has uploaded.", part="count", optional=True),
+    ] = None
     people_tracks: Annotated[
         dict[str, Count] | None,
         Key(
@@ -48,6 +56,11 @@ class MediaSummary:
             optional=True,
         ),
     ] = None
+
+    @property
+    def uploaded_boxes(self) -> int:
+        """Number of boxes in Tator that this run has verified."""
+        return self.boxes_in_tator - (self.earlier_boxes or 0)
 
     @property
     def kept_for_people_text(self) -> str:

@@ -47,6 +47,17 @@ class UploadRecord:
     boxes: Annotated[int, Key("Number of the workflow's own.", part="count", only="verified")] = 0
     people: Annotated[People | None, Key(People.__doc__ or "", schema={}, only="verified")] = None
     note: Annotated[str | None, Key("Why most of the boxes count as edited, if they do.", only="verified")] = None
+    excluded: Annotated[
+        bool | None,
+        Key(
+            "True if `media.on_damaged` or `media.kind` excludes the media: boxes of an earlier run were removed.",
+            schema={"type": "boolean"},
+            optional=True,
+        ),
+    ] = None
+    earlier_boxes: Annotated[
+        int | None, Key("Number of boxes of earlier runs in Tator, besides `boxes`.", part="count", optional=True)
+    ] = None
 
     @property
     def id_in_tator(self) -> int:
@@ -82,6 +93,9 @@ class TrackUploadRecord:
     ] = 0
     people: Annotated[People | None, Key(People.__doc__ or "", schema={}, only="verified")] = None
     note: Annotated[str | None, Key("Why most of the tracks count as edited, if they do.", only="verified")] = None
+    earlier_tracks: Annotated[
+        int | None, Key("Number of tracks of earlier runs in Tator, besides `tracks`.", part="count", optional=True)
+    ] = None
 
     @property
     def count_in_tator(self) -> int | None:

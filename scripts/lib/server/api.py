@@ -234,7 +234,7 @@ class Project(TrackCalls):
 
         Args:
             media_ids: the media.
-            attributes: the values by attribute.
+            attributes: the values by attribute; None removes the value.
             what: the purpose, for messages.
             remaining: function that returns the media whose attributes are not set yet; called before each try except
                 the first.
@@ -242,13 +242,18 @@ class Project(TrackCalls):
         if not media_ids:
             raise ValueError("an empty list would match every media")
         ids = media_ids
+        changes: dict[str, Any] = {
+            "attributes": {name: value for name, value in attributes.items() if value is not None},
+            "null_attributes": [name for name, value in attributes.items() if value is None],
+        }
+        changes = {key: some for key, some in changes.items() if some}
 
         def update_ids() -> None:
             nonlocal ids
             ids = remaining()
 
         def write() -> Any:
-            return self._api.update_media_list(self.id, {"ids": ids, "attributes": attributes}) if ids else {}
+            return self._api.update_media_list(self.id, {"ids": ids, **changes}) if ids else {}
 
         self._read(what, write, needs=rights.EDIT, before_next=update_ids)
 

@@ -17,6 +17,7 @@ from scripts.lib.server.api import Project
 from scripts.lib.server.equal_versions import made_at_once
 from scripts.lib.server.unanswered import LATE, Notes
 from scripts.lib.uploads.destinations import boxes_destination, tracks_destination
+from scripts.lib.uploads.earlier_uploads import FOLDER, EarlierUploads
 from scripts.lib.uploads.origin import Destination
 from scripts.lib.uploads.track_origin import TrackDestination
 
@@ -92,6 +93,11 @@ class CommonOptions(ABC):
     def notes(self, media_id: int, upload: Path) -> Notes:
         """Return the notes of writes for a media; `upload` is the record of the media's upload."""
         return Notes.of_run(self.destination, f"{self.WHAT}.{media_id}", upload)
+
+    def earlier(self, type_id: int, host: str, project_id: int) -> EarlierUploads:
+        """Return the memory of the earlier uploads in the run's folder, for a type."""
+        place = (host, project_id, self.boxes_where.version_id, type_id)
+        return EarlierUploads(self.destination.parent / FOLDER, self.WHAT, place)
 
     @cached_property
     def check_type(self) -> "TypeCheck":

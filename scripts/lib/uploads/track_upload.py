@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from scripts.lib.server.api import Project
 from scripts.lib.server.equal_versions import in_one_version
 from scripts.lib.server.unanswered import UnansweredWrites
 from scripts.lib.tracking.tracks import read_tracks
+from scripts.lib.uploads.earlier_uploads import EarlierUploads
 from scripts.lib.uploads.failed_upload import record_failed_tracks
 from scripts.lib.uploads.options import CommonOptions
 from scripts.lib.uploads.origin import Box, box_from_pixels
@@ -101,12 +102,17 @@ class TrackUploads(UploadJob[MediaTracks]):
         self._options = options
 
     def needs_server(self, media: MediaTracks) -> bool:
-        """Return whether the media has boxes in Tator, to which its tracks refer."""
-        return read_record(UploadRecord, media.boxes).state == "verified"
+        """Return whether the media has boxes in Tator, to which its tracks refer, or tracks that are to be removed."""
+        boxes = read_record(UploadRecord, media.boxes)
+        return boxes.state == "verified" or bool(boxes.excluded and self._earlier.of(media.media_id))
+
+    @cached_property
+    def _earlier(self) -> EarlierUploads:
+        return self._options.earlier(self._options.where.type_id, self._host, self._project_id)
 
     def upload(self, media: MediaTracks) -> None:
         """See upload_tracks_of."""
-        upload_tracks_of(self.connect, self._options, media)
+        upload_tracks_of(self.connect, self._options, media, self._earlier)
 
     def read_upload(self, media: MediaTracks) -> TrackUploadRecord:
         """Return the record of the upload of the media's tracks."""
@@ -119,22 +125,34 @@ class TrackUploads(UploadJob[MediaTracks]):
 
     def record_failed(self, fault: MediaFault, media: MediaTracks) -> None:
         """See record_failed_tracks."""
-        record_failed_tracks(fault, media.record, media.upload)
+        record_failed_tracks(fault, media.record, media.upload, self._earlier)
 
 
-def upload_tracks_of(connect: Callable[[], Project], options: TrackUploadOptions, media: MediaTracks) -> None:
+def upload_tracks_of(
+    connect: Callable[[], Project], options: TrackUploadOptions, media: MediaTracks, earlier: EarlierUploads
+) -> None:
     """Make one media's tracks in Tator equal to those of the CSV, by the rules of scripts/lib/uploads/track_plan.py.
 
+    If the settings exclude the media, the tracks that an earlier run in this folder has uploaded are removed.
+
     Args:
-        connect: function that returns the project; called only if the media's tracks can be uploaded.
+        connect: function that returns the project; called only if tracks are to be uploaded or removed.
         options: the options for all media.
         media: the media's files.
+        earlier: the memory of the earlier uploads.
 
     Raises:
         ServerError: Tator refuses, fails until the retries end, or does not keep what it was sent.
     """
     result = TrackUploadRecord(media_id=media.media_id, state="not uploaded", reason=None)
     tracked, boxes = read_record(TracksRecord, media.tracks), read_record(UploadRecord, media.boxes)
+    removes = bool(boxes.excluded and earlier.of(media.media_id))
+    if removes:
+        try:
+            _verified(result, connect(), options, media, [])
+        except MediaFault:  # it was deleted in Tator, with its tracks
+            _log.info("media %d was deleted in Tator", media.media_id)
+        earlier.end(media.media_id, media.media_id, 0)
     if tracked.state == "failed":
         result = replace(result, state="failed", reason=tracked.reason)
     elif tracked.state != "done":
@@ -143,10 +161,15 @@ def upload_tracks_of(connect: Callable[[], Project], options: TrackUploadOptions
         result = replace(result, reason=f"its boxes are {boxes.state}: {boxes.reason}")
     else:
         try:
-            result = _verified(result, connect(), options, media, _wanted(media, options, tracked))
+            if tracks := _wanted(media, options, tracked):
+                earlier.begin(media.media_id, media.media_id)
+            result = _verified(result, connect(), options, media, tracks)
+            earlier.end(media.media_id, media.media_id, result.tracks)
         except MediaFault as fault:
             result = replace(result, state=fault.state, reason=fault.reason)
-    if result.state == "not uploaded":  # the record has no data from Tator
+    if result.state != "verified":
+        result = replace(result, earlier_tracks=earlier.left(media.media_id) or None)
+    if result.state == "not uploaded" and not removes:  # the record has no data from Tator
         UnansweredWrites(options.notes(media.media_id, media.upload)).forget()
     shown = {key: value for key, value in as_content(result).items() if key != "people"}
     _log.info("media %d: %s", media.media_id, shown)

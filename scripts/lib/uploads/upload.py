@@ -1,16 +1,17 @@
 """Upload the boxes of one media to Tator, and verify them."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.display_text import as_json
-from scripts.lib.errors import MediaFault, ServerError
+from scripts.lib.errors import STORE_VARIABLE, MediaFault, ServerError
 from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, People, UploadRecord, uploaded_states
 from scripts.lib.server import project_needs
@@ -20,10 +21,11 @@ from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
 from scripts.lib.server.unanswered import Notes, UnansweredWrites
 from scripts.lib.tracking.tracks import TrackBox, filled_gaps, read_tracks
 from scripts.lib.uploads.box_rounds import Reconciliation
+from scripts.lib.uploads.earlier_uploads import EarlierUploads
 from scripts.lib.uploads.failed_upload import record_failed_upload
 from scripts.lib.uploads.matched import Matched
 from scripts.lib.uploads.options import CommonOptions
-from scripts.lib.uploads.reconcile import Box, Changes, ReconcilePlan, box_from_pixels
+from scripts.lib.uploads.reconcile import Box, Changes, ReconcilePlan, box_from_pixels, plan
 from scripts.lib.uploads.rounds import Rounds
 from scripts.lib.uploads.track_rounds import rows_in_use
 from scripts.lib.uploads.upload_job import MediaFiles, UploadJob
@@ -54,6 +56,14 @@ class UploadOptions(CommonOptions):
     def accepted(self) -> tuple[str, ...]:
         """The states of a media whose boxes are uploaded."""
         return uploaded_states(self.on_damaged)
+
+    def excludes(self, found: DetectionRecord, media: MediaRecord) -> bool:
+        """Return whether the settings exclude the media, so that no box of an earlier run is to stay in Tator.
+
+        Other media without a result keep them: their file may be readable again in the next run, or they are skipped
+        because their boxes are there.
+        """
+        return found.state not in self.accepted and (found.state == "damaged" or bool(media.excluded))
 
     def _check_type(self, project: Project) -> None:
         where = self.boxes_where
@@ -106,12 +116,21 @@ class BoxUploads(UploadJob[MediaBoxes]):
         self._options = options
 
     def needs_server(self, media: MediaBoxes) -> bool:
-        """Return whether the media's boxes are to be uploaded."""
-        return read_record(DetectionRecord, media.outcome).state in self._options.accepted
+        """Return whether the media's boxes are to be uploaded, or those of an earlier run to be removed."""
+        found = read_record(DetectionRecord, media.outcome)
+        if found.state in self._options.accepted:
+            return True
+        if not self._options.excludes(found, read_record(MediaRecord, media.record)):
+            return False
+        return bool(os.environ.get(STORE_VARIABLE)) or bool(self._earlier.of(media.media_id))
+
+    @cached_property
+    def _earlier(self) -> EarlierUploads:
+        return self._options.earlier(self._options.boxes_where.type_id, self._host, self._project_id)
 
     def upload(self, media: MediaBoxes) -> None:
         """See upload_boxes_of."""
-        upload_boxes_of(self.connect, self._options, media)
+        upload_boxes_of(self.connect, self._options, media, self._earlier)
 
     def read_upload(self, media: MediaBoxes) -> UploadRecord:
         """Return the record of the upload of the media's boxes."""
@@ -124,20 +143,25 @@ class BoxUploads(UploadJob[MediaBoxes]):
 
     def record_failed(self, fault: MediaFault, media: MediaBoxes) -> None:
         """See record_failed_upload."""
-        record_failed_upload(fault, media.record, media.upload)
+        record_failed_upload(fault, media.record, media.upload, self._earlier)
 
 
-def upload_boxes_of(connect: Callable[[], Project], options: UploadOptions, files: MediaBoxes) -> None:
+def upload_boxes_of(
+    connect: Callable[[], Project], options: UploadOptions, files: MediaBoxes, earlier: EarlierUploads
+) -> None:
     """Make one media's boxes in Tator equal to those of the CSV, by the rules of scripts/lib/uploads/reconcile.py.
 
     The boxes in Tator are listed, differences are written, and the boxes are listed again, until nothing differs; see
     rounds.py. So the boxes are the same after a crash at any point, or a second run. The record has the number of
     boxes, and those not changed because of a person.
 
+    If the settings exclude the media, the boxes that an earlier run in this folder has uploaded are removed.
+
     Args:
-        connect: function that returns the project; called only if the media's boxes are to be uploaded.
+        connect: function that returns the project; called only if boxes are to be uploaded or removed.
         options: the options for all media.
         files: the media's files.
+        earlier: the memory of the earlier uploads.
 
     Raises:
         ServerError: Tator refuses, fails for long, or does not keep what it was sent.
@@ -156,7 +180,10 @@ def upload_boxes_of(connect: Callable[[], Project], options: UploadOptions, file
                 result = replace(result, type_id=match.type_id, tator_id=match.tator_id)
             boxes = _wanted(result.id_in_tator, files.detections, files.track_boxes, found, options)
             notes = options.notes(media.media_id, files.upload)
+            if boxes:
+                earlier.begin(media.media_id, result.id_in_tator)
             settled, changed_at = _reconcile(connect(), result.id_in_tator, boxes, options, notes)
+            earlier.end(media.media_id, result.id_in_tator, len(settled.present))
             result = replace(
                 result,
                 state="verified",
@@ -171,11 +198,43 @@ def upload_boxes_of(connect: Callable[[], Project], options: UploadOptions, file
             if files.matched is not None:
                 note(media.media_id, [files.upload, files.matched.file])
             result = replace(result, state=fault.state, reason=fault.reason)
+    elif options.excludes(found, media):
+        tator_id = files.matched.record.tator_id if files.matched is not None else None
+        result = replace(result, excluded=True, tator_id=tator_id)
+        _remove_earlier(connect, options, files, earlier)
     else:
         UnansweredWrites(options.notes(media.media_id, files.upload)).forget()  # the record has no data from Tator
+    besides = result.id_in_tator if result.state == "verified" else None
+    left = earlier.left(media.media_id, besides=besides)
+    if result.excluded and os.environ.get(STORE_VARIABLE) and files.matched is None:
+        left = _count_own(connect(), media.media_id, options)
+    result = replace(result, earlier_boxes=left or None)
     shown = {key: value for key, value in as_content(result).items() if key != "people"}
     _log.info("media %d: %s", media.media_id, shown)
     write_record(files.upload, result)
+
+
+def _remove_earlier(
+    connect: Callable[[], Project], options: UploadOptions, files: MediaBoxes, earlier: EarlierUploads
+) -> None:
+    """Remove the boxes of earlier runs in this folder, unless their media in Tator may be another file's by now."""
+    media_id, notes = files.media_id, options.notes(files.media_id, files.upload)
+    targets = [one for one in earlier.of(media_id) if files.matched is None or files.matched.record.tator_id == one]
+    for tator_id in targets:
+        try:
+            _reconcile(connect(), tator_id, [], options, notes)
+        except MediaFault:  # it was deleted in Tator, with its boxes
+            _log.info("media %d: media %d in Tator was deleted", media_id, tator_id)
+        earlier.end(media_id, tator_id, 0)
+    if not targets:
+        UnansweredWrites(notes).forget()
+
+
+def _count_own(project: Project, media_id: int, options: UploadOptions) -> int:
+    """Return the number of the workflow's boxes in Tator, also of other folders, as a storage keeps no memory."""
+    where = options.boxes_where
+    on_server = list(project.boxes(media_id, where.type_id, where.version_id))
+    return len(plan([], on_server, where, overlap_limit=options.overlap_limit).remove)
 
 
 def _wanted(

@@ -95,6 +95,7 @@ class UploadJob(ABC, Generic[_Media]):
             connections: the largest number of concurrent requests; fewer while Tator throttles.
         """
         self._notes, self._work, self._shared, self._connections = options.notes, work, shared, connections
+        self._host, self._project_id = host, project_id
         self.connect = cache(lambda: Project(host, project_id, connections=min(connections, len(work))))
         self._cache: ResultCache | None = None
         if shared is not None:

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 from scripts.lib.display_text import shown
@@ -18,8 +19,8 @@ def find(settings: Mapping[str, Any]) -> list[str]:
     problems: list[str] = []
     if folder_settings.is_folder_run(settings):
         problems += folder_settings.contradictions(settings)
-    elif settings["upload"]["match"] is not None:
-        problems.append(f"upload.match: {settings['upload']['match']}, without media.folder; expected both or neither")
+    else:
+        problems += folder_settings.without_folder(settings)
     uses_tator = folder_settings.is_matched(settings) or not folder_settings.is_folder_run(settings)
     tator = settings["tator"]
     if uses_tator and (refusal := plain_http.refusal(tator["host"], allowed=tator["allow_http"])):
@@ -48,6 +49,14 @@ def find(settings: Mapping[str, Any]) -> list[str]:
         for version, file in (("truth_version", "truth_file"), ("track_truth_version", "track_truth_file"))
         if settings["evaluate"][version] is not None and settings["evaluate"][file]
     ]
+    problems += [
+        f"upload.version_id, evaluate.{key}: {upload['version_id']} is both; expected a version of true boxes to which "
+        "the workflow does not upload, as its own boxes would count as true"
+        for key in ("truth_version", "track_truth_version")
+        if upload["version_id"] is not None and settings["evaluate"][key] == upload["version_id"]
+    ]
+    if uses_tator:
+        problems += _shared_attributes(upload)
     problems += _of_tracks(settings)
     problems += _of_counts(settings)
     engine, precision = detect["engine"], detect["precision"]
@@ -82,6 +91,18 @@ def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         for part in value:
             yield from _texts(part, path)
+
+
+def _shared_attributes(upload: Mapping[str, Any]) -> list[str]:
+    """Return a line for each attribute of boxes or tracks that would get two values."""
+    keys = ["species_attribute", "confidence_attribute"]
+    if upload["track_length_attribute"] is not None:
+        keys.append("track_length_attribute")
+    return [
+        f"upload.{one}, upload.{other}: {upload[one]!r} is in both; expected an attribute of its own for each"
+        for one, other in combinations(keys, 2)
+        if upload[one] == upload[other]
+    ]
 
 
 def _of_counts(settings: Mapping[str, Any]) -> list[str]:

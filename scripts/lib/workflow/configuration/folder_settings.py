@@ -9,6 +9,8 @@ from scripts.lib.display_text import shown
 # Sections with settings that name things in Tator.
 _TATOR = ("tator", "upload")
 _TATOR_KEYS = ("host", "project_id", "media_ids", "media_file")
+# Settings of media that only a folder's run uses, with their defaults.
+OF_FOLDERS = {"include": [], "exclude": ["*.lrv", "*.thm"], "changed_by": "time", "md5": False}
 
 
 def is_folder_run(settings: Mapping[str, Any]) -> bool:
@@ -47,6 +49,21 @@ def to_check(settings: dict[str, Any], schema: Mapping[str, Any]) -> tuple[dict[
     return parts, {**schema, "properties": sections}
 
 
+def without_folder(settings: Mapping[str, Any]) -> list[str]:
+    """Return a line for each setting that needs a folder, in a run on media in Tator."""
+    match, media = settings["upload"]["match"], settings["media"]
+    problems = []
+    if match is not None:
+        problems.append(f"upload.match: {match}, without media.folder; expected both or neither")
+    problems += [
+        f"media.{key}: {shown(media[key])}, without media.folder; expected it only with a folder, as it does not apply "
+        "to media in Tator"
+        for key, default in OF_FOLDERS.items()
+        if media[key] != default
+    ]
+    return problems
+
+
 def contradictions(settings: Mapping[str, Any]) -> list[str]:
     """Return a line for each setting that cannot be combined with a folder."""
     folder, tator = settings["media"]["folder"], settings["tator"]
@@ -62,6 +79,11 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
             f"media.folder, {', '.join(found)}: all are set; expected either a folder ({shown(folder)}) or media "
             "in Tator: remove one from the settings, and from the environment (TATOR_...), or set upload.match to put "
             "the folder's boxes there"
+        )
+    elif settings["upload"]["track_type_id"] is not None:
+        problems.append(
+            "media.folder, upload.track_type_id: both are set, without upload.match; expected no type of tracks, as "
+            "tracks of a folder's run are not uploaded, with upload.match neither: unset it"
         )
     problems += [
         f"media.folder, evaluate.{version}: a folder's run asks no Tator; expected evaluate.{file}"

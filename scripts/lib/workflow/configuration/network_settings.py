@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.engines.table import names_of
+from scripts.lib.graphs.file_names import GRAPHS
 from scripts.lib.train_ini import size
 
 # Families whose networks contain non-maximum suppression, which TensorRT cannot run.
@@ -41,6 +42,12 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
             f"{'none' if network['description'] is None else 'a description'}; expected family: described with a "
             "description, and no description with another family"
         )
+    problems += [
+        f"network.sha256, network.graph: a hash of {name}, but {network['graph']} is used; expected hashes of files in "
+        "use, as others are not checked"
+        for name in network["sha256"]
+        if name in GRAPHS and name != network["graph"]
+    ]
     suffix = Path(network["graph"]).suffix
     if detect["engine"] != "auto" and suffix == ".xml" and detect["engine"] not in names_of(suffix=suffix):
         problems.append(

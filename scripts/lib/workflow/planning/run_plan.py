@@ -106,6 +106,12 @@ class RunPlan(NetworkPlan):
         return {**self.place, "localization_type_id": self.config["upload"]["localization_type_id"], **version}
 
     @property
+    def true_versions(self) -> dict[str, int]:
+        """The versions in Tator with true boxes and tracks, by the setting that names them."""
+        versions = {f"evaluate.{key}": self.config["evaluate"][key] for key in ("truth_version", "track_truth_version")}
+        return {setting: version for setting, version in versions.items() if version is not None}
+
+    @property
     def count_attributes(self) -> dict[str, str]:
         """The attribute of the media that gets the counts of a species, by species; empty in a run on a folder."""
         attributes: dict[str, str] = {} if self.from_folder else self.config["counts"]["attributes"]

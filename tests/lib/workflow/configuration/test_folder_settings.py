@@ -8,7 +8,7 @@ from snakemake.utils import update_config
 
 from scripts.lib.errors import SettingsError
 from scripts.lib.folder_source.listing import ListedFile
-from scripts.lib.workflow.configuration import settings
+from scripts.lib.workflow.configuration import folder_settings, settings
 from scripts.lib.workflow.planning.run_plan import RunPlan
 from tests.workflow import ROOT
 
@@ -41,6 +41,11 @@ def test_required_settings_are_enough():
         ({}, {"TATOR_PROJECT_ID": "3", "TATOR_MEDIA_IDS": "4"}, r"tator\.project_id, tator\.media_ids: all are set"),
         ({"evaluate": {"truth_version": 3}}, {}, r"expected evaluate\.truth_file"),
         ({"media": {"skip_processed": True}}, {}, r"media\.skip_processed"),
+        (
+            {"upload": {"track_type_id": 3}, "track": {"enabled": True}},
+            {},
+            r"media\.folder, upload\.track_type_id: both are set, without upload\.match; expected no type of tracks",
+        ),
         (
             {"counts": {"attributes": {"cod": "MaxN"}}},
             {},
@@ -80,3 +85,7 @@ def test_the_plan_of_a_folder():
     changed = RunPlan(config, by_storage=False, files=[files[0]._replace(size=9), *files[1:]])
     assert changed.files_digest([1]) != plan.files_digest([1])
     assert changed.files_digest([2]) == plan.files_digest([2])
+
+
+def test_the_defaults_of_the_settings_for_folders_are_those_of_the_schema():
+    assert all(DEFAULTS["media"][key] == default for key, default in folder_settings.OF_FOLDERS.items())

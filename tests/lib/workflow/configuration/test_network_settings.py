@@ -43,3 +43,12 @@ def test_a_missing_folder_is_not_reported_as_a_missing_train_ini(directory):
 def test_a_data_image_may_contain_the_size_of_its_graph_pb():
     config = {"network": {"directory": None, "data_image": "registry.example.org/fish:1"}, "detect": NO_SIZE}
     assert resolve(config)["detect"]["img_max_side"] is None
+
+
+@pytest.mark.parametrize(("graph", "name"), [("graph.pb", "graph.onnx"), ("graph.onnx", "graph.pb")])
+def test_the_hash_of_another_graph_is_refused(graph, name):
+    """It would not be checked, and the network would run with no check."""
+    hashes = {graph: "0" * 64, "train.ini": "1" * 64}
+    assert resolve({"network": {"graph": graph, "sha256": hashes}})["network"]["sha256"] == hashes
+    text = refusal({"network": {"graph": graph, "sha256": {name: "0" * 64}}})
+    assert f"network.sha256, network.graph: a hash of {name}, but {graph} is used" in text

@@ -236,6 +236,33 @@ def test_the_media_type_of_the_reference_upload_step_is_ignored():
         ({"counts": {"interval_seconds": 0}}, {}, ["counts.interval_seconds", ">= 1"]),
         ({"network": {"pixels": "rgb"}}, {}, ["network.pixels", "'rgb'", "rgb_0_to_1"]),
         ({"upload": {"version_id": 1, "version_number": 1}}, {}, ["upload.version_id", "both are set"]),
+        *(
+            (
+                {"upload": {"version_id": 7}, "track": {"enabled": True}, "evaluate": {key: 7}},
+                {},
+                [f"upload.version_id, evaluate.{key}: 7 is both", "its own boxes would count as true"],
+            )
+            for key in ("truth_version", "track_truth_version")
+        ),
+        (
+            {"upload": {"species_attribute": "Label", "confidence_attribute": "Label"}},
+            {},
+            ["upload.species_attribute, upload.confidence_attribute: 'Label' is in both"],
+        ),
+        (
+            {"upload": {"track_type_id": 3, "track_length_attribute": "Confidence"}, "track": {"enabled": True}},
+            {},
+            ["upload.confidence_attribute, upload.track_length_attribute: 'Confidence' is in both"],
+        ),
+        *(
+            ({"media": {key: value}}, {}, [f"media.{key}: {value!r}, without media.folder"])
+            for key, value in (
+                ("include", ["*.jpg"]),
+                ("exclude", []),
+                ("md5", True),
+                ("changed_by", "content"),
+            )
+        ),
         ({"tator": None}, {}, ["tator", "missing"]),
         ({"img_size": 640}, {}, ["img_size", "640", "[img_max_side, img_min_side]"]),
         ({"type_id": 1, "box_type_id": 2}, {}, ["set twice"]),

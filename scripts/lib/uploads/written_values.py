@@ -17,11 +17,13 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, replacing
 from scripts.lib.records_on_disk import RecordsOnDisk
 
+# A count, or the text of the mark.
+_Value = int | str
 # The values that the workflow may have written into a media, by attribute.
-_Values = dict[str, list[int]]
+_Values = dict[str, list[_Value]]
 
 
-class WrittenCounts:
+class WrittenValues:
     """The values that the workflow may have written, by media id and attribute."""
 
     def __init__(self, path: Path, host: str, project_id: int) -> None:
@@ -44,7 +46,7 @@ class WrittenCounts:
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
             self.close()
             raise PipelineError(
-                f"{path}: it is not what write_counts writes there; remove it: then values other than the default "
+                f"{path}: it is not what a run writes there; remove it: then values other than the default "
                 "count as people's"
             ) from None
 
@@ -56,7 +58,11 @@ class WrittenCounts:
         """Return whether an attribute's value may be one that the workflow wrote."""
         return not isinstance(value, bool) and value in self._of(media_id).get(attribute, [])
 
-    def begin(self, changes: Mapping[int, Mapping[str, int]]) -> None:
+    def known(self, media_id: int) -> bool:
+        """Return whether the workflow may have written a value into a media."""
+        return bool(self._of(media_id))
+
+    def begin(self, changes: Mapping[int, Mapping[str, _Value]]) -> None:
         """Store values that are about to be written, in addition to earlier ones, which may remain if writing fails."""
         updated = []
         for media_id, of_media in changes.items():
@@ -65,7 +71,7 @@ class WrittenCounts:
             updated.append((media_id, known | more))
         self._store(updated)
 
-    def end(self, changes: Mapping[int, Mapping[str, int]]) -> None:
+    def end(self, changes: Mapping[int, Mapping[str, _Value]]) -> None:
         """Store values that were written; earlier ones no longer count as the workflow's."""
         self._store(
             [
@@ -122,4 +128,6 @@ def _read(path: Path, place: list[Any]) -> Iterator[tuple[int, _Values]]:
 
 
 def _checked(values: Any) -> _Values:
-    return {str(name): [int(value) for value in some] for name, some in values.items()}
+    return {
+        str(name): [value if isinstance(value, str) else int(value) for value in some] for name, some in values.items()
+    }
