@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,9 @@ def mark_processed(
     with closing(WrittenValues(memory, host, project_id)) as written:
         if any(True for _ in verified()):
             outcome = mark_verified(written)
-        marks_of_excluded = TakenBack(uploads, [attribute], written, "mark")
-        if any(True for _ in marks_of_excluded.media_ids()):
-            removed = marks_of_excluded.run(Project(host, project_id), marks)
+        earlier_marks = TakenBack(partial(_excluded, uploads), [attribute], written, "mark")
+        if any(True for _ in earlier_marks.media_ids()):
+            removed = earlier_marks.run(Project(host, project_id), marks)
     record = MarksRecord(
         attribute=attribute,
         media_ids=outcome.done,
@@ -118,6 +119,11 @@ def _verified(
             if uploaded is not None and uploaded.state == "verified":
                 moment = _later(moment, uploaded.changed_at or "")
             yield boxes.id_in_tator, moment
+
+
+def _excluded(uploads: list[Path]) -> Iterator[int]:
+    """Yield the media that the settings exclude."""
+    return (one.id_in_tator for one in (read_record(UploadRecord, path) for path in uploads) if one.excluded)
 
 
 def _later(one: str, other: str) -> str:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def write_counts(
     A value is written if the attribute has no value, the type's default, or the value that this workflow wrote last,
     which the run's folder stores. Any other value is a person's and is not changed. A species without a box gets 0. If
     Tator refuses a write for one media, the record has the reason, and the next run tries that media again.
-    The values of media that the settings exclude by now are taken back.
+    The values of media that the settings exclude by now, or that have no analysed frame, are taken back.
 
     Args:
         counts: the table of count_species. It has no row for a species that is in no media of the run.
@@ -62,9 +63,11 @@ def write_counts(
     """
     outcome, removed, people = Outcome(), Outcome(), dict[int, list[str]]()
     with closing(RecordsOnDisk()) as counted, closing(WrittenValues(memory, host, project_id)) as written:
-        counts_of_excluded = TakenBack(uploads, list(attributes.values()), written, "counts")
-        if any(True for _ in counts_of_excluded.media_ids()):
-            removed = counts_of_excluded.run(Project(host, project_id), counts_in_tator)
+        earlier_counts = TakenBack(
+            partial(_without_counts, records, outcomes, uploads), list(attributes.values()), written, "counts"
+        )
+        if any(True for _ in earlier_counts.media_ids()):
+            removed = earlier_counts.run(Project(host, project_id), counts_in_tator)
         if any(True for _ in _verified(records, outcomes, uploads)):
             project = Project(host, project_id)
             kinds = project.media_types()
@@ -107,12 +110,27 @@ def write_counts(
 
 def _verified(records: list[Path], outcomes: list[Path], uploads: list[Path]) -> Iterator[int]:
     """Yield the media whose boxes were verified and that have an analysed frame; other media have no counts."""
+    for upload, has_counts in _uploads(records, outcomes, uploads):
+        if has_counts:
+            yield upload.media_id
+
+
+def _without_counts(records: list[Path], outcomes: list[Path], uploads: list[Path]) -> Iterator[int]:
+    """Yield the media that the settings exclude, and those whose boxes were verified without an analysed frame."""
+    for upload, has_counts in _uploads(records, outcomes, uploads):
+        if upload.excluded or (upload.state == "verified" and not has_counts):
+            yield upload.media_id
+
+
+def _uploads(records: list[Path], outcomes: list[Path], uploads: list[Path]) -> Iterator[tuple[UploadRecord, bool]]:
+    """Yield each record of an upload, and whether the media has counts."""
     for record_file, outcome_file, upload_file in zip(records, outcomes, uploads, strict=True):
         upload = read_record(UploadRecord, upload_file)
+        has_counts = False
         if upload.state == "verified":
             outcome = read_record(DetectionRecord, outcome_file)
-            if analysed_frames(read_record(MediaRecord, record_file), outcome).frames:
-                yield upload.media_id
+            has_counts = bool(analysed_frames(read_record(MediaRecord, record_file), outcome).frames)
+        yield upload, has_counts
 
 
 def _max_n(counts: Path, attributes: Collection[str]) -> Iterator[tuple[int, dict[str, int]]]:

@@ -1,10 +1,12 @@
 """What earlier runs wrote for media that the settings exclude by now is taken back; people's changes stay."""
 
+from dataclasses import replace
+
 import pytest
 
 from scripts.lib.errors import STORE_VARIABLE, MediaFault, PipelineError
-from scripts.lib.record_files import read_record
-from scripts.lib.records import UploadRecord
+from scripts.lib.record_files import read_record, write_record
+from scripts.lib.records import DetectionRecord, UploadRecord
 from scripts.lib.uploads.earlier_uploads import warning
 from scripts.upload_detections import record_failure
 from tests.scripts.count_steps import CRAB, counted
@@ -166,6 +168,15 @@ def test_counts_are_taken_back_except_those_of_people(counted):
     assert counted.write()["media_ids"] == []
     assert counted.values(1) == [None, -1.0], "nothing, and the attribute's default"
     assert counted.values(2) == [None, 44.0]
+
+
+def test_counts_of_a_media_without_an_analysed_frame_are_taken_back(counted):
+    counted.write()
+    path = counted.folder / "found_1.json"
+    found = read_record(DetectionRecord, path)
+    write_record(path, replace(found, asked=replace(found.asked, frame_range=[1000, 2000])))
+    assert counted.write()["media_ids"] == [2]
+    assert counted.values(1) == [None, -1.0]
 
 
 def test_tracks_are_removed(tracked):

@@ -1,12 +1,10 @@
-"""Take back the values that runs in a folder wrote into attributes of media which the settings exclude by now."""
+"""Take back the values that runs in a folder wrote into attributes of media which have none by now."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.record_files import read_record
-from scripts.lib.records import UploadRecord
 from scripts.lib.server import rows
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
@@ -17,26 +15,23 @@ _Media = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class TakenBack:
-    """The excluded media with values of earlier runs; a value that a person changed since then stays.
+    """Media that have no value any more, with values of earlier runs; one that a person changed since then stays.
 
     Attributes:
-        uploads: the records of upload_detections.
+        of_media: function that returns the ids of the media in Tator.
         attributes: the names of the attributes.
         written: the values that the folder's runs wrote.
         what: the noun for the values in messages, such as `mark`.
     """
 
-    uploads: Collection[Path]
+    of_media: Callable[[], Iterable[int]]
     attributes: Collection[str]
     written: WrittenValues
     what: str
 
     def media_ids(self) -> Iterator[int]:
-        """Yield the excluded media, by their ids in Tator, into which a run may have written."""
-        for path in self.uploads:
-            upload = read_record(UploadRecord, path)
-            if upload.excluded and self.written.known(upload.id_in_tator):
-                yield upload.id_in_tator
+        """Yield those of the media into which a run may have written."""
+        return filter(self.written.known, self.of_media())
 
     def run(self, project: Project, record: Path) -> Outcome:
         """Set the attributes to their defaults, or to nothing, and verify that.
