@@ -98,6 +98,7 @@ def test_a_name_is_kept_unchanged(steps):
 def test_media_of_another_kind_are_unsupported(steps):
     (record,) = steps.resolve(1, kind="image")
     assert (record["state"], record["reason"]) == ("unsupported", "it is of the kind video, and media.kind is image")
+    assert record["excluded"]
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,9 @@ def test_records_describe_the_files(tmp_path):
     state = (folder / "film.jpg").stat()
     assert film.local == LocalFile(path="film.jpg", size=state.st_size, modified_ns=state.st_mtime_ns)
     pictures = listed(tmp_path, folder, kind="image")
+    assert {name: record.excluded for name, record in pictures.items() if record.excluded}.keys() == {
+        name for name, record in records.items() if record.kind == "video"
+    }
     assert pictures["film.jpg"].state == "unsupported"
     assert pictures["film.jpg"].reason == "it is of the kind video, and media.kind is image"
 
