@@ -100,7 +100,7 @@ class TestDirectory:
         with pytest.raises(GraphError, match=f"graph.pb has SHA-256 {sha256(GRAPH)}; expected 00"):
             get(directory=SYNTHETIC, sha256={"graph.pb": "0" * 64})
         assert nothing_written(get)
-        get(directory=SYNTHETIC, sha256={"graph.pb": sha256(GRAPH).upper()})
+        get(directory=SYNTHETIC, sha256={"graph.pb": sha256(GRAPH).upper()}, **SIDES)
 
     @pytest.mark.parametrize("name", ["graph.onnx", "graph.bin", "names.txt"])
     def test_refuses_the_hash_of_a_file_that_the_network_does_not_have(self, get, name):

@@ -1,4 +1,4 @@
-"""Test Ogg files of which a page has lost its capture pattern: FFmpeg reads them without the pictures of a last page."""
+"""Test Ogg files of which a page has lost its capture pattern: FFmpeg leaves out the pictures of a last page."""
 
 from pathlib import Path
 from typing import Any

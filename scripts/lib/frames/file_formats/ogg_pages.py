@@ -15,7 +15,9 @@ _CODEC_BYTES = 5  # of a stream's first page: enough to tell codecs apart
 
 
 def find_destroyed(path: Path, track: int) -> str | None:
-    """Return a sentence if a page of the video has lost its capture pattern; None if not, also if other data are between pages.
+    """Return a sentence if a page of the video has lost its capture pattern; None if not.
+
+    Other data between pages are no fault.
 
     Args:
         path: the file.
