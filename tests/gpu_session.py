@@ -1,10 +1,13 @@
 """A stand-in for onnxruntime-gpu on a machine with a GPU, whose sessions compute on the CPU."""
 
+import hashlib
 from pathlib import Path
 from typing import Any, ClassVar
 
+import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state
 
 from scripts.lib.engines import table
 from scripts.lib.engines.onnxruntime import devices
@@ -26,6 +29,8 @@ class GpuSession:
     looked_in: ClassVar[list[str | None]] = []
     has_libraries = False
     loads_tensorrt = True
+    # The number of further runs that succeed, and the message of those after them.
+    failing: ClassVar[tuple[int, str] | None] = None
     # Options of TensorRT in the documents of onnxruntime 1.31 that the workflow could use.
     known: ClassVar[set[str]] = {
         "device_id", "trt_fp16_enable", "trt_bf16_enable", "trt_int8_enable", "trt_engine_cache_enable",
@@ -54,6 +59,8 @@ class GpuSession:
                 assert value in ("0", "1") if name.endswith("_enable") else Path(value).is_dir()
             if not self.loads_tensorrt:
                 self._names = self._names[1:]
+            else:
+                _use_engine(Path(model), Path(provider_options["trt_engine_cache_path"]))
         if not self.has_libraries:  # a warning, and the CPU
             self._names = [CPU_PROVIDER]
         self._session = onnxruntime_session(model, options, providers=[CPU_PROVIDER])
@@ -64,6 +71,15 @@ class GpuSession:
         cls.looked_in.append(directory)
         cls.has_libraries = True
         print("Failed to load libcufft.so.12: it is not there")  # noqa: T201, as it does
+
+    def run_with_iobinding(self, binding: Any) -> None:
+        """Run, or fail as a CUDA call does."""
+        if self.failing is not None:
+            left, message = self.failing
+            if not left:
+                raise onnxruntime_pybind11_state.RuntimeException(f"[ONNXRuntimeError] : 6 : {message}")
+            type(self).failing = left - 1, message
+        self._session.run_with_iobinding(binding)
 
     def get_providers(self) -> list[str]:
         return self._names
@@ -76,6 +92,17 @@ class GpuSession:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
+
+
+def _use_engine(graph: Path, folder: Path) -> None:
+    """Use the engine in the folder or build one, under onnxruntime's name: it has no weights, shapes or batch size."""
+    model = onnx.load(graph)
+    names = [one.name for one in model.graph.input] + [name for node in model.graph.node for name in node.output]
+    key = hashlib.md5("".join([graph.name, *names]).encode()).hexdigest()
+    engine, content = folder / f"TensorrtExecutionProvider_TRTKernel_{key}_0_sm90.engine", graph.read_bytes()
+    if not engine.exists():
+        engine.write_bytes(content)
+    assert engine.read_bytes() == content, "the engine of another network is used"
 
 
 def install(monkeypatch: pytest.MonkeyPatch, folder: Path) -> type[GpuSession]:
@@ -95,6 +122,7 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path) -> type[GpuSession]:
     monkeypatch.setattr(devices, "has_tensorrt", lambda: True)
     monkeypatch.setattr(GpuSession, "requested", [])
     monkeypatch.setattr(GpuSession, "has_libraries", False)
+    monkeypatch.setattr(GpuSession, "failing", None)
     monkeypatch.setattr(GpuSession, "looked_in", [])
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")  # the tested code sets it; set here, it is restored
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")

@@ -1,6 +1,7 @@
 """A stand-in for the module `PyNvVideoCodec`, which really decodes: with FFmpeg, into memory that is reused.
 
-Like the real module, it returns a damaged picture without an error, and reports it only on C's standard output.
+Like the real module, it returns a damaged picture without an error, and reports it only on C's standard output. It
+scales pictures of another size to that of the first one, and copies their numbers, whatever their colours.
 """
 
 import ctypes
@@ -13,6 +14,7 @@ import av.error
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
+from scripts.lib.frames.nvdec import planes
 from tests.gpu_driver.strict import Calls, Misuse, checked_function, read_api, strict
 
 VERSION = "2.2.4"
@@ -74,7 +76,7 @@ def make_nvc(calls: Calls, *, wrong: str | None = None) -> ModuleType:  # noqa: 
             decoder.thread_count = 1
             object.__setattr__(self, "_decoder", decoder)
             object.__setattr__(self, "_given", [])
-            object.__setattr__(self, "_pictures", [])
+            object.__setattr__(self, "_size", [])
 
         def Decode(self, arg0: PacketData) -> list[DecodedFrame]:
             for content in self._given:
@@ -99,7 +101,8 @@ def make_nvc(calls: Calls, *, wrong: str | None = None) -> ModuleType:  # noqa: 
         def _shown(self, frame: av.VideoFrame) -> DecodedFrame:
             if frame.is_corrupt or (wrong == "word" and (frame.pts or 0) > 3):
                 _print_damage(frame.pts or 0)
-            content = np.ascontiguousarray(frame.reformat(format="nv12").to_ndarray()).reshape(-1)
+            self._size.append((frame.width, frame.height))
+            content = _nv12(frame.reformat(*self._size[0]))
             if wrong == "picture":
                 content[0] ^= 1
             self._given.append(content)
@@ -120,6 +123,12 @@ def make_nvc(calls: Calls, *, wrong: str | None = None) -> ModuleType:  # noqa: 
     checked = checked_function("CreateDecoder", CreateDecoder, api["functions"]["CreateDecoder"], before)
     module.CreateDecoder = checked.__func__
     return module
+
+
+def _nv12(frame: av.VideoFrame) -> np.ndarray:
+    """Return luma and mixed chroma, as they are coded."""
+    luma, *chroma = planes(frame)
+    return np.concatenate([luma.reshape(-1), np.stack(chroma, axis=-1).reshape(-1)])
 
 
 def _print_damage(picture: int) -> None:

@@ -16,7 +16,7 @@ from scripts.lib.boxes import Floats, Pixels, Size
 from scripts.lib.engines.base import Engine, Outputs, labels_text, whole_labels
 from scripts.lib.engines.onnxruntime.devices import Device
 from scripts.lib.engines.request import EngineRequest
-from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.errors import GraphError, PipelineError, SettingsError
 from scripts.lib.preprocess import MEAN
 from scripts.lib.suppression import FINAL, Nms
 
@@ -222,6 +222,8 @@ def _with_graph_error(run: Run, graph: Path, engine: str) -> Run:
     def run_graph(picture: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
         try:
             return run(picture)
+        except PipelineError:
+            raise
         except Exception as error:  # the engines' errors have no common class below Exception
             raise GraphError(f"{graph}: {engine} cannot run it on a picture of {picture.shape}: {error}") from error
 

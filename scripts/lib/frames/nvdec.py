@@ -25,6 +25,7 @@ from av.bitstream import BitStreamFilterContext
 
 from scripts.lib.engines.onnxruntime.devices import missing_gpu
 from scripts.lib.errors import DeviceError
+from scripts.lib.frames.codecs.sequence_changes import SequenceChanges
 from scripts.lib.frames.rotation import display_matrix
 from scripts.lib.frames.shown import matrix_is_plain
 from scripts.lib.frames.threads import SuspectedDamage
@@ -121,6 +122,7 @@ class NvdecContext:
         self._library, self._context, self._first = library, stream.codec_context, first
         self._width, self._height, self._pixels = first.width, first.height, first.format.name
         self._form = BitStreamFilterContext(form, stream)
+        self._changes = SequenceChanges(stream.codec_context.codec.canonical_name)
         self._sent: dict[int, tuple[int | None, int | None, int, object]] = {}
         self._count = 0
         self._compared = False
@@ -145,6 +147,9 @@ class NvdecContext:
         if packet is not None:
             self._sent[self._count] = packet.pts, packet.dts, packet.duration or 0, packet.opaque
         coded = b"".join(map(bytes, self._form.filter(packet)))
+        # NVDEC scales later pictures to the size of the first, and says nothing of their colours and their rotation.
+        if change := self._changes.change(coded):
+            raise SuspectedDamage(f"in mid-stream, NVDEC cannot follow {change}")
         frames = self._send(coded, self._count) if coded else []
         self._count += 1
         if packet is None:

@@ -63,7 +63,8 @@ def test_a_requested_device_is_used_or_refused(gpu: Path) -> None:
 def test_a_session_that_fell_back_to_the_cpu_is_refused() -> None:
     require_provider(BOTH, Device("cuda"))
     require_provider([CPU_PROVIDER], Device("cpu"))
-    with pytest.raises(DeviceError, match="instead of the GPU"):
+    # `auto` chose the GPU, and would choose it again.
+    with pytest.raises(DeviceError, match=r"instead of the GPU.*set detect.device: cpu$"):
         require_provider([CPU_PROVIDER], Device("cuda"))
 
 
@@ -155,7 +156,8 @@ def test_tensorrt_within_onnxruntime(cuda: type[GpuSession], tmp_path: Path, mon
     assert (record["device"], record["provider"]) == ("CUDA", TENSORRT_PROVIDER)
     assert "provider" not in plain
     name, options = cuda.requested[-1][0]
-    assert (name, options["trt_engine_cache_path"], options["trt_fp16_enable"]) == (TENSORRT_PROVIDER, str(folder), "0")
+    assert (name, options["trt_fp16_enable"]) == (TENSORRT_PROVIDER, "0")
+    assert Path(options["trt_engine_cache_path"]).parent == folder
     assert cuda.requested[-1][1:] == ON_CUDA
     # Candidates are picked without it: an engine of these few operators is not worth building.
     monkeypatch.setattr(engine_module, "is_worthwhile", lambda anchors: True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -102,6 +103,59 @@ def test_a_rotated_or_mirrored_video_uses_the_cpu(tmp_path: Path, matrix: tuple)
 def test_another_picture_or_packet_than_the_cpus_ends_the_reading(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(SuspectedDamage, match=r"first picture is not the CPU's|unknown packet"):
         read(write_sample(tmp_path, "h264.mp4"), make_nvc(Calls(), wrong=wrong))
+
+
+CODERS = {"h264": ("libx264", "bframes=0:"), "hevc": ("libx265", "log-level=none:bframes=0:")}
+TURNED = {"h264": b"\6", "hevc": b"\x4e\1"}  # the header of a unit with messages
+OTHERS = {
+    "smaller": {"size": (SIZE[0] // 2, SIZE[1] // 2)},
+    "matrix": {"parameters": "colormatrix=bt709"},
+    "range": {"pixels": "yuvj420p"},
+    "turned": {"turned": True},
+    "equal": {},
+}
+
+
+def coded(path: Path, codec: str, *, parameters: str = "", turned: bool = False, **words: Any) -> Path:
+    """Write a stream without a container."""
+    name, common = CODERS[codec]
+    options = {f"{name.removeprefix('lib')}-params": f"{common}{parameters}"}
+    words = {"size": SIZE, "codec": name, "container": codec, "encode": options, "paint": textured} | words
+    write_video(path, range(5), **words)
+    if turned:  # by 90 degrees
+        message = TURNED[codec] + bytes([47, 3, 0b00010000, 0, 0b00001000, 0x80])
+        path.write_bytes(b"\0\0\1" + message + path.read_bytes())
+    return path
+
+
+def joined(path: Path, streams: list[Path]) -> Path:
+    """Write streams without a container one after the other into a file with times."""
+    with av.open(str(path), "w", format="mpegts") as out:
+        stream: Any = None
+        number = 0
+        for each in streams:
+            with av.open(str(each)) as source:
+                stream = stream or out.add_stream_from_template(source.streams.video[0])
+                for packet in source.demux(video=0):
+                    if packet.size:
+                        packet.stream, packet.time_base = stream, Fraction(1, 25)
+                        packet.pts = packet.dts = number
+                        number += 1
+                        out.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("codec", CODERS)
+def test_a_change_in_mid_stream_ends_the_reading(tmp_path: Path, codec: str, other: str) -> None:
+    streams = [coded(tmp_path / "first", codec), coded(tmp_path / "second", codec, **OTHERS[other])]
+    path = joined(tmp_path / "joined.ts", streams)
+    if other == "equal":
+        assert read(path, make_nvc(Calls())) == (*read(path, None)[:2], True)
+        return
+    reason = "a rotation of the picture" if other == "turned" else "another (sequence|video) parameter set"
+    with pytest.raises(SuspectedDamage, match=f"in mid-stream, NVDEC cannot follow {reason}"):
+        read(path, make_nvc(Calls()))
 
 
 def test_damage_reported_on_standard_output_ends_the_reading(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from scripts.lib.engines.onnx_graphs.small_graphs import FLOAT, FLOAT16
 from scripts.lib.engines.onnx_graphs.top_k_described import RawOutputs, TopK, plan_top_k, write_top_k
 from scripts.lib.engines.onnxruntime.described import OnnxRuntimeRunner
 from scripts.lib.engines.onnxruntime.devices import Device
+from scripts.lib.engines.onnxruntime.gpu_faults import gpu_faults
 from scripts.lib.engines.onnxruntime.gpu_feeding import GpuFeeding, open_small
-from scripts.lib.errors import GraphError
+from scripts.lib.errors import GraphError, PipelineError
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.feeding import Input
 
@@ -40,25 +41,36 @@ class CudaRunner(OnnxRuntimeRunner):
     def _run(self, part: Pixels) -> list[RawOutputs]:
         whole = pad_batch(part, self._taken.batch)
         device = self._device.name
+        with gpu_faults(self._device):
+            bound = self._run_network(whole, is_reused=whole is part)
+            if self._top_k is not None:
+                rows = self._top_k.select(bound.get_outputs(), len(part), device)
+                if rows is not None:
+                    return [rows]
+            outputs = bound.copy_outputs_to_cpu()
+        self._shapes = [output.shape for output in outputs]
+        return without_padding(outputs, self._outputs_per_frame, len(part), len(whole))
+
+    def _run_network(self, whole: Pixels, *, is_reused: bool) -> Any:
+        """Run the network, and return its binding, with the outputs in the GPU's memory."""
         try:
-            fed = self._feeding.feed(whole, is_reused=whole is part)
-            bound = self._session.io_binding()
-            bound.bind_ortvalue_input(self._taken.name, fed)
-            for name, values in self._taken.others_of(len(whole)).items():
-                bound.bind_cpu_input(name, values)
-            for output in self._outputs:
-                bound.bind_output(output, device)
-            self._session.run_with_iobinding(bound)
+            with gpu_faults(self._device):
+                fed = self._feeding.feed(whole, is_reused=is_reused)
+                bound = self._session.io_binding()
+                bound.bind_ortvalue_input(self._taken.name, fed)
+                for name, values in self._taken.others_of(len(whole)).items():
+                    bound.bind_cpu_input(name, values)
+                for output in self._outputs:
+                    bound.bind_output(output, self._device.name)
+                self._session.run_with_iobinding(bound)
+        except PipelineError:
+            raise
         except Exception as error:  # onnxruntime's errors have no common base class
             advice = "; set detect.batch_size: 1, if it takes one picture at a time" if len(whole) > 1 else ""
             raise GraphError(
                 f"{self._graph}: onnxruntime cannot run it on {len(whole)} pictures: {error}{advice}"
             ) from error
-        if self._top_k is not None and (rows := self._top_k.select(bound.get_outputs(), len(part), device)) is not None:
-            return [rows]
-        outputs = bound.copy_outputs_to_cpu()
-        self._shapes = [output.shape for output in outputs]
-        return without_padding(outputs, self._outputs_per_frame, len(part), len(whole))
+        return bound
 
     def select_top_k(self, min_score: float) -> int | None:
         """Copy only the boxes that may score `min_score` or more."""

@@ -19,14 +19,14 @@ Provider = str | tuple[str, dict[str, str]]
 # f32 means full float32, and not the upper 19 bits (TF32) that onnxruntime uses on a GPU by default.
 CUDA: Provider = (CUDA_PROVIDER, {"use_tf32": "0"})
 # The same for TensorRT in onnxruntime, which has no option for it. NVIDIA's libraries read this variable at loading.
-_TF32 = "NVIDIA_TF32_OVERRIDE"
+TF32 = "NVIDIA_TF32_OVERRIDE"
 _CUDA_LIBRARY = "capi/libonnxruntime_providers_cuda.so"
 _log = logging.getLogger(__name__)
 _DEVICES = Path("/dev")
 _CONFIGURED = "by the settings"
 _REMEDY = (
     "install onnxruntime-gpu[cuda,cudnn] instead of onnxruntime, on a machine with an NVIDIA GPU and its driver, or "
-    "set detect.device: auto or cpu"
+    "set detect.device: "
 )
 
 
@@ -89,8 +89,6 @@ def _options(folder: Path) -> dict[str, str]:
         "trt_fp16_enable": "0",
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(folder),
-        "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": str(folder),
     }
 
 
@@ -132,7 +130,7 @@ def load_cuda(onnxruntime: ModuleType) -> None:
     Args:
         onnxruntime: the package, of a version with a CUDA provider.
     """
-    os.environ.setdefault(_TF32, "0")
+    os.environ.setdefault(TF32, "0")
     spec = importlib.util.find_spec("nvidia")
     packages = (spec and spec.submodule_search_locations) or []
     messages = io.StringIO()
@@ -167,7 +165,7 @@ def choose_device(
     if missing is None:
         return Device("cuda", _CONFIGURED if setting == "cuda" else "auto: an NVIDIA GPU is here")
     if setting == "cuda":
-        raise DeviceError(f"detect.device: cuda: {missing}; expected a GPU: {_REMEDY}")
+        raise DeviceError(f"detect.device: cuda: {missing}; expected a GPU: {_REMEDY}auto or cpu")
     return Device("cpu", f"auto: {missing}")
 
 
@@ -184,5 +182,5 @@ def require_provider(used: Sequence[str], device: Device) -> None:
     if device.name == "cuda" and CUDA_PROVIDER not in used:
         raise DeviceError(
             f"onnxruntime computes with {', '.join(used)} instead of the GPU: its CUDA provider could not be loaded; "
-            f"expected CUDA's and cuDNN's libraries of its version, and a driver for them: {_REMEDY}"
+            f"expected CUDA's and cuDNN's libraries of its version, and a driver for them: {_REMEDY}cpu"
         )

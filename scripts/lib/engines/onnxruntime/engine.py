@@ -13,8 +13,10 @@ from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines.base import Engine, Outputs, check_outputs
 from scripts.lib.engines.onnx_graphs.top_k import MOST, OUTPUTS, Candidates, is_worthwhile, write_top_k
 from scripts.lib.engines.onnxruntime.devices import Device, require_provider
+from scripts.lib.engines.onnxruntime.engine_cache import own_engines
+from scripts.lib.engines.onnxruntime.gpu_faults import gpu_faults
 from scripts.lib.engines.onnxruntime.gpu_feeding import GpuFeeding
-from scripts.lib.errors import GraphError
+from scripts.lib.errors import GraphError, PipelineError
 from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.description import PixelFormat
 from scripts.lib.graphs.feeding import Input
@@ -84,13 +86,14 @@ class OnnxRuntimeEngine(Engine):
         if device.name == "cuda" and not self._takes_bytes:
             taken = Input(self._input, "float32", channels_last=True, batched=True, batch=None)
             self._feeding = GpuFeeding(PixelFormat("bgr", 1.0, MEAN), taken, size, device)
-        session = read_session(graph, options, device)
-        self._session: onnxruntime.InferenceSession | None = session
-        self._device = device = device.as_used(session.get_providers())
         self._ready: deque[Outputs] = deque()
         self._top_k: _TopK | None = None
         kinds = {output.name: output.type for output in probe.get_outputs()}
-        outputs = self._try(shape, graph)
+        with own_engines(device, graph, size=size, batch_size=batch_size) as with_folder:
+            session = read_session(graph, options, with_folder)
+            self._session: onnxruntime.InferenceSession | None = session
+            self._device = device = with_folder.as_used(session.get_providers())
+            outputs = self._try(shape, graph)
         self.classes = check_outputs(outputs.boxes.shape, outputs.scores.shape, self.batch_size, str(graph))
         if (
             min_score is not None
@@ -114,13 +117,23 @@ class OnnxRuntimeEngine(Engine):
         """Run the graph once on black frames, to initialize the session and get the shapes of the outputs."""
         try:
             return self.infer(np.zeros(shape, np.uint8))
+        except PipelineError:
+            raise
         except Exception as error:  # onnxruntime's errors have no common base class
             raise GraphError(f"{graph}: onnxruntime cannot run it on a batch of {shape}: {error}") from error
 
     def start(self, batch: Pixels) -> None:
-        """Run a batch."""
+        """Run a batch.
+
+        Raises:
+            DeviceError: the GPU failed.
+        """
         if self._session is None:
             raise RuntimeError("the engine is closed")
+        with gpu_faults(self._device):
+            self._ready.append(self._run(self._session, batch))
+
+    def _run(self, session: "onnxruntime.InferenceSession", batch: Pixels) -> Outputs:
         missing = self.batch_size - len(batch)
         padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else batch
         if self._feeding is not None:
@@ -128,12 +141,10 @@ class OnnxRuntimeEngine(Engine):
         else:
             content = padded if self._takes_bytes else subtract_mean(padded)
         if self._top_k is not None:
-            bound = bind(self._session, self._outputs, self._input, content, self._device.name)
-            self._ready.append(self._top_k.outputs(bound, len(batch)))
-            return
-        boxes, scores = run_session(self._session, self._outputs, self._input, content, self._device)
-        outputs = Outputs(np.asarray(boxes, np.float32), np.asarray(scores, np.float32))
-        self._ready.append(outputs.first(len(batch)))
+            bound = bind(session, self._outputs, self._input, content, self._device.name)
+            return self._top_k.outputs(bound, len(batch))
+        boxes, scores = run_session(session, self._outputs, self._input, content, self._device)
+        return Outputs(np.asarray(boxes, np.float32), np.asarray(scores, np.float32)).first(len(batch))
 
     def finish(self) -> Outputs:
         """Return the outputs of the oldest batch."""
@@ -157,7 +168,8 @@ class _TopK:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         device = device.without_tensorrt()  # TensorRT would build an engine for this small graph
-        self._session = onnxruntime.InferenceSession(write_top_k(), options, providers=device.providers)
+        with gpu_faults(device):
+            self._session = onnxruntime.InferenceSession(write_top_k(), options, providers=device.providers)
         require_provider(self._session.get_providers(), device)
         self._device, self._min_score = device.name, min_score
 
@@ -193,12 +205,13 @@ def read_session(
     import onnxruntime
 
     check_operators(graph)
-    if device.built:
-        device.built.mkdir(parents=True, exist_ok=True)
-        if importlib.util.find_spec("tensorrt"):
-            importlib.import_module("tensorrt")  # its import loads its libraries
+    if device.built and importlib.util.find_spec("tensorrt"):
+        importlib.import_module("tensorrt")  # its import loads its libraries
     try:
-        session = onnxruntime.InferenceSession(str(graph), options, providers=device.providers)
+        with gpu_faults(device):
+            session = onnxruntime.InferenceSession(str(graph), options, providers=device.providers)
+    except PipelineError:
+        raise
     except Exception as error:  # onnxruntime's errors have no common base class
         raise GraphError(f"{graph}: onnxruntime cannot read it: {error}") from error
     require_provider(session.get_providers(), device)
@@ -227,11 +240,15 @@ def run_session(
         name: name of the input.
         content: the input, as an array, or as an OrtValue in the memory of the GPU.
         device: the device that the session computes on.
+
+    Raises:
+        DeviceError: the GPU failed.
     """
     if device.name == "cpu":
         found: list[npt.NDArray[np.generic]] = session.run(outputs, {name: content})
         return found
-    return run_bound(session, outputs, name, content, device.name)
+    with gpu_faults(device):
+        return run_bound(session, outputs, name, content, device.name)
 
 
 def run_bound(

@@ -9,6 +9,7 @@ from scripts.lib.boxes import Pixels, Size
 from scripts.lib.closeable import Closeable
 from scripts.lib.engines.onnx_graphs.small_graphs import FLOAT, FLOAT16, UINT8, Constants, Step, write_graph
 from scripts.lib.engines.onnxruntime.devices import Device, require_provider
+from scripts.lib.engines.onnxruntime.gpu_faults import gpu_faults
 from scripts.lib.engines.onnxruntime.pinned import PinnedArrays, load_runtime
 from scripts.lib.graphs.description import PixelFormat
 from scripts.lib.graphs.feeding import Input, operators
@@ -69,7 +70,8 @@ def open_small(model: bytes, device: Device) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # it runs on the GPU only
     plain = device.without_tensorrt()
-    session = onnxruntime.InferenceSession(model, options, providers=plain.providers)
+    with gpu_faults(plain):
+        session = onnxruntime.InferenceSession(model, options, providers=plain.providers)
     require_provider(session.get_providers(), plain)
     return session
 

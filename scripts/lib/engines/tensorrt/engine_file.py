@@ -3,24 +3,21 @@
 `KEY.engine` is TensorRT's file. `KEY.json` next to it has the values whose hash is KEY, and the hash of the file.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from scripts.lib.boxes import Size
+from scripts.lib.engines.file_lock import locked
 from scripts.lib.engines.tensorrt.build import build_plan, checked, create
 from scripts.lib.engines.tensorrt.cuda import Gpu, GpuModel
 from scripts.lib.engines.tensorrt.prepare import prepare
 from scripts.lib.engines.tensorrt.prepare_described import prepare_described
-from scripts.lib.errors import DeviceError
 from scripts.lib.files import read_json, replacing, sha256, write_json
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.description_values import from_values
@@ -111,7 +108,7 @@ def load_engine(trt: ModuleType, gpu: Gpu, logger: Any, *, graph: Path, folder: 
     with gpu.current():
         runtime = create(trt.Runtime, "Runtime", logger)
         # Jobs that start together on a machine need the same file: one job builds it, the others wait.
-        with _locked(path.with_suffix(".lock")):
+        with locked(path.with_suffix(".lock")):
             if _is_intact(path):
                 engine = runtime.deserialize_cuda_engine(path.read_bytes())
                 if engine is not None:
@@ -153,16 +150,3 @@ def release_engine(gpu: Gpu, loaded: list[Any]) -> None:
     with gpu.current():
         while loaded:
             loaded.pop(0)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a file lock, which the system releases even if the process is killed."""
-    with path.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        except OSError as error:
-            raise DeviceError(
-                f"{path} cannot be locked: {error}; choose a folder on another file system with --directory"
-            ) from error
-        yield
