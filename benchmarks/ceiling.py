@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.clips import write_coded_clip
+from benchmarks.clips import write_coded_clips
 from benchmarks.measure import Usage, cores, in_turns, measured_process, quiet, spread
 from scripts.lib.boxes import Size
 from tests.workflow import ROOT
@@ -46,6 +46,7 @@ class CeilingExtent:
         rounds: rounds of each comparison.
         patience: further rounds, at most, to replace disturbed ones.
         pace: frames per second of the engine with a set pace.
+        on_one_core: frames of the clip that one core reads, for comparison; None for the same clip.
     """
 
     sizes: dict[str, Size]
@@ -56,6 +57,7 @@ class CeilingExtent:
     rounds: int
     patience: int
     pace: float = PACE
+    on_one_core: int | None = None
 
 
 def core_counts() -> list[int]:
@@ -75,15 +77,17 @@ def measure_ceiling(folder: Path, extent: CeilingExtent) -> Iterator[tuple[str, 
             frames = max(_LEAST_FRAMES, extent.frames * _PIXELS // (size.width * size.height))
             frames = min(2 * extent.frames, frames)
             in_each = -(-frames // (_PACED * MEDIA))
-            clip, paced, media = (
-                write_coded_clip(folder / f"{codec}-{name}-{number}.mp4", size, number, *CODECS[codec])
-                for number in (frames, in_each * MEDIA, in_each)
-            )
+            numbers = {"": frames, "paced": in_each * MEDIA, "media": in_each}
+            if extent.on_one_core is not None:
+                numbers["one_core"] = extent.on_one_core
+            files = [folder / f"{codec}-{name}-{number}.mp4" for number in numbers.values()]
+            write_coded_clips(dict(zip(files, numbers.values(), strict=True)), size, *CODECS[codec])
+            others = dict(zip(numbers, files, strict=True))
+            clip = others.pop("")
             for count in extent.counts:
-                others = {"paced": paced, "media": media}
                 figures = _figures(others, clip, folder / f"step-{codec}-{name}", count, extent)
                 yield f"{codec} {name} x{count}", figures
-            for file in (clip, paced, media):
+            for file in set(files):
                 file.unlink()
 
 
@@ -107,10 +111,11 @@ def _figures(others: dict[str, Path], clip: Path, folder: Path, count: int, exte
     found = in_turns(actions, extent.rounds, extent.patience, seconds)
     frames, paced, media = (said[way][0]["frames"] for way in ("step", "paced", "media"))
     by_way = [dict(zip(ways, usages, strict=True)) for usages in found]
+    longer = frames / said["one_core"][0]["frames"] if count > 1 else 1.0
     compared = (
         {}
         if count == 1
-        else {"against_one_core": spread([each["one_core"].wall / each["step"].wall for each in by_way])}
+        else {"against_one_core": spread([each["one_core"].wall / each["step"].wall * longer for each in by_way])}
     )
     return compared | {
         "step_fps": spread([frames / each["step"].wall for each in by_way]),

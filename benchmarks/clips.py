@@ -1,6 +1,7 @@
 """Create media from the sample's pictures, enlarged. Clips get grain, so that they are as large as a camera's files."""
 
 import os
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -46,29 +47,42 @@ def write_clip(path: Path, size: Size, frames: int = 150, seed: int = 0) -> Path
 
 
 def write_coded_clip(path: Path, size: Size, frames: int, encoder: str, options: dict[str, str]) -> Path:
-    """Write the frames of write_clip with another encoder.
+    """Write the frames of write_clip with another encoder; see write_coded_clips."""
+    write_coded_clips({path: frames}, size, encoder, options)
+    return path
+
+
+def write_coded_clips(paths: Mapping[Path, int], size: Size, encoder: str, options: dict[str, str]) -> None:
+    """Write clips with the frames of write_clip, with another encoder.
 
     Args:
-        path: the file.
+        paths: the number of frames of each file. Above the sample's 150 they are repeated, in whole repetitions.
         size: width and height.
-        frames: the number of frames; further ones repeat the sample's.
         encoder: FFmpeg's name of the encoder.
         options: the encoder's options.
     """
-    like = write_clip(path.with_name(f"like-{path.name}"), size, min(frames, _OF_SAMPLE))
-    once = path.with_name(f"once-{path.name}")
-    with av.open(str(like)) as source, av.open(str(once), "w") as out:
+    first = next(iter(paths))
+    like = write_clip(first.with_name(f"like-{first.name}"), size, min(max(paths.values()), _OF_SAMPLE))
+    coded: dict[int, Path] = {}
+    for path, frames in paths.items():
+        count = min(frames, _OF_SAMPLE)
+        if count not in coded:
+            coded[count] = _encoded(like, path.with_name(f"once-{path.name}"), size, count, encoder, options)
+        repeat_clip(coded[count], path, -(-frames // _OF_SAMPLE))
+    for file in (like, *coded.values()):
+        file.unlink()
+
+
+def _encoded(like: Path, path: Path, size: Size, frames: int, encoder: str, options: dict[str, str]) -> Path:  # noqa: PLR0917
+    with av.open(str(like)) as source, av.open(str(path), "w") as out:
         stream: Any = out.add_stream(encoder, rate=RATE, options=options)
         stream.gop_size = RATE  # cameras write one or two key frames a second
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for number, frame in enumerate(source.decode(video=0)):
+        for number, frame in zip(range(frames), source.decode(video=0), strict=False):
             frame.pts, frame.time_base = number, Fraction(1, RATE)
             frame.pict_type = av.video.frame.PictureType.NONE
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    repeat_clip(once, path, -(-frames // _OF_SAMPLE))
-    like.unlink()
-    once.unlink()
     return path
 
 

@@ -30,6 +30,10 @@ _MEDIAN, _MOST, _SCORE = 0.002, 0.02, 0.0005
 _COMPARED = 1000
 
 
+class WrongResult(Exception):
+    """A GPU's results are not those of the CPU; the message has the figures."""
+
+
 def opened(case: Case, device: str, folder: Path, min_score: float | None = None) -> Engine:
     """Open a network as on a GPU, or with the same graphs on the CPU.
 
@@ -60,7 +64,11 @@ def opened(case: Case, device: str, folder: Path, min_score: float | None = None
 
 
 def compared_with_cpu(case: Case, engine: Engine, batches: Sequence[Pixels]) -> str:
-    """Compare a network's boxes and scores on the GPU with those on the CPU."""
+    """Compare a network's boxes and scores on the GPU with those on the CPU.
+
+    Raises:
+        WrongResult: they differ by more than another order of summation explains.
+    """
     with open_engine(
         case.onnx or case.graph, engine="onnxruntime", size=case.size, batch_size=BATCH_SIZE, threads=cores(),
         description=case.description, names=case.names,
@@ -73,15 +81,19 @@ def compared_with_cpu(case: Case, engine: Engine, batches: Sequence[Pixels]) -> 
     kept = best >= np.sort(best, axis=None)[-min(_COMPARED, best.size)]
     moved = np.abs(boxes - true_boxes)[kept].max(axis=-1)
     median, most, score = float(np.median(moved)), float(moved.max()), float(np.abs(scores - true_scores).max())
-    held = median <= _MEDIAN and most <= _MOST and score <= _SCORE
-    return (
-        f"boxes: median {median:.5f} px, most {most:.5f} px; scores: most {score:.6f}; "
-        f"{'within' if held else 'NOT within'} {_MEDIAN}, {_MOST} and {_SCORE}"
-    )
+    figures = f"boxes: median {median:.5f} px, most {most:.5f} px; scores: most {score:.6f}"
+    # NaN is not within either.
+    if not (median <= _MEDIAN and most <= _MOST and score <= _SCORE):
+        raise WrongResult(f"{figures}; NOT within {_MEDIAN}, {_MOST} and {_SCORE}")
+    return f"{figures}; within {_MEDIAN}, {_MOST} and {_SCORE}"
 
 
 def compared_with_all(engine: Engine, top_k: Engine, batches: Sequence[Pixels], threshold: float) -> str:
-    """Compare the boxes found in selected candidates with those found in all scores, and the speed of both."""
+    """Compare the boxes found in selected candidates with those found in all scores, and the speed of both.
+
+    Raises:
+        WrongResult: other boxes are found.
+    """
     if "candidates" not in top_k.description:
         return "not measured: none are selected here"
     copied, found, every = 0, [], []
@@ -90,13 +102,17 @@ def compared_with_all(engine: Engine, top_k: Engine, batches: Sequence[Pixels], 
         copied += outputs.boxes.nbytes + outputs.scores.nbytes
         found.append(_best_scores(outputs, top_k, threshold))
         every.append(_best_scores(engine.infer(batch), engine, threshold))
-    seconds = [measured(partial(bare, each, list(batches))).wall for each in (engine, top_k)]
     one, its = np.concatenate(found), np.concatenate(every)
     # The sessions may sum in different orders, so a score near the threshold may reach it in only one of them.
-    same = f"scores at most {np.abs(one - its).max(initial=0):.6f} apart" if len(one) == len(its) else "NOT as many"
+    if len(one) != len(its):
+        raise WrongResult(f"{len(one)} and {len(its)} boxes, NOT as many")
+    apart = float(np.abs(one - its).max(initial=0))
+    if not apart <= _SCORE:
+        raise WrongResult(f"{len(one)} boxes, scores {apart:.6f} apart, NOT within {_SCORE}")
+    seconds = [measured(partial(bare, each, list(batches))).wall for each in (engine, top_k)]
     frames = len(batches) * BATCH_SIZE
     return (
-        f"{len(one)} and {len(its)} boxes, {same}; {copied / frames / 1000:.0f} kB a frame; "
+        f"{len(one)} and {len(its)} boxes, scores at most {apart:.6f} apart; {copied / frames / 1000:.0f} kB a frame; "
         f"all scores {frames / seconds[0]:.0f}, candidates {frames / seconds[1]:.0f} frames/s"
     )
 
@@ -108,15 +124,18 @@ def score_of_rank(engine: Engine, batch: Pixels, rank: int | None) -> float:
 
 
 def compared_in_full(engine: Engine, top_k: Engine, batch: Pixels, threshold: float) -> str:
-    """Compare the boxes if more reach the threshold than are selected, so that all are copied."""
+    """Compare the boxes if more reach the threshold than are selected, so that all are copied.
+
+    Raises:
+        WrongResult: other boxes are found.
+    """
     every = Outputs(*map(np.copy, engine.infer(batch)))
     outputs = top_k.infer(batch)
     one, its = (_best_scores(each, engine, threshold) for each in (outputs, every))
-    same = len(one) == len(its) and bool(np.abs(one - its).max(initial=0) <= _SCORE)
-    return (
-        f"{outputs.boxes.shape[1]} of {every.boxes.shape[1]} boxes come back; "
-        f"{'the same are found' if same else f'NOT the same: {len(one)} and {len(its)}'}"
-    )
+    figures = f"{outputs.boxes.shape[1]} of {every.boxes.shape[1]} boxes come back"
+    if len(one) != len(its) or not np.abs(one - its).max(initial=0) <= _SCORE:
+        raise WrongResult(f"{figures}; NOT the same are found: {len(one)} and {len(its)}")
+    return f"{figures}; the same are found"
 
 
 def compared_feeding(case: Case, device: str, batch: Pixels, rounds: int) -> str:

@@ -104,14 +104,23 @@ def open_case(case: Case) -> Engine:
     return open_engine(case.graph, engine="openvino", size=case.size, batch_size=BATCH_SIZE, threads=cores())
 
 
-def fitted(files: Sequence[Path], kind: Kind, size: Size) -> tuple[list[Pixels], int]:
-    """Return all frames as batches for the network, the last one padded with black, and the number of frames."""
+def fitted(files: Sequence[Path], kind: Kind, size: Size, most: int | None = None) -> tuple[list[Pixels], int]:
+    """Return frames as batches for the network, the last one padded with black, and the number of frames.
+
+    Args:
+        files: the media.
+        kind: their kind.
+        size: the size of the network's input.
+        most: the number of batches, at most; None for all frames.
+    """
     batches: list[Pixels] = []
     count = 0
     for file in files:
         with open_frames(file, kind) as source:
             for _, picture in source:
                 if count % BATCH_SIZE == 0:
+                    if len(batches) == most:
+                        return batches, count
                     batches.append(np.zeros((BATCH_SIZE, size.height, size.width, 3), np.uint8))
                 preprocess.fit(picture, batches[-1][count % BATCH_SIZE])
                 count += 1

@@ -1,7 +1,6 @@
 """Whether the benchmarks run and give their figures; nothing here checks how fast anything is."""
 
 import json
-import re
 import shlex
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import gpu_evidence, measure, scale
+from benchmarks import measure, scale
 from benchmarks.__main__ import SECTIONS
 from benchmarks.case import Case
 from benchmarks.clips import SAMPLE, repeat_clip, write_clip
@@ -62,75 +61,6 @@ def test_every_section_prints_its_figures(tmp_path: Path) -> None:
     started = [shlex.split(line) for line in (tmp_path / "arguments").read_text().splitlines()]
     assert ["--pb" in arguments for arguments in started] == [True, False, False]
     assert results["plain_loop"]["resnet50"]["boxes"] == results["plain_loop"]["resnet50"]["boxes_of_the_other"]
-
-
-PICKED = "candidates picked on the GPU against all scores"
-
-
-def evidence_of_a_gpu(*options: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "benchmarks.gpu_evidence", "--quick", *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-@pytest.mark.timeout(200)
-def test_the_evidence_of_a_gpu_is_measured_with_the_provider_forced_off(tmp_path: Path) -> None:
-    write_onnx(tmp_path / "graph.onnx", classes=7)
-    page = tmp_path / "page.md"
-    done = evidence_of_a_gpu("--device", "cpu", "--made", str(tmp_path), "--page", str(page))
-    assert done.returncode == 0, done.stderr
-    text = page.read_text()
-    assert "**The provider was forced off: these figures say nothing of a GPU.**" in text
-    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")][2:]
-    found = {(what, where): figures for what, where, figures in rows if where}
-    for name in ("sample", "resnet50", "yolo", "detr"):
-        assert found["cpu against the CPU", name].startswith("boxes: median 0.00000 px, most 0.00000 px")
-        speeds = [figures for (what, where), figures in found.items() if "bare engine" in what and where == name]
-        assert speeds
-        assert all(float(figures.split("ratio ")[1]) > 0 for figures in speeds)
-        picked = re.match(r"(\d+) and (\d+) boxes, scores at most 0.000000 apart", found[PICKED, name])
-        assert picked is not None
-        assert picked[1] == picked[2] != "0"
-        assert found["more candidates than are picked against all scores", name].endswith("the same are found")
-    assert "of pinned memory" in found["from bytes to numbers", "yolo"]
-    assert "none are picked here" not in text
-    assert "FAILED" not in text
-    assert "of_pace" in found["the host's ceiling", "h264 720p"]
-    assert "NVDEC" in text
-    assert "It took " in text
-
-
-def test_the_evidence_of_a_gpu_lists_skipped_measurements(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    done = evidence_of_a_gpu("--device", "cpu", "--page", str(page), "--seconds", "0")
-    assert done.returncode == 0, done.stderr
-    rows = [line for line in page.read_text().splitlines() if "no time left" in line]
-    assert len(rows) >= 3
-
-
-def test_failures_on_a_gpu_are_reported_and_the_rest_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fails(*_: object) -> str:
-        raise RuntimeError("CUDNN_STATUS_EXECUTION_FAILED |\n again")
-
-    monkeypatch.setattr(gpu_evidence, "compared_in_full", fails)
-    monkeypatch.setattr(gpu_evidence.Evidence, "_speed", lambda *_: "measured")
-    page = tmp_path / "page.md"
-    with pytest.raises(SystemExit, match="3 of these failed"):
-        gpu_evidence.main(["--quick", "--device", "cpu", "--page", str(page)])
-    text = page.read_text()
-    assert text.count("FAILED: RuntimeError: CUDNN_STATUS_EXECUTION_FAILED / again |") == 3
-    assert text.count("from bytes to numbers") == 2
-    assert "It took" in text
-    assert "Traceback" in capsys.readouterr().err
-
-
-def test_evidence_of_a_gpu_needs_a_gpu(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    done = evidence_of_a_gpu("--page", str(page))
-    assert done.returncode != 0
-    assert "detect.device: cuda: no NVIDIA GPU is here" in done.stderr
-    assert "px" not in (page.read_text() if page.exists() else "")
 
 
 def test_every_section_of_many_media_prints_its_figures(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 
+from benchmarks.gpu_compare import WrongResult
 from benchmarks.nvdec import compared_with_cpu
 from scripts.lib import decode_threads
 from scripts.lib.detection import media_job
@@ -239,9 +240,14 @@ def test_the_comparison_with_the_cpu_reports_differences(tmp_path: Path) -> None
     path = write_sample(tmp_path, "h264.mp4")
     found = compared_with_cpu(path, make_nvc(Calls()))
     assert found.startswith("20 frames, at most 0 grey levels apart, within 2; CPU with one thread")
-    assert "unknown packet" in compared_with_cpu(path, make_nvc(Calls(), wrong="time"))
+    with pytest.raises(
+        WrongResult, match=r"read again by the CPU after 0 frames: .*unknown packet.*, which is NOT damaged"
+    ):
+        compared_with_cpu(path, make_nvc(Calls(), wrong="time"))
+    assert "unknown packet" in compared_with_cpu(path, make_nvc(Calls(), wrong="time"), is_damaged=True)
     vp9 = write_video(tmp_path / "a.webm", range(3), codec="libvpx-vp9")
-    assert compared_with_cpu(vp9, make_nvc(Calls())).startswith("the CPU decodes it")
+    with pytest.raises(WrongResult, match="NVDEC is NOT used: the CPU decodes it: its codec is vp9"):
+        compared_with_cpu(vp9, make_nvc(Calls()))
 
 
 # ---- the setting
