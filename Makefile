@@ -13,6 +13,8 @@ CONVERT_READY := $(CONVERT)/.ready-$(shell cat requirements-convert.lock Makefil
 CLUSTERS := .venv-clusters
 EXPORTERS := .venv-exporters
 EXPORTERS_READY := $(EXPORTERS)/.ready-$(shell cat tests/exporters/requirements.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+ONNXRUNTIME_GPU := .venv-onnxruntime-gpu
+ONNXRUNTIME_GPU_READY := $(ONNXRUNTIME_GPU)/.ready-$(shell cat tests/gpu/requirements-onnxruntime.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CLUSTERS_READY := $(CLUSTERS)/.ready-$(shell cat requirements-clusters.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 
 .PHONY: help setup setup-dev setup-convert setup-clusters setup-gpu
@@ -73,16 +75,22 @@ WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? core
 test: setup-dev setup-convert setup-clusters  ## run the tests
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 20
 
-# pycuda has no wheel: it is built with the headers of NVIDIA's package and the driver's own library; their paths are read
-# from ~/.aksetup-defaults.py.
-setup-gpu: setup  ## on a machine with an NVIDIA GPU: install TensorRT and pycuda into .venv
+# pycuda has no wheel: it is built with the headers of NVIDIA's packages and an empty library in place of the driver's, which
+# it has to be told in a file in the home folder; so it can also be installed on a machine without a driver.
+setup-gpu: setup  ## install what an NVIDIA GPU needs into .venv: TensorRT, pycuda and PyNvVideoCodec
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/gpu/requirements.lock
-	printf 'from glob import glob\nCUDA_INC_DIR = glob("$(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia/*/include")\nCUDA_ENABLE_CURAND = False\nCUDADRV_LIBNAME = [":libcuda.so.1"]\n' \
-		> $(VENV)/.aksetup-defaults.py
+	$(BIN)/python -B deploy/pycuda_settings.py $(VENV)
 	HOME=$(CURDIR)/$(VENV) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/gpu/requirements-pycuda.lock
 
-test-gpu: setup-dev setup-gpu setup-convert  ## on a machine with an NVIDIA GPU: compare TensorRT with OpenVINO on the same frames
-	$(BIN)/python -m pytest tests/gpu
+# onnxruntime and onnxruntime-gpu are the same module, so the latter has a folder of its own, which is imported from first.
+$(ONNXRUNTIME_GPU_READY): | $(READY)
+	rm -rf $(ONNXRUNTIME_GPU)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/gpu/requirements-onnxruntime.lock --target $(ONNXRUNTIME_GPU)
+	@touch $@
+
+test-gpu: setup-dev setup-gpu setup-convert $(ONNXRUNTIME_GPU_READY)  ## on a machine with an NVIDIA GPU: compare TensorRT, onnxruntime and NVDEC with the CPU
+	$(BIN)/python -m pytest tests/gpu --ignore tests/gpu/test_onnxruntime.py
+	PYTHONPATH=$(CURDIR)/$(ONNXRUNTIME_GPU) $(BIN)/python -m pytest tests/gpu/test_onnxruntime.py
 
 # Installs nothing: the machine may reach no registry. MADE=FOLDER has the sample network as graph.onnx (python -m
 # benchmarks.convert_sample FOLDER), DEVICE=cpu and QUICK=1 try it out.
@@ -140,8 +148,9 @@ lock: setup-dev  ## write the lock files again from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --no-deps --group slurm -c requirements.lock -o requirements-slurm.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --no-deps --group kubernetes --group slurm -c requirements.lock -o requirements-clusters.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q --group sbom -c requirements.lock -o requirements-sbom.lock
-	grep -v '^#\|^pycuda' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements.lock
+	grep -v '^#\|^pycuda\|^onnxruntime' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements.lock
 	grep '^pycuda' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock - -o tests/gpu/requirements-pycuda.lock
+	grep '^onnxruntime' tests/gpu/requirements.txt | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -c requirements-kubernetes.lock $(foreach name,flatbuffers numpy packaging protobuf,--no-emit-package $(name)) - -o tests/gpu/requirements-onnxruntime.lock
 	echo "opencv-python; python_version < '3'" | $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header --no-annotate -q --override - tests/exporters/requirements.txt -o tests/exporters/requirements.lock
 
 # With the Python of the image (PYTHON=), which is then compared with it.

@@ -123,8 +123,8 @@ class Parts:
         batches, _ = fitted([self._clip(_OF_SAMPLE)], "video", case.size)
         with opened(case, self.device, self.folder) as engine:
             yield from self._compared(case, engine, batches)
-        counts = [count for count in _CORES if count < cores() and case.description is None]
-        for count in [cores(), *counts]:
+        fewer = [count for count in _CORES if count < cores() and case.description is None and not self.quick]
+        for count in [cores(), *fewer]:
             what = f"the step against its bare engine, {count} of {cores()} cores"
             yield Figure(what, case.name, partial(self._speed, case, count), 25)
 

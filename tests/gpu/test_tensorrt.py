@@ -1,83 +1,15 @@
 """TensorRT on a real GPU, compared with OpenVINO on the same frames of the sample clip."""
 
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from scripts.lib.boxes import Size
-from scripts.lib.engines.base import Engine
-from scripts.lib.engines.table import open_engine
-from scripts.lib.frames.reader import open_frames
-from scripts.lib.preprocess import fit
-
-SAMPLE = Path(__file__).parents[2] / "examples/aquarium"
-SIZE, BATCH = Size(640, 480), 4
-# Largest differences. f16: 1.5 times those of this network in float32 with each tensor rounded to half precision.
-# f32: those of other orders of summation. In pixels the median and the maximum of boxes with scores of 0.3 or more; the
-# maximum of all scores.
-TOLERANCES = {"f16": (0.15, 2.0, 0.01), "f32": (0.002, 0.02, 0.0005)}
-
-
-@pytest.fixture(scope="module")
-def batches() -> np.ndarray:
-    found = np.zeros((148, SIZE.height, SIZE.width, 3), np.uint8)
-    with open_frames(SAMPLE / "aquarium.mp4", "video") as frames:
-        for (_, picture), place in zip(frames, found, strict=False):
-            fit(picture, place)
-    return found.reshape(-1, BATCH, *found.shape[1:])
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, sample_onnx) -> Path:
-    """Return a folder for engine files, with the sample network as ONNX."""
-    found = tmp_path_factory.mktemp("engines")
-    shutil.copy(sample_onnx, found / "graph.onnx")
-    return found
-
-
-def opened(engine: str, folder: Path, **more) -> Engine:
-    return open_engine(
-        folder / "graph.onnx", engine=engine, size=SIZE, batch_size=BATCH, threads=8, engines=folder, **more
-    )
-
-
-def outputs_of(engine: Engine, batches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return all boxes and scores, with as many batches started at once as the engine allows."""
-    boxes, scores = [], []
-
-    def finish() -> None:
-        found = engine.finish()
-        boxes.append(found.boxes.copy())
-        scores.append(found.scores.copy())
-
-    for at, batch in enumerate(batches):
-        if at >= engine.depth:
-            finish()
-        engine.start(batch)
-    for _ in range(engine.depth):
-        finish()
-    return np.concatenate(boxes), np.concatenate(scores)
-
-
-@pytest.fixture(scope="module")
-def expected(batches, folder) -> tuple[np.ndarray, np.ndarray]:
-    with opened("openvino", folder) as engine:
-        return outputs_of(engine, batches)
+from tests.gpu.sample import TOLERANCES, assert_close, opened, outputs_of
 
 
 @pytest.mark.parametrize("precision", sorted(TOLERANCES))
 def test_boxes_equal_those_of_openvino(batches, folder, expected, precision):
     with opened("tensorrt", folder, precision=precision) as engine:
-        boxes, scores = outputs_of(engine, batches)
-    kept = expected[1].max(axis=-1) >= 0.3
-    moved = np.abs(boxes - expected[0])[kept].max(axis=-1)
-    median, most, score = TOLERANCES[precision]
-    assert kept.sum() > 1000
-    assert np.median(moved) <= median
-    assert moved.max() <= most
-    assert np.abs(scores - expected[1]).max() <= score
+        assert_close(outputs_of(engine, batches), expected, precision)
 
 
 def test_an_engine_file_gives_the_same_boxes(batches, folder):
