@@ -27,8 +27,9 @@ def settings(folder: Path, packages: Path) -> str:
         "CUDA_ENABLE_CURAND = False\n"
         f"CUDADRV_LIBNAME = [':{LIBRARY}']\n"
         f"CUDADRV_LIB_DIR = [{str(folder)!r}]\n"
-        # Some systems' linkers leave out a library of which nothing is used, as of an empty one.
-        "LDFLAGS = ['-Wl,--no-as-needed']\n"
+        # Some systems' linkers leave out a library of which nothing is used, as of an empty one. These words come after
+        # the libraries, so they name it again.
+        f"LDFLAGS = {['-Wl,--no-as-needed', f'-L{folder}', f'-l:{LIBRARY}']!r}\n"
     )
 
 

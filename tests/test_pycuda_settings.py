@@ -39,9 +39,10 @@ def test_a_module_is_linked_without_the_driver_and_needs_it_when_it_is_loaded(
 ) -> None:
     folder, settings = built
     (tmp_path / "a.cpp").write_text('extern "C" int cuInit(unsigned); int use() { return cuInit(0); }')
-    # As on systems whose compiler is told --as-needed by default.
-    link = ["g++", "-shared", "-fPIC", "-Wl,--as-needed", *settings["LDFLAGS"], "a.cpp", "-o", "a.so"]
+    # As on systems whose compiler is told --as-needed by default; setuptools puts the build's own words last.
+    link = ["g++", "-shared", "-fPIC", "-Wl,--as-needed", "a.cpp"]
     link += [f"-L{one}" for one in settings["CUDADRV_LIB_DIR"]] + [f"-l{one}" for one in settings["CUDADRV_LIBNAME"]]
+    link += ["-o", "a.so", *settings["LDFLAGS"]]
     subprocess.run(link, cwd=tmp_path, check=True, env=os.environ | {"HOME": str(folder)})
     assert LIBRARY.encode() in (tmp_path / "a.so").read_bytes()
 
