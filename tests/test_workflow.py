@@ -232,7 +232,7 @@ def test_environments_agree_with_the_locks():
 
 def test_each_package_that_is_installed_has_a_hash_and_the_base_a_digest():
     locks = [*ROOT.glob("requirements*.lock"), *ROOT.glob("tests/*/*.lock")]
-    assert len(locks) == 11
+    assert len(locks) == 12
     for path in locks:
         for package in re.split(r"^(?=[a-z0-9])", path.read_text(), flags=re.MULTILINE):
             assert not package.strip() or "--hash=sha256:" in package, f"{path.name}: {package}"
