@@ -13,6 +13,7 @@ configfile: os.path.join(workflow.basedir, "config", "config.yaml")
 include: "rules/common.smk"
 include: "rules/common_files.smk"
 include: "rules/common_shared_jobs.smk"
+include: "rules/common_changes.smk"
 
 
 garbage.collect_rarely()
@@ -149,3 +150,6 @@ rule all:
         if_set(config["export"]["cvat"], "results/cvat"),
         if_set(config["export"]["label_studio"], "results/detections.label_studio.json"),
         if_set(config["export"]["crops"], *plan.every("results/crops/{media_id}")),
+
+
+compare_params_by_name()

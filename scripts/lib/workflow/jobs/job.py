@@ -20,13 +20,14 @@ from scripts.lib.token import redact
 from scripts.lib.workflow.jobs import environments, job_secrets, sandbox, supervision
 from scripts.lib.workflow.jobs.failures import as_fault
 from scripts.lib.workflow.jobs.job_log import JobLog
-from scripts.lib.workflow.planning import media_files
+from scripts.lib.workflow.planning import media_files, rule_params
 from scripts.lib.workflow.planning.batches import require
 from scripts.lib.workflow.processes import interrupts
 
 # Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
 NOT_ARGUMENTS = {"code", "digest_of_tag", "given_files", "version_lost_count", "batches", "order"}
 NOT_ARGUMENTS |= {media_files.NAMES, media_files.NUMBERS, media_files.MADE, media_files.IN_FOLDERS, "must_repeat"}
+NOT_ARGUMENTS |= {rule_params.NAME}
 
 _log = logging.getLogger(__name__)
 
