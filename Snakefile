@@ -42,6 +42,7 @@ import_path.leave_out_current_folder(os.environ)
 import_path.forget_current_folder(Path(workflow.basedir))
 with plan_errors.errors_as_messages(logger.error):
     check_writable(Path.cwd())
+    require_records_in_files()
     forget_failed_media()
     plan = make_plan()
 move_files_of_media()
@@ -153,3 +154,4 @@ rule all:
 
 
 compare_params_by_name()
+repeat_results_without_record()

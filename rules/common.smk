@@ -3,7 +3,6 @@
 What the settings mean for the rules is in `plan`, a RunPlan of scripts/lib/workflow/planning/run_plan.py.
 """
 
-import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -80,7 +79,7 @@ def code(script, shared=True):
 def is_new_run():
     """Return whether this process begins a run, and no other run is active in the folder."""
     # While the workflow's files are read, Snakemake has not yet chosen how jobs run.
-    shows = workflow.output_settings.dryrun or command.runs_nothing(sys.argv)
+    shows = workflow.output_settings.dryrun or command.runs_nothing(command.arguments())
     return workflow.is_main_process and not shows and not failures.is_locked(Path())
 
 

@@ -1,8 +1,38 @@
 """Functions that let Snakemake notice changes that it overlooks otherwise."""
 
-from scripts.lib.workflow.planning import rule_params
+from pathlib import Path
+
+from snakemake.settings.enums import PersistenceBackend
+
+from scripts.lib.workflow.jobs import failures
+from scripts.lib.workflow.planning import lost_records, rule_params
+from scripts.lib.workflow.processes import command
+
+
+def require_records_in_files():
+    """Refuse a run whose records Snakemake would keep in a database, where this workflow cannot check or remove them."""
+    backend = workflow.workflow_settings.persistence_backend
+    lost_records.require_files(backend is PersistenceBackend.FILE)
 
 
 def compare_params_by_name():
     """Let Snakemake compare the parameters of all rules with their names; call it after the last rule."""
     rule_params.add_hashes(workflow.rules)
+
+
+def repeat_results_without_record():
+    """Have results made again for which Snakemake has no record, and so would keep them whatever the settings are.
+
+    Not with a storage: there a run is continued by a new driver, which has no records of the results in the storage.
+    """
+    if not workflow.is_main_process or plan.by_storage or failures.is_locked(Path()):
+        return
+    options = command.arguments()
+    if command.runs_nothing(options):
+        return
+    # With --drop-metadata there are never any records, and with --allowed-rules others must not run.
+    if getattr(options, "drop_metadata", False) or getattr(options, "allowed_rules", None):
+        return
+    patterns = (str(pattern) for rule in workflow.rules for pattern in rule.output)
+    if files := lost_records.mark(lost_records.outputs(patterns, plan.media_ids)):
+        logger.warning(lost_records.message(files))

@@ -32,15 +32,36 @@ def test_a_dry_run_needs_no_network_and_no_token_and_shows_every_job(tmp_path):
     assert len(jobs) == 20
 
 
-def test_commands_that_only_show_something_change_no_file(tmp_path):
+@pytest.mark.parametrize("option", ["--list-rules", "--list-target"])
+def test_commands_that_only_show_something_change_no_file(tmp_path, option):
     """The folder's media shared jobs, which the settings do not have any more."""
     for name in ("resources/batches/resolved_1.json", "resources/records/1.json"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("{}")
-    done = snakemake(tmp_path, "--list-rules", settings=SETTINGS)
+    done = snakemake(tmp_path, option, settings=SETTINGS)
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "resources/batches/resolved_1.json").exists()
     assert (tmp_path / "resources/records/1.json").exists()
+
+
+def test_results_without_a_record_of_their_settings_are_made_again(tmp_path):
+    """As in a copy of the folder without .snakemake: Snakemake alone would say that there is nothing to be done."""
+    planned = snakemake(tmp_path, "-n", settings=SETTINGS)
+    for files in re.findall(r"^ {4}output: (.*)$", planned.stdout, re.MULTILINE):
+        for name in re.sub(r" \(\w+\)", "", files).split(", "):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("{}")
+    again = snakemake(tmp_path, "-n", settings=SETTINGS)
+    assert again.returncode == 0, again.stdout
+    assert ".snakemake/metadata has no record of how" in again.stdout
+    assert re.search(r"^detect +3$", again.stdout, re.MULTILINE), again.stdout
+
+
+def test_records_in_a_database_are_refused(tmp_path):
+    """Otherwise a run whose media no longer share jobs could keep results that were made with other settings."""
+    done = snakemake(tmp_path, "-n", "--persistence-backend", "db", settings=SETTINGS)
+    assert done.returncode == 1
+    assert "--persistence-backend: db is not supported" in done.stdout
 
 
 def test_the_reference_workflows_environment_plans_a_run(tmp_path):
