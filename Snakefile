@@ -64,7 +64,8 @@ onstart:
 
 
 onerror:
-    failures.forget(Path())
+    with plan_errors.errors_as_messages(logger.error):
+        failures.forget(Path())
     logger.info(
         "The run is not complete. The same command continues it: finished results are kept."
     )
@@ -154,4 +155,5 @@ rule all:
 
 
 compare_params_by_name()
+quantize_after_changes()
 repeat_results_without_record()

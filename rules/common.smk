@@ -45,7 +45,9 @@ def is_stored():
 
 def make_plan():
     """Return the plan of the run."""
-    return RunPlan(config, is_stored(), files_of_folder(), not is_folder_away())
+    found = RunPlan(config, is_stored(), files_of_folder(), not is_folder_away())
+    found.calibration_media  # raises errors here, where they become messages
+    return found
 
 
 def variables_in_use():

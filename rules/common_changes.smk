@@ -4,6 +4,7 @@ from pathlib import Path
 
 from snakemake.settings.enums import PersistenceBackend
 
+from scripts.lib.detection import calibration
 from scripts.lib.workflow.jobs import failures
 from scripts.lib.workflow.planning import lost_records, rule_params
 from scripts.lib.workflow.processes import command
@@ -20,6 +21,18 @@ def compare_params_by_name():
     rule_params.add_hashes(workflow.rules)
 
 
+def quantize_after_changes():
+    """Have the network quantized again after changes that Snakemake does not check if media share jobs."""
+    if (
+        is_new_run()
+        and plan.inputs_are_hashes
+        and config["detect"]["precision"] == "int8"
+    ):
+        of_params = workflow.get_rule("quantize_network").params.get(rule_params.NAME)
+        settings = f"{of_params(None)} {sorted(plan.calibration_media)}"
+        calibration.forget_after_changes(settings, Path("resources/network/int8"))
+
+
 def repeat_results_without_record():
     """Have results made again for which Snakemake has no record, and so would keep them whatever the settings are.
 
@@ -31,7 +44,9 @@ def repeat_results_without_record():
     if command.runs_nothing(options):
         return
     # With --drop-metadata there are never any records, and with --allowed-rules others must not run.
-    if getattr(options, "drop_metadata", False) or getattr(options, "allowed_rules", None):
+    if getattr(options, "drop_metadata", False) or getattr(
+        options, "allowed_rules", None
+    ):
         return
     patterns = (str(pattern) for rule in workflow.rules for pattern in rule.output)
     if files := lost_records.mark(lost_records.outputs(patterns, plan.media_ids)):

@@ -87,6 +87,8 @@ rule quantize_network:
 # another model of GPU builds another file in the same folder.
 rule build_engine:
     input:
+        # A job that only has an `ancient` edge to one that runs is not checked for changes of its settings.
+        plan.graph_changes,
         provenance="resources/network/provenance.json",
         graph=ancient(plan.onnx_graph),
     output:

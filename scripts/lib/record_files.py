@@ -76,15 +76,24 @@ def read_record(kind: type[Record], path: Path) -> Record:
     Raises:
         PipelineError: it is not JSON, as of a file that was cut, or a key is missing.
     """
+    content = read_content(path)
+    with missing_key_named(path):
+        return from_content(kind, content)
+
+
+def read_content(path: Path) -> Any:
+    """Return the JSON content of a file that a run wrote.
+
+    Raises:
+        PipelineError: it is not JSON, as of a file that was cut.
+    """
     try:
-        content = read_json(path)
+        return read_json(path)
     except ValueError as error:
         raise PipelineError(
             f"{path}: it is not JSON ({error}), expected a record of a run; remove the file, and make it again by the "
             "same command"
         ) from None
-    with missing_key_named(path):
-        return from_content(kind, content)
 
 
 @contextmanager

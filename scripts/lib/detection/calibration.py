@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.files import read_json
+from scripts.lib.files import write_bytes
+from scripts.lib.record_files import missing_key_named, read_content
 
 # Enough to have frames even if some media cannot be read, and few enough to be downloaded quickly.
 MEDIA = 10
@@ -19,8 +20,32 @@ def choose(asked: Sequence[int] | None, media_ids: Sequence[int], drift: Path) -
         asked: the media named in the settings; None if it names none.
         media_ids: the run's media.
         drift: path of the record of the last quantization; it may not exist.
+
+    Raises:
+        PipelineError: that record is not JSON, or names no media.
     """
     if asked is not None:
         return list(asked)
-    before: list[int] = read_json(drift)["media_ids"] if drift.exists() else []
+    before: list[int] = []
+    if drift.exists():
+        with missing_key_named(drift):
+            before = read_content(drift)["media_ids"]
     return before if before and set(before) <= set(media_ids) else list(media_ids[:MEDIA])
+
+
+def forget_after_changes(settings: str, folder: Path) -> None:
+    """Remove the quantized network if it was made with other settings, so that it is made again.
+
+    Snakemake does not check a job for changes if all of its inputs from a job that runs are `ancient`, as those of
+    quantize_network are if media share jobs and one is added to the job of the calibration media.
+
+    Args:
+        settings: a hash of what the network depends on.
+        folder: the folder of the quantized network, where the hash is stored.
+    """
+    memory = folder / "settings.txt"
+    if memory.is_file() and memory.read_text(encoding="utf-8") == settings:
+        return
+    (folder / "graph.xml").unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(memory, settings.encode())

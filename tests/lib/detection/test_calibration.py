@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scripts.lib.detection.calibration import MEDIA, choose
+from scripts.lib.detection.calibration import MEDIA, choose, forget_after_changes
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,13 @@ def test_chosen_media(tmp_path, asked, media_ids, before, expected):
     if before is not None:
         drift.write_text(json.dumps({"media_ids": before}))
     assert choose(asked, media_ids, drift) == expected
+
+
+def test_the_network_of_other_settings_is_removed(tmp_path):
+    folder = tmp_path / "int8"
+    forget_after_changes("a", folder)
+    (folder / "graph.xml").touch()
+    forget_after_changes("a", folder)
+    assert (folder / "graph.xml").exists()
+    forget_after_changes("b", folder)
+    assert not (folder / "graph.xml").exists()

@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 import yaml
 from snakemake.cli import main
+from snakemake.io import is_flagged
 from snakemake.workflow import Workflow
 
 from scripts.lib.workflow.planning import rule_params
@@ -48,16 +49,35 @@ def test_a_function_of_wildcards_counts_with_its_value():
     assert function(1) == function(1) != function(2)
 
 
-def write_names(arguments: list[str], output: Path) -> None:
-    """Read the workflow's files as `snakemake --list-rules` does; write the names of each rule's parameters."""
+def write_rules(arguments: list[str], output: Path) -> None:
+    """Read the workflow's files as `snakemake --list-rules` does; write each rule's parameters and files."""
 
     def write(workflow: Workflow, *_: object, **__: object) -> None:
-        names = {rule.name: [len(rule.params), [name for name, _ in rule.params.items()]] for rule in workflow.rules}
-        output.write_text(json.dumps(names))
+        found = {
+            rule.name: {
+                "params": [name for name, _ in rule.params.items()],
+                "count": len(rule.params),
+                "ancient": [str(file) for file in rule.input if is_flagged(file, "ancient")],
+                "input": [str(file) for file in rule.input if not is_flagged(file, "ancient")],
+                "output": [str(file) for file in rule.output],
+                "is_checkpoint": rule.is_checkpoint,
+            }
+            for rule in workflow.rules
+        }
+        output.write_text(json.dumps(found))
 
     sys.argv = ["snakemake", *arguments]
     with mock.patch.object(Workflow, "list_rules", write):
         main(arguments)
+
+
+def read_rules(folder: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    arguments = command_line(folder, "--list-rules", settings=settings)[3:]
+    process = context().Process(target=write_rules, args=(arguments, folder / "rules.json"))
+    process.start()
+    process.join(120)
+    rules: dict[str, dict[str, Any]] = json.loads((folder / "rules.json").read_text())
+    return rules
 
 
 @pytest.mark.parametrize("media", [{}, {"per_job": 2}])
@@ -65,13 +85,25 @@ def test_every_rule_has_the_hash_and_only_named_parameters(tmp_path, media):
     """Otherwise Snakemake overlooks changes of some settings."""
     settings = SETTINGS | {"track": {"enabled": True}, "media": media}
     settings["upload"] = SETTINGS["upload"] | {"track_type_id": 4}
-    arguments = command_line(tmp_path, "--list-rules", settings=settings)[3:]
-    process = context().Process(target=write_names, args=(arguments, tmp_path / "names.json"))
-    process.start()
-    process.join(60)
-    rules = json.loads((tmp_path / "names.json").read_text())
+    rules = read_rules(tmp_path, settings)
     assert len(rules) > 20
     rules.pop("all")
-    for rule, (count, names) in rules.items():
-        assert count == len(names), rule
-        assert rule_params.NAME in names, rule
+    for name, rule in rules.items():
+        assert rule["count"] == len(rule["params"]), name
+        assert rule_params.NAME in rule["params"], name
+
+
+def test_no_rule_has_only_ancient_inputs_from_another(tmp_path):
+    """Snakemake does not check such a job for changes while the other one runs, unless that is a checkpoint.
+
+    quantize_network is checked when the run is planned; see calibration.forget_after_changes.
+    """
+    settings = SETTINGS | {"network": SETTINGS["network"] | {"graph": "graph.pb"}, "media": {"per_job": 2}}
+    settings["detect"] = SETTINGS["detect"] | {"engine": "tensorrt"}
+    rules = read_rules(tmp_path, settings)
+    makers = {file: name for name, rule in rules.items() for file in rule["output"] if not rule["is_checkpoint"]}
+    assert "convert_network" in makers.values()
+    rules.pop("quantize_network")
+    for name, rule in rules.items():
+        plain, ancient = ({makers[file] for file in rule[kind] if file in makers} for kind in ("input", "ancient"))
+        assert ancient <= plain, name
