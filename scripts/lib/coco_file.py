@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
-from scripts.lib.detections import read_detections
+from scripts.lib.detections import check_count, read_detections
 from scripts.lib.display_text import as_json
 from scripts.lib.files import replacing
 from scripts.lib.record_files import read_record
@@ -36,6 +36,9 @@ def write_coco(
 
     Returns:
         the numbers of the last image and annotation.
+
+    Raises:
+        PipelineError: a CSV has not as many rows as its record has boxes.
     """
     first_image, first_annotation = image_id, annotation_id = before or CocoCount()
     # Images are found together with annotations, but follow them in the file: until then they are in a temporary file.
@@ -44,7 +47,7 @@ def write_coco(
         stream.write(f'{{"categories": {as_json(categories)},\n"annotations": [')
         for csv, record in media:
             outcome = read_record(DetectionRecord, record)
-            frame = None
+            frame, before_media = None, annotation_id
             for row in read_detections(csv):
                 if row.frame != frame:
                     frame = row.frame
@@ -63,6 +66,7 @@ def write_coco(
                     "score": row.score,
                 }
                 stream.write(f"{',' if annotation_id > first_annotation + 1 else ''}\n{as_json(annotation)}")
+            check_count(csv, annotation_id - before_media, outcome.boxes)
         stream.write('],\n"images": [')
         images.seek(0)
         shutil.copyfileobj(images, stream)

@@ -125,6 +125,24 @@ def read_detections(path: Path) -> Iterator[Detection]:
             raise PipelineError(f"{path}: not UTF-8 text: {error}") from error
 
 
+def check_count(path: Path, rows: int, boxes: int) -> None:
+    """Compare the number of a CSV's rows with its record, as a file that was cut at the end of a line has valid rows.
+
+    Args:
+        path: the CSV.
+        rows: the number of its rows.
+        boxes: the number of boxes in the record of detect.
+
+    Raises:
+        PipelineError: they differ.
+    """
+    if rows != boxes:
+        raise PipelineError(
+            f"{path}: it has {rows} rows, expected {boxes}, the boxes in {path.with_suffix('.json').name}; remove the "
+            "file, and make it again by the same command"
+        )
+
+
 def _parsed(row: list[str], place: str, previous: Detection | None) -> Detection:
     """Return a row as a Detection; `previous` is the row before it."""
     if len(row) != len(COLUMNS):

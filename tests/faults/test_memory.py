@@ -79,7 +79,7 @@ def test_memory_of_merging_a_million_rows(tmp_path):
         outcomes.append(tmp_path / f"{media}.json")
         row = f"{media}_name,%d,1.000,2.000,30.000,40.000,0.900000:0.100000,1\n"
         csvs[-1].write_text(HEADER + "".join(row % frame for frame in range(ROWS // MEDIA)))
-        write_record(outcomes[-1], detection_record(media_id=media))
+        write_record(outcomes[-1], detection_record(media_id=media, boxes=ROWS // MEDIA))
     merged, coco = tmp_path / "merged.csv", tmp_path / "coco.json"
     train = tmp_path / "train.ini"
     needed = growth("merge_detections", detections=csvs, outcomes=outcomes, train_ini=train, merged=merged, coco=coco)

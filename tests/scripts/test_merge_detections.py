@@ -1,6 +1,7 @@
 """One CSV and one COCO file of all media, in the order of the arguments."""
 
 import contextlib
+import csv
 import io
 import json
 
@@ -23,11 +24,12 @@ MEDIA = {
 
 @pytest.fixture
 def merged(tmp_path):
-    def merge(media=MEDIA):
+    def merge(media=MEDIA, cut=0):
         (tmp_path / "train.ini").write_text("[Data]\nSpecies=cod,crab\n")
         for media_id, rows in media.items():
             (tmp_path / f"{media_id}.csv").write_text(HEADER + rows)
-            write_record(tmp_path / f"{media_id}.json", detection_record(media_id=media_id))
+            count = len(list(csv.reader(io.StringIO(rows))))
+            write_record(tmp_path / f"{media_id}.json", detection_record(media_id=media_id, boxes=count - cut))
         merge_detections(
             detections=[tmp_path / f"{media_id}.csv" for media_id in media],
             outcomes=[tmp_path / f"{media_id}.json" for media_id in media],
@@ -76,3 +78,8 @@ def test_a_damaged_row_is_named_and_no_file_is_left(merged, tmp_path):
     with pytest.raises(PipelineError, match=r"7\.csv:2: frame is 'x'"):
         merged({7: "7_b,x,1.000,2.000,3.000,4.500,0.9:0.1,1\n"})
     assert not (tmp_path / "coco.json").exists()
+
+
+def test_a_csv_that_was_cut_at_the_end_of_a_line_is_not_merged(merged):
+    with pytest.raises(PipelineError, match=r"7\.csv: it has 2 rows, expected 3, the boxes in 7\.json; remove"):
+        merged(cut=-1)

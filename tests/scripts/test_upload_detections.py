@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.lib.errors import ServerError
+from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.files import read_json
 
 ROWS = ["0,10.000,20.000,64.000,36.000,0.900000:0.100000,1", "3,320.000,180.000,320.000,180.000,0.200000:0.600000,2"]
@@ -46,6 +46,15 @@ def test_stale_boxes_are_removed(ready):
     ready.detected(1, [ROWS[1]])
     ready.upload(1)
     assert [box["frame"] for box in ready.boxes(show_deleted=1)] == [3]
+
+
+def test_boxes_are_not_removed_for_a_csv_that_was_cut(ready):
+    ready.detected(1, ROWS)
+    ready.upload(1)
+    path = ready.folder / "found_1.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(PipelineError, match=r"found_1\.csv: it has \d+ rows, expected \d+, .*; remove the file"):
+        ready.upload(1)
 
 
 def test_a_media_without_detections_is_verified(ready):

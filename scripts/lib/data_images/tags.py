@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import write_json
+from scripts.lib.record_files import missing_key_named, read_content
 from scripts.lib.token import redact
 
 
@@ -41,11 +42,16 @@ def current_digest(network: dict[str, Any], memory: Path, warn: Callable[[str], 
 
 
 def stored_digest(network: dict[str, Any], memory: Path) -> str | None:
-    """Return the tag's digest at the last check; None if it is unknown."""
+    """Return the tag's digest at the last check; None if it is unknown.
+
+    Raises:
+        PipelineError: the file is not JSON.
+    """
     if not _can_move(network) or not memory.is_file():
         return None
-    stored = read_json(memory)
-    return str(stored["digest"]) if stored["data_image"] == network["data_image"] else None
+    stored = read_content(memory)
+    with missing_key_named(memory):
+        return str(stored["digest"]) if stored["data_image"] == network["data_image"] else None
 
 
 def _can_move(network: dict[str, Any]) -> bool:

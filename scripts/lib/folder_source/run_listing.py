@@ -214,11 +214,17 @@ def read_listing(path: Path) -> Listing:
     """Return the listing that `write_listing` wrote, without the numbers of files that were left out.
 
     Raises:
-        PipelineError: the file does not exist.
+        PipelineError: the file does not exist, or was cut.
     """
     with _opened(path) as stream:
-        folder = json.loads(stream.readline())["folder"]
-        return Listing(folder, [ListedFile(*json.loads(line)) for line in stream], LeftOut())
+        try:
+            folder = json.loads(stream.readline())["folder"]
+            return Listing(folder, [ListedFile(*json.loads(line)) for line in stream], LeftOut())
+        except (ValueError, TypeError, KeyError) as error:
+            raise PipelineError(
+                f"{path}: it is not a listing of files ({error}); remove the file, and make it again by the same "
+                "command"
+            ) from None
 
 
 def each_file(listing: Path = LISTING) -> Iterator[ListedFile]:

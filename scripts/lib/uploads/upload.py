@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scripts.lib.detections import Detection, read_detections
+from scripts.lib.detections import Detection, check_count, read_detections
 from scripts.lib.display_text import as_json
 from scripts.lib.errors import STORE_VARIABLE, MediaFault, ServerError
 from scripts.lib.record_files import as_content, read_record, write_record
@@ -251,14 +251,12 @@ def _wanted(
         )
 
     tracked = read_tracks(track_boxes) if track_boxes is not None else ()
-    return [
-        *(
-            box(row, (row.x, row.y, row.w, row.h))
-            for row in read_detections(detections)
-            if row.score >= options.threshold
-        ),
-        *(box(row, row.xywh) for row in filled_gaps(tracked, options.threshold)),
-    ]
+    rows, boxes = 0, []
+    for rows, row in enumerate(read_detections(detections), 1):  # noqa: B007 - the number of rows
+        if row.score >= options.threshold:
+            boxes.append(box(row, (row.x, row.y, row.w, row.h)))
+    check_count(detections, rows, found.boxes)
+    return [*boxes, *(box(row, row.xywh) for row in filled_gaps(tracked, options.threshold))]
 
 
 def _reconcile(

@@ -8,8 +8,9 @@ import requests
 
 from scripts.lib import json_text
 from scripts.lib.errors import PipelineError
-from scripts.lib.files import read_json, write_json
+from scripts.lib.files import write_json
 from scripts.lib.network_access.sessions import TokenAuth
+from scripts.lib.record_files import missing_key_named, read_content
 from scripts.lib.server.equal_versions import made_at_once
 from scripts.lib.server.sessions import tator_session
 from scripts.lib.token import check_token, redact
@@ -19,8 +20,15 @@ CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 
 
 def stored_losses(memory: Path) -> int:
-    """Return the stored number of times that boxes were found to be lost."""
-    return int(read_json(memory)["losses"]) if memory.is_file() else 0
+    """Return the stored number of times that boxes were found to be lost.
+
+    Raises:
+        PipelineError: the file is not JSON.
+    """
+    if not memory.is_file():
+        return 0
+    with missing_key_named(memory):
+        return int(read_content(memory)["losses"])
 
 
 def check_for_losses(
@@ -44,15 +52,22 @@ def check_for_losses(
         summary: the record of all media of an earlier run.
         memory: the JSON file that stores the number.
         warn: function that shows a warning to the user.
+
+    Raises:
+        PipelineError: a record of the earlier run is not JSON, or has no such key.
     """
     losses = stored_losses(memory)
     if not destination.is_file():
         return losses
-    where = read_json(destination)
-    expected = int(read_json(summary)["totals"]["boxes_in_tator"]) if summary.is_file() else 0
-    name = f"version {where['version_id']} ({where['version']!r})"
+    where = read_content(destination)
+    with missing_key_named(destination):
+        name, type_id = f"version {where['version_id']} ({where['version']!r})", where["type_id"]
+    expected = 0
+    if summary.is_file():
+        with missing_key_named(summary):
+            expected = int(read_content(summary)["totals"]["boxes_in_tator"])
     try:
-        same, found = _boxes_in_version(tator, environ, where["version_id"], where["type_id"])
+        same, found = _boxes_in_version(tator, environ, where["version_id"], type_id)
     except (PipelineError, requests.RequestException, ValueError, TypeError, LookupError) as error:
         reason = redact(str(error)) if isinstance(error, PipelineError) else type(error).__name__
         warn(f"{tator['host']}: could not check whether {name} still holds its boxes: {reason}")

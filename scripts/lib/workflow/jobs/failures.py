@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault, PipelineError
-from scripts.lib.files import is_below, read_json, write_json
+from scripts.lib.files import is_below, write_json
+from scripts.lib.record_files import read_content
 from scripts.lib.token import redact
 from scripts.lib.workflow.planning.sub_folders import sub_folder
 
@@ -53,10 +54,13 @@ def forget(folder: Path) -> list[str]:
     """Remove the files that the notes in a run's folder name, and the notes; return the removed files.
 
     Call it only while no job runs that may read them.
+
+    Raises:
+        PipelineError: a note is not JSON.
     """
     removed = []
     for path_of_note in sorted((folder / NOTES).glob("*.json")):
-        names: list[str] = read_json(path_of_note)
+        names: list[str] = read_content(path_of_note)
         for name in names:
             path = folder / name
             if is_below(path, folder) and path.is_file():

@@ -119,7 +119,10 @@ def _check_job(
         if stored is None or (state.st_mtime_ns == stored[0] and state.st_size == stored[1]):
             continue
         if hashes is None:
-            hashes = read_json(batch)
+            try:
+                hashes = read_json(batch)
+            except ValueError:  # it was cut; the job makes it and the file again
+                hashes = {}
         if hashes.get(hash_key(name)) != sha256(Path(name)):
             has_to_repeat = True
             job.changed.append((Path(name), media_id))

@@ -122,6 +122,14 @@ def test_a_changed_file_is_removed_with_the_cached_results_of_its_media(in_folde
     assert Path("resources/batches/resolved_1.json").exists()
 
 
+def test_with_a_cut_file_of_hashes_a_changed_file_is_made_again(in_folders):
+    path = place("detections", 2, in_folders)
+    path.write_text("longer than before, whatever it was: THE CONTENT OF 2.CSV")
+    Path("resources/batches/detected_1.json").write_text('{"detections/2.csv": "a')
+    (found,) = batch_check.to_repeat(JOBS, OF_EACH_MEDIA, in_folders=in_folders)
+    assert found.changed == [(path, 2)]
+
+
 def test_files_whose_future_dates_were_corrected_do_not_count_as_older(in_folders):
     path, ahead = place("records", 5, in_folders), time.time() + 3600
     os.utime(path, (ahead, ahead))
