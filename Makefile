@@ -6,8 +6,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat requirements.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
-DEMO_READY := $(VENV)/.ready-demo-$(shell cat requirements-demo.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
-DEV_READY := $(VENV)/.ready-dev-$(shell cat requirements-dev.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+# Also named after requirements.lock: when that changes, .venv is made again, without what was added.
+DEMO_READY := $(VENV)/.ready-demo-$(shell cat requirements.lock requirements-demo.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+DEV_READY := $(VENV)/.ready-dev-$(shell cat requirements.lock requirements-dev.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CONVERT := .venv-convert
 CONVERT_READY := $(CONVERT)/.ready-$(shell cat requirements-convert.lock Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 CLUSTERS := .venv-clusters
@@ -44,7 +45,8 @@ $(DEMO_READY): | $(READY)
 
 setup-dev: $(DEV_READY)  ## also install what tests, lint and benchmarks need
 
-$(DEV_READY): | $(READY)
+# After the demo's, so that two installations never write into .venv at once.
+$(DEV_READY): | $(DEMO_READY)
 	$(call add,requirements-dev.lock)
 
 setup-convert: $(CONVERT_READY)  ## install what conversion to ONNX and int8 need, into .venv-convert
