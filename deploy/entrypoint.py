@@ -41,6 +41,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("TATOR_API_SERVICE", "TATOR_AUTH_TOKEN", "TATOR_MEDIA_IDS", "TATOR_PROJECT_ID")
 # They are sent in HTTP headers, whose errors repeat them. Files of Secrets often end with a line break.
 SECRETS = ("TATOR_AUTH_TOKEN", *s3_store.KEYS)
+# As in scripts/lib/network_access/proxies.py: errors of libraries would repeat a part of the password.
+UNQUOTED_LOGIN = re.compile(r"(?:[^/?#]*//)?+[^/?#]*[/?#].*@", re.DOTALL)
 RUN_LABEL = "tator-detection/run"
 STOPPED = 143
 # How long requests are retried while the API server does not answer, and how long pods may take to end; as long as the
@@ -87,6 +89,10 @@ def _wrong_variables() -> str:
     malformed = [name for name in SECRETS if not re.fullmatch("[!-~]+", os.environ.get(name, "unset"))]
     if malformed:
         return f"{', '.join(malformed)} empty, or with blanks or other characters that no key has: correct the Secret"
+    proxies = [name for name in from_secrets if name not in SECRETS]
+    unquoted = [name for name in proxies if UNQUOTED_LOGIN.match(os.environ[name])]
+    if unquoted:
+        return f"{', '.join(unquoted)}: a login with / ? or #; expected %2F, %3F and %23 instead: correct the Secret"
     return ""
 
 

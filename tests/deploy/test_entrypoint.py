@@ -81,6 +81,13 @@ def test_secrets_that_no_header_can_contain_are_refused_and_not_shown(run, chang
     assert not any(value.strip() and value in text for value in changed.values())
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy"])
+def test_a_proxy_whose_password_would_be_in_messages_is_refused_and_not_shown(run, name):
+    code, text = run("default", **{name: "http://user:pa55/word@proxy.example.org:3128"})
+    assert (code, text.startswith(f"{name}: a login with / ? or #; expected %2F")) == (2, True), text
+    assert not any(part in text for part in ("user", "pa55", "word"))
+
+
 @pytest.mark.service
 def test_line_breaks_at_the_end_of_secrets_do_not_reach_snakemake(run, store):
     """Files from which a Secret is made often end with one."""

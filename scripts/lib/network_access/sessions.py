@@ -17,6 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from scripts.lib.errors import ServerError, SettingsError
+from scripts.lib.network_access import proxies
 from scripts.lib.network_access.addresses import Guard, resolve
 from scripts.lib.network_access.answers import LARGEST_ANSWER, AnswerTooLarge, LimitedResponse
 from scripts.lib.network_access.timed_responses import TimedResponse, TookTooLong
@@ -26,6 +27,10 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 _PROXY_LOGIN = (
     "the proxy asks for a login (407), and accepts none in its address; expected "
     "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT: correct it"
+)
+_UNQUOTED_LOGIN = (
+    "the proxy's address has a login with / ? or #; expected HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT with these "
+    "characters written as %2F, %3F and %23: correct it, or HTTP_PROXY or ALL_PROXY"
 )
 
 
@@ -151,7 +156,11 @@ class _GuardedAdapter(HTTPAdapter):
 
         Raises:
             ServerError: a proxy requires a login.
+            SettingsError: a proxy's address cannot be read.
         """
+        proxy = requests.utils.select_proxy(request.url or "", kwargs.get("proxies"))
+        if proxies.has_unquoted_login(proxy or ""):
+            raise SettingsError(_UNQUOTED_LOGIN)
         self._guard.check_name(urlsplit(request.url or "").hostname or "")  # a proxy resolves names on its side
         kwargs["timeout"] = kwargs.get("timeout") or self._seconds
         try:

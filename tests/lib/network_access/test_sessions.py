@@ -1,11 +1,15 @@
 """Sessions: redirects of writes and to addresses that are not valid, and proxies that cannot be used."""
 
+import re
+
 import pytest
 import requests
 
 from scripts.lib.errors import ServerError, SettingsError
+from scripts.lib.network_access import proxies
 from scripts.lib.network_access.sessions import Session
 from tests.faults.hosts import host, reply
+from tests.workflow import ROOT
 
 ELSEWHERE = "https://192.0.2.7"  # an address that is reserved for documentation
 
@@ -60,6 +64,27 @@ def test_a_proxy_that_wants_a_login_is_named_and_not_the_server(proxy, scheme):
         with pytest.raises(ServerError, match=r"the proxy asks for a login \(407\)") as caught:
             session.get(f"{scheme}://192.0.2.7/")
     assert "pa55word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["pa55/word", "pa55?word", "pa55#word", "1/pa55@word"])
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_no_part_of_a_proxys_unquoted_password_is_in_a_message(proxy, scheme, password):
+    """`/`, `?` and `#` end the host of an address, so that libraries name what is before them as the port."""
+    proxy(f"{scheme}user:{password}@127.0.0.1:9")
+    with Session(ELSEWHERE) as session, pytest.raises(SettingsError, match=r"a login with / \? or #") as caught:
+        session.get(ELSEWHERE)
+    assert not re.search("user|pa55|word", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "address", ["http://u:p%2Fw@h:1", "u:p@h:1", "h:1", "http://h:1/", "//u:p@h", "", "http://a@b@h"]
+)
+def test_addresses_of_proxies_that_can_be_read_are_accepted(address):
+    assert not proxies.has_unquoted_login(address)
+
+
+def test_the_entry_point_of_a_driver_checks_the_same():
+    assert proxies.UNQUOTED_LOGIN.pattern in (ROOT / "deploy" / "entrypoint.py").read_text()
 
 
 def test_a_socks_proxy_is_refused(proxy):
