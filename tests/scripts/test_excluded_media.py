@@ -73,7 +73,7 @@ def test_boxes_that_a_run_in_another_folder_uploaded_stay(ready):
     assert len(ready.boxes()) == 2
 
 
-@pytest.mark.parametrize("state", ["unreadable", "unsupported", "failed", "missing", "skipped"])
+@pytest.mark.parametrize("state", ["unreadable", "unsupported", "failed", "skipped"])
 def test_boxes_of_a_media_that_has_no_result_for_now_stay_and_are_counted(ready, state):
     ready.detected(1, ROWS)
     ready.upload(1)
@@ -83,6 +83,15 @@ def test_boxes_of_a_media_that_has_no_result_for_now_stay_and_are_counted(ready,
     assert (done["state"], done.get("excluded"), done["earlier_boxes"]) == ("not uploaded", None, 2)
     assert ready.server.requests() == []
     assert len(ready.boxes()) == 2
+
+
+def test_boxes_of_a_media_that_was_deleted_in_tator_are_not_counted(ready):
+    ready.detected(1, ROWS)
+    ready.upload(1)
+    ready.api.delete_media(1)
+    [record] = ready.resolve(1)
+    ready.detected(1, [], record["state"], record["reason"])
+    assert (record["state"], ready.upload(1).get("earlier_boxes")) == ("missing", None)
 
 
 def test_a_failed_upload_does_not_forget_the_boxes(ready):
@@ -168,6 +177,20 @@ def test_counts_are_taken_back_except_those_of_people(counted):
     assert counted.write()["media_ids"] == []
     assert counted.values(1) == [None, -1.0], "nothing, and the attribute's default"
     assert counted.values(2) == [None, 44.0]
+
+
+def test_a_count_of_a_person_stays_that_equals_the_one_taken_back(counted):
+    counted.write()
+    for media_id in (1, 2):
+        [record] = counted.steps.resolve(media_id, kind="image")
+        counted.steps.detected(media_id, [], record["state"], record["reason"])
+        counted.steps.upload(media_id)
+    counted.write()
+    counted.edit(1, **{CRAB: 2.0})
+    counted.server.clear_requests()
+    counted.write()
+    assert counted.server.requests() == [], "nothing is left to take back"
+    assert counted.values(1) == [None, 2.0]
 
 
 def test_counts_of_a_media_without_an_analysed_frame_are_taken_back(counted):

@@ -69,6 +69,8 @@ class TakenBack:
             not_kept="the defaults of",
             due=due,
             is_set=lambda media, wanted: all(_attributes(media).get(name) == wanted[name] for name in wanted),
+            # Otherwise a person's value that equals the removed one would be taken back by a later run.
+            on_success=lambda media: self.written.forget(media["id"], self.attributes),
         )
         return set_attributes(project, self.media_ids(), task, record)
 

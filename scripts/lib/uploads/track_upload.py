@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.lib.errors import MediaFault, ServerError
 from scripts.lib.record_files import as_content, read_record, write_record
-from scripts.lib.records import DetectionRecord, TrackUploadRecord, UploadRecord
+from scripts.lib.records import DetectionRecord, MediaRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
@@ -167,7 +167,8 @@ def upload_tracks_of(
             earlier.end(media.media_id, media.media_id, result.tracks)
         except MediaFault as fault:
             result = replace(result, state=fault.state, reason=fault.reason)
-    if result.state != "verified":
+    gone = "missing" in (read_record(MediaRecord, media.record).state, result.state)  # with its tracks
+    if result.state != "verified" and not gone:
         result = replace(result, earlier_tracks=earlier.left(media.media_id) or None)
     if result.state == "not uploaded" and not removes:  # the record has no data from Tator
         UnansweredWrites(options.notes(media.media_id, media.upload)).forget()

@@ -204,7 +204,8 @@ def upload_boxes_of(
         _remove_earlier(connect, options, files, earlier)
     else:
         UnansweredWrites(options.notes(media.media_id, files.upload)).forget()  # the record has no data from Tator
-    besides = result.id_in_tator if result.state == "verified" else None
+    gone = "missing" in (found.state, result.state)  # its boxes were deleted with it
+    besides = result.id_in_tator if result.state == "verified" or gone else None
     left = earlier.left(media.media_id, besides=besides)
     if result.excluded and os.environ.get(STORE_VARIABLE) and files.matched is None:
         left = _count_own(connect(), media.media_id, options)

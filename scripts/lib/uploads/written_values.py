@@ -8,7 +8,7 @@ The first line of the file is the project. Each later line is a media and its va
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class WrittenValues:
 
     def known(self, media_id: int) -> bool:
         """Return whether the workflow may have written a value into a media."""
-        return bool(self._of(media_id))
+        return any(self._of(media_id).values())
 
     def begin(self, changes: Mapping[int, Mapping[str, _Value]]) -> None:
         """Store values that are about to be written, in addition to earlier ones, which may remain if writing fails."""
@@ -79,6 +79,12 @@ class WrittenValues:
                 for media_id, of_media in changes.items()
             ]
         )
+
+    def forget(self, media_id: int, attributes: Collection[str]) -> None:
+        """Store that none of the workflow's values is in these attributes of a media any more."""
+        known = self._of(media_id)
+        if any(known.get(name) for name in attributes):
+            self._store([(media_id, known | {name: [] for name in attributes if name in known})])
 
     def _of(self, media_id: int) -> _Values:
         found: _Values = self._known.get(media_id) or {}

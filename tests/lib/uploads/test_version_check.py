@@ -28,3 +28,25 @@ def test_an_odd_answer_is_reported_and_the_run_continues(tmp_path: Path, answer:
         )
     assert losses == (1 if answer == b"{}" else 0)  # an empty answer means that the version was deleted
     assert len(warnings) == 1
+
+
+@pytest.mark.parametrize(("earlier", "losses"), [(2, 0), (1, 1)])
+def test_boxes_of_earlier_runs_are_not_expected(tmp_path: Path, earlier: int, losses: int) -> None:
+    """Nothing has looked whether they are still there, so that each run would find them lost again."""
+
+    def empty(handler: Any) -> None:
+        reply(handler, 200, b"0" if "LocalizationCount" in handler.path else b'[{"id": 3, "name": "v"}]')
+
+    write_json(tmp_path / "upload.json", {"version_id": 3, "version": "v", "type_id": 4})
+    media = [{"media_id": 1, "boxes_in_tator": 2, "earlier_boxes": earlier}]
+    write_json(tmp_path / "summary.json", {"totals": {"boxes_in_tator": 2}, "media": media})
+    with host(empty) as (address, _):
+        found = check_for_losses(
+            {"host": address, "project_id": 1},
+            {"TATOR_AUTH_TOKEN": "0123456789" * 4},
+            destination=tmp_path / "upload.json",
+            summary=tmp_path / "summary.json",
+            memory=tmp_path / "memory.json",
+            warn=lambda _: None,
+        )
+    assert found == losses
