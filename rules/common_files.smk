@@ -1,5 +1,6 @@
 """Input files of the rules: the files of media, and the size and date of the user's other files."""
 
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -74,6 +75,6 @@ def move_earlier_results():
             uploads=plan.uploads,
             track_uploads=bool(plan.track_uploads),
         )
-        moved = earlier_results.move(plan, Path(), datetime.now())
+        moved = earlier_results.move(plan, Path(), datetime.now(), sys.argv[1:])
         for sentence in filter(None, (moved, uploaded)):
             logger.warning(sentence)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +11,18 @@ from scripts.lib.workflow.planning.sub_folders import is_sub_folder
 
 # In the run's folder; it has a folder for each run that moved something.
 EARLIER = Path("results/earlier")
+
+# The rules that make results also if no setting asks for them.
+_RULES = {
+    **dict.fromkeys(("results/tracks.coco.json", "results/mot", "results/viame"), "export_tracks"),
+    **dict.fromkeys(("results/occurrences.csv", "results/maxn.txt"), "export_counts"),
+    "results/tracks.zip": "crop_tracks",
+    "results/detections.parquet": "export_parquet",
+    "results/detections.megadetector.json": "export_megadetector",
+    "results/yolo": "export_yolo",
+    "results/cvat": "export_cvat",
+    "results/detections.label_studio.json": "export_label_studio",
+}
 
 
 def optional_results(plan: RunPlan) -> Mapping[str, bool]:
@@ -40,7 +52,15 @@ def optional_results(plan: RunPlan) -> Mapping[str, bool]:
     }
 
 
-def move(plan: RunPlan, run_folder: Path, now: datetime) -> str | None:
+def _is_named(pattern: str, arguments: Collection[str]) -> bool:
+    """Return whether the command line names a result, a file in it, or its rule."""
+    top = _top(pattern)
+    return any(top == path or top in path.parents for path in map(Path, arguments)) or (
+        _RULES.get(pattern) in arguments
+    )
+
+
+def move(plan: RunPlan, run_folder: Path, now: datetime, arguments: Collection[str] = ()) -> str | None:
     """Move such results to a folder with the present time in its name; return a message, or None if there were none.
 
     Other files in the folders of `results/` stay. A later run with the same settings as the earlier one makes the
@@ -50,8 +70,10 @@ def move(plan: RunPlan, run_folder: Path, now: datetime) -> str | None:
         plan: the plan of the run.
         run_folder: the run's folder.
         now: the time for the name.
+        arguments: the command line; results that it names stay, as the run makes them.
     """
-    unplanned = [pattern for pattern, is_made in optional_results(plan).items() if not is_made]
+    results = optional_results(plan).items()
+    unplanned = [pattern for pattern, is_made in results if not is_made and not _is_named(pattern, arguments)]
     found = {pattern: list(_existing(pattern, run_folder)) for pattern in unplanned}
     if not any(found.values()):
         return None

@@ -62,6 +62,17 @@ def test_results_of_other_settings_are_moved(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [["results/yolo", "-n"], ["./results/yolo/"], ["results/yolo/data.yaml"], ["--cores", "2", "export_yolo"]],
+)
+def test_results_that_the_command_line_names_stay(tmp_path, arguments):
+    make(tmp_path, "results/yolo/data.yaml", "results/cvat/1.xml")
+    message = move(plan_of(), tmp_path, NOW, arguments)
+    assert message.endswith("/: results/cvat")
+    assert (tmp_path / "results/yolo/data.yaml").is_file()
+
+
+@pytest.mark.parametrize(
     ("config", "made"),
     [
         ({"evaluate": {"truth_version": 3}}, {"results/evaluation.json", "results/evaluation.zip"}),
