@@ -154,11 +154,12 @@ class MediaFinder:
         if is_named and (separator == "_" or self.is_picture(media_id) or _frame(rest) is None):
             return _Found(media_id, is_whole_name=_readable_key(rest) in whole)
         folder, _, file = rest.rpartition("/")
-        above, _, thousands = folder.rpartition("/")  # as of export_yolo, which has folders of ten thousand frames
-        folders = {folder, above} if thousands.isdigit() else {folder}
-        is_of_media = not folder if separator == "/" else names & {_readable_key(one) for one in folders if one}
-        frame = _frame(file) if is_of_media else None
-        return None if frame is None else _Found(media_id, frame)
+        if (frame := _frame(file)) is None:
+            return None
+        if folder == (part := f"{frame // 10_000:04d}") or folder.endswith(f"/{part}"):  # export_yolo's sub-folders
+            folder = folder[: -len(part)].rstrip("/")
+        is_of_media = _readable_key(folder) in names if separator == "_" else not folder
+        return _Found(media_id, frame) if is_of_media else None
 
     def _names_of(self, media_id: int) -> tuple[set[bytes], set[bytes]]:
         """Return the names of a media with its extension, and these and all others, as keys."""

@@ -150,7 +150,10 @@ def upload_tracks_of(
     if removes:
         try:
             _verified(result, connect(), options, media, [])
-        except MediaFault:  # it was deleted in Tator, with its tracks
+        except MediaFault as fault:
+            if fault.state != "missing":
+                raise
+            # It was deleted in Tator, with its tracks.
             _log.info("media %d was deleted in Tator", media.media_id)
         earlier.end(media.media_id, media.media_id, 0)
     if tracked.state == "failed":

@@ -224,7 +224,10 @@ def _remove_earlier(
     for tator_id in targets:
         try:
             _reconcile(connect(), tator_id, [], options, notes)
-        except MediaFault:  # it was deleted in Tator, with its boxes
+        except MediaFault as fault:
+            if fault.state != "missing":
+                raise
+            # It was deleted in Tator, with its boxes.
             _log.info("media %d: media %d in Tator was deleted", media_id, tator_id)
         earlier.end(media_id, tator_id, 0)
     if not targets:
