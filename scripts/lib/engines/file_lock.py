@@ -22,4 +22,7 @@ def locked(path: Path) -> Iterator[None]:
             raise DeviceError(
                 f"{path} cannot be locked: {error}; choose a folder on another file system with --directory"
             ) from error
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(stream, fcntl.LOCK_UN)  # closing does not suffice if a process was forked meanwhile

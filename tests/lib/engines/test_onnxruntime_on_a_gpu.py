@@ -1,5 +1,7 @@
 """onnxruntime on a GPU: TensorRT's engines in folders of their own, and faults of the GPU; the GPU is a stand-in."""
 
+import fcntl
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from onnx import numpy_helper
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine
+from scripts.lib.engines.file_lock import locked
 from scripts.lib.engines.onnx_graphs import top_k
 from scripts.lib.engines.onnxruntime import engine as engine_module
 from scripts.lib.engines.onnxruntime import engine_cache
@@ -103,7 +106,7 @@ class _Driver:
         name.value = f"NVIDIA Stand-in {gpu.value}"[: length - 1].encode()
 
 
-@pytest.mark.parametrize("harm", ["changed", "unrecorded"])
+@pytest.mark.parametrize("harm", ["changed", "unrecorded", "empty record", "other record"])
 def test_an_engine_that_is_not_as_recorded_is_built_again(cuda: type[GpuSession], tmp_path: Path, harm: str) -> None:
     graph, folder = write_onnx(tmp_path / "graph.onnx"), tmp_path / "engines"
     opened(graph, folder).close()
@@ -111,6 +114,9 @@ def test_an_engine_that_is_not_as_recorded_is_built_again(cuda: type[GpuSession]
     content = file.read_bytes()
     if harm == "changed":
         file.write_bytes(b"other code")
+    elif harm.endswith("record"):
+        file.write_bytes(b"other code")
+        next(folder.glob("*.json")).write_text("" if harm == "empty record" else "[]")
     else:  # as after a kill while it was written
         file.write_bytes(content[:100])
         next(folder.glob("*.json")).unlink()
@@ -137,6 +143,22 @@ def test_jobs_that_start_together_build_one_engine(tmp_path: Path) -> None:
         (found.built / "built").touch()
     thread.join(10)
     assert entered.is_set()
+
+
+def test_a_lock_ends_with_its_block_although_a_process_was_forked_in_it(tmp_path: Path) -> None:
+    release, released = os.pipe()
+    with locked(tmp_path / "lock"):
+        if (child := os.fork()) == 0:
+            os.close(released)
+            os.read(release, 1)
+            os._exit(0)
+    try:
+        with (tmp_path / "lock").open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(released)
+        os.waitpid(child, 0)
+        os.close(release)
 
 
 def networks(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:

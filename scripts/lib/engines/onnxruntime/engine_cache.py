@@ -55,7 +55,7 @@ def own_engines(device: Device, graph: Path, *, size: Size, batch_size: int) -> 
     record = folder.with_suffix(".json")
     device.built.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_suffix(".lock")):
-        recorded = read_json(record)["files"] if record.exists() else None
+        recorded = _recorded(record)
         if recorded is None or recorded != _hashes(folder):
             recorded = None
             shutil.rmtree(folder, ignore_errors=True)
@@ -80,6 +80,14 @@ def _parts(graph: Path, size: Size, batch_size: int) -> dict[str, Any]:
         "gpu": _gpu_and_driver(),
         "tf32": os.environ.get(TF32),
     }
+
+
+def _recorded(record: Path) -> Any:
+    """Return the recorded hashes of the files; None without a record, or if it is damaged."""
+    try:
+        return read_json(record)["files"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _hashes(folder: Path) -> dict[str, str]:
