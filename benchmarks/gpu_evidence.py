@@ -231,7 +231,9 @@ def main(words: Sequence[str] | None = None) -> None:
     begun = time.monotonic()
     if missing := missing_packages():
         sys.exit(f"{', '.join(missing)} cannot be imported by {sys.executable}; expected these packages: install them")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))  # so that the part's process ends too
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that the part's process ends too
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as after nohup
+            signal.signal(number, lambda *_: sys.exit("ended by a signal"))
     parts = tuple(part for part in PARTS if part.name in _QUICK) if args.quick else PARTS
     options = ["--device", args.device, *(["--quick"] if args.quick else [])]
     if args.made:

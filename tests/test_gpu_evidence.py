@@ -1,11 +1,14 @@
 """`make gpu-evidence`, tried out without a GPU: what is measured, and parts that hang, crash or fail."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from benchmarks.gpu_compare import WrongResult, compared_with_cpu
 from benchmarks.gpu_evidence import MACHINE, Evidence, Line, Part
 from benchmarks.gpu_parts import Figure, Recorder
 from scripts.lib.engines.base import Outputs
+from scripts.lib.graphs.nms_settings import from_text
 from tests.onnx_graph import write_onnx
 from tests.workflow import ROOT
 
@@ -206,6 +210,73 @@ def test_other_boxes_than_the_cpus_are_a_wrong_result(monkeypatch: pytest.Monkey
     assert "; within" in compared_with_cpu(case, Fake(0), batches)  # type: ignore[arg-type]
     with pytest.raises(WrongResult, match="NOT within"):
         compared_with_cpu(case, Fake(apart), batches)  # type: ignore[arg-type]
+
+
+class Scored:
+    """Finds boxes with these scores, each far from the others."""
+
+    depth, description = 1, {"candidates": 9}
+    nms = from_text(None, "a network")
+
+    def __init__(self, *scores: float) -> None:
+        self.outputs = Outputs(
+            np.array([[[9 * at, 0, 9 * at + 5, 5] for at in range(len(scores))]], np.float32),
+            np.array([[[score] for score in scores]], np.float32),
+        )
+
+    def infer(self, batch: np.ndarray) -> Outputs:
+        return self.outputs
+
+    def start(self, batch: np.ndarray) -> None:
+        pass
+
+    def finish(self) -> Outputs:
+        return self.outputs
+
+
+@pytest.mark.parametrize(
+    ("scores", "wrong"),
+    [
+        ((0.9, 0.7, 0.49999997), None),  # it differs by rounding, and so is below the threshold
+        ((0.9, 0.1, 0.5), "scores 0.200000 apart"),
+        ((0.9, 0.7, 0.6), "scores 0.100000 apart"),
+        ((0.9, 0.1, 0.1), "NOT as many"),
+        ((np.nan, 0.7, 0.5), "scores 0.200000 apart"),
+    ],
+)
+def test_boxes_at_the_threshold_may_be_found_in_one_session_only(scores: tuple[float, ...], wrong: str | None) -> None:
+    engine, top_k, batch = Scored(0.9, 0.7, 0.5), Scored(*scores), np.zeros((1, 4, 4, 3), np.uint8)
+    for compare in (
+        lambda: gpu_compare.compared_with_all(engine, top_k, [batch], 0.5),  # type: ignore[arg-type]
+        lambda: gpu_compare.compared_in_full(engine, top_k, batch, 0.5),  # type: ignore[arg-type]
+    ):
+        if wrong is None:
+            compare()
+        else:
+            with pytest.raises(WrongResult, match=wrong):
+                compare()
+
+
+def processes() -> Iterator[bytes]:
+    """Yield the command lines of all processes."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            yield path.read_bytes()
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_parts_process_too(tmp_path: Path, ended_by: signal.Signals) -> None:
+    command = [sys.executable, "-m", "benchmarks.gpu_evidence", "--quick", "--device", "cpu"]
+    with subprocess.Popen(
+        [*command, "--page", str(tmp_path / "page.md")], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(ended_by)
+        assert process.wait(30) == 1
+    assert not list(tmp_path.glob("gpu-evidence-*"))
+    assert not [process for process in processes() if bytes(tmp_path) in process]
 
 
 def test_what_a_gpu_computes_comes_before_the_ceiling() -> None:
