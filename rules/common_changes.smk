@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from snakemake.settings.enums import PersistenceBackend
+from snakemake.settings.enums import PersistenceBackend, RerunTrigger
 
 from scripts.lib.detection import calibration
 from scripts.lib.workflow.jobs import failures
@@ -30,7 +30,10 @@ def quantize_after_changes():
     ):
         of_params = workflow.get_rule("quantize_network").params.get(rule_params.NAME)
         settings = f"{of_params(None)} {sorted(plan.calibration_media)}"
-        calibration.forget_after_changes(settings, Path("resources/network/int8"))
+        touches = getattr(command.arguments(), "touch", False)
+        calibration.forget_after_changes(
+            settings, Path("resources/network/int8"), keep=touches
+        )
 
 
 def repeat_results_without_record():
@@ -42,6 +45,9 @@ def repeat_results_without_record():
         return
     options = command.arguments()
     if command.runs_nothing(options):
+        return
+    # With --rerun-triggers mtime Snakemake compares only dates, and needs no records.
+    if getattr(options, "rerun_triggers", None) == {RerunTrigger.MTIME}:
         return
     # With --drop-metadata there are never any records, and with --allowed-rules others must not run.
     if getattr(options, "drop_metadata", False) or getattr(

@@ -33,7 +33,7 @@ def choose(asked: Sequence[int] | None, media_ids: Sequence[int], drift: Path) -
     return before if before and set(before) <= set(media_ids) else list(media_ids[:MEDIA])
 
 
-def forget_after_changes(settings: str, folder: Path) -> None:
+def forget_after_changes(settings: str, folder: Path, *, keep: bool = False) -> None:
     """Remove the quantized network if it was made with other settings, so that it is made again.
 
     Snakemake does not check a job for changes if all of its inputs from a job that runs are `ancient`, as those of
@@ -42,10 +42,12 @@ def forget_after_changes(settings: str, folder: Path) -> None:
     Args:
         settings: a hash of what the network depends on.
         folder: the folder of the quantized network, where the hash is stored.
+        keep: whether only to store the hash, as with --touch.
     """
     memory = folder / "settings.txt"
     if memory.is_file() and memory.read_text(encoding="utf-8") == settings:
         return
-    (folder / "graph.xml").unlink(missing_ok=True)
+    if not keep:
+        (folder / "graph.xml").unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(memory, settings.encode())

@@ -33,3 +33,11 @@ def test_the_network_of_other_settings_is_removed(tmp_path):
     assert (folder / "graph.xml").exists()
     forget_after_changes("b", folder)
     assert not (folder / "graph.xml").exists()
+
+
+def test_with_touch_the_quantized_network_is_kept(tmp_path):
+    (tmp_path / "graph.xml").write_text("")
+    forget_after_changes("a", tmp_path, keep=True)
+    assert (tmp_path / "graph.xml").exists()
+    forget_after_changes("a", tmp_path)
+    assert (tmp_path / "graph.xml").exists()

@@ -16,6 +16,8 @@ from scripts.lib.errors import SettingsError
 
 _STATE = Path(".snakemake")
 _LONGEST_NAME = 255
+# Differs from what Snakemake writes when a job starts; it reads only the first key.
+_MARKER = json.dumps({"external_jobid": None, "reason": "no record"})
 
 
 def require_files(are_in_files: bool) -> None:
@@ -52,16 +54,19 @@ def outputs(patterns: Iterable[str], media_ids: Sequence[int]) -> Iterator[str]:
 def mark(files: Iterable[str]) -> list[str]:
     """Mark those of these files that exist without a readable record as incomplete; return the newly marked ones.
 
+    Earlier marks of files whose record is there again are removed, as after `.snakemake` was copied too.
+
     Args:
         files: outputs of rules, below the current folder.
     """
+    _remove_settled_marks()
     found = []
     for file in files:
         if os.path.exists(file) and not _is_readable(_path("metadata", file)):  # noqa: PTH110 - a Path for each of many files takes longer
             marker = Path(_path("incomplete", file))
             if not marker.exists():  # otherwise Snakemake was killed and makes it again anyway
                 marker.parent.mkdir(parents=True, exist_ok=True)
-                marker.write_text(json.dumps({"external_jobid": None}), encoding="utf-8")
+                marker.write_text(_MARKER, encoding="utf-8")
                 found.append(file)
     return found
 
@@ -74,6 +79,15 @@ def message(files: Sequence[str]) -> str:
         ".snakemake, a power failure damaged the record, or media shared jobs before; what the run needs of them is "
         "made again; --touch keeps it as it is"
     )
+
+
+def _remove_settled_marks() -> None:
+    """Remove the marks of files whose record is readable again; marks by Snakemake of interrupted jobs stay."""
+    for folder, _, names in os.walk(_STATE / "incomplete"):
+        for marker in (Path(folder, name) for name in names):
+            record = _STATE / "metadata" / marker.relative_to(_STATE / "incomplete")
+            if _is_readable(str(record)) and marker.read_bytes() == _MARKER.encode():
+                marker.unlink()
 
 
 def _is_readable(record: str) -> bool:

@@ -40,6 +40,21 @@ def test_a_file_with_a_record_is_not_marked():
     assert lost_records.mark([FILE]) == []
 
 
+def test_a_mark_ends_when_the_record_is_there_again():
+    """As after a dry run in a copy, into which .snakemake is then copied too."""
+    lost_records.mark([FILE])
+    write(entry("metadata"), b'{"rule": "detect"}')
+    assert lost_records.mark([FILE]) == []
+    assert not Path(entry("incomplete")).exists()
+
+
+def test_a_mark_of_an_interrupted_job_stays():
+    write(entry("metadata"), b'{"rule": "detect"}')
+    FilePersistence(path=Path(".snakemake"))._mark_incomplete(FILE, None)
+    assert lost_records.mark([FILE]) == []
+    assert Path(entry("incomplete")).exists()
+
+
 @pytest.mark.parametrize("length", [10, 300, 600])
 def test_entries_are_where_snakemake_looks_for_them(length):
     file = "/".join("a" * 50 for _ in range(length // 51 + 1))
