@@ -264,6 +264,15 @@ def processes() -> Iterator[bytes]:
             yield path.read_bytes()
 
 
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """Let SIGHUP have its effect on processes that a test starts, also if pytest runs under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_parts_process_too(tmp_path: Path, ended_by: signal.Signals) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu_evidence", "--quick", "--device", "cpu"]

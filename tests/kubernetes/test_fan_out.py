@@ -28,7 +28,7 @@ def test_a_run_with_lost_and_drained_drivers_equals_a_local_run(lab, local_run):
     before = {pod["metadata"]["name"] for pod in one.running("detect")}
     one.cluster.evict(run.pods[0])
     # Logged after the pods of the lost driver are removed: pods that run later are of the new driver.
-    one.cluster.wait_until(lambda: "the run before this one was lost" in log_of(one, run, 1))
+    one.cluster.wait_until(lambda: "the previous driver was lost" in log_of(one, run, 1))
     one.cluster.wait_until(lambda: one.running("detect"))
     one.cluster.drain(run.pods[1], grace=60)
     assert run.join() == "Succeeded", run.log()

@@ -19,11 +19,15 @@ MAKE = ["--graph-pb", str(SYNTHETIC / "graph.pb"), "--train-ini", str(SYNTHETIC 
 
 @pytest.fixture
 def get(tmp_path):
-    """Return a function that calls get_network for a new folder, and returns its record."""
+    """Return a function that calls get_network for a new folder, and returns its record.
+
+    The sides are 64 pixels, as the synthetic network takes pictures of any size, unless they are given.
+    """
     out = tmp_path / "network"
 
-    def call(**settings):
+    def call(*, img_max_side=64, img_min_side=64, **settings):
         record = out / "provenance.json"
+        settings |= {"img_max_side": img_max_side, "img_min_side": img_min_side}
         get_network(graph=out / "graph.pb", train_ini=out / "train.ini", provenance=record, **settings)
         assert (out / "graph.pb").read_bytes() == GRAPH
         return json.loads(record.read_text())

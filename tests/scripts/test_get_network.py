@@ -34,12 +34,15 @@ FILES = {
 
 @pytest.fixture
 def get(tmp_path):
-    """Return a function that calls get_network for a new folder, and returns its record."""
+    """Return a function that calls get_network for a new folder, and returns its record.
+
+    The sides are SIDES, as the synthetic network takes pictures of any size, unless they are given.
+    """
     out = tmp_path / "network"
 
     def call(graph="graph.pb", **settings):
         record = out / "provenance.json"
-        get_network(graph=out / graph, train_ini=out / "train.ini", provenance=record, **settings)
+        get_network(graph=out / graph, train_ini=out / "train.ini", provenance=record, **SIDES | settings)
         assert {path.name for path in out.iterdir()} == {graph, "train.ini", "provenance.json"}
         return json.loads(record.read_text())
 
@@ -53,7 +56,7 @@ def nothing_written(get):
 
 class TestDirectory:
     def test_copies_and_records(self, get):
-        record = get(directory=SYNTHETIC, **SIDES)
+        record = get(directory=SYNTHETIC)
         assert (get.out / "graph.pb").read_bytes() == GRAPH
         assert record == {
             "source": "directory",
@@ -67,7 +70,7 @@ class TestDirectory:
     def test_uses_the_graph_that_is_named(self, get, tmp_path):
         (tmp_path / "train.ini").write_bytes(INI)
         write_onnx(tmp_path / "graph.onnx")
-        assert get("graph.onnx", directory=tmp_path, **SIDES)["files"]["graph.onnx"]["size"] > 1000
+        assert get("graph.onnx", directory=tmp_path)["files"]["graph.onnx"]["size"] > 1000
         with pytest.raises(GraphError, match=r"no graph.pb, but 'graph.onnx', .*set it to graph.onnx"):
             get(directory=tmp_path)
 
@@ -100,7 +103,7 @@ class TestDirectory:
         with pytest.raises(GraphError, match=f"graph.pb has SHA-256 {sha256(GRAPH)}; expected 00"):
             get(directory=SYNTHETIC, sha256={"graph.pb": "0" * 64})
         assert nothing_written(get)
-        get(directory=SYNTHETIC, sha256={"graph.pb": sha256(GRAPH).upper()}, **SIDES)
+        get(directory=SYNTHETIC, sha256={"graph.pb": sha256(GRAPH).upper()})
 
     @pytest.mark.parametrize("name", ["graph.onnx", "graph.bin", "names.txt"])
     def test_refuses_the_hash_of_a_file_that_the_network_does_not_have(self, get, name):
@@ -111,7 +114,7 @@ class TestDirectory:
     def test_overwrites_partial_files_of_a_killed_run(self, get):
         (get.out / ".get_network.part").mkdir(parents=True)
         (get.out / ".get_network.part/graph.pb").write_bytes(b"half")
-        assert get(directory=SYNTHETIC, **SIDES)["files"] == FILES
+        assert get(directory=SYNTHETIC)["files"] == FILES
 
 
 class TestSettings:
