@@ -52,9 +52,15 @@ _ONNX = {
     "Attribute": {"g": (6, "GraphProto"), "graphs": (11, "GraphProto*")},
 }  # fmt: skip
 
+# The fields before a model's graph. Messages that are written again declare them, as fields that are not declared come
+# last, and OpenVINO takes a file for another format if one of its first three fields is repeated.
+_BEFORE_GRAPH = {
+    "ir_version": (1, "int64"), "producer_name": (2, "bytes"), "producer_version": (3, "bytes"),
+    "domain": (4, "bytes"), "model_version": (5, "int64"), "doc_string": (6, "bytes"),
+}  # fmt: skip
 # The weights of an ONNX file. All other fields are kept unchanged when the message is written again.
 _WEIGHTS = {
-    "ModelProto": {"graph": (7, "GraphProto"), "functions": (25, "FunctionProto*")},
+    "ModelProto": {**_BEFORE_GRAPH, "graph": (7, "GraphProto"), "functions": (25, "FunctionProto*")},
     "GraphProto": {
         "node": (1, "NodeProto*"), "initializer": (5, "TensorProto*"), "sparse_initializer": (15, "SparseTensor*"),
     },
@@ -98,7 +104,9 @@ _SIGNATURE = {
 
 # Constants and their shapes, in branches of an `If` too. All other fields are kept when the message is written again.
 _CONSTANTS = {
-    "ModelProto": {"graph": (7, "GraphProto"), "opset_import": (8, "Opset*"), "functions": (25, "FunctionProto*")},
+    "ModelProto": {
+        **_BEFORE_GRAPH, "graph": (7, "GraphProto"), "opset_import": (8, "Opset*"), "functions": (25, "FunctionProto*"),
+    },
     "FunctionProto": {"node": (7, "NodeProto*"), "opset_import": (9, "Opset*")},
     "Opset": {"domain": (1, "string"), "version": (2, "int64")},
     "GraphProto": {"node": (1, "NodeProto*"), "initializer": (5, "TensorProto*"), "input": (11, "ValueInfo*")},

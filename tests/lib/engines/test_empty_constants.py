@@ -1,6 +1,8 @@
 """Test that OpenVINO computes with the empty constants of ONNX files, which it would read as the number 0."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from scripts.lib.engines.openvino.empty_constants import replace_empty_constants
 from scripts.lib.engines.openvino.graph import compile_for_cpu, read_model
+from scripts.lib.graphs import messages
 
 node = helper.make_node
 EMPTY = np.zeros(0, np.int64)
@@ -138,3 +141,17 @@ def test_shapes_and_types_are_kept(kind: str) -> None:
     content = replace_empty_constants(made.SerializeToString())
     [k] = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]).run(None, {})
     assert (k.shape, k.dtype) == ((3, 0, 4), kind)
+
+
+@pytest.mark.parametrize("read", [messages.read_constants, messages.read_weights])
+def test_a_file_that_is_written_again_is_recognized_as_onnx(tmp_path: Path, read: Callable[[bytes], Any]) -> None:
+    """OpenVINO knows the format by the file's first fields, which must be different ones."""
+    made = model(BLACK["constant"], found("e"))
+    made.opset_import.add(domain="ai.onnx.ml", version=2)
+    for name in ("f", "g"):
+        function = helper.make_function("local", name, ["a"], ["b"], [node("Neg", ["a"], ["b"])], made.opset_import[:1])
+        made.functions.append(function)
+    made.opset_import.add(domain="local", version=1)
+    path = tmp_path / "graph.onnx"
+    path.write_bytes(read(made.SerializeToString()).SerializeToString())
+    assert [output.get_names() for output in read_model(path).outputs] == [{"y"}]
