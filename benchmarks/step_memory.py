@@ -232,6 +232,7 @@ def _arguments(step: str) -> dict[str, Any]:
             **every("uploads"),
             **_SITE,
             "attribute": MARK,
+            "memory": Path("resources/written_marks.json"),
             "marks": results / "marks.json",
         },
         "write_counts": lambda: {
