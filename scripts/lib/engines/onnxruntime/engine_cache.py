@@ -76,7 +76,7 @@ def _parts(graph: Path, size: Size, batch_size: int) -> dict[str, Any]:
         "size": size._asdict(),
         "batch_size": batch_size,
         "onnxruntime": onnxruntime.__version__,
-        "tensorrt": _tensorrt_version(),
+        "tensorrt_version": _tensorrt_version(),
         "gpu": _gpu_and_driver(),
         "tf32": os.environ.get(TF32),
     }
