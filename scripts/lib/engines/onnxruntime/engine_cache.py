@@ -75,7 +75,7 @@ def _parts(graph: Path, size: Size, batch_size: int) -> dict[str, Any]:
         "onnx": sha256(graph),
         "size": size._asdict(),
         "batch_size": batch_size,
-        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime_version": onnxruntime.__version__,
         "tensorrt_version": _tensorrt_version(),
         "gpu": _gpu_and_driver(),
         "tf32": os.environ.get(TF32),
