@@ -1,7 +1,6 @@
 """Move results of earlier runs that the present settings do not make, so that they do not stand beside newer ones."""
 
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -95,7 +94,12 @@ def _existing(pattern: str, run_folder: Path) -> Iterator[Path]:
         return
     if not (run_folder / folder).is_dir():
         return
-    is_name = re.compile(re.escape(Path(pattern).name).replace(r"\{media_id\}", r"\d+")).fullmatch
+    suffix = Path(pattern).suffix  # the name is a media's number
+
+    def is_name(name: str) -> bool:
+        number = name.removesuffix(suffix)
+        return name == number + suffix and number.isascii() and number.isdigit()
+
     # os.listdir: a Path for each of many names takes longer than the listing
     for name in sorted(os.listdir(run_folder / folder)):  # noqa: PTH208
         if is_name(name):
