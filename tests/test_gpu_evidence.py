@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -146,8 +146,22 @@ def test_everything_ends_in_time_with_all_its_processes(tmp_path: Path) -> None:
     assert "when the time was up" in lines[0].figures
     assert failed == 1
     pid = int((tmp_path / "pid").read_text())
-    status = Path(f"/proc/{pid}/stat")
-    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+    wait_for_end(lambda: is_running(pid))
+
+
+def wait_for_end(is_still_running: Callable[[], bool]) -> None:
+    """Wait for a process that was killed, as it ends a moment later."""
+    deadline = time.monotonic() + 20
+    while is_still_running():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def recorded(folder: Path, figures: Iterator[Figure], **words: float) -> list[tuple[str, bool]]:
@@ -285,7 +299,7 @@ def test_a_signal_ends_the_parts_process_too(tmp_path: Path, ended_by: signal.Si
         process.send_signal(ended_by)
         assert process.wait(30) == 1
     assert not list(tmp_path.glob("gpu-evidence-*"))
-    assert not [process for process in processes() if bytes(tmp_path) in process]
+    wait_for_end(lambda: any(bytes(tmp_path) in command for command in processes()))
 
 
 def test_what_a_gpu_computes_comes_before_the_ceiling() -> None:
