@@ -233,8 +233,9 @@ def test_retinanets_take_bytes_on_a_gpu(
     monkeypatch.setattr(engine_module, "subtract_mean", lambda batch: pytest.fail("on the host"))
     batch = np.random.default_rng(0).integers(0, 256, (2, SIZE.height, SIZE.width, 3), dtype=np.uint8)
     with open_engine(
-        write_onnx(tmp_path / "graph.onnx"), engine="onnxruntime", size=SIZE, batch_size=2, threads=1, device="cuda"
-    ) as engine:
+        write_onnx(tmp_path / "graph.onnx"), engine="onnxruntime", size=SIZE, batch_size=2, threads=1, device="cuda",
+        engines=tmp_path / "engines",
+    ) as engine:  # fmt: skip
         assert engine.depth == 2
         both = engine.infer(batch)
         pinned.clear()
