@@ -4,14 +4,13 @@ import os
 import subprocess
 import sys
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.faults.hosts import host, reply
+from tests.object_store import ACCESS_KEY, SECRET_KEY, client_of, started_store
 from tests.workflow import ROOT
 
-KEYS = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "key\n", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "s3cr3t\n"}
+KEYS = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": f"{ACCESS_KEY}\n", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": f"{SECRET_KEY}\n"}
 NEEDED = {
     "TATOR_API_SERVICE": "https://tator.example.org/rest",
     "TATOR_AUTH_TOKEN": "t0ken\n",
@@ -52,18 +51,8 @@ def run(tmp_path):
 
 @pytest.fixture(scope="module")
 def store():
-    """Yield the address of a store with the bucket `tator-detection`."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    address = "http://{}:{}".format(*server.get_host_and_port())
-    client_of(address).create_bucket(Bucket="tator-detection")
-    yield address
-    server.stop()
-
-
-def client_of(store):
-    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "s3cr3t"}
-    return boto3.client("s3", endpoint_url=store, region_name="us-east-1", **keys)
+    with started_store("tator-detection") as address:
+        yield address
 
 
 @pytest.mark.parametrize(

@@ -3,34 +3,24 @@
 import base64
 import json
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.kube_server import argo
 from tests.kubernetes.lab import IMAGE, documents
+from tests.object_store import ACCESS_KEY, SECRET_KEY, client_of, started_store
 
 (MANIFEST,) = documents("deploy/argo/fan-out-s3.yaml")
 MANIFEST["spec"]["templates"][0]["container"]["args"] += ["--seconds-between-status-checks", "1"]
 MANIFEST["spec"]["templates"][0]["container"]["args"] += ["--group-components", "media=2"]
 SHARED = "cd /work && exec python /workflow/deploy/entrypoint.py run kubernetes-s3 --default-storage-prefix "
 SHARED += "s3://bucket/{} --seconds-between-status-checks 1 --forcerun detect_many_1 --until detect_many_1"
-KEYS = {"access-key": "key", "secret-key": "s3cr3t"}
-
-
-def client_of(store):
-    keys = {"aws_access_key_id": KEYS["access-key"], "aws_secret_access_key": KEYS["secret-key"]}
-    return boto3.client("s3", endpoint_url=store, region_name="us-east-1", **keys)
+KEYS = {"access-key": ACCESS_KEY, "secret-key": SECRET_KEY}
 
 
 @pytest.fixture
 def store():
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    client_of(f"http://{host}:{port}").create_bucket(Bucket="bucket")
-    yield f"http://{host}:{port}"
-    server.stop()
+    with started_store("bucket") as address:
+        yield address
 
 
 @pytest.fixture
