@@ -27,6 +27,9 @@ PACE = 200.0  # frames per second of the simulated GPU
 _SECONDS = 500.0
 # Larger clips have fewer frames, at least this many, and smaller ones more, so that each takes about as long.
 _PIXELS, _LEAST_FRAMES = 1920 * 1080, 100
+# A long clip's frames are a multiple of this, so that the parts of two processes are equal: with a key frame each second,
+# one of 450 frames has a part of 240.
+_EQUAL = 300
 # Media of a job, which together have as many frames as the clip for the engine with a set pace.
 MEDIA = 8
 # Share of the frames that the engine with a set pace gets, as it takes longer.
@@ -76,6 +79,7 @@ def measure_ceiling(folder: Path, extent: CeilingExtent) -> Iterator[tuple[str, 
         for name, size in extent.sizes.items():
             frames = max(_LEAST_FRAMES, extent.frames * _PIXELS // (size.width * size.height))
             frames = min(2 * extent.frames, frames)
+            frames = -(-frames // _EQUAL) * _EQUAL if frames > _EQUAL else frames
             in_each = -(-frames // (_PACED * MEDIA))
             numbers = {"": frames, "paced": in_each * MEDIA, "media": in_each}
             if extent.on_one_core is not None:
