@@ -12,8 +12,8 @@ SIGTERM, which a drained or cancelled driver gets, becomes the SIGINT at which S
 Secret. What has not ended after STOP_SECONDS is killed; `run` then removes what is left of the run itself. Nothing is
 uploaded or marked later than STOP_SECONDS, and the few seconds in which a job's pod ends, after the signal.
 
-The exit code is Snakemake's; 2 says that a variable is missing or the store cannot be used, 143 that a signal ended the
-run before it was complete.
+The exit code is Snakemake's; 2 says that a variable is missing, or that the store cannot be used or has files of other
+settings in the run's folder; 143 that a signal ended the run before it was complete.
 `conclude` prints the summary and removes what is left of a run, for a driver that was killed at once.
 """
 
@@ -56,7 +56,7 @@ LOG_SECONDS = 60.0
 
 def run(profile: str, options: Sequence[str]) -> int:
     """Run the workflow in the current folder, and return its exit code."""
-    if problem := _wrong_variables() or _store_problem(options):
+    if problem := _wrong_variables() or s3_store.problem_of_options(options, os.environ):
         _log(problem)
         return 2
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
@@ -94,14 +94,6 @@ def _wrong_variables() -> str:
     if unquoted:
         return f"{', '.join(unquoted)}: a login with / ? or #; expected %2F, %3F and %23 instead: correct the Secret"
     return ""
-
-
-def _store_problem(options: Sequence[str]) -> str:
-    """Return why the store that Snakemake's options name cannot be used; empty if it can, or if they name none."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(s3_store.PREFIX_OPTION, dest="prefix", default="")
-    prefix = parser.parse_known_args(list(options))[0].prefix
-    return s3_store.problem(prefix, os.environ) if prefix.startswith(s3_store.SCHEME) else ""
 
 
 def _take_over() -> None:
@@ -150,7 +142,7 @@ def conclude(status: str) -> int:
     """Print the result of a run, and remove its jobs and its Secret."""
     table = Path("results/summary.txt")
     _log(f"the workflow ended: {status}")
-    _log(table.read_text(encoding="utf-8") if table.exists() else "there is no summary; see the log of `workflow`")
+    _log(table.read_text(encoding="utf-8") if table.exists() else "this pod has no summary; see the log of `workflow`")
     if "RUN_NAME" in os.environ:
         core, batch = _connect()
         name, namespace = os.environ["RUN_NAME"], os.environ["POD_NAMESPACE"]

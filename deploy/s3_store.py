@@ -1,13 +1,26 @@
 """Check a run's place in an S3-compatible store before any job starts."""
 
+import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
 from urllib.parse import urlsplit
 
 PREFIX_OPTION, SCHEME = "--default-storage-prefix", "s3://"
 KEYS = ("SNAKEMAKE_STORAGE_S3_ACCESS_KEY", "SNAKEMAKE_STORAGE_S3_SECRET_KEY")
 ENDPOINT, REGION = "SNAKEMAKE_STORAGE_S3_ENDPOINT_URL", "SNAKEMAKE_STORAGE_S3_REGION"
-# The storage plugin removes a bucket together with its last file, which may be one that a run repeats.
+# What the results of a run depend on, apart from the options --config and --configfile.
+SETTINGS = (
+    "TATOR_API_SERVICE",
+    "TATOR_MEDIA_IDS",
+    "TATOR_PROJECT_ID",
+    "TATOR_PIPELINE_ARGS",
+    "TATOR_DETECT_ENGINE",
+    "IMAGE",
+)
+# Has the hash of the settings: Snakemake's records of them are lost with the driver's folder, so it would keep results
+# of other settings. The storage plugin removes a bucket with its last file, which may be one that a run repeats.
 KEPT_FILE = "run-started"
 # Requests to a store that does not answer are retried for half a minute, with botocore's growing pauses.
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 8
@@ -20,14 +33,26 @@ _WHAT = {
 }
 
 
-def problem(prefix: str, environ: Mapping[str, str]) -> str:
-    """Return why a run cannot store its files below a prefix; empty if it can, and then with a first, empty file there.
+def problem_of_options(options: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Return why the store that Snakemake's options name cannot be used; empty if it can, or if they name none."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(PREFIX_OPTION, dest="prefix", default="")
+    parser.add_argument("--config", "-C", "--configfile", "--configfiles", dest="config", nargs="*", action="extend")
+    given = parser.parse_known_args(list(options))[0]
+    if not given.prefix.startswith(SCHEME):
+        return ""
+    return problem(given.prefix, environ, [*(environ.get(name, "") for name in SETTINGS), *(given.config or ())])
+
+
+def problem(prefix: str, environ: Mapping[str, str], settings: Sequence[str] = ()) -> str:
+    """Return why a run cannot store its files below a prefix; empty if it can, and then with a first file there.
 
     The official storage plugin makes the bucket if it does not exist, so that a misspelt name would go unnoticed.
 
     Args:
         prefix: s3://BUCKET/FOLDER.
         environ: the plugin's variables, with the store's address, its region and its keys.
+        settings: what the run's results depend on; without secrets.
     """
     import boto3
     from botocore.config import Config
@@ -50,13 +75,30 @@ def problem(prefix: str, environ: Mapping[str, str]) -> str:
             ),
         )
         client.head_bucket(Bucket=place.netloc)
-        client.put_object(Bucket=place.netloc, Key=f"{place.path.strip('/')}/{KEPT_FILE}", Body=b"")
+        kept = {"Bucket": place.netloc, "Key": f"{place.path.strip('/')}/{KEPT_FILE}"}
+        found = b""
+        try:
+            found = client.get_object(**kept)["Body"].read()
+        except ClientError as error:
+            if _status(error) != 404:
+                raise
+        made_with = blake2b(repr(list(settings)).encode(), digest_size=16).hexdigest().encode()
+        if found not in (b"", made_with):
+            return (
+                f"{prefix} has files of other settings, of other media or of another image; "
+                "launch a new workflow, or delete these files"
+            )
+        client.put_object(**kept, Body=made_with)
     except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        status = _status(error)
         return f"{where} answered {status}; {_WHAT.get(status, 'launch again later')}"
     except (BotoCoreError, ValueError) as error:
         return f"{where} cannot be used: {_without_login(str(error))}; correct s3_endpoint and s3_bucket"
     return ""
+
+
+def _status(error: Any) -> int:
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
 def _without_login(text: str) -> str:

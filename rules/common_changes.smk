@@ -39,7 +39,8 @@ def quantize_after_changes():
 def repeat_results_without_record():
     """Have results made again for which Snakemake has no record, and so would keep them whatever the settings are.
 
-    Not with a storage: there a run is continued by a new driver, which has no records of the results in the storage.
+    Not with a storage: there a run is continued by a new driver, which has no records of the results in the storage;
+    deploy/s3_store.py refuses to continue it with other settings.
     """
     if not workflow.is_main_process or plan.by_storage or failures.is_locked(Path()):
         return

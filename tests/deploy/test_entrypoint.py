@@ -94,6 +94,23 @@ def test_line_breaks_at_the_end_of_secrets_do_not_reach_snakemake(run, store):
 
 
 @pytest.mark.service
+def test_a_folder_of_a_store_with_files_of_other_settings_is_refused(store):
+    """A new driver has no record of the settings that the files were made with."""
+    import s3_store
+
+    options = ["--default-storage-prefix", "s3://tator-detection/run-2"]
+    environ = NEEDED | {name: value.strip() for name, value in KEYS.items()}
+    environ |= {"SNAKEMAKE_STORAGE_S3_ENDPOINT_URL": store, "TATOR_PIPELINE_ARGS": '{"keep_threshold": 0.5}'}
+    assert s3_store.problem_of_options(options, environ) == ""
+    for name, value in {"TATOR_PIPELINE_ARGS": "{}", "TATOR_MEDIA_IDS": "1,2", "IMAGE": "workflow:2"}.items():
+        found = s3_store.problem_of_options(options, environ | {name: value})
+        assert found.startswith("s3://tator-detection/run-2 has files of other settings, of other media or of")
+    assert s3_store.problem_of_options([*options, "--config", "upload={}"], environ)
+    # A new driver of the same run, with a renewed token.
+    assert s3_store.problem_of_options([*options, "--jobs", "3"], environ | {"TATOR_AUTH_TOKEN": "another"}) == ""
+
+
+@pytest.mark.service
 def test_a_misspelt_bucket_is_named_and_not_made(run, store):
     prefix = "s3://tator-detectoin/run-1"
     code, text = run(

@@ -66,6 +66,7 @@ def test_a_run_with_a_lost_driver_and_one_with_shared_jobs(site, store, local_ru
     tables = [key for key in written if "/results/detections/" in key]
     before = {key: client.head_object(Bucket="bucket", Key=key) for key in tables}
     jobs.clear()
+    client.delete_object(Bucket="bucket", Key=f"{run.name}/run-started")  # the driver would refuse its other settings
     driver = site.pod(SHARED.format(run.name), shared_jobs(site, store))
     assert site.ended(driver) == "Succeeded", site.cluster.pod_log(driver)
     _resolve, job = jobs  # shared jobs need a file that jobs of one media do not make
