@@ -63,7 +63,7 @@ def hosts(allowed: Sequence[str], folder: Path) -> list[Host]:
             raise SystemExit(f"--allow {text}: expected HOST:PORT, such as tator.example.org:443")
         with suppress(ValueError):
             if not ip_address(name).is_loopback or ":" in name:
-                raise SystemExit(f"--allow {text}: expected a name, or an address such as 127.0.0.1: give it a name")
+                raise SystemExit(f"--allow {text}: expected the host's name, or an address such as 127.0.0.1")
             inside[name] = name
         inside.setdefault(name, f"127.0.1.{len(inside) + 1}")
         found.append(Host(name, int(port), inside[name], str(folder / str(number))))

@@ -38,7 +38,7 @@ def check_token(environ: Mapping[str, str]) -> str:
         state = "holds blanks, line breaks or characters that no token has" if token else "is not set"
         raise SettingsError(
             f"the environment variable {VARIABLE} {state}; expected the API token of a Tator user with the right "
-            f"Can Edit in the project (shown on Tator's account page): export {VARIABLE}=..."
+            f"Can Edit in the project (API Token in the main menu of the Tator site): export {VARIABLE}=..."
         )
     return token
 

@@ -53,6 +53,7 @@ class Cutter:
         if padded.width * padded.height <= MAX_PIXELS:
             return True
         _log.warning(
-            "a frame of %d x %d pixels is too elongated to be detected as a whole too: only its tiles are", *frame
+            "a frame of %d x %d pixels is too elongated for the network as a whole: only its tiles go through it",
+            *frame,
         )
         return False

@@ -107,7 +107,7 @@ class MediaJob:
                 if (single and not processes) or not (of_one_media(error) and unfinished):
                     raise
                 processes = 0
-                _log.exception("an unexpected error; the media that were under way are done again, one by one")
+                _log.exception("an unexpected error; the unfinished media are processed again, one by one")
                 for each in unfinished:
                     self._detect_alone(each)
                 processed = {each.work.media for each in started}

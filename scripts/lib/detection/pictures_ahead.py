@@ -150,7 +150,7 @@ def _next_opened(tasks: Iterator[MediaTask]) -> _NextMedia | None:
         with av.logging.Capture():
             return following._replace(source=following.task.frames.open())
     except Exception as error:
-        _log.info("it is opened again when it is its turn: %s", error)
+        _log.info("the next video cannot be opened ahead; it is opened again when the one before it is done: %s", error)
         return following
 
 

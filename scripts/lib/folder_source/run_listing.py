@@ -188,7 +188,7 @@ def read_part(path: Path, media_ids: Sequence[int]) -> list[ListedFile]:
         raise PipelineError(f"{path}: it is missing; expected the listing of this run: start the run again") from None
     for media_id in media_ids:
         if media_id not in found:
-            raise PipelineError(f"{path}: no file has the id {media_id} by now; start the run again")
+            raise PipelineError(f"{path}: no file has the id {media_id} any more; start the run again")
     return [found[media_id] for media_id in media_ids]
 
 
@@ -269,5 +269,5 @@ def of_media(listing: Path, media_ids: Iterable[int]) -> Iterator[ListedFile]:
     for media_id in media_ids:
         file = next((file for file in files if file.media_id == media_id), None)
         if file is None:
-            raise PipelineError(f"{listing}: no file has the id {media_id} by now; start the run again")
+            raise PipelineError(f"{listing}: no file has the id {media_id} any more; start the run again")
         yield file

@@ -279,7 +279,7 @@ def check_index(entries: int, bytes_per_entry: int) -> None:
     Raises:
         MediaFault: `unsupported`, as of check_size.
     """
-    _check_memory(f"its tables tell of {entries} samples, which take", entries * bytes_per_entry)
+    _check_memory(f"its tables list {entries} samples, which take", entries * bytes_per_entry)
 
 
 def _check_memory(what: str, needed: float) -> None:

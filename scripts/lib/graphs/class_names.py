@@ -115,7 +115,9 @@ def _of_yaml(content: bytes, source: str) -> ClassNames:
     try:
         values = yaml_text.parse_from_others(_text(content, source))
     except ValueError as error:
-        raise GraphError(f"{source}: is not YAML ({error}); expected names: and the names of the classes") from error
+        raise GraphError(
+            f"{source}: is not YAML ({error}); expected the key names with the names of the classes: correct it"
+        ) from error
     if not isinstance(values, Mapping) or "names" not in values:
         raise GraphError(f"{source}: has no key names; expected the names of the classes there: add it")
     return _of_value(values["names"], source)

@@ -291,7 +291,7 @@ def test_a_part_of_the_listing_is_read_for_any_ids(tmp_path):
             part = ids[begin_at : begin_at + 7][::-1]
             assert read_part(tmp_path / "listing.jsonl", part) == [by_id[number] for number in part]
     assert read_part(tmp_path / "listing.jsonl", []) == []
-    with pytest.raises(PipelineError, match="no file has the id 200 by now; start the run again"):
+    with pytest.raises(PipelineError, match="no file has the id 200 any more; start the run again"):
         read_part(tmp_path / "listing.jsonl", [200])
     with pytest.raises(PipelineError, match="expected the listing of this run"):
         read_part(tmp_path / "other.jsonl", [1])

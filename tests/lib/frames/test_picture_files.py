@@ -226,4 +226,4 @@ def test_a_picture_declared_as_a_video_is_refused(tmp_path: Path, extension: str
 def test_a_video_declared_as_a_picture_is_refused(tmp_path: Path, name: str) -> None:
     found = fault(write_video(tmp_path / name), "image")
     assert found.state == "unsupported"
-    assert "expected an image, but it is not one" in found.reason
+    assert "expected a picture, but it is not one" in found.reason

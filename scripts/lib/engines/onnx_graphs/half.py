@@ -97,7 +97,7 @@ class _Halver:
         if node.domain or any(one.type in (one.GRAPH, one.GRAPHS) for one in node.attribute):
             raise GraphError(
                 f"{self._name}: between its convolutions is {node.domain or 'onnx'}.{node.op_type}, which cannot "
-                "be turned to half precision; set detect.precision: f32"
+                "be converted to half precision; set detect.precision: f32"
             )
         schema = onnx.defs.get_schema(node.op_type, self._opset)
 

@@ -189,7 +189,7 @@ def _check(content: Content) -> None:
         return  # another format
     samples = sum(_counts(content, 0, size, 0))
     if samples > max(_ALWAYS_ALLOWED, size):
-        raise MediaFault("unsupported", f"its tables tell of {samples} samples, in a file of {size} bytes")
+        raise MediaFault("unsupported", f"its tables list {samples} samples, in a file of {size} bytes")
     check_index(samples, SAMPLE_BYTES)
 
 

@@ -93,7 +93,7 @@ class StillFrames(FrameSource):
         """
         name = container.format.name
         if not ffmpeg.is_still(container):
-            raise MediaFault("unsupported", f"expected an image, but it is not one ({name})")
+            raise MediaFault("unsupported", f"expected a picture, but it is not one ({name})")
         streams = container.streams.video
         context = getattr(streams[0], "codec_context", None) if streams else None
         if context is None and streams and name.endswith(_BY_CONTENT):
