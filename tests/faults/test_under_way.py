@@ -217,7 +217,7 @@ def test_the_note_of_a_write_that_was_throttled_for_long_is_still_waited_for(tmp
     UnansweredWrites(where).send(write, ["a"], makes=True)
 
 
-def test_a_removal_may_be_carried_out_late(tmp_path, monkeypatch):
+def test_a_removal_may_be_carried_out_late(monkeypatch):
     clock = Clock(monkeypatch)
     writes = UnansweredWrites()
     with pytest.raises(LostAnswer):

@@ -51,10 +51,6 @@ class Rbac:
             raise ApiError(401, "Unauthorized", "Unauthorized")
         return self._tokens[token]
 
-    def revoke(self, user: str) -> None:
-        """Let a user's tokens expire."""
-        self._tokens = {token: known for token, known in self._tokens.items() if known != user}
-
     def expire(self) -> None:
         """Let the tokens of all service accounts expire."""
         self._tokens = {token: known for token, known in self._tokens.items() if known == ADMIN}

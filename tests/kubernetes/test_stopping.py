@@ -28,7 +28,7 @@ UPLOADS = "while :; do date >> /work/jobs-uploads; sleep 0.1; done"
 
 
 @pytest.fixture
-def drivers(lab, image, tmp_path):
+def drivers(lab, image):
     """Return a function that starts a driver with a program in place of Snakemake."""
     one = lab(restricted=False)
     one.cluster.images[IMAGE] = replace(image, env=image.env | {"PYTHONPATH": "/work/fake:/workflow/deploy/executor"})

@@ -166,7 +166,7 @@ def test_unusual_names_of_folders(survey, tmp_path, monkeypatch, folder, out):
     assert command[command.index("--configfile") + 1] == str(tmp_path / out / "settings.yaml")
 
 
-def test_the_folder_above_gives_the_results_its_name(survey, tmp_path, monkeypatch):
+def test_the_folder_above_gives_the_results_its_name(survey, monkeypatch):
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
     (survey / "cam").mkdir()
     monkeypatch.chdir(survey / "cam")

@@ -274,7 +274,7 @@ def test_progress_counts_frames_and_not_tiles(
     assert "days" not in caplog.text
 
 
-def test_media_that_share_batches_have_the_same_boxes_as_alone(run: Step, tmp_path: Path) -> None:
+def test_media_that_share_batches_have_the_same_boxes_as_alone(run: Step) -> None:
     """Pictures that are cut, one that is not, and one that cannot be read, in batches that none of them fills."""
     large, _ = survey(PLACES)
     pictures = {"a": large[:1000, :1500], "b": large[333:693, 1900:2540], "d": large[1200:, 2000:]}

@@ -117,7 +117,7 @@ def test_the_number_zero_stays_a_number() -> None:
     assert replace_empty_constants(made.SerializeToString()) is None
 
 
-def test_all_else_of_the_file_is_kept(tmp_path: Path) -> None:
+def test_all_else_of_the_file_is_kept() -> None:
     made = model(BLACK["constant"], found("e"))
     made.metadata_props.add(key="names", value="fish")
     made.graph.doc_string, made.graph.node[0].name = "kept", "first"
