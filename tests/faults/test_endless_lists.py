@@ -49,7 +49,7 @@ def test_an_endless_list_of_boxes(ready):  # noqa: F811
 
 
 @pytest.mark.usefixtures("project")
-def test_tracks(ready):  # noqa: F811
+def test_an_endless_list_of_tracks(ready):  # noqa: F811
     settings = {"track_type_id": ready.add_track_type(), "track_length_attribute": "Length"}
     destination = ready.prepare(**settings)
     ready.detected(1, ROWS)

@@ -44,7 +44,7 @@ def test_writing_nan_or_infinity_as_json_fails(tmp_path, value):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sha256(tmp_path):
+def test_the_hash_of_a_file_is_that_of_its_content(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
 

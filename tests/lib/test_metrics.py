@@ -26,7 +26,7 @@ def samples(path):
     }
 
 
-def test_counters_increase(file):
+def test_counters_increase_with_each_media(file):
     metrics.count_media("done", 100, 7, 2.5)
     metrics.count_media("done", 50, 0, 1.0)
     metrics.count_media("no detections", 1, 0, 0.5)

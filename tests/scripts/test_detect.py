@@ -271,7 +271,7 @@ def test_damage_after_the_last_selected_frame_is_not_reported(run: Step, tmp_pat
     assert run(media, frame_range=[58, 59])["state"] == "damaged"
 
 
-def test_a_picture(run: Step, tmp_path: Path) -> None:
+def test_a_picture_has_the_single_frame_0(run: Step, tmp_path: Path) -> None:
     video = cv2.VideoCapture(str(SYNTHETIC / "clip_910004.mp4"))
     cv2.imwrite(str(tmp_path / "a.png"), video.read()[1])
     outcome = run(tmp_path / "a.png", kind="image", frame_range=[5, 9])  # frame_range is for videos

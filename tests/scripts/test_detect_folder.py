@@ -106,7 +106,7 @@ def test_the_page_is_named_only_if_the_run_ended(out, monkeypatch, code, conclud
 
 
 @pytest.mark.parametrize(("argument", "value"), [("auto", "auto"), ("640x480", {"width": 640, "height": 480})])
-def test_tiles(survey, tmp_path, monkeypatch, argument, value):
+def test_tiles_are_written_into_the_settings(survey, tmp_path, monkeypatch, argument, value):
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
     assert main(["survey", *OPTIONS, "--out", str(tmp_path / "out"), "--tiles", argument]) == 0
     assert written(tmp_path / "out")["detect"]["tiles"] == value

@@ -86,7 +86,7 @@ WRONG_OPTIONS = [
 ]
 
 
-def test_selections(select):
+def test_each_filter_selects_its_media(select):
     assert [(arguments, select(*arguments)[:2]) for arguments, _ in SELECTIONS] == [
         (arguments, (0, found)) for arguments, found in SELECTIONS
     ]
@@ -160,7 +160,7 @@ def test_failures_are_one_clear_message(select):
         assert "Traceback" not in error
 
 
-def test_wrong_options(select):
+def test_wrong_options_are_refused(select):
     for arguments in WRONG_OPTIONS:
         with pytest.raises(SystemExit) as ended:
             select(*arguments)

@@ -250,7 +250,7 @@ def test_onnx_of_another_batch(tmp_path: Path) -> None:
     ("name", "engine"), [("graph.pb", "openvino"), ("graph.onnx", "openvino"), ("graph.onnx", "onnxruntime")]
 )
 @pytest.mark.parametrize("content", [b"", b"junk, not a graph\n" * 9, OPENEM.read_bytes()[:200_000]])
-def test_junk(tmp_path: Path, name: str, engine: str, content: bytes) -> None:
+def test_a_file_that_is_no_graph_is_named(tmp_path: Path, name: str, engine: str, content: bytes) -> None:
     graph = tmp_path / name
     graph.write_bytes(content)
     with pytest.raises(GraphError, match=str(graph)):

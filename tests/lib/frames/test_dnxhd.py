@@ -40,7 +40,7 @@ def test_an_undamaged_picture(picture: bytes) -> None:
     assert zeros("dnxhd", picture + bytes(100)) is None
 
 
-def test_a_hole(picture: bytes) -> None:
+def test_a_hole_is_noticed(picture: bytes) -> None:
     coded = len(picture.partition(END)[0].rstrip(b"\0"))
     for start in range(1000, coded - 200, max(1, (coded - 1200) // 20)):
         lost = picture[:start] + bytes(64) + picture[start + 64 :]
@@ -48,5 +48,5 @@ def test_a_hole(picture: bytes) -> None:
 
 
 @pytest.mark.parametrize("left", [0.1, 0.4, 0.6, 0.99])
-def test_a_cut_end(picture: bytes, left: float) -> None:
+def test_a_cut_end_is_noticed(picture: bytes, left: float) -> None:
     assert "without its end" in (zeros("dnxhd", picture[: int(len(picture) * left)]) or "")

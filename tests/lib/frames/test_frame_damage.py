@@ -110,7 +110,7 @@ def test_data_after_the_containers_end_are_not_damage(tmp_path: Path) -> None:
         assert not summary.damaged, summary.damage
 
 
-def test_zero_bytes(tmp_path: Path) -> None:
+def test_an_empty_file_is_unreadable(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.touch()
     assert fault(path).state == "unreadable"
@@ -119,7 +119,7 @@ def test_zero_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"\0" * 5000, b"not a video, " * 500, bytes(np.random.default_rng(0).bytes(5000))])
 @pytest.mark.parametrize("kind", ["video", "image"])
-def test_junk(tmp_path: Path, content: bytes, kind: str) -> None:
+def test_a_file_that_is_no_media_is_refused(tmp_path: Path, content: bytes, kind: str) -> None:
     path = tmp_path / "a"
     path.write_bytes(content)
     assert fault(path, kind).state in ("unreadable", "unsupported")
@@ -148,7 +148,7 @@ def test_a_file_without_a_decodable_frame_is_unreadable(tmp_path: Path) -> None:
     assert fault(path).state == "unreadable"
 
 
-def test_sound_only(tmp_path: Path) -> None:
+def test_a_file_with_sound_only_is_unreadable(tmp_path: Path) -> None:
     found = fault(write_sound(tmp_path / "a.m4a"))
     assert found.state == "unreadable"
     assert "audio" in found.reason

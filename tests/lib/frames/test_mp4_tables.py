@@ -130,9 +130,7 @@ def test_tables_of_too_many_samples_are_refused_quickly(
     path = tmp_path / "a.mp4"
     path.write_bytes(made)
     started = time.monotonic()
-    with pytest.raises(
-        MediaFault, match=f"its tables list {MANY} samples, in a file of {len(made)} bytes"
-    ) as caught:
+    with pytest.raises(MediaFault, match=f"its tables list {MANY} samples, in a file of {len(made)} bytes") as caught:
         open_frames(path, "video")
     assert caught.value.state == "unsupported"
     with pytest.raises(MediaFault, match="its tables list"):

@@ -57,7 +57,7 @@ def refusal(folder: Path) -> str:
 
 @pytest.mark.parametrize("name", ["data.yaml", class_names.METADATA])
 @pytest.mark.parametrize("payload", YAML)
-def test_yaml(tmp_path: Path, name: str, payload: str) -> None:
+def test_hostile_yaml_is_refused_in_few_words(tmp_path: Path, name: str, payload: str) -> None:
     (tmp_path / name).write_text(YAML[payload])
     message = refusal(tmp_path)
     assert message.startswith(f"image: {name}: ")
@@ -66,14 +66,14 @@ def test_yaml(tmp_path: Path, name: str, payload: str) -> None:
 
 
 @pytest.mark.parametrize("payload", ["aliases", "nested lists", "a number", "a date", "a text as a number", "merged"])
-def test_yaml_of_metadata(tmp_path: Path, payload: str) -> None:
+def test_hostile_yaml_of_metadata_is_refused(tmp_path: Path, payload: str) -> None:
     (tmp_path / class_names.METADATA).write_text(YAML[payload])
     with pytest.raises(GraphError, match=r"^image: metadata\.yaml: is not YAML"):
         found_network._with_metadata(SIGNATURE, tmp_path, "image")
 
 
 @pytest.mark.parametrize("payload", JSON)
-def test_json(tmp_path: Path, payload: str) -> None:
+def test_hostile_json_is_refused(tmp_path: Path, payload: str) -> None:
     (tmp_path / "categories.json").write_text(f'{{"categories": {JSON[payload]}}}')
     message = refusal(tmp_path)
     assert message.startswith("image")

@@ -82,14 +82,14 @@ def test_files_of_the_network(tmp_path):
     assert image.network_files == []
 
 
-def test_truth():
+def test_a_run_is_evaluated_if_true_boxes_are_named():
     assert (plan().evaluated, plan().truth_file) == (False, [])
     found = plan(evaluate={"truth_file": "boxes.csv"})
     assert (found.evaluated, found.truth_file) == (True, ["boxes.csv"])
     assert plan(evaluate={"truth_version": 5}).evaluated
 
 
-def test_shared_jobs():
+def test_media_of_shared_jobs_have_one_file_of_hashes():
     media_ids = list(range(1, 41))
     found = plan(tator={"media_ids": media_ids}, media={"per_job": 8})
     assert found.shared_jobs == batches.batches(media_ids, 8)
