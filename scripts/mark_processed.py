@@ -12,7 +12,7 @@ from scripts.lib.records import MarksRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.server.api import Project
-from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
+from scripts.lib.uploads.media_attributes import Outcome, Task, attributes_of, set_attributes
 from scripts.lib.uploads.taken_back import TakenBack
 from scripts.lib.uploads.written_values import WrittenValues
 from scripts.lib.workflow.jobs import job
@@ -139,8 +139,7 @@ def _mark_time(changed: Iterable[str]) -> str:
 
 
 def _marked_since(media: dict[str, Any], attribute: str, moment: str) -> bool:
-    attributes = media.get("attributes")
-    value = str(attributes.get(attribute) or "") if isinstance(attributes, dict) else ""
+    value = str(attributes_of(media).get(attribute) or "")
     try:
         return datetime.fromisoformat(value) >= datetime.fromisoformat(moment)
     except (ValueError, TypeError):  # a default such as "No", somebody else's text, a time without a zone

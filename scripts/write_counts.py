@@ -16,7 +16,7 @@ from scripts.lib.records.counts import CountsInTator
 from scripts.lib.records_on_disk import RecordsOnDisk
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
-from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
+from scripts.lib.uploads.media_attributes import Outcome, Task, attributes_of, set_attributes
 from scripts.lib.uploads.taken_back import TakenBack
 from scripts.lib.uploads.written_values import WrittenValues
 from scripts.lib.workflow.jobs import job
@@ -157,7 +157,7 @@ def _changes(
     defaults = {one["name"]: one.get("default") for one in (kind or {}).get("attribute_types") or []}
     changes, left = {}, []
     for name, value in wanted.items():
-        current = _attributes(media).get(name)
+        current = attributes_of(media).get(name)
         if _is(current, value):
             continue
         if current in (None, defaults.get(name)) or written.has(media["id"], name, current):
@@ -168,12 +168,7 @@ def _changes(
 
 
 def _are_set(media: Mapping[str, Any], wanted: Mapping[str, int]) -> bool:
-    return all(_is(_attributes(media).get(name), value) for name, value in wanted.items())
-
-
-def _attributes(media: Mapping[str, Any]) -> Mapping[str, Any]:
-    attributes = media.get("attributes")
-    return attributes if isinstance(attributes, dict) else {}
+    return all(_is(attributes_of(media).get(name), value) for name, value in wanted.items())
 
 
 def _is(current: Any, value: int) -> bool:

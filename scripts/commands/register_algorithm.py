@@ -48,7 +48,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--config", type=Path, metavar="FILE", help="a settings file of the workflow, for pipeline_args")
     add(
         "--set",
-        type=_parameter,
+        type=command_line.name_and_value,
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -71,13 +71,6 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--output", type=Path, metavar="FILE", help="also write the manifest that would be registered to this file")
     add("--apply", action="store_true", help="make the changes; without it they are only listed")
     return parser.parse_args(arguments)
-
-
-def _parameter(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not name or not separator:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
 
 
 def _at_most(longest: int) -> Callable[[str], str]:

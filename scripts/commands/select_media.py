@@ -232,7 +232,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "--attribute",
-        type=_attribute,
+        type=command_line.name_and_value,
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -255,13 +255,6 @@ def _search(text: str) -> dict[str, Any]:
     if not isinstance(search, dict) or not search.keys() & {"attribute", "method"}:
         raise argparse.ArgumentTypeError("expected a JSON object with 'attribute' or 'method'")
     return search
-
-
-def _attribute(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not name or not separator:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -27,6 +27,12 @@ _Values = Mapping[str, Any]
 _log = logging.getLogger(__name__)
 
 
+def attributes_of(media: Mapping[str, Any]) -> _Values:
+    """Return the attributes in a media's record; none if the record has no object there."""
+    attributes = media.get("attributes")
+    return attributes if isinstance(attributes, dict) else {}
+
+
 @dataclass(frozen=True)
 class Task:
     """The attributes to set, and parts of messages.

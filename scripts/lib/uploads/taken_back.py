@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.lib.server import rows
 from scripts.lib.server.api import Project
-from scripts.lib.uploads.media_attributes import Outcome, Task, set_attributes
+from scripts.lib.uploads.media_attributes import Outcome, Task, attributes_of, set_attributes
 from scripts.lib.uploads.written_values import WrittenValues
 
 _Media = Mapping[str, Any]
@@ -55,7 +55,7 @@ class TakenBack:
             return {name: found[name] for name in self.attributes if name in found}
 
         def due(media: _Media) -> dict[str, Any]:
-            current = _attributes(media)
+            current = attributes_of(media)
             return {
                 name: default
                 for name, default in defaults(media).items()
@@ -68,13 +68,8 @@ class TakenBack:
             missing=f"default instead of its {self.what}",
             not_kept="the defaults of",
             due=due,
-            is_set=lambda media, wanted: all(_attributes(media).get(name) == wanted[name] for name in wanted),
+            is_set=lambda media, wanted: all(attributes_of(media).get(name) == wanted[name] for name in wanted),
             # Otherwise a person's value that equals the removed one would be taken back by a later run.
             on_success=lambda media: self.written.forget(media["id"], self.attributes),
         )
         return set_attributes(project, self.media_ids(), task, record)
-
-
-def _attributes(media: _Media) -> Mapping[str, Any]:
-    attributes = media.get("attributes")
-    return attributes if isinstance(attributes, dict) else {}
