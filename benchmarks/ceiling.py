@@ -27,8 +27,8 @@ PACE = 200.0  # frames per second of the simulated GPU
 _SECONDS = 500.0
 # Larger clips have fewer frames, at least this many, and smaller ones more, so that each takes about as long.
 _PIXELS, _LEAST_FRAMES = 1920 * 1080, 100
-# A long clip's frames are a multiple of this, so that the parts of two processes are equal: with a key frame each second,
-# one of 450 frames has a part of 240.
+# A long clip's frames are a multiple of this, so that the parts of two processes are equal: with a key frame each
+# second, one of 450 frames has a part of 240.
 _EQUAL = 300
 # Media of a job, which together have as many frames as the clip for the engine with a set pace.
 MEDIA = 8
