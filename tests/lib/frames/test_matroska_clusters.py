@@ -22,14 +22,15 @@ def damage_of(path: Path) -> str:
     return frames.summary.damage
 
 
-@pytest.mark.parametrize("byte", [1, 2, 3])
+@pytest.mark.parametrize(("byte", "change"), [(1, 1), (2, 1), (3, 1), (0, 0x20), (0, 0x1F)])
 @pytest.mark.parametrize("name", ["a.webm", "a.mkv"])
-def test_a_cluster_whose_id_is_destroyed(tmp_path: Path, name: str, byte: int) -> None:
+def test_a_cluster_whose_id_is_destroyed(tmp_path: Path, name: str, byte: int, change: int) -> None:
+    """With its first byte, an id changes its length."""
     path = write_video(tmp_path / name, mux=CLUSTERS, **(VP8 if name == "a.webm" else {}))
     content = bytearray(path.read_bytes())
     assert content.count(MARK) > 3
     place = content.index(MARK, len(content) // 2)
-    content[place + byte] ^= 1
+    content[place + byte] ^= change
     path.write_bytes(content)
     assert f"a cluster's element id is destroyed, at byte {place} of the file" in damage_of(path)
 
@@ -66,6 +67,15 @@ def test_a_stream_without_sizes_that_ends_within_a_cluster(tmp_path: Path, missi
     content = path.read_bytes()
     path.write_bytes(content[:-missing])
     assert f"of the file lacks {missing} bytes" in damage_of(path)
+
+
+@pytest.mark.parametrize("lost", [5, 900])
+def test_bytes_lost_before_a_cluster(tmp_path: Path, lost: int) -> None:
+    path = write_video(tmp_path / "a.mkv", mux=CLUSTERS)
+    content = path.read_bytes()
+    place = content.index(MARK, len(content) // 2)
+    path.write_bytes(content[: place + 3 - lost] + content[place + 3 :])
+    assert "of the file, but a cluster follows: pictures are missing" in str(find_destroyed(path))
 
 
 @pytest.mark.parametrize("mux", [CLUSTERS, {"live": "1"}, {"write_crc32": "0"} | CLUSTERS, {"cues_to_front": "1"}])

@@ -1,5 +1,6 @@
 """Check whether a media file is shorter than its outermost structure declares."""
 
+import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,7 @@ def known_end(path: Path, format_name: str) -> int:
         return end(stream, os.fstat(stream.fileno()).st_size)
 
 
-def ebml_size(stream: BinaryIO) -> int | None:
+def ebml_size(stream: BinaryIO | mmap.mmap) -> int | None:
     """Read an EBML size; return None if it is unknown.
 
     The first byte's leading zeros give the number of bytes after it; all ones mean an unknown size.
