@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scripts.lib.frames.damage import gif
 from scripts.lib.frames.file_formats import (
+    avi_chunks,
     iso_fragments,
     joined_files,
     matroska_clusters,
@@ -46,6 +47,10 @@ def _find_break(path: Path) -> str | None:
         return gif.find_break(content)
 
 
+def _find_lost(path: Path) -> str | None:
+    return _find_zeros(path) or avi_chunks.find_lost(path)
+
+
 def _find_zeros(path: Path) -> str | None:
     """Return a sentence if zeros follow the pictures of an AVI file, where its index or the file's end should be."""
     with path.open("rb") as file:
@@ -56,7 +61,7 @@ def _find_zeros(path: Path) -> str | None:
 
 # By FFmpeg's names of formats.
 _CHECKS: dict[str, Callable[[Path], str | None]] = {
-    "avi": _find_zeros,
+    "avi": _find_lost,
     "gif": _find_break,
     "matroska": matroska_clusters.find_destroyed,
     "mpeg": program_streams.lost_beginning,
