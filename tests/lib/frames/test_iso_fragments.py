@@ -67,6 +67,24 @@ def test_a_description_whose_type_is_destroyed_is_damage(tmp_path: Path, byte: i
         assert find_destroyed(path, 1), begin
 
 
+@pytest.mark.parametrize("follows", [b"\xff\xff\xff\xff", b"]y8u"])  # no box, and one that is longer than the file
+@pytest.mark.parametrize("described", [True, False])
+def test_bytes_lost_before_the_last_fragment(tmp_path: Path, described: bool, follows: bytes) -> None:
+    """Without an index at the end, as in HLS: the box before the loss then ends within the last fragment's pictures."""
+    path = write_video(tmp_path / "a.mp4", range(45), size=SIZE, paint=textured, **KINDS["sound"])
+    whole = path.read_bytes()
+    content = bytearray(whole[: whole.rindex(b"mfra") - 4])
+    begin, end = fragments(content)[-1]
+    first, stop = (begin - 900, begin) if described else (begin - 20, end)
+    landing = begin + stop - first
+    content[landing : landing + 8] = bytes([0x7F] * 4) + follows
+    del content[first:stop]
+    path.write_bytes(content)
+    assert find_destroyed(path, 1)
+    path.write_bytes(whole + bytes([0x7F] * 4) + follows)
+    assert find_destroyed(path, 1) is None
+
+
 def test_data_after_the_last_box_are_not_damage(tmp_path: Path) -> None:
     plain = write_video(tmp_path / "plain.mp4", range(20))
     fragmented = write_video(tmp_path / "fragmented.mp4", range(20), **KINDS["h264"])

@@ -14,6 +14,8 @@ import numpy as np
 _HEAD, _LONG_HEAD = 8, 16
 _FULL = 4  # version and flags
 _DATA = (b"moof", b"mdat", b"mfro")  # fragments, or the last box of the index at the file's end
+_MAY_BE_CUT = (b"moof", b"mdat", b"moov", b"mfra")  # of these the last one is cut in a file that lacks its end
+_FRAGMENT = b"moof\0\0\0\x10mfhd"  # long enough not to be in pictures by chance
 # Bytes of each optional field by the field's flag: in a `tfhd`, in a `trun`, and in each sample of a `trun`.
 _OF_TRACK = {0x1: 8, 0x2: 4, 0x8: 4, 0x10: 4, 0x20: 4}
 _OF_RUN = {0x1: 4, 0x4: 4}
@@ -60,13 +62,14 @@ def box_at(data: mmap.mmap, at: int, end: int) -> Box | None:
 
 
 def _first_fault(data: mmap.mmap, track: int) -> str | None:
-    fragments, at, time = 0, 0, 0
+    fragments, at, time, last = 0, 0, 0, 0
     while at + _HEAD <= len(data):
         box = box_at(data, at, len(data))
-        if box is None:
+        if box is None or (box.end > len(data) and box.kind not in _MAY_BE_CUT):
             # Any data may follow the last box; in a file without fragments the index shows losses.
             fragmented = fragments > 0 or data.find(b"mvex", 0, at) >= 0
-            lost = fragmented and (any(data.find(kind, at) >= 0 for kind in _DATA) or _is_hole(data, at))
+            found = any(data.find(kind, at) >= 0 for kind in _DATA) or _has_fragment(data, last)
+            lost = fragmented and (found or _is_hole(data, at))
             return _message(at) if lost else None
         if box.kind != b"moof" and data[box.begin + 4 : box.begin + _HEAD] == b"mfhd":
             return _message(at)  # its type is destroyed: only a `moof` begins with this box
@@ -78,8 +81,15 @@ def _first_fault(data: mmap.mmap, track: int) -> str | None:
                 time = _check(data, box, track, time)
             except _DestroyedError:
                 return _message(at)
-        at = box.end
+        last, at = box.begin, box.end
     return None
+
+
+def _has_fragment(data: mmap.mmap, start: int) -> bool:
+    """Return whether a fragment, or the last data, begin in the box at `start`, which lost bytes, or after it."""
+    data_at = data.rfind(b"mdat", start) - 4
+    box = box_at(data, data_at, len(data)) if data_at >= start else None
+    return data.find(_FRAGMENT, start) >= 0 or (box is not None and box.end == len(data))
 
 
 def _is_hole(data: mmap.mmap, at: int) -> bool:
