@@ -46,6 +46,18 @@ def is_key(payload: Payload) -> bool:
     return payload.stream == 1 and payload.key and not payload.offset
 
 
+@pytest.mark.parametrize("lost", [1, 900])
+def test_bytes_lost_early_in_a_file(tmp_path: Path, lost: int) -> None:
+    """Most packets are then not at their places, but the first ones show where they should be."""
+    path = write_video(tmp_path / "a.wmv", range(24), size=SIZE, paint=textured, **SMALL)
+    content, starts = asf_packets(path)
+    place = starts[len(starts) // 3] + 200
+    path.write_bytes(content[:place] + content[place + lost :])
+    packets = fixed_packets(path, "asf", 1)
+    assert packets is not None
+    assert packets.check_up_to(None).destroyed > len(starts) // 2
+
+
 @pytest.mark.parametrize("sound", [False, True])
 def test_a_hole_in_the_header_of_a_payload_with_a_whole_picture(tmp_path: Path, sound: bool) -> None:
     options: dict[str, Any] = FORMATS["wmv2.wmv"] | {"encode": {"b": "100000", "g": "12"}}

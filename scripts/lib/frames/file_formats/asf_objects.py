@@ -21,7 +21,8 @@ _PART = struct.Struct("<BBIBI")  # stream, number, offset, length of the replica
 _MIN_PACKET = 64  # bytes, more than these headers have
 _MIN_REGULAR = 8  # steps by one for each other step, at least; some writers may count differently
 _INCONSISTENT = -1  # in place of the number of bytes, if the parts of a picture do not fit together
-_MIN_VALID = 0.9  # share of the first packets that are valid in a file that follows the specification
+_MIN_VALID = 0.9  # share of the packets that follow a layout in a file of that layout
+BEGINNING = 8  # or as many packets at the file's beginning: where bytes were lost, no later packet follows it
 _ROUNDING = 16  # the inverse of the share by which a time may differ from a number of steps, as it is in whole ms
 
 
@@ -139,6 +140,16 @@ def _number_bits(packet: bytes) -> int:
     return 8 * _LENGTHS[packet[at + 1] >> 4 & 3] if at + 1 < len(packet) else 0
 
 
+def follows_layout(valid: Sequence[bool]) -> bool:
+    """Return whether a file has a layout.
+
+    Args:
+        valid: for some of its packets, in order, whether they have it.
+    """
+    first = valid[:BEGINNING]
+    return sum(valid) >= _MIN_VALID * len(valid) or (len(first) == BEGINNING and all(first))
+
+
 class AsfObjects:
     """Counts the missing pictures of one stream, packet by packet.
 
@@ -158,8 +169,7 @@ class AsfObjects:
         self._span = 1 << bits
         self._regular = self._irregular = 0  # steps from number to number: by one, and others
         self._reset()
-        valid = sum(self.take(packet, place) for place, packet in enumerate(first_packets))
-        self.valid = valid >= _MIN_VALID * len(first_packets)
+        self.valid = follows_layout([self.take(packet, place) for place, packet in enumerate(first_packets)])
         self._reset()
 
     def _reset(self) -> None:

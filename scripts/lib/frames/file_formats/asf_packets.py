@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.frames.file_formats.asf_objects import AsfObjects
+from scripts.lib.frames.file_formats.asf_objects import BEGINNING, AsfObjects, follows_layout
 from scripts.lib.frames.file_formats.packet_grid import FIRST_PACKETS, Content, FixedPackets, Grid, PacketFaults, Places
 
 # ASF, version 1.2: the identifiers (GUIDs) of its objects, and the offsets of the fields that are read.
@@ -19,7 +19,7 @@ _PACKET_HEAD = 8  # bytes of flags, lengths and send time, which are never all z
 # An ASF packet begins with a byte that says whether 2 bytes of error correction data follow. After those and a byte of
 # other flags are the flags of its properties, which are the same in all packets.
 _CORRECTED, _CORRECTION, _PROPERTIES = 0x82, 3, 0x5D
-_SAMPLE, _MOST = 512, 0.9  # packets checked for the usual beginning, and the share that must have it
+_SAMPLE = 512  # packets checked for the usual beginning
 
 
 class AsfPackets(FixedPackets):
@@ -38,8 +38,10 @@ class AsfPackets(FixedPackets):
         known = head[:16] == _ASF_DATA and end > grid.first
         # A packet that is cut at the file's end counts if its first bytes are in the file.
         super().__init__(data, grid, min(end, len(data) + grid.distance - _PACKET_HEAD) if known else grid.first)
-        sample = np.unique(np.linspace(0, max(0, self._count - 1), _SAMPLE).astype(np.int64))
-        self._usual = bool(self._count) and self._begin_usual(grid.first + grid.distance * sample).mean() >= _MOST
+        over_all = np.linspace(0, max(0, self._count - 1), _SAMPLE).astype(np.int64)
+        sample = np.union1d(np.arange(min(self._count, BEGINNING)), over_all)
+        usual = self._begin_usual(grid.first + grid.distance * sample) if self._count else np.zeros(1, bool)
+        self._usual = follows_layout(usual.tolist())
         self._bytes = data.data  # slices of an array take ten times as long
         first = range(grid.first, grid.first + grid.distance * min(self._count, FIRST_PACKETS), grid.distance)
         self._objects = AsfObjects(stream_id, [self._packet(start) for start in first])
