@@ -6,7 +6,7 @@ are read completely.
 """
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from scripts.lib.frames.file_formats.iso_fragments import Box, box_at
 from scripts.lib.frames.file_formats.mp4_tables import find_boxes
@@ -25,9 +25,9 @@ def find_second(data: mmap.mmap, track: int, packets: int) -> int:
         track: the video's number in the first file.
         packets: number of the video's packets that FFmpeg read and shows.
     """
-    boxes = list(_outermost(data))
-    place = _place_of_second(boxes)
-    return place if place and packets < _samples(data, boxes, track) else 0
+    # The boxes are read twice rather than kept: a file of fragments may have very many.
+    place = _place_of_second(_outermost(data))
+    return place if place and packets < _samples(data, track) else 0
 
 
 def _outermost(data: mmap.mmap) -> Iterator[tuple[int, Box]]:
@@ -38,7 +38,7 @@ def _outermost(data: mmap.mmap) -> Iterator[tuple[int, Box]]:
         at = box.end
 
 
-def _place_of_second(boxes: list[tuple[int, Box]]) -> int:
+def _place_of_second(boxes: Iterable[tuple[int, Box]]) -> int:
     """Return where a second file begins: one with a description, and with samples or a first box; 0 without one."""
     first: set[bytes] = set()
     second: set[bytes] = set()
@@ -57,10 +57,10 @@ def _place_of_second(boxes: list[tuple[int, Box]]) -> int:
     return 0
 
 
-def _samples(data: mmap.mmap, boxes: list[tuple[int, Box]], track: int) -> int:
+def _samples(data: mmap.mmap, track: int) -> int:
     """Return how many samples of the video all files declare together."""
     total, tracks = 0, {track}
-    for _, box in boxes:
+    for _, box in _outermost(data):
         if box.kind == b"moov":
             counts = _samples_by_track(data, box)
             tracks = {track} if track in counts else set(counts)  # another file's video may have another number
