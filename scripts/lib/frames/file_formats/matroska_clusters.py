@@ -10,7 +10,7 @@ from pathlib import Path
 from scripts.lib.frames.file_formats.truncation import EBML_SEGMENT, ebml_size
 
 _CLUSTER = bytes.fromhex("1F43B675")
-# The outermost elements that may contain a cluster's id: a cluster, a table of contents, attached files, and deleted data.
+# The outermost elements that may contain a cluster's id: a cluster, a table of contents, attached files, deleted data.
 _CONTAINING = (_CLUSTER, bytes.fromhex("114D9B74"), bytes.fromhex("1941A469"), b"\xec")
 # A cluster begins with its time, which may follow a checksum of four bytes.
 _TIME, _CHECKSUM, _CHECKSUM_BYTES = b"\xe7", b"\xbf\x84", 6
