@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from snakemake.io import strip_wildcard_constraints
 from snakemake.settings.enums import PersistenceBackend, RerunTrigger
 
 from scripts.lib.detection import calibration
@@ -55,6 +56,14 @@ def repeat_results_without_record():
         options, "allowed_rules", None
     ):
         return
-    patterns = (str(pattern) for rule in workflow.rules for pattern in rule.output)
+    # Snakemake writes the constraint of a wildcard into each output.
+    patterns = [
+        strip_wildcard_constraints(str(output))
+        for rule in workflow.rules
+        for output in rule.output
+    ]
+    if plan.shared_jobs and plan.shared_jobs_keep_files:
+        # They keep their downloads where download_media, whose outputs have records, would make them.
+        patterns = [path for path in patterns if path != plan.media_of_shared_jobs]
     if files := lost_records.mark(lost_records.outputs(patterns, plan.media_ids)):
         logger.warning(lost_records.message(files))

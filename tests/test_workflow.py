@@ -1,9 +1,12 @@
 """Plans of runs, messages for bad input before any job starts, and files that have to agree with one another."""
 
+import base64
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from collections import defaultdict
 from pathlib import Path
@@ -46,15 +49,36 @@ def test_commands_that_only_show_something_change_no_file(tmp_path, option):
 
 def test_results_without_a_record_of_their_settings_are_made_again(tmp_path):
     """As in a copy of the folder without .snakemake: Snakemake alone would say that there is nothing to be done."""
-    planned = snakemake(tmp_path, "-n", settings=SETTINGS)
-    for files in re.findall(r"^ {4}output: (.*)$", planned.stdout, re.MULTILINE):
-        for name in re.sub(r" \(\w+\)", "", files).split(", "):
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text("{}")
+    make_planned_files(tmp_path)
     again = snakemake(tmp_path, "-n", settings=SETTINGS)
     assert again.returncode == 0, again.stdout
     assert ".snakemake/metadata has no record of how" in again.stdout
     assert re.search(r"^detect +3$", again.stdout, re.MULTILINE), again.stdout
+
+
+def test_a_media_s_result_without_a_record_is_made_again(tmp_path):
+    """As after a power failure that damaged one record; the other files have theirs."""
+    lost = "results/detections/2.csv"
+    for name in make_planned_files(tmp_path) - {lost}:
+        record = tmp_path / ".snakemake/metadata" / base64.urlsafe_b64encode(name.encode()).decode()
+        record.parent.mkdir(exist_ok=True)
+        record.write_text("{}")
+    again = snakemake(tmp_path, "-n", settings=SETTINGS)
+    assert f".snakemake/metadata has no record of how {lost} was made" in again.stdout, again.stdout
+    assert re.search(r"^detect +1$", again.stdout, re.MULTILINE), again.stdout
+
+
+def make_planned_files(folder):
+    """Make all files that a run would make, of the same time; return their names."""
+    planned = snakemake(folder, "-n", settings=SETTINGS)
+    outputs = re.findall(r"^ {4}output: (.*)$", planned.stdout, re.MULTILINE)
+    names = {name for files in outputs for name in re.sub(r" \(\w+\)", "", files).split(", ")}
+    now = time.time()
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+        os.utime(folder / name, (now, now))
+    return names
 
 
 def test_records_in_a_database_are_refused(tmp_path):
