@@ -47,7 +47,7 @@ with plan_errors.errors_as_messages(logger.error):
     plan = make_plan()
 move_files_of_media()
 with plan_errors.errors_as_messages(logger.error):
-    move_earlier_results()
+    warn_of_earlier_uploads()
 forget_shared_jobs()
 forget_missing_uploads()
 correct_dates()
@@ -60,6 +60,7 @@ if workflow.is_main_process:
 onstart:
     with plan_errors.errors_as_messages(logger.error):
         require_token()
+    move_earlier_results()
     outages.forget(Path())
 
 

@@ -1,5 +1,6 @@
 """Functions that let Snakemake notice changes that it overlooks otherwise."""
 
+import atexit
 from pathlib import Path
 
 from snakemake.io import strip_wildcard_constraints
@@ -67,3 +68,5 @@ def repeat_results_without_record():
         patterns = [path for path in patterns if path != plan.media_of_shared_jobs]
     if files := lost_records.mark(lost_records.outputs(patterns, plan.media_ids)):
         logger.warning(lost_records.message(files))
+        if workflow.output_settings.dryrun:
+            atexit.register(lost_records.unmark, files, Path.cwd())

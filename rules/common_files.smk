@@ -67,14 +67,21 @@ def network_files_state(wildcards):
     return dates.fingerprints(map(Path, plan.network_files))
 
 
-def move_earlier_results():
-    """Move the results that this run does not make out of the way, and warn of those that it leaves in Tator."""
+def warn_of_earlier_uploads():
+    """Warn of the boxes and tracks of earlier runs that this run leaves in Tator."""
     if is_new_run() and not plan.by_storage:
         uploaded = earlier_uploads.warning(
             Path("resources", earlier_uploads.FOLDER),
             uploads=plan.uploads,
             track_uploads=bool(plan.track_uploads),
         )
+        if uploaded:
+            logger.warning(uploaded)
+
+
+def move_earlier_results():
+    """Move the results that this run does not make out of the way; call it when the first job is about to start."""
+    if not plan.by_storage and not workflow.touch:
         moved = earlier_results.move(plan, Path(), datetime.now(), sys.argv[1:])
-        for sentence in filter(None, (moved, uploaded)):
-            logger.warning(sentence)
+        if moved:
+            logger.warning(moved)

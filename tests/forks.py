@@ -3,6 +3,7 @@
 Each start of Snakemake spends two seconds of processor time on imports, and the tests start it some hundred times.
 """
 
+import atexit
 import multiprocessing
 import os
 import runpy
@@ -120,4 +121,7 @@ def _run(arguments: list[str], folder: Path, environ: dict[str, str], umask: int
     for name in [name for name in sys.modules if name.partition(".")[0] in _NOT_SHARED]:
         del sys.modules[name]
     sys.argv[1:] = arguments
-    runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+    finally:  # a process of multiprocessing leaves them out
+        atexit._run_exitfuncs()

@@ -66,6 +66,35 @@ def survey(tmp_path):
     return FolderRun(tmp_path)
 
 
+def files_of_run(run):
+    """Return the files of a run's folder with their contents and dates, without those that each start writes."""
+    own = (".snakemake/log/", ".snakemake/iocache/", "settings.yaml")
+    found = ((str(path.relative_to(run.folder)), path) for path in run.folder.rglob("*") if path.is_file())
+    return {name: (path.read_bytes(), path.stat().st_mtime_ns) for name, path in found if not name.startswith(own)}
+
+
+def test_only_a_run_that_starts_jobs_moves_earlier_results(survey):
+    survey.pictures("a.jpg")
+    target, stale = "results/media.csv", survey.folder / "results" / "occurrences.csv"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("of other settings\n")
+    (survey.folder / target).write_text("without a record\n")
+    before = files_of_run(survey)
+    assert "has no record" in survey.run("-n", target).stdout
+    assert files_of_run(survey) == before
+    assert survey.run("no_such_target").returncode == 1
+    assert stale.exists()
+
+    done = survey.run(target)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"were moved to results/earlier/[^/]+/: results/occurrences.csv", done.stdout)
+    assert not stale.exists()
+
+    stale.write_text("of other settings\n")
+    assert survey.run("--touch", target).returncode == 0
+    assert stale.exists()
+
+
 def merged(run):
     return (run.folder / "results" / "detections.csv").read_text().splitlines()[1:]
 

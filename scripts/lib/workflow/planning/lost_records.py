@@ -71,6 +71,13 @@ def mark(files: Iterable[str]) -> list[str]:
     return found
 
 
+def unmark(files: Iterable[str], run_folder: Path) -> None:
+    """Remove the marks of these files, as a dry run does when it ends; a mark that Snakemake has replaced stays."""
+    for marker in (run_folder / _path("incomplete", file) for file in files):
+        if marker.is_file() and marker.read_bytes() == _MARKER.encode():
+            marker.unlink()
+
+
 def message(files: Sequence[str]) -> str:
     """Return the warning about files that `mark` has found."""
     others = f" and {len(files) - 1} more were" if len(files) > 1 else " was"

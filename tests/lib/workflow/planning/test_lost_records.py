@@ -48,6 +48,19 @@ def test_a_mark_ends_when_the_record_is_there_again():
     assert not Path(entry("incomplete")).exists()
 
 
+def test_a_dry_run_removes_its_marks():
+    assert lost_records.mark([FILE]) == [FILE]
+    lost_records.unmark([FILE, "results/detections/8.csv"], Path.cwd())
+    assert not Path(entry("incomplete")).exists()
+
+
+def test_a_dry_run_leaves_the_mark_of_a_job_that_has_begun_since():
+    lost_records.mark([FILE])
+    FilePersistence(path=Path(".snakemake"))._mark_incomplete(FILE, None)
+    lost_records.unmark([FILE], Path.cwd())
+    assert Path(entry("incomplete")).exists()
+
+
 def test_a_mark_of_an_interrupted_job_stays():
     write(entry("metadata"), b'{"rule": "detect"}')
     FilePersistence(path=Path(".snakemake"))._mark_incomplete(FILE, None)
