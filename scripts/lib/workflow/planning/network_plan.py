@@ -1,5 +1,6 @@
 """Derive from the settings of a run which files its network has, and the options of its jobs."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from scripts.lib.data_images.members import OPTIONAL
 from scripts.lib.engines.table import ENGINES, EngineKind
+from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.graphs import external
 
 # Options of a detection job besides the network's settings: fields of DetectOptions.
@@ -23,6 +25,11 @@ _DETECT_OPTIONS = (
     "device",
     "tiles",
 )
+
+
+def last_name(path: str) -> str:
+    """Return the name of a file or folder, also if its path ends in `/`, `.` or `..`; `root` for `/`."""
+    return shown_path(Path(os.path.normpath(Path(path).absolute())).name) or "root"
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ class NetworkPlan:
     def network_name(self) -> str:
         """The network's name: its data image, or the last part of its folder or file."""
         network = self.config["network"]
-        return str(network["data_image"] or Path(network["directory"] or network["archive"]).name)
+        return str(network["data_image"] or last_name(network["directory"] or network["archive"]))
 
     @property
     def network_files(self) -> list[str]:

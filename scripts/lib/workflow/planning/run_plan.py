@@ -1,6 +1,5 @@
 """Derive from the settings what the rules need: the network's files, which media share a job, which files are kept."""
 
-import os
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from typing import Any
 
 from scripts.lib.detection import calibration
 from scripts.lib.errors import SettingsError
-from scripts.lib.folder_source.listing import ListedFile, shown_path
+from scripts.lib.folder_source.listing import ListedFile
 from scripts.lib.folder_source.run_listing import LISTING, digest
 from scripts.lib.workflow.planning import batch_check, batches, media_files
-from scripts.lib.workflow.planning.network_plan import NetworkPlan
+from scripts.lib.workflow.planning.network_plan import NetworkPlan, last_name
 
 # Options of a tracking job: the fields of TrackOptions.
 _TRACK_OPTIONS = ("method", "low_threshold", "high_threshold", "min_iou", "min_length", "max_gap")
@@ -87,7 +86,7 @@ class RunPlan(NetworkPlan):
         if named is not None or not self.from_folder:
             return named
         # The id of a file depends only on its path below the folder, and cameras use the same names again and again.
-        return shown_path(Path(os.path.normpath(Path(self.config["media"]["folder"]).absolute())).name)
+        return last_name(self.config["media"]["folder"])
 
     @property
     def truth_in_tator(self) -> dict[str, Any]:

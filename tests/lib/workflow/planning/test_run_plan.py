@@ -32,13 +32,21 @@ def plan(*, by_storage=False, **sections):
     ("folder", "dataset", "found"),
     [
         ("/data/dive_2025/", None, "dive_2025"), ("/x/../caf\udce9", None, r"caf\xe9"), ("/data/DCIM", "reef", "reef"),
-        (None, None, None), (None, "reef", "reef"),
+        (None, None, None), (None, "reef", "reef"), ("/", None, "root"),
     ],
 )  # fmt: skip
 def test_the_dataset_is_the_folder_unless_it_is_named(folder, dataset, found):
     made = plan(export={"dataset": dataset})
     made.config["media"]["folder"] = folder
     assert replace(made, files=None if folder is None else []).dataset == found
+
+
+@pytest.mark.parametrize("directory", [".", "fish/..", "/x/networks/", "../networks"])
+def test_the_network_is_named_by_its_folder(tmp_path, monkeypatch, directory):
+    folder = tmp_path / "networks"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert plan(network={"directory": directory, "data_image": None}).network_name == "networks"
 
 
 CONVERTED = "resources/network/converted/graph.onnx"
