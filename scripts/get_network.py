@@ -107,6 +107,10 @@ def get_network(
             origin, labelled = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
             origin, labelled = _from_image(reference, names, folder, fetch, ca_file)
+        if data_image is not None:
+            # Without network.digest, which may be set later for the same image: its results stay valid.
+            name = str(Reference.parse(data_image))
+            origin = replace(origin, reference=f"{archive}: {name}" if archive else name)
         siblings = external.weight_files_in_folder(folder / graph.name)
         optional = [name for name in (TRAIN_INI, *OPTIONAL) if (folder / name).is_file()]
         found = {

@@ -70,6 +70,15 @@ def test_a_tag_that_moved_gives_the_new_image_and_a_digest_the_old_one(engine, g
     assert get(data_image=name, digest=first, fetch="registry")["digest"] == first
 
 
+@pytest.mark.parametrize("fetch", ["docker", "registry"])
+def test_setting_the_digest_of_the_same_image_leaves_its_record_as_it_is(engine, get, registry, fetch):
+    """The record is an input of detection, which would run again."""
+    name = f"{registry.address}/pinned:{fetch}"
+    make_image(engine, name, GOOD)
+    digest = push(engine, name)
+    assert get(data_image=name, fetch=fetch) == get(data_image=name, digest=digest, fetch=fetch)
+
+
 @pytest.mark.parametrize("name", ["reference:absent", "absent:1", f"reference@sha256:{'0' * 64}"])
 def test_an_unknown_image_is_named(get, registry, name):
     with pytest.raises(ServerError, match="the registry has no manifest"):

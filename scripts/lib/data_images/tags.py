@@ -36,7 +36,7 @@ def current_digest(network: dict[str, Any], memory: Path, warn: Callable[[str], 
         moved = f"network.data_image: {network['data_image']} was {last} and is now {now}"
         warn(
             f"{redact(moved)}: it is fetched again, and what depends on it is done again; to stay with one image for "
-            "good, name its digest"
+            "good, set network.digest"
         )
     return now
 
