@@ -145,6 +145,20 @@ def test_an_engine_file_that_cannot_be_used_is_built_again(graph, tmp_path, monk
     device.check_clean()
 
 
+@pytest.mark.parametrize("content", [b'{"sha256": "0', bytes(40), b"[]", b"{}"])
+def test_an_engine_file_whose_record_is_damaged_is_built_again(graph, tmp_path, monkeypatch, caplog, content):
+    install(monkeypatch, TENSORRT[0])
+    opened(graph, tmp_path).close()
+    [record] = tmp_path.glob("*.json")
+    original = record.read_bytes()
+    record.write_bytes(content)
+    device = install(monkeypatch, TENSORRT[0])
+    opened(graph, tmp_path).close()
+    assert device.calls.names.count("Builder.build_serialized_network") == 1
+    assert f"{record}: damaged" in caplog.text
+    assert record.read_bytes() == original
+
+
 def test_detection_uses_the_engine_file_of_the_rule_or_builds_a_missing_one(graph, tmp_path, monkeypatch, version):
     device = install(monkeypatch, version)
     folder, record = tmp_path / "engines", tmp_path / "engine.json"

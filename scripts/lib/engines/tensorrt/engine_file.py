@@ -142,7 +142,17 @@ def _build(trt: ModuleType, graph: Path, parts: EngineParts, path: Path, logger:
 def _is_intact(path: Path) -> bool:
     """Return whether the file exists and has the recorded hash: TensorRT may crash on a damaged file."""
     record = path.with_suffix(".json")
-    return path.exists() and record.exists() and read_json(record)["sha256"] == sha256(path)
+    if not path.exists() or not record.exists():
+        return False
+    try:
+        recorded = read_json(record)["sha256"]
+    except (ValueError, KeyError, TypeError) as error:  # it was cut, as by a power failure
+        _log.warning("%s: damaged (%s: %s); the engine is built again", record, type(error).__name__, error)
+        return False
+    if recorded != sha256(path):
+        _log.warning("%s: differs from the hash in %s; it is built again", path, record.name)
+        return False
+    return True
 
 
 def release_engine(gpu: Gpu, loaded: list[Any]) -> None:
