@@ -107,10 +107,7 @@ def get_network(
             origin, labelled = _from_archive(archive, reference, digest, names, folder)
         elif reference is not None:
             origin, labelled = _from_image(reference, names, folder, fetch, ca_file)
-        if data_image is not None:
-            # Without network.digest, which may be set later for the same image: its results stay valid.
-            name = str(Reference.parse(data_image))
-            origin = replace(origin, reference=f"{archive}: {name}" if archive else name)
+        origin = _named_by_setting(origin, data_image, archive)
         siblings = external.weight_files_in_folder(folder / graph.name)
         optional = [name for name in (TRAIN_INI, *OPTIONAL) if (folder / name).is_file()]
         found = {
@@ -296,6 +293,14 @@ def _provenance(source: Source, reference: str, fetched_by: FetchedBy | None, im
         image_id=image.image_id,
         files={},
     )
+
+
+def _named_by_setting(origin: ProvenanceRecord, data_image: str | None, archive: Path | None) -> ProvenanceRecord:
+    """Return the record without network.digest in the image's name; setting it for the same image changes nothing."""
+    if data_image is None:
+        return origin
+    name = str(Reference.parse(data_image))
+    return replace(origin, reference=f"{archive}: {name}" if archive else name)
 
 
 def _check(found: Mapping[str, NetworkFile], expected: Mapping[str, str], reference: str) -> None:
