@@ -60,7 +60,7 @@ if workflow.is_main_process:
 onstart:
     with plan_errors.errors_as_messages(logger.error):
         require_token()
-    move_earlier_results()
+        move_earlier_results()
     outages.forget(Path())
 
 
