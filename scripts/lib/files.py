@@ -214,9 +214,9 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
             raise PipelineError(
                 f"{archive.filename}: {name} has {size} bytes; expected at most {LARGEST_MEMBER}: make it again"
             )
-        # It reads at most the declared size. It raises NotImplementedError for compressions that Python lacks.
+        # It reads at most the declared size. It raises RuntimeError for compressions that Python lacks.
         return archive.read(name)
-    except (KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (KeyError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise PipelineError(f"{archive.filename}: {name} cannot be read ({error}); make it again") from error
 
 

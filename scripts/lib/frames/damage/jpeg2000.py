@@ -1,5 +1,7 @@
 """Find damage in JPEG 2000 files: invalid compressed data, and errors of FFmpeg's decoder."""
 
+import errno
+
 import av.error
 import av.logging
 
@@ -24,10 +26,9 @@ def find_damage(content: bytes) -> str | None:
                     break
         except MediaFault as fault:
             return fault.reason
-        except (av.error.PatchWelcomeError, NotImplementedError):
-            # A feature that FFmpeg lacks is not damage: OpenCV, which decodes the pixels, may have it.
-            return None
         except av.error.FFmpegError as error:
-            return ffmpeg.reason(error)
+            # A feature that FFmpeg lacks is not damage: OpenCV, which decodes the pixels, may have it.
+            is_lacking = isinstance(error, av.error.PatchWelcomeError) or error.errno == errno.ENOSYS
+            return None if is_lacking else ffmpeg.reason(error)
     texts = [text.strip() for _, name, text in captured if name.startswith("jpeg2000")]
     return next((text for text in texts if any(sign in text.lower() for sign in _SIGNS)), None)
