@@ -25,6 +25,8 @@ _FORMATS = {
 }
 # FFmpeg converts blocks of this many pixels of a line; the pixels of an incomplete block are converted differently.
 _BLOCK = 16
+# Lines of at most about this many pixels are converted at a time, so that they stay in the processor's cache.
+_STRIP_PIXELS = 100_000
 # The indexes of the blue, green and red planes in FFmpeg's format GBRP.
 _BGR_IN_GBR = (1, 0, 2)
 
@@ -61,8 +63,10 @@ class FrameScaler:
         try:
             if factor == 2:
                 self._halve(frame, out)
+            elif factor:
+                self._scale_lines(frame, out, factor, lines_per_chroma, form)
             else:
-                self._scale(self._read_lines(frame, factor, lines_per_chroma, form) if factor else frame, out, factor)
+                self._scale(frame, out, factor)
         except (av.error.FFmpegError, ValueError):
             return False  # converting the whole frame reports the fault
         return True
@@ -95,26 +99,35 @@ class FrameScaler:
             self._small = np.empty(shape, np.uint8)
         return self._small
 
-    def _read_lines(
-        self, frame: av.video.frame.VideoFrame, factor: int, lines_per_chroma: int, form: str
-    ) -> av.video.frame.VideoFrame:
-        """Return a frame of only the lines that scaling reads.
+    def _scale_lines(
+        self, frame: av.video.frame.VideoFrame, out: Pixels, factor: int, lines_per_chroma: int, form: str
+    ) -> None:
+        """Scale a frame strip by strip, converting only the lines that scaling reads.
 
         Args:
             frame: the whole frame.
+            out: array (height, width, 3) for the scaled picture.
             factor: how many times smaller the picture becomes in both directions, 3 or more.
             lines_per_chroma: number of lines that share a line of chroma.
             form: the pixel format with one line of chroma for each line.
         """
         read = lines_read(factor)
-        height = frame.height // factor * len(read)
+        # FFmpeg uses the chroma of an odd number of lines differently. All strips have the same number of rows, so the
+        # last one may begin in the one before it.
+        most = max(2, _STRIP_PIXELS // (frame.width * len(read)))
+        rows = -(-len(out) // -(-len(out) // most))
+        rows = min(rows + rows % 2, len(out))
         lines = self._lines
-        if lines is None or (lines.width, lines.height, lines.format.name) != (frame.width, height, form):
-            lines = self._lines = av.video.frame.VideoFrame(frame.width, height, form)
-        for index, (source, copy) in enumerate(zip(frame.planes, lines.planes, strict=True)):
-            _copy(_rows(source), _rows(copy), factor, read, lines_per_chroma if index else 1)
+        if lines is None or (lines.width, lines.height, lines.format.name) != (frame.width, rows * len(read), form):
+            lines = self._lines = av.video.frame.VideoFrame(frame.width, rows * len(read), form)
         lines.color_range, lines.colorspace = frame.color_range, frame.colorspace
-        return lines
+        sources, copies = [[_rows(plane) for plane in each.planes] for each in (frame, lines)]
+        for start in range(0, len(out), rows):
+            first = min(start, len(out) - rows)  # times the factor an even number, as the frame's height is
+            for index, (source, copy) in enumerate(zip(sources, copies, strict=True)):
+                shared = lines_per_chroma if index else 1
+                _copy(source[first * factor // shared :], copy, factor, read, shared)
+            self._scale(lines, out[first : first + rows], factor)
 
 
 def _rows(plane: av.video.plane.VideoPlane, pixel_bytes: int = 1) -> Pixels:
@@ -127,7 +140,7 @@ def _copy(source: Pixels, copy: Pixels, factor: int, read: tuple[int, ...], shar
     """Copy the lines that scaling reads.
 
     Args:
-        source: the rows of a frame's plane.
+        source: the rows of a frame's plane, from the strip's first one on.
         copy: the rows to write.
         factor: how many times smaller the picture becomes.
         read: indexes of the lines to copy, in each block of `factor` lines.

@@ -45,7 +45,7 @@ def scaled_directly(frame: av.video.frame.VideoFrame, size: Size) -> Pixels | No
 
 @pytest.mark.parametrize("form", SUPPORTED)
 @pytest.mark.parametrize("factor", range(2, 13))
-@pytest.mark.parametrize("size", [Size(16, 9), Size(80, 46), Size(160, 90)], ids=str)
+@pytest.mark.parametrize("size", [Size(16, 9), Size(80, 46), Size(160, 90), Size(160, 134)], ids=str)
 def test_each_factor_and_format(form: str, factor: int, size: Size) -> None:
     for seed in range(3):
         frame = noise(form, Size(size.width * factor, size.height * factor), seed)
