@@ -13,9 +13,9 @@ from benchmarks.network import Shape, write_detr, write_network, write_yolo
 from scripts.lib.boxes import Size
 from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.description import BoxFormat, Description, OutputNames, PixelFormat, Resize, Scores
-from scripts.lib.record_files import write_record
+from scripts.lib.graphs.train_ini import species
+from scripts.lib.records.record_files import write_record
 from scripts.lib.suppression import Nms
-from scripts.lib.train_ini import species
 from tests.made_records import provenance
 from tests.workflow import ROOT
 

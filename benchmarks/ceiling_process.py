@@ -23,10 +23,10 @@ from benchmarks.clips import SAMPLE
 from benchmarks.network import anchors
 from benchmarks.paced_engine import PacedEngine
 from scripts import detect as step
-from scripts.lib import preprocess
 from scripts.lib.boxes import Size
 from scripts.lib.detection import media_job, network
 from scripts.lib.files import read_json
+from scripts.lib.preprocessing import preprocess
 from scripts.lib.workflow.jobs import job
 
 _CLASSES = 7  # the sample's

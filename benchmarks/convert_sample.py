@@ -28,7 +28,7 @@ def make(folder: Path) -> None:
 def main(folder: Path) -> None:
     """Convert the network, then quantize it."""
     from scripts.convert_network import convert_network
-    from scripts.lib.record_files import write_record
+    from scripts.lib.records.record_files import write_record
     from scripts.quantize_network import quantize_network
     from tests.made_records import provenance
 

@@ -25,7 +25,7 @@ from scripts.lib.detection import network
 from scripts.lib.files import read_json
 from scripts.lib.folder_source.listing import list_folder
 from scripts.lib.folder_source.run_listing import LISTING, write_listing
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.lib.workflow.jobs import job
 from scripts.lib.workflow.planning.batches import OF_EACH_MEDIA
 from scripts.list_media import list_media

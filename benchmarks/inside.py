@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.case import BATCH_SIZE, THRESHOLD, Case, step_arguments
 from benchmarks.measure import Usage, cores, in_turns, measured, quiet, spread
 from scripts import detect as step
-from scripts.lib import preprocess, suppression
+from scripts.lib import suppression
 from scripts.lib.boxes import Pixels, Size, on_media
 from scripts.lib.detection import network
 from scripts.lib.detections import DetectionWriter
@@ -21,6 +21,7 @@ from scripts.lib.engines.base import Engine
 from scripts.lib.engines.table import open_engine
 from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.preprocessing import preprocess
 from scripts.lib.records import Kind
 from scripts.lib.workflow.jobs import job
 

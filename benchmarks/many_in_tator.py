@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.record_files import write_record
 from scripts.lib.records import UploadRecord
+from scripts.lib.records.record_files import write_record
 from scripts.lib.records.upload import People
 
 MARK = "Object Detector Processed"

@@ -9,7 +9,7 @@ from benchmarks.case import BATCH_SIZE, DEFAULTS, Case
 from benchmarks.inside import bare, fitted, open_case
 from benchmarks.measure import Usage, cores, measured
 from benchmarks.run import Run
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from tests.made_records import provenance
 
 

@@ -15,7 +15,7 @@ from benchmarks.run import Run
 from scripts.lib.boxes import Size
 from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.frame_result import FrameResult
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.lib.server import schema
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.planning.batches import batches, media_per_job, write_hashes

@@ -7,21 +7,17 @@ import time
 from functools import cache
 from pathlib import Path
 
-from scripts.lib import record_files, records, token
 from scripts.lib.data_images import tags
 from scripts.lib.errors import STORE_VARIABLE
 from scripts.lib.files import check_writable
+from scripts.lib.network_access import token
+from scripts.lib.records import MediaRecord, record_files
 from scripts.lib.server import outages, unanswered
 from scripts.lib.uploads import version_check
 from scripts.lib.workflow.planning import batches, code_hash, dates, plan_errors
 from scripts.lib.workflow.jobs import failures
-from scripts.lib.workflow.processes import (
-    closed_output,
-    command,
-    garbage,
-    import_path,
-    interrupts,
-)
+from scripts.lib.workflow.processes import closed_output, command, garbage
+from scripts.lib.workflow.processes import import_path, interrupts
 from scripts.lib.workflow.configuration import local_files, run_settings, settings
 from scripts.lib.workflow.planning.run_plan import RunPlan
 
@@ -139,7 +135,7 @@ def of_parts(pattern):
         )
         first.get()
         path = Path(f"resources/records/{wildcards.media_id}.json")
-        record = record_files.read_record(records.MediaRecord, path)
+        record = record_files.read_record(MediaRecord, path)
         return batches.of_parts(pattern, record, config["detect"]["split_seconds"])
 
     return files

@@ -1,7 +1,7 @@
 """The media's files, in resources/media/."""
 
 
-# No rule has `retries:`: the scripts retry calls, for as long as scripts/lib/retry.py allows.
+# No rule has `retries:`: the scripts retry calls, for as long as scripts/lib/network_access/retry.py allows.
 rule download_media:
     input:
         # Media are downloaded only after the network and the destination of the boxes were checked.

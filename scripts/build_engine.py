@@ -14,8 +14,8 @@ from scripts.lib.errors import GraphError
 from scripts.lib.files import write_json
 from scripts.lib.graphs.description_values import from_values
 from scripts.lib.graphs.signature_reader import read_file
-from scripts.lib.record_files import read_record
 from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.workflow.configuration.engine_choice import choose_for_network
 from scripts.lib.workflow.jobs import job
 

@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterable
 from itertools import chain, islice
 from pathlib import Path
 
-from scripts.lib.display_text import printable, short
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import replacing
 from scripts.lib.records.summary import MediaSummary
-from scripts.lib.summary_file import read_lines, read_summary
+from scripts.lib.records.summary_file import read_lines, read_summary
+from scripts.lib.text.display_text import printable, short
 from scripts.lib.workflow.jobs import job
 
 # The largest number of media to name with each reason; the table has all.

@@ -7,17 +7,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from scripts.lib import deadline
 from scripts.lib.boxes import Floats, Pixels, Size
 from scripts.lib.errors import GraphError
 from scripts.lib.files import replacing, sha256
 from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.layouts import Layout
 from scripts.lib.graphs.operators import check_frozen_graph
-from scripts.lib.preprocess import subtract_mean
-from scripts.lib.record_files import write_record
+from scripts.lib.preprocessing.preprocess import subtract_mean
 from scripts.lib.records.network_changes import ConversionCheck, ConversionRecord
+from scripts.lib.records.record_files import write_record
 from scripts.lib.workflow.jobs import job, sandbox
+from scripts.lib.workflow.processes import deadline
 
 _log = logging.getLogger(__name__)
 

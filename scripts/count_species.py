@@ -6,18 +6,18 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import csv_text
-from scripts.lib import train_ini as train
-from scripts.lib.attributes_file import AttributesFile
 from scripts.lib.counting import MediaCounts, SpeciesCount, analysed_frames, count
 from scripts.lib.detections import read_detections
-from scripts.lib.display_text import as_json
 from scripts.lib.files import replacing
 from scripts.lib.frames.used_frames import UsedFrames
-from scripts.lib.record_files import read_record
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.records import WITH_RESULT, DetectionRecord, MediaRecord
+from scripts.lib.records.attributes_file import AttributesFile
+from scripts.lib.records.record_files import read_record
 from scripts.lib.records.summary import MediaAttributes
 from scripts.lib.records.tracks import TracksRecord
+from scripts.lib.text import csv_text
+from scripts.lib.text.display_text import as_json
 from scripts.lib.workflow.jobs import job
 
 # In other states the counts are unknown, although boxes may have been found in the first frames.

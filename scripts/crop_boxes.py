@@ -5,16 +5,16 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from scripts.lib import train_ini as train
-from scripts.lib.crops import crop
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.errors import MediaFault
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
-from scripts.lib.previews import jpeg
-from scripts.lib.record_files import read_record
+from scripts.lib.graphs import train_ini as train
+from scripts.lib.pictures.crops import crop
+from scripts.lib.pictures.previews import jpeg
 from scripts.lib.records import DetectionRecord, MediaRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.workflow.jobs import job
 
 _log = logging.getLogger(__name__)

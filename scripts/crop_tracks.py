@@ -5,12 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from scripts.lib.crops import crop
 from scripts.lib.downloads.frames_again import MediaPlace, frames_again
 from scripts.lib.files import replacing
-from scripts.lib.previews import jpeg, shrunk
-from scripts.lib.record_files import read_record
+from scripts.lib.pictures.crops import crop
+from scripts.lib.pictures.previews import jpeg, shrunk
 from scripts.lib.records import DetectionRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.tracking.chosen_tracks import ChosenTrack, TrackPicture, choose, write_pictures
 from scripts.lib.tracking.tracks import TrackBox, read_tracks
 from scripts.lib.workflow.jobs import job

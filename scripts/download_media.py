@@ -6,8 +6,8 @@ from scripts.lib.downloads.connection import Connection
 from scripts.lib.downloads.fetching import fetch_media
 from scripts.lib.downloads.part_files import remove_stale
 from scripts.lib.errors import MediaFault
-from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DownloadRecord, MediaRecord
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.workflow.jobs import job
 from scripts.lib.workflow.jobs.failures import note
 

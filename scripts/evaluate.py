@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.evaluation.accuracy import Sweep, average_precision, by_threshold, confusion, match_boxes
 from scripts.lib.evaluation.truth import LabeledBox, read_truth, scaled, sizes_in
 from scripts.lib.frames.used_frames import UsedFrames
-from scripts.lib.record_files import read_record, write_record
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake, NearbyBox, SpeciesAccuracy
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.workflow.jobs import job
 
 # Two pictures of one media are at least this many frames apart, as neighbouring frames show the same mistake.

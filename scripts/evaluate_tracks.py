@@ -10,9 +10,9 @@ from scripts.lib.evaluation.track_accuracy import compare_tracks
 from scripts.lib.evaluation.true_tracks import TrackedBox, read_true_tracks
 from scripts.lib.evaluation.truth import scaled, sizes_in
 from scripts.lib.frames.used_frames import UsedFrames
-from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.evaluation import MediaTrackAccuracy, NotTracked, TrackEvaluationRecord, TrackScores
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.tracking.tracks import read_tracks
 from scripts.lib.workflow.jobs import job

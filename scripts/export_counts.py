@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.lib import csv_text
-from scripts.lib.display_text import printable
 from scripts.lib.files import replacing
 from scripts.lib.pages.tator_place import TatorPlace
+from scripts.lib.text import csv_text
+from scripts.lib.text.display_text import printable
 from scripts.lib.workflow.jobs import job
 
 # Terms that a media may have as attributes; case, spaces and underscores are ignored.

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import IO
 from xml.sax.saxutils import escape, quoteattr
 
-from scripts.lib import train_ini as train
 from scripts.lib.detections import Detection
-from scripts.lib.display_text import without_commands
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import shown_path
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.label_files.media_boxes import MediaBoxes, each_media
+from scripts.lib.text.display_text import without_commands
 from scripts.lib.workflow.jobs import job
 
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import train_ini as train
-from scripts.lib.display_text import as_json
 from scripts.lib.files import replacing
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.label_files.media_boxes import MediaBoxes, each_media
-from scripts.lib.record_files import read_record
 from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.record_files import read_record
+from scripts.lib.text.display_text import as_json
 from scripts.lib.workflow.jobs import job
 
 # https://lila.science/megadetector-output-format

@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from scripts.lib import train_ini as train
 from scripts.lib.detections import read_detections
 from scripts.lib.files import replacing
-from scripts.lib.record_files import read_record
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.records import DetectionRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.workflow.jobs import job
 
 # A row group holds rows of several media: with a group for each picture the file would be larger than the CSV, and the

@@ -7,13 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from scripts.lib import train_ini as train
 from scripts.lib.counting import analysed_frames
-from scripts.lib.display_text import as_json, printable
 from scripts.lib.files import replacing
-from scripts.lib.record_files import read_record
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.records import DetectionRecord, MediaRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.records.tracks import Track, TracksRecord
+from scripts.lib.text.display_text import as_json, printable
 from scripts.lib.tracking.tracks import TrackBox, read_tracks
 from scripts.lib.workflow.jobs import job
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib import train_ini as train
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.label_files.media_boxes import MediaBoxes, each_media
-from scripts.lib.temporary_tables import as_key, temporary_tables
+from scripts.lib.records.temporary_tables import as_key, temporary_tables
 from scripts.lib.workflow.jobs import job
 
 FRAMES_IN_A_FOLDER = 10_000

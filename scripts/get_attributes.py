@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.attributes_file import write_attributes
-from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.records.attributes_file import write_attributes
+from scripts.lib.records.record_files import read_record
 from scripts.lib.records.summary import MediaAttributes
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.jobs import job

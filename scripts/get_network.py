@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
 from scripts.lib.data_images import labels
 from scripts.lib.data_images.members import FOLDER, LARGEST, OPTIONAL, Members
@@ -17,15 +16,16 @@ from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import sha256 as hash_of
 from scripts.lib.graphs import class_names, external
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.graphs.file_names import GRAPHS, missing
 from scripts.lib.graphs.found_network import NetworkSettings, StatedSize, inspect_graph
 from scripts.lib.graphs.input_size import input_size
 from scripts.lib.graphs.openvino_file import check_openvino_file
 from scripts.lib.graphs.operators import check_frozen_graph, check_onnx
-from scripts.lib.record_files import write_record
 from scripts.lib.records.network import FetchedBy, NetworkFile, ProvenanceRecord, Source
-from scripts.lib.signals import stoppable
+from scripts.lib.records.record_files import write_record
 from scripts.lib.workflow.jobs import job
+from scripts.lib.workflow.processes.signals import stoppable
 
 if TYPE_CHECKING:  # a network in a folder needs no Docker, whose client takes a while to import
     import docker

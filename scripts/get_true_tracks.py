@@ -7,8 +7,8 @@ from pathlib import Path
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.tator_truth import place_in_pixels, size_in_pixels, with_area
 from scripts.lib.evaluation.true_tracks import TrackedBox, read_true_tracks, write_true_tracks
-from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.server import rows
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.jobs import job

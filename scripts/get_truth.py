@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.lib import train_ini as train
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.tator_truth import place_in_pixels, size_in_pixels, with_area
 from scripts.lib.evaluation.truth import LabeledBox, Spelling, foreign_truth, write_truth
-from scripts.lib.record_files import read_record
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.records import MediaRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.server import rows
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.jobs import job

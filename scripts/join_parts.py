@@ -9,8 +9,8 @@ from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import planned_parts, require_planned
 from scripts.lib.detection.result_files import DetectionOutputs
-from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.workflow.jobs import job
 
 _log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from scripts.lib.folder_source.local_media import listed_folder
 from scripts.lib.folder_source.run_listing import read_part
 from scripts.lib.frames import ffmpeg
 from scripts.lib.frames.video import VideoFrames
-from scripts.lib.record_files import write_record
 from scripts.lib.records import Kind, LocalFile, MediaRecord
-from scripts.lib.tator_md5 import TatorMd5, tator_md5
+from scripts.lib.records.record_files import write_record
+from scripts.lib.server.tator_md5 import TatorMd5, tator_md5
 from scripts.lib.workflow.jobs import job
 from scripts.lib.workflow.jobs.failures import as_fault, note
 from scripts.lib.workflow.jobs.job_progress import JobProgress

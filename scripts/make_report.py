@@ -6,12 +6,9 @@ from typing import Any
 
 import yaml
 
-from scripts.lib import train_ini as train
-from scripts.lib.album import Album
-from scripts.lib.colours import colour
 from scripts.lib.detections import read_detections
-from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.pages import charts, write_page
 from scripts.lib.pages.accuracy_page import accuracy_values
 from scripts.lib.pages.chosen_media import ChosenMedia, Speed
@@ -19,10 +16,13 @@ from scripts.lib.pages.counts_page import CountPages
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import FrameRenderer, ReportedMedia, card, least_sure, pictured_tracks, rows_of
 from scripts.lib.pages.tator_place import TatorPlace
-from scripts.lib.record_files import read_record
+from scripts.lib.pictures.album import Album
+from scripts.lib.pictures.colours import colour
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.records.summary import RunSummary
-from scripts.lib.summary_file import read_lines, read_summary
+from scripts.lib.records.summary_file import read_lines, read_summary
+from scripts.lib.text.display_text import short
 from scripts.lib.tracking.chosen_tracks import read_pictures
 from scripts.lib.workflow.jobs import job
 

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MarksRecord, TrackUploadRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.server.api import Project
 from scripts.lib.uploads.media_attributes import Outcome, Task, attributes_of, set_attributes

@@ -7,20 +7,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import csv_text
 from scripts.lib.errors import PipelineError, of_one_media
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.folder_source.local_media import check, listed_folder
-from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.records.match import MatchesRecord, MatchRecord
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.server import project_needs, values
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import Unusable
 from scripts.lib.server.rows import require_type
+from scripts.lib.server.tator_md5 import TatorMd5, tator_md5
 from scripts.lib.server.values import OddValue
-from scripts.lib.tator_md5 import TatorMd5, tator_md5
+from scripts.lib.text import csv_text
 from scripts.lib.uploads.matching import LocalEntry, Matching, TatorEntry
 from scripts.lib.workflow.jobs import job
 from scripts.lib.workflow.jobs.failures import as_fault

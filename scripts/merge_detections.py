@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from scripts.lib import train_ini as train
-from scripts.lib.coco_file import write_coco
 from scripts.lib.detections import HEADER
 from scripts.lib.files import replacing
+from scripts.lib.graphs import train_ini as train
+from scripts.lib.label_files.coco_file import write_coco
 from scripts.lib.workflow.jobs import job
 
 

@@ -4,12 +4,12 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
-from scripts.lib.album import picture_name
 from scripts.lib.downloads.frames_again import MediaPlace, frames_again
 from scripts.lib.files import replacing
-from scripts.lib.previews import PICTURE_SIDE, jpeg, shrunk
-from scripts.lib.record_files import read_record
+from scripts.lib.pictures.album import picture_name
+from scripts.lib.pictures.previews import PICTURE_SIDE, jpeg, shrunk
 from scripts.lib.records.evaluation import EvaluationRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.workflow.jobs import job
 
 

@@ -8,14 +8,14 @@ from types import MappingProxyType
 from typing import Any
 
 from scripts.lib.errors import SettingsError
-from scripts.lib.record_files import read_record, write_record
+from scripts.lib.graphs.train_ini import species as read_species
 from scripts.lib.records import DestinationRecord, TracksDestination
 from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 from scripts.lib.server.equal_versions import made_at_once
 from scripts.lib.server.unanswered import Notes
-from scripts.lib.train_ini import species as read_species
 from scripts.lib.uploads import known_attributes
 from scripts.lib.workflow.jobs import job
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripts.lib import deadline
 from scripts.lib.boxes import Pixels
 from scripts.lib.detection.calibration_frames import CalibrationMedia, take_frames
 from scripts.lib.detection.drift import measure
@@ -18,17 +17,18 @@ from scripts.lib.files import replacing, sha256
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.input_size import suppression_of
-from scripts.lib.record_files import read_record, write_record
+from scripts.lib.preprocessing.tiles import from_values
 from scripts.lib.records import MediaRecord
 from scripts.lib.records.network_changes import (
     CalibrationFrames,
     Drift,
     QuantizationRecord,
 )
-from scripts.lib.signals import stoppable
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.suppression import Nms
-from scripts.lib.tiles import from_values
 from scripts.lib.workflow.jobs import job, sandbox
+from scripts.lib.workflow.processes import deadline
+from scripts.lib.workflow.processes.signals import stoppable
 
 if TYPE_CHECKING:
     import openvino  # type: ignore[import-untyped]

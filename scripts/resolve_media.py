@@ -7,13 +7,13 @@ from typing import Any
 
 from scripts.lib.downloads.references import fault_of_address, is_address, recorded_path
 from scripts.lib.errors import MediaFault, PipelineError, of_one_media
-from scripts.lib.processed import is_marked
-from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MediaRecord, Role, StoredFile, UploadRecord
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.server import project_needs, rows
 from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.server.faults import Unusable
 from scripts.lib.server.media_record import TatorMedia, tator_media
+from scripts.lib.server.processed import is_marked
 from scripts.lib.workflow.jobs import job
 from scripts.lib.workflow.jobs.failures import as_fault, note
 from scripts.lib.workflow.planning.batches import write_hashes

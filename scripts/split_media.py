@@ -7,8 +7,8 @@ from scripts.lib.detection.parts_plan import find_parts, write_failed_plan, writ
 from scripts.lib.errors import MediaFault
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.parts import Part
-from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.workflow.jobs import job
 from scripts.lib.workflow.planning.batches import part_count
 

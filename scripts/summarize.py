@@ -6,9 +6,7 @@ from pathlib import Path
 
 import tabulate
 
-from scripts.lib.display_text import printable
 from scripts.lib.files import replacing
-from scripts.lib.record_files import read_record
 from scripts.lib.records import (
     DestinationRecord,
     DetectionRecord,
@@ -20,9 +18,11 @@ from scripts.lib.records import (
 )
 from scripts.lib.records.counts import CountsInTator
 from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.records.summary import MediaSummary
+from scripts.lib.records.summary_file import RunningTotals, read_lines, write_summary
 from scripts.lib.records.tracks import TracksRecord
-from scripts.lib.summary_file import RunningTotals, read_lines, write_summary
+from scripts.lib.text.display_text import printable
 from scripts.lib.workflow.jobs import job
 
 KEPT = "kept for people"

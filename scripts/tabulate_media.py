@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scripts.lib import csv_text
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.folder_source.run_listing import of_media
-from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.records.record_files import read_record
+from scripts.lib.text import csv_text
 from scripts.lib.workflow.jobs import job
 
 COLUMNS = ("media_id", "path", "kind", "bytes", "modified")

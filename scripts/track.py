@@ -10,8 +10,8 @@ from scripts.lib.detections import read_detections
 from scripts.lib.errors import MediaFault, PipelineError, of_one_media
 from scripts.lib.files import replacing
 from scripts.lib.frames.source import frames_used
-from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.records.states import WITH_RESULT
 from scripts.lib.records.tracks import Track, TracksRecord
 from scripts.lib.tracking.assign import assign

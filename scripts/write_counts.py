@@ -8,14 +8,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import csv_text
 from scripts.lib.counting import analysed_frames
-from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, UploadRecord
 from scripts.lib.records.counts import CountsInTator
-from scripts.lib.records_on_disk import RecordsOnDisk
+from scripts.lib.records.record_files import read_record, write_record
+from scripts.lib.records.records_on_disk import RecordsOnDisk
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
+from scripts.lib.text import csv_text
 from scripts.lib.uploads.media_attributes import Outcome, Task, attributes_of, set_attributes
 from scripts.lib.uploads.taken_back import TakenBack
 from scripts.lib.uploads.written_values import WrittenValues

@@ -168,7 +168,7 @@ NETWORKS: dict[str, tuple[str, Callable[[Path], None]]] = {
 
 def main(folder: Path) -> None:
     """Quantize each network with frames of the video next to them."""
-    from scripts.lib.record_files import write_record
+    from scripts.lib.records.record_files import write_record
     from scripts.quantize_network import quantize_network
     from tests.made_records import download_record, media_record
 

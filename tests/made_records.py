@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from scripts.lib.record_files import from_content
 from scripts.lib.records import (
     DestinationRecord,
     DetectionRecord,
@@ -15,6 +14,7 @@ from scripts.lib.records import (
 from scripts.lib.records.evaluation import Confusion, Curve, EvaluationRecord, Mistake
 from scripts.lib.records.network import NetworkFile, ProvenanceRecord
 from scripts.lib.records.network_changes import ConversionCheck
+from scripts.lib.records.record_files import from_content
 from scripts.lib.records.summary import MediaSummary
 from scripts.lib.records.tracks import Track, TracksRecord
 

@@ -37,7 +37,7 @@ class Oracle(NamedTuple):
 def real_frames() -> np.ndarray:
     """Return 80 frames of a real video: every second one of the sample, and five of them mirrored."""
     from scripts.lib.frames.reader import open_frames
-    from scripts.lib.preprocess import fit
+    from scripts.lib.preprocessing.preprocess import fit
 
     with open_frames(SAMPLE / "aquarium.mp4", "video") as video:
         pictures = [picture for number, picture in video if number % 2 == 0]

@@ -10,9 +10,9 @@ from scripts.count_species import count_species
 from scripts.lib.boxes import Size
 from scripts.lib.files import write_json
 from scripts.lib.frame_result import FrameResult
-from scripts.lib.previews import Previews
-from scripts.lib.record_files import write_record
+from scripts.lib.pictures.previews import Previews
 from scripts.lib.records import TrackUploadRecord
+from scripts.lib.records.record_files import write_record
 from scripts.make_report import make_report
 from scripts.summarize import summarize
 from tests.media_files import painted

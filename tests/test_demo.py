@@ -19,7 +19,7 @@ from examples.accuracy import LabeledBox, ap50, read_truth
 from examples.demo import SAMPLE
 from scripts.lib.engines.openvino.graph import load_openvino
 from scripts.lib.graphs import found_network
-from scripts.lib.train_ini import species
+from scripts.lib.graphs.train_ini import species
 from tests import documents
 from tests.browser import open_page
 from tests.workflow import ROOT

@@ -12,9 +12,9 @@ import tator
 from scripts import match_media as match_script
 from scripts.lib.folder_source.listing import list_folder, media_id_of
 from scripts.lib.folder_source.run_listing import write_listing
-from scripts.lib.record_files import read_record
 from scripts.lib.records.match import MatchesRecord
-from scripts.lib.tator_md5 import TatorMd5
+from scripts.lib.records.record_files import read_record
+from scripts.lib.server.tator_md5 import TatorMd5
 from scripts.list_media import list_media
 from tests.conftest import SYNTHETIC
 from tests.test_end_to_end import MARK

@@ -8,8 +8,8 @@ from itertools import islice
 import av
 import pytest
 
-from scripts.lib.album import Album
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.pictures.album import Album
 from tests.conftest import SYNTHETIC
 from tests.media_files import FAST, damage
 from tests.tator_server.launch import running

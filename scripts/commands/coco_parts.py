@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib import command_line
-from scripts.lib import train_ini as train
-from scripts.lib.coco_file import CocoCount, write_coco
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import write_json
 from scripts.lib.finished_run import FinishedRun
+from scripts.lib.graphs import train_ini as train
+from scripts.lib.label_files.coco_file import CocoCount, write_coco
 
 MEDIA_PER_FILE = 100_000
 

@@ -19,9 +19,6 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from scripts.lib import command_line
-from scripts.lib.album import Album, AlbumPicture
-from scripts.lib.colours import colour
-from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.compared_media import ComparedMedia, in_frames_of, in_pixels_of
 from scripts.lib.evaluation.comparison import (
@@ -40,7 +37,10 @@ from scripts.lib.evaluation.comparison_file import ListOnDisk, write_content
 from scripts.lib.pages import write_page
 from scripts.lib.pages.chosen_media import Largest
 from scripts.lib.pages.drawn_boxes import DrawnBox, PagePicture
+from scripts.lib.pictures.album import Album, AlbumPicture
+from scripts.lib.pictures.colours import colour
 from scripts.lib.server.api import Project
+from scripts.lib.text.display_text import short
 from scripts.lib.workflow.configuration import settings
 
 PICTURES, ROWS_SHOWN = 12, 200

@@ -15,13 +15,14 @@ from typing import Any
 
 import yaml
 
-from scripts.lib import command_line, yaml_text
+from scripts.lib import command_line
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import write_bytes
 from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.graphs.class_names import TRAIN_INI, name_files
 from scripts.lib.graphs.external import weight_files_in_folder
 from scripts.lib.graphs.file_names import GRAPHS
+from scripts.lib.text import yaml_text
 from scripts.lib.workflow.configuration import folder_settings
 from scripts.lib.workflow.processes import import_path, interrupts
 

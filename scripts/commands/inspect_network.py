@@ -14,22 +14,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import command_line, deadline
-from scripts.lib import train_ini as train
+from scripts.lib import command_line
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import DEFAULT_ENGINE, names_of, open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import replacing
-from scripts.lib.fitting import Fitting
 from scripts.lib.graphs import external
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.graphs.class_names import TRAIN_INI
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import NAMES
 from scripts.lib.graphs.file_names import missing
 from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, inspect_graph, read_description
 from scripts.lib.graphs.operators import check_operators
+from scripts.lib.network_access.token import redact
+from scripts.lib.preprocessing.fitting import Fitting
 from scripts.lib.suppression import Selection, select
-from scripts.lib.token import redact
+from scripts.lib.workflow.processes import deadline
 
 _LISTED = 20
 _GREEN = (80, 220, 80)

@@ -16,8 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.lib import command_line, deadline
-from scripts.lib import train_ini as train
+from scripts.lib import command_line
 from scripts.lib.data_images import docker_images
 from scripts.lib.data_images import labels as image_labels
 from scripts.lib.data_images.build import DataImage, build, write_archive
@@ -26,13 +25,15 @@ from scripts.lib.data_images.reference import Reference
 from scripts.lib.errors import GraphError, ServerError, SettingsError
 from scripts.lib.files import replacing, sha256
 from scripts.lib.graphs import class_names, external
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.graphs.class_count import check_names
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import NAMES
 from scripts.lib.graphs.found_network import NetworkSettings, inspect_graph, read_description
 from scripts.lib.graphs.operators import check_operators
-from scripts.lib.signals import stoppable
-from scripts.lib.token import redact
+from scripts.lib.network_access.token import redact
+from scripts.lib.workflow.processes import deadline
+from scripts.lib.workflow.processes.signals import stoppable
 
 # To read the number of classes the graph gets an input of some size; any will do.
 SOME_SIDE = 256

@@ -16,12 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import command_line, yaml_text
+from scripts.lib import command_line
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import replacing
+from scripts.lib.network_access.token import redact
 from scripts.lib.registering import manifest
 from scripts.lib.registering.registration import FILES_PER_JOB, AlgorithmSpec, make_plan
-from scripts.lib.token import redact
+from scripts.lib.text import yaml_text
 from scripts.lib.workflow.configuration import engine_choice, run_settings, settings
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import command_line, json_text
-from scripts.lib.display_text import as_json
+from scripts.lib import command_line
 from scripts.lib.errors import ServerError, SettingsError
-from scripts.lib.processed import is_marked
+from scripts.lib.network_access.token import redact
 from scripts.lib.server import project_needs, rows, values
 from scripts.lib.server.api import Project
-from scripts.lib.token import redact
+from scripts.lib.server.processed import is_marked
+from scripts.lib.text import json_text
+from scripts.lib.text.display_text import as_json
 from scripts.lib.workflow.configuration import media_list, settings
 
 MARK = "Object Detector Processed"

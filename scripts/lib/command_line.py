@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.token import Redacting, redact
+from scripts.lib.network_access.token import Redacting, redact
 from scripts.lib.workflow.processes import interrupts
 
 

@@ -80,7 +80,7 @@ class DetectionWriter:
         import numpy as np
 
         from scripts.lib.boxes import THOUSANDTHS
-        from scripts.lib.decimals import joined_decimals
+        from scripts.lib.text.decimals import joined_decimals
 
         frames = [each for each in frames if len(each.boxes)]
         if not frames:

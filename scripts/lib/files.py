@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from scripts.lib import json_text
-from scripts.lib.display_text import as_json
 from scripts.lib.errors import PipelineError
+from scripts.lib.text import json_text
+from scripts.lib.text.display_text import as_json
 
 # Bytes for Snakemake's lock, log and metadata; the space for media is checked before each download.
 _LEAST_ROOM = 2**16

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.record_files import missing_key_named
-from scripts.lib.summary_file import read_lines_as
+from scripts.lib.records.record_files import missing_key_named
+from scripts.lib.records.summary_file import read_lines_as
 from scripts.lib.workflow.planning.sub_folders import file_of
 
 

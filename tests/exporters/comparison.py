@@ -28,8 +28,8 @@ from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import GraphError, PipelineError
 from scripts.lib.files import read_json
-from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.nms_settings import to_values
+from scripts.lib.preprocessing.fitting import Fitting
 from scripts.lib.suppression import Nms, select_frames
 from tests.exporters.exporter_process import Environments, exported
 from tests.exporters.families import NETWORKS, Exported

@@ -17,8 +17,8 @@ from scripts.lib.boxes import Size, iou_matrix
 from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.files import read_json
-from scripts.lib.record_files import write_record
-from scripts.lib.tiles import Tiling
+from scripts.lib.preprocessing.tiles import Tiling
+from scripts.lib.records.record_files import write_record
 from tests.exporters.comparison import differences, found_in
 from tests.exporters.pictures import VIDEO, large_pictures
 from tests.made_records import provenance

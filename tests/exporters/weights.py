@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from scripts.lib.boxes import Size
-from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.description import Resize
+from scripts.lib.preprocessing.fitting import Fitting
 from tests.exporters.pictures import pictures
 
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.lib.server import api
 from tests.made_records import detection_record
 from tests.scripts.tator_steps import HEADER

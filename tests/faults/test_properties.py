@@ -6,7 +6,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.lib.token import redact
+from scripts.lib.network_access.token import redact
 from scripts.lib.uploads.reconcile import plan
 from tests.lib.uploads.test_reconcile import TO, box, listed
 

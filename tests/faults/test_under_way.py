@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.retry import patience
+from scripts.lib.network_access.retry import patience
 from scripts.lib.server.faults import LostAnswer
 from scripts.lib.server.unanswered import Notes, UnansweredWrites, remove_uncertain_records
 from tests.faults.site import new_site

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.preprocess import fit
+from scripts.lib.preprocessing.preprocess import fit
 from tests.gpu.sample import BATCH, SAMPLE, SIZE, opened, outputs_of
 
 

@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import (
     DownloadRecord,
     MarksRecord,
@@ -40,6 +39,7 @@ from scripts.lib.records.network_changes import (
     QuantizationRecord,
     ScoreDifference,
 )
+from scripts.lib.records.record_files import as_content, read_record, write_record
 from scripts.lib.records.summary import SummaryRecord, Totals
 from tests.made_records import (
     conversion_check,

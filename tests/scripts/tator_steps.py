@@ -10,10 +10,10 @@ import tator
 
 from scripts.download_media import download_media
 from scripts.lib.files import read_json, write_json
-from scripts.lib.record_files import write_record
 from scripts.lib.records import MediaRecord
 from scripts.lib.records.media import LocalFile
 from scripts.lib.records.network import NetworkFile
+from scripts.lib.records.record_files import write_record
 from scripts.lib.tracking.tracks import COLUMNS
 from scripts.lib.uploads.track_upload import TrackUploadOptions
 from scripts.lib.uploads.upload import UploadOptions

@@ -5,11 +5,11 @@ import re
 import pytest
 
 from scripts.commands import compare_runs
-from scripts.lib.colours import colour
 from scripts.lib.errors import ServerError
 from scripts.lib.evaluation.comparison import changes, media_in_tator, version_side
 from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.files import read_json, write_json
+from scripts.lib.pictures.colours import colour
 from scripts.lib.server.api import Project
 from scripts.lib.workflow.planning.media_files import move
 from tests.browser import open_page

@@ -8,7 +8,7 @@ import pytest
 
 from scripts.count_species import count_species
 from scripts.lib.files import write_json
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from tests.made_records import detection_record, media_record, tracks_record
 
 # State, frames and kind of the media that are not videos of 50 frames.

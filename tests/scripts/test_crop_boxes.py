@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from scripts.crop_boxes import crop_boxes
-from scripts.lib import memory
 from scripts.lib.detections import HEADER
 from scripts.lib.errors import MediaFault
 from scripts.lib.files import write_json
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
+from scripts.lib.workflow.processes import memory
 from tests.made_records import detection_record, download_record, media_record
 
 

@@ -16,7 +16,7 @@ from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import HEADER, Detection, read_detections
 from scripts.lib.engines.base import Engine, Outputs
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.lib.suppression import Nms
 from tests.made_records import provenance
 from tests.media_files import damage, number_in, write_video

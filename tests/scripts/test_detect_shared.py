@@ -18,8 +18,8 @@ from scripts.lib.files import read_json
 from scripts.lib.folder_source.listing import list_folder
 from scripts.lib.folder_source.local_media import check
 from scripts.lib.folder_source.run_listing import write_listing
-from scripts.lib.record_files import write_record
 from scripts.lib.records import DownloadRecord, MediaRecord
+from scripts.lib.records.record_files import write_record
 from scripts.lib.workflow.planning.batches import SharedJob
 from scripts.list_media import list_media
 from tests.made_records import provenance

@@ -10,8 +10,8 @@ from scripts.lib.downloads import fetching, transfer
 from scripts.lib.downloads.connection import Connection
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json, write_json
-from scripts.lib.record_files import as_content, read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.records.record_files import as_content, read_record
 from scripts.lib.server.api import Project
 from tests.faults.hosts import host, reply
 

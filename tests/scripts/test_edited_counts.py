@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scripts.lib.errors import PipelineError, ServerError
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.lib.server.api import Project
 from scripts.lib.uploads import media_attributes
 from scripts.lib.uploads.written_values import WrittenValues

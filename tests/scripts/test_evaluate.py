@@ -14,7 +14,7 @@ from scripts.lib.downloads.frames_again import MediaPlace
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.truth import LabeledBox, read_truth, write_truth
 from scripts.lib.files import read_json, write_json
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.picture_errors import picture_errors
 from tests.browser import open_page
 from tests.made_records import evaluation_record, mistake

@@ -10,7 +10,7 @@ from scripts.evaluate_tracks import evaluate_tracks
 from scripts.get_true_tracks import get_true_tracks
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import read_json
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.track import _write_failure as fail_track
 from scripts.track import track
 from tests.drawn_scenes import SCENES, as_csv, as_mot

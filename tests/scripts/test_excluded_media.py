@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from scripts.lib.errors import STORE_VARIABLE, MediaFault, PipelineError
-from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord, UploadRecord
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.uploads.earlier_uploads import warning
 from scripts.upload_detections import record_failure
 from tests.scripts.count_steps import CRAB, counted

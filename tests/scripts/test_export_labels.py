@@ -16,7 +16,7 @@ from scripts.export_megadetector import export_megadetector
 from scripts.export_yolo import export_yolo
 from scripts.lib.detections import HEADER
 from scripts.lib.files import write_json
-from scripts.lib.record_files import as_content
+from scripts.lib.records.record_files import as_content
 from tests.made_records import detection_record
 from tests.report_run import PROVENANCE
 

@@ -5,7 +5,7 @@ from pyarrow import parquet
 
 from scripts import export_parquet as step
 from scripts.lib.detections import HEADER
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from tests.made_records import detection_record
 
 

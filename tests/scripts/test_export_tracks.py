@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from trackers import load_mot_file
 
 from scripts.export_tracks import export_tracks
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.lib.tracking.tracks import TrackBox, read_tracks
 from scripts.track import track
 from tests.drawn_scenes import HEIGHT, SCENES, WIDTH, as_csv

@@ -7,7 +7,7 @@ import tator
 
 from scripts.get_attributes import get_attributes
 from scripts.lib.files import read_json
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from tests.made_records import media_record
 from tests.scripts.tator_steps import MARK
 from tests.tator_server.launch import Server

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.lib.album import Album
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
+from scripts.lib.pictures.album import Album
 from scripts.lib.records.tracks import Track
 from scripts.lib.tracking.chosen_tracks import ChosenTrack, TrackPicture, write_pictures
 from tests.browser import open_page

@@ -8,8 +8,8 @@ import pytest
 
 from scripts import mark_processed
 from scripts.lib.errors import STORE_VARIABLE, ServerError
-from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import UploadRecord
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.uploads import media_attributes
 from scripts.lib.workflow.jobs.failures import forget
 from tests.scripts.tator_steps import MARK

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tator.util import md5sum
 
-from scripts.lib.tator_md5 import IMPORTED_BYTES
+from scripts.lib.server.tator_md5 import IMPORTED_BYTES
 from tests.media_files import write_video
 from tests.scripts.tator_steps import Steps
 

@@ -10,7 +10,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from scripts.lib.errors import PipelineError
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.merge_detections import merge_detections
 from tests.made_records import detection_record
 

@@ -22,12 +22,12 @@ from scripts.export_megadetector import export_megadetector
 from scripts.export_parquet import export_parquet
 from scripts.export_tracks import export_tracks
 from scripts.export_yolo import export_yolo
-from scripts.lib import csv_text
-from scripts.lib import train_ini as train
-from scripts.lib.display_text import printable, without_commands
 from scripts.lib.evaluation.truth import LabeledBox, read_truth, write_truth
 from scripts.lib.files import read_json, write_json
-from scripts.lib.summary_file import read_lines
+from scripts.lib.graphs import train_ini as train
+from scripts.lib.records.summary_file import read_lines
+from scripts.lib.text import csv_text
+from scripts.lib.text.display_text import printable, without_commands
 from scripts.merge_detections import merge_detections
 from scripts.tabulate_media import tabulate_media
 from tests.report_run import FakeRun

@@ -20,7 +20,7 @@ from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.parts_plan import PlannedPart
 from scripts.lib.detection.result_files import DetectionOutputs
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.split_media import split_media
 from tests.conftest import SYNTHETIC
 from tests.made_records import provenance

@@ -16,9 +16,9 @@ from scripts.lib.engines.openvino.graph import after_convolutions, cut, read_gra
 from scripts.lib.errors import PipelineError
 from scripts.lib.graphs.description import Description, OutputNames, Resize
 from scripts.lib.graphs.input_size import suppression_of
+from scripts.lib.preprocessing.tiles import Tiling
 from scripts.lib.records.network_changes import Drift, KeptBoxes, ScoreDifference
 from scripts.lib.suppression import Nms
-from scripts.lib.tiles import Tiling
 from scripts.quantize_network import _batches, _check
 from tests.made_records import download_record, media_record
 from tests.media_files import number_in, write_video

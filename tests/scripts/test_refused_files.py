@@ -8,8 +8,8 @@ from scripts.download_media import download_media
 from scripts.lib.downloads.connection import Connection, NoAddress
 from scripts.lib.errors import ServerError
 from scripts.lib.files import read_json
-from scripts.lib.record_files import from_content
 from scripts.lib.records import MediaRecord
+from scripts.lib.records.record_files import from_content
 from scripts.lib.server.faults import Refused
 from scripts.resolve_media import resolve_media
 from tests.faults.hosts import host, reply

@@ -3,8 +3,8 @@
 import pytest
 
 from scripts.lib.errors import ServerError
-from scripts.lib.record_files import write_record
 from scripts.lib.records import UploadRecord
+from scripts.lib.records.record_files import write_record
 from scripts.lib.workflow.jobs.failures import forget
 from tests.scripts.tator_steps import MARK
 

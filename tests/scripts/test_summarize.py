@@ -9,10 +9,10 @@ import tabulate
 from scripts.conclude import conclude, faults
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
-from scripts.lib.record_files import as_content, write_record
 from scripts.lib.records import MarksRecord, TracksDestination, TrackUploadRecord
 from scripts.lib.records.counts import CountsInTator
-from scripts.lib.summary_file import RunningTotals, read_lines, read_summary, write_summary
+from scripts.lib.records.record_files import as_content, write_record
+from scripts.lib.records.summary_file import RunningTotals, read_lines, read_summary, write_summary
 from scripts.lib.workflow.jobs import job
 from scripts.summarize import summarize, table_lines
 from tests.made_records import (

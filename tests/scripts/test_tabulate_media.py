@@ -6,7 +6,7 @@ import pytest
 
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing
 from scripts.lib.folder_source.run_listing import write_listing
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.tabulate_media import tabulate_media
 from tests.made_records import media_record
 

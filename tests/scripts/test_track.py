@@ -7,7 +7,7 @@ import pytest
 
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import read_json
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.lib.tracking import assign
 from scripts.lib.tracking.trackers import TrackOptions
 from scripts.lib.tracking.tracks import COLUMNS, read_tracks

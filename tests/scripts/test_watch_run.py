@@ -9,8 +9,8 @@ from rich.console import Console
 
 from scripts.commands import watch_run
 from scripts.lib.files import read_json, write_json
-from scripts.lib.record_files import write_record
 from scripts.lib.records import TrackUploadRecord
+from scripts.lib.records.record_files import write_record
 from scripts.lib.watching.watched_run import WatchedRun
 from tests.made_records import track_upload_record
 from tests.report_run import FakeRun

@@ -6,8 +6,8 @@ import pytest
 
 from scripts import write_counts as script
 from scripts.lib.errors import STORE_VARIABLE, PipelineError, ServerError
-from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import DetectionRecord
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.workflow.jobs.failures import forget
 from tests.scripts.count_steps import COD, CRAB, add_attributes, counted
 from tests.scripts.tator_steps import MARK

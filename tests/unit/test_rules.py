@@ -17,7 +17,7 @@ import yaml
 from snakemake.utils import update_config
 
 from scripts.lib.folder_source.listing import media_id_of
-from scripts.lib.token import VARIABLE
+from scripts.lib.network_access.token import VARIABLE
 from scripts.lib.workflow.jobs.job_secrets import USED
 from tests import gpu_driver
 from tests.tator_server.seed import attribute

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import json_text
 from scripts.lib.data_images import labels, oci
 from scripts.lib.data_images.members import LARGEST_ARCHIVE, Reader, walk
 from scripts.lib.data_images.oci import LARGEST_MANIFEST, PIECE, Descriptor, Layer
 from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.text import json_text
 
 MOST_LINKS = 8
 MOST_MEMBERS = 1_000_000

@@ -19,7 +19,7 @@ from scripts.lib.data_images.login import Credentials
 from scripts.lib.data_images.reference import Image, Reference
 from scripts.lib.errors import GraphError, ServerError
 from scripts.lib.network_access.sessions import NoCredentials
-from scripts.lib.signals import signals_blocked
+from scripts.lib.workflow.processes.signals import signals_blocked
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 CONNECT_SECONDS = 15

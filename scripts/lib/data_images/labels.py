@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib import json_text
 from scripts.lib.boxes import Size
+from scripts.lib.text import json_text
 
 PREFIX = "org.tator-detection"
 _SIDES = (f"{PREFIX}.img_max_side", f"{PREFIX}.img_min_side")

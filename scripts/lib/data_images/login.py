@@ -13,11 +13,11 @@ import docker.credentials
 import docker.credentials.errors
 import docker.errors
 
-from scripts.lib import json_text
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import home, read_text
 from scripts.lib.network_access.certificates import check_certificates
-from scripts.lib.token import VARIABLE, redact
+from scripts.lib.network_access.token import VARIABLE, redact
+from scripts.lib.text import json_text
 
 USERNAME_VARIABLE, PASSWORD_VARIABLE = "TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD"
 HELPER_SECONDS = 60

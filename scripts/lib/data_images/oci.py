@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scripts.lib import json_text
 from scripts.lib.data_images import labels
 from scripts.lib.data_images.members import Members
 from scripts.lib.data_images.reference import DIGEST, Image
 from scripts.lib.errors import GraphError
+from scripts.lib.text import json_text
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -6,8 +6,8 @@ from typing import Any
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import write_json
-from scripts.lib.record_files import missing_key_named, read_content
-from scripts.lib.token import redact
+from scripts.lib.network_access.token import redact
+from scripts.lib.records.record_files import missing_key_named, read_content
 
 
 def current_digest(network: dict[str, Any], memory: Path, warn: Callable[[str], None]) -> str | None:

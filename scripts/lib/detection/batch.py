@@ -9,7 +9,7 @@ import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.media_task import MediaTask
-from scripts.lib.tiles import Region
+from scripts.lib.preprocessing.tiles import Region
 
 if TYPE_CHECKING:
     from scripts.lib.detection.frame_results import Candidates

@@ -11,7 +11,6 @@ from typing import Self
 
 import numpy as np
 
-from scripts.lib import preprocess
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.batch import BATCHES, BATCHES_BYTES, Batch, BatchQueues, batch_bytes
 from scripts.lib.detection.cutting import Cutter
@@ -20,7 +19,8 @@ from scripts.lib.detection.frame_results import FrameResults
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.part_readers import PartReaders
 from scripts.lib.detection.task_reader import TaskReader
-from scripts.lib.scaling import Frame
+from scripts.lib.preprocessing import preprocess
+from scripts.lib.preprocessing.scaling import Frame
 
 # A decoder inside a frame cannot be interrupted; the process may end without it.
 _STOP_SECONDS = 0.5

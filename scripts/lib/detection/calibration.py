@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.files import write_bytes
-from scripts.lib.record_files import missing_key_named, read_content
+from scripts.lib.records.record_files import missing_key_named, read_content
 
 # Enough to have frames even if some media cannot be read, and few enough to be downloaded quickly.
 MEDIA = 10

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.errors import MediaFault
-from scripts.lib.fitting import Fitting
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import wanted_frames
 from scripts.lib.graphs.description import Resize
+from scripts.lib.preprocessing.fitting import Fitting
+from scripts.lib.preprocessing.tiles import Tiling
 from scripts.lib.records import DownloadRecord, MediaRecord
-from scripts.lib.tiles import Tiling
 
 _log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from scripts.lib.boxes import Size, padded_size
 from scripts.lib.detection.batch import Piece
-from scripts.lib.fitting import Fitting
 from scripts.lib.frames.source import MAX_PIXELS, Picture
-from scripts.lib.previews import PICTURE_SIDE, shrunk
-from scripts.lib.tiles import Region, Tiling
+from scripts.lib.pictures.previews import PICTURE_SIDE, shrunk
+from scripts.lib.preprocessing.fitting import Fitting
+from scripts.lib.preprocessing.tiles import Region, Tiling
 
 _log = logging.getLogger(__name__)
 

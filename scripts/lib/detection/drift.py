@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib import deadline
 from scripts.lib.boxes import Pixels, iou_matrix
 from scripts.lib.engines.base import Engine
 from scripts.lib.records.network_changes import (
@@ -15,6 +14,7 @@ from scripts.lib.records.network_changes import (
     ScoreDifference,
 )
 from scripts.lib.suppression import Selection, select
+from scripts.lib.workflow.processes import deadline
 
 SAME_BOX = 0.5
 

@@ -7,11 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib import decode_threads, memory, scaling
+from scripts.lib import decode_threads
 from scripts.lib.boxes import Pixels, Size, padded_size
 from scripts.lib.frames.source import DeferredPicture, Picture
 from scripts.lib.frames.threads import MOST_THREADS
-from scripts.lib.scaling import Frame, UnconvertedFrame
+from scripts.lib.preprocessing import scaling
+from scripts.lib.preprocessing.scaling import Frame, UnconvertedFrame
+from scripts.lib.workflow.processes import memory
 
 # Pending frames per thread, so that no thread waits for the reader; and the share of the free memory that all pending
 # frames may use.

@@ -15,8 +15,8 @@ from scripts.lib.detection.merging import PieceBoxes, merge
 from scripts.lib.detection.stopwatch import Stopwatch
 from scripts.lib.engines.base import Outputs
 from scripts.lib.errors import GraphError
-from scripts.lib.fitting import Fitting
 from scripts.lib.frame_result import FrameResult
+from scripts.lib.preprocessing.fitting import Fitting
 from scripts.lib.suppression import Nms
 
 # The lowest and highest score, with rounding; and the largest coordinate of boxes from 0 to 1, which may exceed the

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.frames.parts import Part
-from scripts.lib.record_files import as_content, read_record
 from scripts.lib.records import DownloadRecord, MediaRecord
+from scripts.lib.records.record_files import as_content, read_record
 
 # The most bytes of a picture that is downloaded into memory.
 IN_MEMORY = 16 * 10**6

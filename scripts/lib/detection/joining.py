@@ -9,8 +9,6 @@ from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 
-from scripts.lib.album import CLIP, POSTER, Album, AlbumPicture, picture_name, write_album
-from scripts.lib.chosen_frames import ChosenFrames
 from scripts.lib.detection.media_task import TileCounters
 from scripts.lib.detection.numbering import with_disagreements
 from scripts.lib.detection.options import DetectOptions
@@ -21,10 +19,12 @@ from scripts.lib.errors import MediaFault
 from scripts.lib.files import replacing
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import Summary
-from scripts.lib.previews import rate
-from scripts.lib.record_files import read_record, write_record
+from scripts.lib.pictures.album import CLIP, POSTER, Album, AlbumPicture, picture_name, write_album
+from scripts.lib.pictures.chosen_frames import ChosenFrames
+from scripts.lib.pictures.previews import rate
 from scripts.lib.records import WITH_RESULT, DetectionRecord, Seams
 from scripts.lib.records.detection import TilesUsed
+from scripts.lib.records.record_files import read_record, write_record
 
 
 def join(

@@ -14,8 +14,8 @@ from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.errors import MediaFault
 from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.parts import Part
-from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.records.record_files import read_record
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from scripts.lib import memory
 from scripts.lib.detection.media_task import FrameInput
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.parts import Part
@@ -12,6 +11,7 @@ from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import FrameSource
 from scripts.lib.records import DownloadRecord, MediaRecord
+from scripts.lib.workflow.processes import memory
 
 # To open a video, FFmpeg decodes its first pictures and holds up to 17 of them, with 3 bytes per pixel if they have 10
 # bits; and the share of the free memory that this may use while another video is read.

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from scripts.lib import memory
 from scripts.lib.detection.job_media import Fetched, MediaInJob
 from scripts.lib.detection.joining import join
 from scripts.lib.detection.media_results import OutcomeRecord
@@ -17,6 +16,7 @@ from scripts.lib.folder_source.local_media import changed
 from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import FrameSource, Summary
+from scripts.lib.workflow.processes import memory
 
 # The least frames of a part, as each part costs as much as some twenty frames; and the frames per process from which
 # on there are two parts per process, so that all processes finish at about the same time.

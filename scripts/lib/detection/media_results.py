@@ -10,10 +10,10 @@ from scripts.lib.detection.outcome import final_state, log_outcome
 from scripts.lib.detection.result_files import DetectionOutputs, ResultFiles
 from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.parts import Part
-from scripts.lib.record_files import write_record
+from scripts.lib.preprocessing.tiles import Tiling
 from scripts.lib.records import DetectionRecord, DownloadRecord, FrameCounts, MediaRecord, Seams
 from scripts.lib.records.detection import TilesUsed
-from scripts.lib.tiles import Tiling
+from scripts.lib.records.record_files import write_record
 from scripts.lib.workflow.jobs import failures
 
 

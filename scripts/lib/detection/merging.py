@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Size
+from scripts.lib.preprocessing.tiles import Region
 from scripts.lib.suppression import suppress_pairs
-from scripts.lib.tiles import Region
 
 SAME = 0.5
 # A box ends at an edge of its tile if its distance from the edge is at most this share of the tile's side.

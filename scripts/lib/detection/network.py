@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from scripts.lib import tiles
-from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.engines.base import Engine
@@ -15,16 +13,18 @@ from scripts.lib.engines.table import ENGINES, open_engine
 from scripts.lib.engines.tensorrt.prepare_described import obstacle
 from scripts.lib.files import read_json, sha256
 from scripts.lib.graphs import nms_settings
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.graphs.class_count import check_names
 from scripts.lib.graphs.description import Description, Resize
 from scripts.lib.graphs.description_values import from_values
 from scripts.lib.graphs.feeding import of_bytes, size_of_input
 from scripts.lib.graphs.input_size import input_size, suppression_of
 from scripts.lib.graphs.signature_reader import read_file
-from scripts.lib.record_files import read_record
+from scripts.lib.preprocessing import tiles
+from scripts.lib.preprocessing.tiles import Tiling
 from scripts.lib.records.detection import NetworkUsed
 from scripts.lib.records.network import ProvenanceRecord
-from scripts.lib.tiles import Tiling
+from scripts.lib.records.record_files import read_record
 from scripts.lib.workflow.configuration.engine_choice import choose_for_network
 
 

@@ -12,7 +12,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.lib import memory
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.batch import Batch, BatchQueues
 from scripts.lib.detection.cutting import Cutter
@@ -25,8 +24,9 @@ from scripts.lib.errors import MediaState
 from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.parts import Part, PartFrames
 from scripts.lib.frames.source import Summary
+from scripts.lib.preprocessing.scaling import Frame
 from scripts.lib.records import MediaRecord
-from scripts.lib.scaling import Frame
+from scripts.lib.workflow.processes import memory
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from multiprocessing.connection import Connection, Pipe
 
 import numpy as np
 
-from scripts.lib import memory
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.batch import BATCHES, Batch, RemoteBatch, batch_bytes, held_batches
 from scripts.lib.detection.cutting import Cutter
@@ -26,7 +25,8 @@ from scripts.lib.detection.frame_results import FrameResults
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.part_process import End, PartOfFile, PartProcess, ReturnedBatch, SentBatch
 from scripts.lib.errors import MediaFault
-from scripts.lib.scaling import Frame
+from scripts.lib.preprocessing.scaling import Frame
+from scripts.lib.workflow.processes import memory
 
 _SHARE = 0.25  # share of the free memory for the batches of all processes
 _STOP_SECONDS = 0.5

@@ -11,8 +11,8 @@ from scripts.lib.frames.copy_comparison import difference_from_copy
 from scripts.lib.frames.parts import Part, plan_parts
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Summary
-from scripts.lib.record_files import from_content, write_record
 from scripts.lib.records import DownloadRecord, MediaRecord
+from scripts.lib.records.record_files import from_content, write_record
 from scripts.lib.workflow.jobs.failures import note
 
 _log = logging.getLogger(__name__)

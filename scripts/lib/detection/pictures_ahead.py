@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import av.logging
 
-from scripts.lib import memory
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import FrameSource, Picture, Summary
 from scripts.lib.frames.stills.pictures import StillFrames
+from scripts.lib.workflow.processes import memory
 
 # The share of the free memory that pictures may use while they are decoded and wait; a larger picture is decoded alone.
 _SHARE = 0.5

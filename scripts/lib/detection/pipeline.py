@@ -13,7 +13,6 @@ from fractions import Fraction
 
 import cv2
 
-from scripts.lib import deadline
 from scripts.lib.boxes import Size
 from scripts.lib.detection.batch import Batch, RemoteBatch, held_batches
 from scripts.lib.detection.batch_reader import BatchReader
@@ -22,10 +21,11 @@ from scripts.lib.detection.frame_results import Candidates, FrameResults
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.result_writer import ResultWriter
 from scripts.lib.engines.base import Engine
-from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.description import Resize
+from scripts.lib.preprocessing.fitting import Fitting
+from scripts.lib.preprocessing.tiles import Tiling
 from scripts.lib.progress import Progress
-from scripts.lib.tiles import Tiling
+from scripts.lib.workflow.processes import deadline
 
 # The most media that may wait to be written, with some 30 MB of pictures each.
 _UNWRITTEN = 4

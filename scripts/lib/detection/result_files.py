@@ -11,7 +11,7 @@ from scripts.lib.detections import DetectionWriter, video_id
 from scripts.lib.files import replacing, write_bytes
 from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.threads import SuspectedDamage
-from scripts.lib.previews import Previews
+from scripts.lib.pictures.previews import Previews
 from scripts.lib.records import MediaRecord
 
 
@@ -22,7 +22,7 @@ class DetectionOutputs:
     Attributes:
         detections: CSV of the media's boxes.
         outcome: the record of how they were found.
-        previews: file of some of the media's pictures, see scripts/lib/album.py.
+        previews: file of some of the media's pictures, see scripts/lib/pictures/album.py.
     """
 
     detections: Path

@@ -23,7 +23,7 @@ from scripts.lib.detection.repeated import DifferentFramesError, EarlierFrames, 
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import DeferredPicture, FrameSource, Picture
 from scripts.lib.frames.threads import SuspectedDamage
-from scripts.lib.scaling import UnconvertedFrame, size_of
+from scripts.lib.preprocessing.scaling import UnconvertedFrame, size_of
 
 _log = logging.getLogger(__name__)
 

@@ -4,20 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.lib import deadline
-from scripts.lib import train_ini as train
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine
 from scripts.lib.engines.table import names_of, open_engine
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs import train_ini as train
 from scripts.lib.graphs.description import Description, Resize
 from scripts.lib.graphs.description_values import from_values
 from scripts.lib.graphs.feeding import of_bytes, read_input, size_of_input
 from scripts.lib.graphs.input_size import input_size
 from scripts.lib.graphs.signature_reader import read_file
-from scripts.lib.record_files import read_record
 from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.suppression import FINAL, Nms
+from scripts.lib.workflow.processes import deadline
 
 if TYPE_CHECKING:
     import openvino  # type: ignore[import-untyped]

@@ -13,8 +13,8 @@ from scripts.lib.folder_source.local_media import media_file
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.shown import Shown
 from scripts.lib.frames.source import Picture
-from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord
+from scripts.lib.records.record_files import read_record
 
 _log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from scripts.lib.downloads.transfer import Interrupted, NoSuchFile, StoreAway, T
 from scripts.lib.errors import MediaFault, MediaServerError, ServerError
 from scripts.lib.network_access.answers import AnswerTooLarge
 from scripts.lib.network_access.least_rate import TooSlow
+from scripts.lib.network_access.retry import retrying
 from scripts.lib.progress import Progress
 from scripts.lib.records import DownloadRecord, MediaRecord
-from scripts.lib.retry import retrying
 from scripts.lib.server.faults import Refused
 from scripts.lib.server.outages import TRIES, Outage
-from scripts.lib.tator_md5 import NO_MD5, TatorMd5, tator_md5
+from scripts.lib.server.tator_md5 import NO_MD5, TatorMd5, tator_md5
 
 # Name of this call in the note about a store that does not answer.
 CALL = "send files"

@@ -12,8 +12,8 @@ from typing import IO
 
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_at
+from scripts.lib.network_access.retry import retrying
 from scripts.lib.records import MediaRecord, StoredFile
-from scripts.lib.retry import retrying
 
 
 def part_path(media: Path, file: StoredFile) -> Path:

@@ -17,7 +17,7 @@ from scripts.lib.engines.base import Engine, Outputs, labels_text, whole_labels
 from scripts.lib.engines.onnxruntime.devices import Device
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError, PipelineError, SettingsError
-from scripts.lib.preprocess import MEAN
+from scripts.lib.preprocessing.preprocess import MEAN
 from scripts.lib.suppression import FINAL, Nms
 
 _COLOURS = 3

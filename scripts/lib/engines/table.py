@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.lib import deadline
 from scripts.lib.engines.onnxruntime.devices import Device, choose_device, load_cuda
 from scripts.lib.engines.request import EngineRequest
 from scripts.lib.errors import GraphError, SettingsError
+from scripts.lib.workflow.processes import deadline
 
 if TYPE_CHECKING:
     from scripts.lib.boxes import Size

@@ -17,7 +17,7 @@ from scripts.lib.evaluation.accuracy import overlaps
 from scripts.lib.evaluation.compared_media import ComparedMedia
 from scripts.lib.evaluation.truth import LabeledBox
 from scripts.lib.finished_run import FinishedRun
-from scripts.lib.record_files import read_record
+from scripts.lib.records.record_files import read_record
 from scripts.lib.server import project_needs, rows, values
 from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.server.faults import Unusable

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from scripts.lib.display_text import as_json
 from scripts.lib.files import replacing
+from scripts.lib.text.display_text import as_json
 
 
 class ListOnDisk:

@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from scripts.lib.detections import video_id
-from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
 from scripts.lib.label_files.names import name_in_files
-from scripts.lib.temporary_tables import as_key, temporary_tables
+from scripts.lib.records.temporary_tables import as_key, temporary_tables
+from scripts.lib.text.display_text import short
 
 EXPECTED = (
     "expected a CSV file with the columns frame, x, y, w (or width), h (or height), species (or label, species_id, "

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.media_finder import MediaFinder, NamedMedia
 from scripts.lib.evaluation.truth import LAST_FRAME, SIZE_COLUMNS, has_area
 from scripts.lib.files import replacing
+from scripts.lib.text.display_text import short
 
 EXPECTED = (
     "expected a CSV file with the columns frame, track (or id), x, y, w (or width), h (or height), and media_id or "

@@ -10,12 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from scripts.lib import csv_text, json_text
-from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.media_finder import EXPECTED, MediaFinder
 from scripts.lib.files import read_text, replacing
 from scripts.lib.records import MediaRecord
+from scripts.lib.text import csv_text, json_text
+from scripts.lib.text.display_text import short
 
 Named = TypeVar("Named")
 # The largest COCO file in bytes: JSON is read as a whole, and takes several times as much memory.

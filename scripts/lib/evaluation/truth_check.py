@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from scripts.lib.display_text import short
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.media_finder import MediaFinder
 from scripts.lib.evaluation.true_tracks import tracked_boxes_of
 from scripts.lib.evaluation.truth import boxes_of
+from scripts.lib.text.display_text import short
 
 # The largest number of rows to check: a file of true boxes may have millions.
 ROWS = 100_000

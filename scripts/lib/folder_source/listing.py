@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.lib.display_text import printable
 from scripts.lib.errors import SettingsError
 from scripts.lib.folder_source.content import HEAD_BYTES, kind_by_content, kind_by_suffix
 from scripts.lib.folder_source.patterns import matcher
+from scripts.lib.text.display_text import printable
 
 # The bits of an id: all programs and JSON readers can represent integers up to this size.
 _ID_BITS = 53

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault, file_fault
-from scripts.lib.record_files import read_record
 from scripts.lib.records import DownloadRecord, MediaRecord
+from scripts.lib.records.record_files import read_record
 
 
 def listed_folder(listing: Path) -> str:

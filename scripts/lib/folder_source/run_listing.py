@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from scripts.lib.display_text import printable, shown
 from scripts.lib.errors import PipelineError, SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.folder_source.listing import LeftOut, ListedFile, Listing, list_folder
+from scripts.lib.text.display_text import printable, shown
 from scripts.lib.workflow.configuration import local_files
 from scripts.lib.workflow.planning.sub_folders import file_of
 

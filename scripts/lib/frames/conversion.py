@@ -10,12 +10,12 @@ import av.video.frame
 import av.video.reformatter
 import numpy as np
 
-from scripts.lib import scaling
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.frame_scaling import FrameScaler
 from scripts.lib.frames.source import DeferredPicture, Picture
-from scripts.lib.scaling import UnconvertedFrame
+from scripts.lib.preprocessing import scaling
+from scripts.lib.preprocessing.scaling import UnconvertedFrame
 
 _log = logging.getLogger(__name__)
 

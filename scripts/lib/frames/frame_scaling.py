@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.scaling import factor_between, lines_read, size_of
+from scripts.lib.preprocessing.scaling import factor_between, lines_read, size_of
 
 # Pixel formats with chroma of half the width: how many lines share a line of chroma, and the format with one line each.
 _FORMATS = {

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib import memory
 from scripts.lib.closeable import Closeable
 from scripts.lib.errors import MediaFault, file_fault
 from scripts.lib.records import FrameError, RequestedFrames
+from scripts.lib.workflow.processes import memory
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Self
 import av.logging
 import av.video.codeccontext
 
-from scripts.lib import decode_threads, memory
+from scripts.lib import decode_threads
+from scripts.lib.workflow.processes import memory
 
 if TYPE_CHECKING:
     from scripts.lib.frames.messages import Message

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs.description import DESCRIBED, LARGEST_LABEL, Description
 from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.signature import Signature
+from scripts.lib.text.display_text import short
 
 # As below, of an SSD of TensorFlow's Object Detection API, without and with shared weights.
 _TENSORFLOW_SSD = (

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import json_text, train_ini, yaml_text
-from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError
+from scripts.lib.graphs import train_ini
 from scripts.lib.graphs.description import LARGEST_LABEL
 from scripts.lib.graphs.signature import Signature
+from scripts.lib.text import json_text, yaml_text
+from scripts.lib.text.display_text import short
 
 TRAIN_INI = "train.ini"
 # Written by transformers, with the settings of the network.

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import json_text, yaml_text
 from scripts.lib.boxes import Size
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.graphs import class_names
@@ -19,6 +18,7 @@ from scripts.lib.graphs.hints import NetworkHints
 from scripts.lib.graphs.input_size import input_size
 from scripts.lib.graphs.signature import Signature
 from scripts.lib.graphs.signature_reader import read_file
+from scripts.lib.text import json_text, yaml_text
 
 _PREPROCESSOR = "preprocessor_config.json"
 

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import json_text
 from scripts.lib.errors import GraphError
 from scripts.lib.suppression import Nms
+from scripts.lib.text import json_text
 
 # The key in the metadata of an ONNX graph, and in the runtime information of an OpenVINO graph.
 KEY = "tator_detection.nms"

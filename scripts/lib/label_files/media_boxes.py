@@ -9,8 +9,8 @@ from typing import NamedTuple
 from scripts.lib.detections import Detection, read_detections
 from scripts.lib.frames.used_frames import UsedFrames
 from scripts.lib.label_files.names import name_in_files
-from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
+from scripts.lib.records.record_files import read_record
 
 # Frames per second of a video whose rate neither Tator nor the file states, as some formats require a number.
 USUAL_RATE = 25.0

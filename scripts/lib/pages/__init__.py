@@ -5,8 +5,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from scripts.lib.display_text import printable, short, without_commands
 from scripts.lib.files import replacing
+from scripts.lib.text.display_text import printable, short, without_commands
 
 _TEMPLATES = Path(__file__).parent
 

@@ -7,15 +7,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from scripts.lib.album import data_address, picture_name
-from scripts.lib.colours import colour
-from scripts.lib.display_text import short
 from scripts.lib.files import read_member
 from scripts.lib.pages import charts
 from scripts.lib.pages.drawn_boxes import DrawnBox, PagePicture
 from scripts.lib.pages.tator_place import TatorPlace
-from scripts.lib.record_files import read_record
+from scripts.lib.pictures.album import data_address, picture_name
+from scripts.lib.pictures.colours import colour
 from scripts.lib.records.evaluation import Confusion, EvaluationRecord, Mistake
+from scripts.lib.records.record_files import read_record
+from scripts.lib.text.display_text import short
 
 CURVES, CONFUSED = 7, 20
 _OTHERS = "#5b6670"

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from scripts.lib.colours import colour
-from scripts.lib.display_text import short
 from scripts.lib.pages.findings import SCORE_BINS, Counts, Means
+from scripts.lib.pictures.colours import colour
+from scripts.lib.text.display_text import short
 
 WIDTH = 4.0  # inches; pages scale charts to their width
 GREY, INK = "#5b6670", "#1c2329"

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any, Generic, TypeVar
 
-from scripts.lib.album import Album
-from scripts.lib.display_text import short
 from scripts.lib.pages.findings import Findings
 from scripts.lib.pages.shown_media import Candidate, ReportedMedia, doubtful_frames
+from scripts.lib.pictures.album import Album
 from scripts.lib.records.summary import MediaSummary
+from scripts.lib.text.display_text import short
 
 ROWS_SHOWN, SLOWEST, CHECKED = 200, 5, 6
 

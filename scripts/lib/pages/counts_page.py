@@ -8,12 +8,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from scripts.lib import csv_text
-from scripts.lib.colours import colour
 from scripts.lib.detections import Detection
-from scripts.lib.display_text import short
 from scripts.lib.pages import charts
 from scripts.lib.pages.tator_place import TatorPlace
+from scripts.lib.pictures.colours import colour
+from scripts.lib.text import csv_text
+from scripts.lib.text.display_text import short
 
 # The most rows, media and species in the page; the CSV has all of them.
 ROWS_SHOWN, MEDIA_SHOWN, SPECIES_SHOWN = 100, 40, 12

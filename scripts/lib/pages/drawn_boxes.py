@@ -4,9 +4,9 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scripts.lib.colours import colour
 from scripts.lib.detections import Detection
-from scripts.lib.display_text import short
+from scripts.lib.pictures.colours import colour
+from scripts.lib.text.display_text import short
 
 # The most labels next to boxes, so that they do not hide the picture; the height and mean width of their letters, as
 # shares of the picture's width; wide letters, as of Chinese, take twice the width.

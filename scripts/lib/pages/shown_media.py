@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.album import Album, AlbumPicture, data_address
-from scripts.lib.chosen_frames import MostOf
-from scripts.lib.colours import colour
 from scripts.lib.detections import Detection, read_detections
-from scripts.lib.display_text import short
 from scripts.lib.frames.used_frames import UsedFrames
 from scripts.lib.pages import charts
 from scripts.lib.pages.counts_page import MaxNs
 from scripts.lib.pages.drawn_boxes import DrawnBox, PagePicture, drawn_boxes
 from scripts.lib.pages.findings import Findings, margin, over_time
 from scripts.lib.pages.tator_place import TatorPlace
-from scripts.lib.record_files import read_record
+from scripts.lib.pictures.album import Album, AlbumPicture, data_address
+from scripts.lib.pictures.chosen_frames import MostOf
+from scripts.lib.pictures.colours import colour
 from scripts.lib.records import DetectionRecord, MediaRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.records.summary import MediaSummary
 from scripts.lib.records.tracks import TracksRecord
+from scripts.lib.text.display_text import short
 from scripts.lib.tracking.chosen_tracks import KINDS, read_pictures
 
 BINS, TRACKS_SHOWN = 120, 60

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from scripts.lib.record_files import Key
 from scripts.lib.records.keys import MediaId
+from scripts.lib.records.record_files import Key
 
 _BY_MEDIA = {"type": "object", "additionalProperties": {"type": "string"}}
 

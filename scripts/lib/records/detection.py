@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
 from scripts.lib.errors import MediaState
-from scripts.lib.record_files import Key
 from scripts.lib.records.keys import Count, Kind, MediaId, Name, Reason, Role
+from scripts.lib.records.record_files import Key
 
 # The schema of an engine's description: these keys, and others that differ from engine to engine.
 _ENGINE = {

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from scripts.lib.record_files import Key
 from scripts.lib.records.keys import Count, MediaId, Name, Reason, Share
+from scripts.lib.records.record_files import Key
 
 _FOUR = {"type": "array", "minItems": 4, "maxItems": 4, "items": {"type": "number"}}
 

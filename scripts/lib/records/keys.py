@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from scripts.lib.record_files import Key
+from scripts.lib.records.record_files import Key
 
 MediaId = Annotated[int, Key(part="media_id")]
 Count = Annotated[int, Key(part="count")]

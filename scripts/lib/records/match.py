@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from scripts.lib.record_files import Key
 from scripts.lib.records.keys import Kind, MediaId, Name, Reason
+from scripts.lib.records.record_files import Key
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from scripts.lib.record_files import Key
 from scripts.lib.records.keys import BEFORE_DETECTION, Kind, MediaId, Name, Reason, Role
+from scripts.lib.records.record_files import Key
 from scripts.lib.records.states import ReadyState
 
 

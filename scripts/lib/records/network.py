@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from scripts.lib.record_files import Key
 from scripts.lib.records.keys import Sha256
+from scripts.lib.records.record_files import Key
 
 Source = Literal["directory", "data_image", "archive"]
 FetchedBy = Literal["docker", "registry", "archive"]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from scripts.lib.record_files import Key
 from scripts.lib.records.keys import Count, MediaId, Sha256
+from scripts.lib.records.record_files import Key
 
 Sandbox = Annotated[str, Key("The sandbox of the job.", schema={"enum": ["bubblewrap", "none"]})]
 Nms = Annotated[dict[str, Any], Key("Settings of the suppression.")]

@@ -12,7 +12,6 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 
 from scripts.lib.files import write_bytes
-from scripts.lib.record_files import Key, declared_keys, without_key, without_none
 from scripts.lib.records import (
     DestinationRecord,
     DetectionRecord,
@@ -27,6 +26,7 @@ from scripts.lib.records.evaluation import BestF1, Curve, EvaluationRecord, Mist
 from scripts.lib.records.match import MatchesRecord, MatchRecord
 from scripts.lib.records.network import ProvenanceRecord
 from scripts.lib.records.network_changes import ConversionRecord, QuantizationRecord
+from scripts.lib.records.record_files import Key, declared_keys, without_key, without_none
 from scripts.lib.records.summary import MediaAttributes, SummaryRecord
 from scripts.lib.records.tracks import TracksRecord
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from scripts.lib.errors import MediaState
-from scripts.lib.record_files import Key
 from scripts.lib.records.keys import Count, MediaId, Name, Reason
 from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.record_files import Key
 from scripts.lib.records.upload import DestinationRecord
 
 
@@ -103,7 +103,7 @@ class SummaryRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """The summary of a run without the lines of its media; see SummaryRecord and scripts/lib/summary_file.py."""
+    """The summary of a run without the lines of its media; see SummaryRecord and summary_file.py."""
 
     totals: Totals
     failed: list[int]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from scripts.lib.record_files import Key
 from scripts.lib.records.keys import Count, MediaId, Reason
+from scripts.lib.records.record_files import Key
 
 _TRACKER = {
     "type": "object",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-from scripts.lib.record_files import Key, as_content
 from scripts.lib.records.keys import MOMENT, MediaId, Reason
+from scripts.lib.records.record_files import Key, as_content
 from scripts.lib.records.states import UploadState
 
 _KNOWN = {"type": "object", "additionalProperties": {"type": "array", "minItems": 1}}

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scripts.lib import yaml_text
 from scripts.lib.registering import expressions, fields
+from scripts.lib.text import yaml_text
 
 _KINDS = ("container", "containerSet", "script", "resource", "dag", "steps", "suspend", "data", "http", "plugin")
 _LEAVES = frozenset(_KINDS) - {"dag", "steps"}

@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from scripts.lib import yaml_text
 from scripts.lib.engines.table import names_of
 from scripts.lib.errors import SettingsError
 from scripts.lib.registering import argo_rules, fields
+from scripts.lib.text import yaml_text
 
 # Parameters that Tator appends to spec.arguments.parameters at launch.
 TATOR_PARAMETERS = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")

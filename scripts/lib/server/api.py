@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from scripts.lib.retry import answer_seconds, retrying
+from scripts.lib.network_access.retry import answer_seconds, retrying
+from scripts.lib.network_access.token import check_token
 from scripts.lib.server import rights, rows, schema, values
 from scripts.lib.server.faults import (
     LostAnswer,
@@ -31,7 +32,6 @@ from scripts.lib.server.outages import NEVER_ANSWERED_SECONDS, TRIES, Outage
 from scripts.lib.server.pace import Pace
 from scripts.lib.server.sessions import Clock
 from scripts.lib.server.track_calls import TrackCalls
-from scripts.lib.token import check_token
 
 # Larger lists are not faster.
 IDS_PER_CALL = 1000

@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import requests
 from tator.exceptions import ApiException
 
-from scripts.lib import json_text
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access.causes import innermost_cause
+from scripts.lib.network_access.token import VARIABLE, redact
 from scripts.lib.server import rights
 from scripts.lib.server.outages import Outage
 from scripts.lib.server.sessions import TRUST, untrusted
-from scripts.lib.token import VARIABLE, redact
+from scripts.lib.text import json_text
 
 
 class LostAnswer(Exception):

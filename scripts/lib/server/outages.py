@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from scripts.lib.errors import STORE_VARIABLE, PipelineError
 from scripts.lib.files import replacing
-from scripts.lib.retry import patience
+from scripts.lib.network_access.retry import patience
 
 # In the run's folder: an empty file for each server that has answered, a JSON file for each call that fails.
 FOLDER = Path("resources/servers")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from scripts.lib.errors import ServerError
-from scripts.lib.retry import answer_seconds, retrying
+from scripts.lib.network_access.retry import answer_seconds, retrying
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused

@@ -23,7 +23,7 @@ from typing import Any
 from scripts.lib.errors import PipelineError, ServerError
 from scripts.lib.files import is_below, read_json, write_json
 from scripts.lib.network_access import sessions
-from scripts.lib.retry import answer_seconds, patience
+from scripts.lib.network_access.retry import answer_seconds, patience
 from scripts.lib.server.faults import LostAnswer
 
 # In the folder of the record of prepare_upload, which is a run's `resources`.

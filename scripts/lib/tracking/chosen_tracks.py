@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib import json_text
 from scripts.lib.files import read_member
-from scripts.lib.record_files import as_content, from_content, read_record
+from scripts.lib.records.record_files import as_content, from_content, read_record
 from scripts.lib.records.tracks import Track, TracksRecord
+from scripts.lib.text import json_text
 
 _INDEX = "index.json"
 # The kinds of chosen tracks, with the value by which tracks are ordered; the largest is best.

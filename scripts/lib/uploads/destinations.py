@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from scripts.lib.record_files import read_record
 from scripts.lib.records import DestinationRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.uploads.origin import Destination
 from scripts.lib.uploads.track_origin import TrackDestination
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.record_files import read_record, write_record
 from scripts.lib.records import MediaRecord, TrackUploadRecord, UploadRecord
+from scripts.lib.records.record_files import read_record, write_record
 from scripts.lib.uploads.earlier_uploads import EarlierUploads
 from scripts.lib.workflow.jobs.failures import note
 

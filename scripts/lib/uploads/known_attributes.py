@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from scripts.lib import json_text
 from scripts.lib.server.rows import require_type
+from scripts.lib.text import json_text
 
 if TYPE_CHECKING:  # jobs that read only descriptions need no NumPy
     from scripts.lib.uploads.reconcile import Destination

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.errors import MediaFault
-from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord, MediaRecord
 from scripts.lib.records.match import MatchesRecord, MatchRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.uploads.same_frames import difference
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
-from scripts.lib import json_text
-from scripts.lib.display_text import printable
 from scripts.lib.records import Kind
 from scripts.lib.records.match import MatchRecord
-from scripts.lib.tator_md5 import NO_MD5, TatorMd5
-from scripts.lib.temporary_tables import as_key, temporary_tables
+from scripts.lib.records.temporary_tables import as_key, temporary_tables
+from scripts.lib.server.tator_md5 import NO_MD5, TatorMd5
+from scripts.lib.text import json_text
+from scripts.lib.text.display_text import printable
 
 _LISTED = 5  # the most ids or paths in a message
 # Keys are bytes, as a name in Tator may contain a lone surrogate. A file is searched by its first key, and if that

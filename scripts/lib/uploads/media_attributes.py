@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import MediaFault, MediaServerError, PipelineError, of_one_media
-from scripts.lib.retry import patience
+from scripts.lib.network_access.retry import patience
 from scripts.lib.server import rows, values
 from scripts.lib.server.api import IDS_PER_CALL, Project
 from scripts.lib.server.faults import Refused, TokenRefused, Unusable

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from scripts.lib import train_ini as train
-from scripts.lib.record_files import read_record
+from scripts.lib.graphs import train_ini as train
+from scripts.lib.network_access.retry import answer_seconds
 from scripts.lib.records import DestinationRecord
-from scripts.lib.retry import answer_seconds
+from scripts.lib.records.record_files import read_record
 from scripts.lib.server.api import Project
 from scripts.lib.server.equal_versions import made_at_once
 from scripts.lib.server.unanswered import LATE, Notes

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from scripts.lib.errors import ServerError
-from scripts.lib.retry import answer_seconds, retrying
+from scripts.lib.network_access.retry import answer_seconds, retrying
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
 from scripts.lib.server.outages import TRIES, Outage

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.errors import MediaFault, ServerError
-from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, TrackUploadRecord, UploadRecord
+from scripts.lib.records.record_files import as_content, read_record, write_record
 from scripts.lib.records.tracks import TracksRecord
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project

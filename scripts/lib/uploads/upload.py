@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scripts.lib.detections import Detection, check_count, read_detections
-from scripts.lib.display_text import as_json
 from scripts.lib.errors import STORE_VARIABLE, MediaFault, ServerError
-from scripts.lib.record_files import as_content, read_record, write_record
 from scripts.lib.records import DetectionRecord, MediaRecord, People, UploadRecord, uploaded_states
+from scripts.lib.records.record_files import as_content, read_record, write_record
 from scripts.lib.server import project_needs
 from scripts.lib.server.api import Project
 from scripts.lib.server.equal_versions import in_one_version
 from scripts.lib.server.faults import LostAnswer, Refused, ServerUnavailable
 from scripts.lib.server.unanswered import Notes, UnansweredWrites
+from scripts.lib.text.display_text import as_json
 from scripts.lib.tracking.tracks import TrackBox, filled_gaps, read_tracks
 from scripts.lib.uploads.box_rounds import Reconciliation
 from scripts.lib.uploads.earlier_uploads import EarlierUploads

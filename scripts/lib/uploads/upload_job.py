@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 
 from scripts.lib.errors import MediaFault, PipelineError, ServerError, of_one_media
 from scripts.lib.files import sha256
-from scripts.lib.record_files import read_record
 from scripts.lib.records import MediaRecord, TrackUploadRecord, UploadRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.server.api import Project
 from scripts.lib.server.faults import ServerUnavailable
 from scripts.lib.uploads.options import CommonOptions

@@ -6,14 +6,14 @@ from typing import Any
 
 import requests
 
-from scripts.lib import json_text
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import write_json
 from scripts.lib.network_access.sessions import TokenAuth
-from scripts.lib.record_files import missing_key_named, read_content
+from scripts.lib.network_access.token import check_token, redact
+from scripts.lib.records.record_files import missing_key_named, read_content
 from scripts.lib.server.equal_versions import made_at_once
 from scripts.lib.server.sessions import tator_session
-from scripts.lib.token import check_token, redact
+from scripts.lib.text import json_text
 
 # Timeouts of a single try: a server that does not answer must not delay a run that may not need it.
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0

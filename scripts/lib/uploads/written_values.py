@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import json_text
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, replacing
-from scripts.lib.records_on_disk import RecordsOnDisk
+from scripts.lib.records.records_on_disk import RecordsOnDisk
+from scripts.lib.text import json_text
 
 # A count, or the text of the mark.
 _Value = int | str

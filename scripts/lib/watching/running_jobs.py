@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib.display_text import short
+from scripts.lib.text.display_text import short
 from scripts.lib.watching.watched_records import WatchedMedia
 
 _SPEED = re.compile(

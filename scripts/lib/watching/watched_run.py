@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.lib.finished_run import FinishedRun
 from scripts.lib.progress import time_left
-from scripts.lib.record_files import Record, read_record
+from scripts.lib.records.record_files import Record, read_record
 from scripts.lib.watching.run_locks import RunLocks
 from scripts.lib.watching.running_jobs import RunningJob, running_jobs
 from scripts.lib.watching.watched_records import WatchedDetection, WatchedMedia, WatchedTrackUpload, WatchedUpload

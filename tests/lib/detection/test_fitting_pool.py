@@ -10,7 +10,6 @@ import av.video.frame
 import numpy as np
 import pytest
 
-from scripts.lib import preprocess
 from scripts.lib.detection import batch_reader
 from scripts.lib.detection.batch_reader import BatchReader
 from scripts.lib.detection.fitting_pool import FittingPool
@@ -18,6 +17,7 @@ from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.conversion import Converter, Turning
 from scripts.lib.frames.source import Picture
+from scripts.lib.preprocessing import preprocess
 from tests.damage_sweep import SIZE
 from tests.lib.frames.test_threads import SHAPE, FileInput, NoOutput, read_in_batches, write_sample
 from tests.media_files import set_display_matrix, write_video
@@ -150,7 +150,7 @@ def test_pending_frames_use_a_limited_share_of_the_memory(
 ) -> None:
     path = write_sample(tmp_path, "vp8.webm")
     one = 7 * SIZE[0] * SIZE[1] * 3  # with its padded copy, which is not larger than the frame
-    monkeypatch.setattr("scripts.lib.memory.left", lambda: int(4 * frames * one))
+    monkeypatch.setattr("scripts.lib.workflow.processes.memory.left", lambda: int(4 * frames * one))
     counted = Counted(monkeypatch)
     assert len(read_in_batches(path, threads=3)[0]) == 20
     assert counted.most == most

@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.lib.album import Album
 from scripts.lib.boxes import Size
-from scripts.lib.chosen_frames import THRESHOLDS, MostOf
 from scripts.lib.detection.joining import _join_albums, join
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detection.result_files import DetectionOutputs
@@ -16,8 +14,10 @@ from scripts.lib.detections import HEADER
 from scripts.lib.errors import MediaFault
 from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.parts import Part
-from scripts.lib.previews import Previews
-from scripts.lib.record_files import write_record
+from scripts.lib.pictures.album import Album
+from scripts.lib.pictures.chosen_frames import THRESHOLDS, MostOf
+from scripts.lib.pictures.previews import Previews
+from scripts.lib.records.record_files import write_record
 from tests.made_records import detection_record
 from tests.media_files import painted
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from scripts.lib.boxes import THOUSANDTHS, Size
 from scripts.lib.detection.merging import Merged, PieceBoxes, merge
+from scripts.lib.preprocessing.tiles import Region, Tiling
 from scripts.lib.suppression import suppress, suppress_pairs
-from scripts.lib.tiles import Region, Tiling
 
 # Two tiles that overlap where 100 <= x < 200.
 FRAME = Size(300, 200)

@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 
 from benchmarks.paced_engine import PacedEngine
-from scripts.lib import memory, preprocess
-from scripts.lib.album import Album
 from scripts.lib.boxes import Size
 from scripts.lib.detection.batch import RemoteBatch
 from scripts.lib.detection.batch_reader import BatchReader
@@ -28,13 +26,16 @@ from scripts.lib.detection.pipeline import Detector
 from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.detections import read_detections
 from scripts.lib.engines.base import Outputs
-from scripts.lib.fitting import Fitting
 from scripts.lib.frames.parts import plan_parts
 from scripts.lib.frames.source import ALL_FRAMES, FrameSource, Summary
 from scripts.lib.graphs.description import Resize
+from scripts.lib.pictures.album import Album
+from scripts.lib.preprocessing import preprocess
+from scripts.lib.preprocessing.fitting import Fitting
 from scripts.lib.suppression import Nms
 from scripts.lib.workflow.configuration import engine_choice
 from scripts.lib.workflow.configuration.engine_choice import runs_on_gpu
+from scripts.lib.workflow.processes import memory
 from tests.lib.detection.test_batch_reader import NoOutput
 from tests.lib.frames.test_threads import FileInput
 from tests.made_records import media_record
@@ -139,7 +140,7 @@ def test_processes_end_if_the_job_stops_within_a_part(tasks: list[MediaTask]) ->
 
 _JOB = """
 import multiprocessing, sys, time
-from scripts.lib import preprocess
+from scripts.lib.preprocessing import preprocess
 from scripts.lib.detection.part_readers import PartReaders
 
 readers = PartReaders(2, (4, 48, 64, 3), preprocess.fit, cutter=None, results=None)

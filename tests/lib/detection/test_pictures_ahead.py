@@ -111,7 +111,7 @@ def test_fewer_pictures_are_decoded_at_once_if_memory_is_short(tmp_path: Path, m
     paths = made(tmp_path, 4)
     with StillFrames(paths[0]) as source:
         source.load()
-    monkeypatch.setattr("scripts.lib.memory.left", lambda: int(source.bytes_needed * 2.5))
+    monkeypatch.setattr("scripts.lib.workflow.processes.memory.left", lambda: int(source.bytes_needed * 2.5))
     watched = Watched(monkeypatch, wait_for=1)
     assert len(through(paths, 4)[0]) == 4
     assert watched.most == 1

@@ -12,11 +12,11 @@ from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.fitting_pool import FittingPool
 from scripts.lib.detection.media_task import FrameInput, MediaTask
 from scripts.lib.detection.task_reader import TaskReader
-from scripts.lib.fitting import Fitting
 from scripts.lib.frames.source import FrameSource, Picture
 from scripts.lib.frames.threads import SuspectedDamage
 from scripts.lib.graphs.description import Resize
-from scripts.lib.tiles import Tiling
+from scripts.lib.preprocessing.fitting import Fitting
+from scripts.lib.preprocessing.tiles import Tiling
 from tests.lib.detection.test_batch_reader import NoOutput
 
 NETWORK, FRAMES, SUSPECTED_AT = Size(64, 48), 6, 4

@@ -15,7 +15,7 @@ from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.layouts import LAYOUTS
-from scripts.lib.preprocess import fit, subtract_mean
+from scripts.lib.preprocessing.preprocess import fit, subtract_mean
 from scripts.lib.suppression import Nms, Selection, select
 from tests.onnx_graph import write_onnx
 

@@ -7,11 +7,11 @@ import onnx
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.description import PixelFormat
 from scripts.lib.graphs.description_values import from_values
 from scripts.lib.graphs.detr import IMAGENET
 from scripts.lib.graphs.feeding import Input, numbers
+from scripts.lib.preprocessing.fitting import Fitting
 from tests.family_networks import Network, every_engine, gpu, names
 
 __all__ = ["gpu"]  # a fixture

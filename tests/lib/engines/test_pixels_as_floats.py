@@ -17,9 +17,9 @@ from scripts.lib.detection.network import NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import read_detections
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.fitting import Fitting
 from scripts.lib.graphs.description import Resize
 from scripts.lib.graphs.description_values import from_values
+from scripts.lib.preprocessing.fitting import Fitting
 from tests.family_networks import ENGINES, Network, every_engine, gpu, names
 
 __all__ = ["gpu"]  # a fixture

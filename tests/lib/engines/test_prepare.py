@@ -16,7 +16,7 @@ from scripts.lib.engines.tensorrt.build import build_plan, make_logger
 from scripts.lib.engines.tensorrt.prepare import prepare
 from scripts.lib.errors import DeviceError, GraphError
 from scripts.lib.frames.reader import open_frames
-from scripts.lib.preprocess import fit, subtract_mean
+from scripts.lib.preprocessing.preprocess import fit, subtract_mean
 from tests.onnx_graph import write_onnx, write_rows
 
 pytestmark = pytest.mark.networks

@@ -10,7 +10,7 @@ from scripts.lib.engines.base import Engine
 from scripts.lib.engines.rows import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.preprocess import MEAN
+from scripts.lib.preprocessing.preprocess import MEAN
 from scripts.lib.suppression import Nms, select
 from tests.onnx_graph import write_rows
 

@@ -21,7 +21,7 @@ from scripts.lib.frame_result import FrameResult
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource, wanted_frames
 from scripts.lib.graphs import nms_settings
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.lib.suppression import Nms
 from tests.gpu_driver import install
 from tests.gpu_driver.strict import TENSORRT, Misuse

@@ -23,8 +23,8 @@ from scripts.lib.folder_source.run_listing import (
     read_part,
     write_listing,
 )
-from scripts.lib.record_files import read_record
 from scripts.lib.records import LocalFile, MediaRecord
+from scripts.lib.records.record_files import read_record
 from scripts.lib.workflow.planning.sub_folders import file_of
 from scripts.list_media import list_media
 from tests.media_files import number_in, write_video

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.lib import preprocess, scaling
 from scripts.lib.boxes import Pixels, Size
-from scripts.lib.fitting import Fitting
 from scripts.lib.frames import frame_scaling
 from scripts.lib.frames.conversion import Converter, DecodedFrame
 from scripts.lib.frames.frame_scaling import FrameScaler
 from scripts.lib.graphs.description import Resize
+from scripts.lib.preprocessing import preprocess, scaling
+from scripts.lib.preprocessing.fitting import Fitting
 from tests.lib.frames.test_threads import read_in_batches
 from tests.media_files import write_video
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.lib import memory
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.damage import codestream, png, tiff
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.workflow.processes import memory
 from tests.lib.frames.test_jpeg_scans import progressive
 
 _SIDE = 64

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.lib import memory
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames import ffmpeg
 from scripts.lib.frames.reader import open_frames
 from scripts.lib.frames.source import FrameSource
+from scripts.lib.workflow.processes import memory
 from tests.frame_reading import write_growing
 from tests.media_files import write_video
 from tests.workflow import ROOT
@@ -43,7 +43,7 @@ LIBRARIES = 20_000_000
 PEAK = """
 import sys
 from pathlib import Path
-from scripts.lib import memory
+from scripts.lib.workflow.processes import memory
 from scripts.lib.frames.reader import open_frames
 
 def peak():

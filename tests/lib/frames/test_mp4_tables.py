@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from scripts.lib import memory
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.file_formats.mp4_tables import check_tables
 from scripts.lib.frames.reader import open_frames
+from scripts.lib.workflow.processes import memory
 from tests.media_files import FAST, FRAGMENTS, write_video
 from tests.packed_zeros import packed_zeros
 

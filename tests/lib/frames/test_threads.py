@@ -238,7 +238,9 @@ def test_the_setting_limits_the_threads(tmp_path: Path) -> None:
 def test_the_number_of_threads_is_limited_by_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "a.mp4", range(3), size=SIZE, paint=painted)
     for frames, threads in ((24, 3), (100, 9)):
-        monkeypatch.setattr("scripts.lib.memory.left", lambda frames=frames: frames * SIZE[0] * SIZE[1] * 1.5 + 1)
+        monkeypatch.setattr(
+            "scripts.lib.workflow.processes.memory.left", lambda frames=frames: frames * SIZE[0] * SIZE[1] * 1.5 + 1
+        )
         with open_frames(path, "video", threads=9) as source:
             assert source.threads == threads
 
@@ -263,7 +265,7 @@ def test_the_decoder_uses_two_more_threads(  # noqa: PLR0917  (one row of the ta
     """The number is limited by the setting, by the memory for frames, and by FFmpeg."""
     path = write_video(tmp_path / "a.mp4", range(3), size=SIZE, paint=painted)
     decode_threads.set_limit(setting)
-    monkeypatch.setattr("scripts.lib.memory.left", lambda: memory * SIZE[0] * SIZE[1] * 1.5 + 1)
+    monkeypatch.setattr("scripts.lib.workflow.processes.memory.left", lambda: memory * SIZE[0] * SIZE[1] * 1.5 + 1)
     with open_frames(path, "video", threads=asked) as source:
         assert isinstance(source, VideoFrames)
         assert len(list(source)) == 3

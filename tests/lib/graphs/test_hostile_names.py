@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from scripts.commands import inspect_network
-from scripts.lib import yaml_text
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs import class_names, found_network, yolo
 from scripts.lib.graphs.signature import Signature, Tensor
+from scripts.lib.text import yaml_text
 
 SIGNATURE = Signature("graph.onnx", (), (), frozenset(), {})
 # Some lines of YAML that expand to a million names.

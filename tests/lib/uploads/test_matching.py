@@ -10,7 +10,7 @@ import pytest
 from scripts.lib.records import DetectionRecord
 from scripts.lib.records.detection import Numbering
 from scripts.lib.records.match import MatchRecord
-from scripts.lib.tator_md5 import TatorMd5
+from scripts.lib.server.tator_md5 import TatorMd5
 from scripts.lib.uploads.matching import LocalEntry, Matching, TatorEntry
 from scripts.lib.uploads.same_frames import difference
 from tests.made_records import detection_record

@@ -22,7 +22,7 @@ from scripts.lib.graphs.description import PixelFormat
 from scripts.lib.graphs.feeding import Input
 from scripts.lib.graphs.layouts import find_layout
 from scripts.lib.graphs.operators import check_operators
-from scripts.lib.preprocess import MEAN, subtract_mean
+from scripts.lib.preprocessing.preprocess import MEAN, subtract_mean
 from scripts.lib.suppression import Nms
 
 if TYPE_CHECKING:

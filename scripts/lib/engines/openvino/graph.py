@@ -19,7 +19,7 @@ from scripts.lib.errors import GraphError
 from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.layouts import Layout, find_layout
 from scripts.lib.graphs.operators import check_operators
-from scripts.lib.preprocess import MEAN
+from scripts.lib.preprocessing.preprocess import MEAN
 from scripts.lib.suppression import Nms
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from scripts.lib.engines.onnx_graphs.top_k import append_top_k, is_worthwhile
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.layouts import Layout, find_layout
 from scripts.lib.graphs.operators import check_operators
-from scripts.lib.preprocess import MEAN
+from scripts.lib.preprocessing.preprocess import MEAN
 
 if TYPE_CHECKING:
     import onnx

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from scripts.lib.display_text import shown
 from scripts.lib.engines.table import ENGINES
 from scripts.lib.network_access import plain_http
+from scripts.lib.text.display_text import shown
 from scripts.lib.workflow.configuration import folder_settings, network_settings
 
 _WILDCARD = re.compile(r"\{[^{}]+\}")

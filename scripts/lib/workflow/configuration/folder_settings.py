@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.display_text import shown
+from scripts.lib.text.display_text import shown
 
 # Sections with settings that name things in Tator.
 _TATOR = ("tator", "upload")

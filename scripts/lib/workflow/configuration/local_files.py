@@ -5,10 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.display_text import shown
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import home
-from scripts.lib.train_ini import species
+from scripts.lib.graphs.train_ini import species
+from scripts.lib.text.display_text import shown
 
 # Section, key, and whether it names a folder. tator.media_file and media.folder are not listed, as they are read
 # earlier (see media_list and folder_source/run_listing).

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from scripts.lib.display_text import shown
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import home, read_text, replacing
+from scripts.lib.text.display_text import shown
 
 # At most 18 digits fit into a database's largest integer.
 _ID = re.compile(r"0*[1-9][0-9]{0,17}", re.ASCII)

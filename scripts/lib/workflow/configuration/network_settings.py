@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.lib.engines.table import names_of
 from scripts.lib.graphs.file_names import GRAPHS
-from scripts.lib.train_ini import size
+from scripts.lib.graphs.train_ini import size
 
 # Families whose networks contain non-maximum suppression, which TensorRT cannot run.
 _SUPPRESSING_INSIDE = ("torchvision", "tensorflow", "rows")

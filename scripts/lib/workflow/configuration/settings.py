@@ -15,11 +15,12 @@ from urllib.parse import unquote, urlsplit
 
 from jsonschema import Draft202012Validator, validators
 
-from scripts.lib import json_text, metrics, token
-from scripts.lib.display_text import shown
+from scripts.lib import metrics
 from scripts.lib.engines.table import DEFAULT_ENGINE
 from scripts.lib.errors import SettingsError
-from scripts.lib.network_access import plain_http, proxies
+from scripts.lib.network_access import plain_http, proxies, token
+from scripts.lib.text import json_text
+from scripts.lib.text.display_text import shown
 from scripts.lib.workflow.configuration import contradictions, folder_settings, media_list, settings_messages
 from scripts.lib.workflow.configuration.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonschema import ValidationError
 
-from scripts.lib.display_text import LONGEST_SHOWN, shown
+from scripts.lib.text.display_text import LONGEST_SHOWN, shown
 
 
 def explain(error: ValidationError) -> Iterator[str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from scripts.lib.errors import MediaFault, PipelineError
 from scripts.lib.files import is_below, write_json
-from scripts.lib.record_files import read_content
-from scripts.lib.token import redact
+from scripts.lib.network_access.token import redact
+from scripts.lib.records.record_files import read_content
 from scripts.lib.workflow.planning.sub_folders import sub_folder
 
 NOTES = Path("resources/failed")

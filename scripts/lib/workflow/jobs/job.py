@@ -10,19 +10,19 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from scripts.lib import deadline, decode_threads, memory
+from scripts.lib import decode_threads
 from scripts.lib.errors import MACHINE_ERRORS, PipelineError, of_one_media
 from scripts.lib.folder_source.local_media import listed_folder, local_path
 from scripts.lib.metrics import count_failure
-from scripts.lib.record_files import read_record
+from scripts.lib.network_access.token import redact
 from scripts.lib.records import MediaRecord
-from scripts.lib.token import redact
+from scripts.lib.records.record_files import read_record
 from scripts.lib.workflow.jobs import environments, job_secrets, sandbox, supervision
 from scripts.lib.workflow.jobs.failures import as_fault
 from scripts.lib.workflow.jobs.job_log import JobLog
 from scripts.lib.workflow.planning import media_files, rule_params
 from scripts.lib.workflow.planning.batches import require
-from scripts.lib.workflow.processes import interrupts
+from scripts.lib.workflow.processes import deadline, interrupts, memory
 
 # Parameters and inputs that only make a rule run again when they change (see rules/common.smk).
 NOT_ARGUMENTS = {"code", "digest_of_tag", "given_files", "version_lost_count", "batches", "order"}

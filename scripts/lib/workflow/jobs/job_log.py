@@ -10,9 +10,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from scripts.lib.signals import signals_blocked
-from scripts.lib.token import VARIABLE, Redacting
+from scripts.lib.network_access.token import VARIABLE, Redacting
 from scripts.lib.workflow.jobs import log_filter
+from scripts.lib.workflow.processes.signals import signals_blocked
 
 # How long to wait for the filter, as the log may be on a slow file system.
 ANSWER_SECONDS = 60.0

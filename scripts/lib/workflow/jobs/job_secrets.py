@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from scripts.lib.network_access import proxies
-from scripts.lib.token import VARIABLE
+from scripts.lib.network_access.token import VARIABLE
 
 _TOKEN = frozenset({VARIABLE})
 REGISTRY = frozenset({"TATOR_REGISTRY_USERNAME", "TATOR_REGISTRY_PASSWORD", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG"})

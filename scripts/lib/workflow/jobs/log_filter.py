@@ -17,7 +17,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
-from scripts.lib.token import redact
+from scripts.lib.network_access.token import redact
 
 # Longer lines are cut: nobody reads them, and cleaning takes time for each character.
 LONGEST_LINE = 2**16

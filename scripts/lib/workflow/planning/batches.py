@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib import json_text
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import sha256, write_bytes, write_json
 from scripts.lib.records import MediaRecord
+from scripts.lib.text import json_text
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.lib import token
-from scripts.lib.display_text import shown
 from scripts.lib.errors import SettingsError
+from scripts.lib.network_access import token
+from scripts.lib.text.display_text import shown
 from scripts.lib.workflow.configuration import settings
 from tests.lib.workflow.configuration.resolved_settings import DEFAULTS, MINIMAL, ROOT, SCHEMA, refusal, resolve
 

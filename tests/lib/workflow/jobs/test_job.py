@@ -12,7 +12,7 @@ import pytest
 
 from scripts.lib.folder_source.listing import LeftOut, Listing
 from scripts.lib.folder_source.run_listing import write_listing
-from scripts.lib.record_files import write_record
+from scripts.lib.records.record_files import write_record
 from scripts.lib.workflow.jobs import job, sandbox
 from tests.made_records import media_record
 

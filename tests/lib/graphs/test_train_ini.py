@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from scripts.lib.boxes import Size
 from scripts.lib.errors import GraphError
-from scripts.lib.train_ini import names, size, species
+from scripts.lib.graphs.train_ini import names, size, species
 
-SYNTHETIC = Path(__file__).parents[1] / "data/synthetic/train.ini"
+SYNTHETIC = Path(__file__).parents[2] / "data/synthetic/train.ini"
 
 
 def test_reads_the_sample():

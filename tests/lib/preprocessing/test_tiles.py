@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.lib.boxes import Size
-from scripts.lib.tiles import Region, Tiling, from_values
+from scripts.lib.preprocessing.tiles import Region, Tiling, from_values
 
 SIDES = st.integers(1, 300)
 

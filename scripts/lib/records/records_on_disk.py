@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from scripts.lib import json_text
-from scripts.lib.temporary_tables import temporary_tables
+from scripts.lib.records.temporary_tables import temporary_tables
+from scripts.lib.text import json_text
 
 
 class RecordsOnDisk:

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from scripts.lib import json_text
-from scripts.lib.display_text import as_json
 from scripts.lib.files import read_json, replacing
-from scripts.lib.record_files import as_content, from_content, missing_key_named
+from scripts.lib.records.record_files import as_content, from_content, missing_key_named
 from scripts.lib.records.summary import MediaAttributes
+from scripts.lib.text import json_text
+from scripts.lib.text.display_text import as_json
 
 # The first and the last line of the file; between them is one line for each media, in order of their ids.
 _FIRST, _LAST = b"{\n", b"}\n"

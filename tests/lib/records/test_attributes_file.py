@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from scripts.lib.attributes_file import AttributesFile, write_attributes
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import write_json
+from scripts.lib.records.attributes_file import AttributesFile, write_attributes
 from scripts.lib.records.summary import MediaAttributes
 
 ODD = 'a "b",\n}\u2028\ud800'

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.lib.display_text import printable
+from scripts.lib.text.display_text import printable
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,16 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.lib import previews
-from scripts.lib.album import CLIP, POSTER, Album, AlbumPicture
 from scripts.lib.boxes import Size
-from scripts.lib.chosen_frames import (
+from scripts.lib.counting import AnalysedFrames, count
+from scripts.lib.detection import stopwatch
+from scripts.lib.detections import Detection
+from scripts.lib.errors import PipelineError
+from scripts.lib.frame_result import FrameResult
+from scripts.lib.frames.used_frames import UsedFrames
+from scripts.lib.pictures import previews
+from scripts.lib.pictures.album import CLIP, POSTER, Album, AlbumPicture
+from scripts.lib.pictures.chosen_frames import (
     KINDS,
     PICTURES_PER_KIND,
     SPECIES_SHOWN,
@@ -26,14 +32,8 @@ from scripts.lib.chosen_frames import (
     FullestFrames,
     MostOf,
 )
-from scripts.lib.counting import AnalysedFrames, count
-from scripts.lib.detection import stopwatch
-from scripts.lib.detections import Detection
-from scripts.lib.errors import PipelineError
-from scripts.lib.frame_result import FrameResult
-from scripts.lib.frames.used_frames import UsedFrames
-from scripts.lib.preprocess import fit, without_padding
-from scripts.lib.previews import CLIP_FRAMES, Previews
+from scripts.lib.pictures.previews import CLIP_FRAMES, Previews
+from scripts.lib.preprocessing.preprocess import fit, without_padding
 from tests.media_files import number_in, painted
 from tests.workflow import ROOT
 
@@ -290,7 +290,7 @@ def test_an_album_of_another_run_that_unpacks_to_gigabytes_is_refused(tmp_path, 
 WRITE_CLIP = """
 import hashlib
 import numpy as np
-from scripts.lib import previews
+from scripts.lib.pictures import previews
 from scripts.lib.boxes import Size
 
 picture = np.random.default_rng(1).integers(0, 256, (23, 40, 3), np.uint8).repeat(8, 0).repeat(8, 1)[:180]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tator.util import md5sum
 
-from scripts.lib.tator_md5 import IMPORTED_BYTES, SUMMED_BYTES, tator_md5
+from scripts.lib.server.tator_md5 import IMPORTED_BYTES, SUMMED_BYTES, tator_md5
 
 
 @pytest.mark.parametrize("size", [1, 1000, IMPORTED_BYTES + 1, SUMMED_BYTES, SUMMED_BYTES + 1])

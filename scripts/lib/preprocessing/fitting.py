@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib import preprocess, scaling
 from scripts.lib.boxes import Floats, Mapping, Pixels, Size, mapping_of_padded
 from scripts.lib.graphs.description import Resize
-from scripts.lib.scaling import Frame
+from scripts.lib.preprocessing import preprocess, scaling
+from scripts.lib.preprocessing.scaling import Frame
 
 
 class Placement(NamedTuple):

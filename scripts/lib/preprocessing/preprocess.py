@@ -5,11 +5,11 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from scripts.lib import scaling
 from scripts.lib.boxes import Floats, Pixels, Size, padded_size
 from scripts.lib.errors import MediaFault
 from scripts.lib.frames.source import MAX_PIXELS
-from scripts.lib.scaling import Frame
+from scripts.lib.preprocessing import scaling
+from scripts.lib.preprocessing.scaling import Frame
 
 # ImageNet's mean of each channel, blue, green, red; subtracted after padding, so padding becomes its negative.
 MEAN = (103.939, 116.779, 123.68)

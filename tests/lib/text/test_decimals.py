@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from scripts.lib.decimals import joined_decimals
+from scripts.lib.text.decimals import joined_decimals
 
 TIES = np.arange(1, 128, 2, dtype=np.float32) / 128  # their seventh and last decimal is a 5
 shapes = st.tuples(st.integers(0, 5), st.integers(1, 4))

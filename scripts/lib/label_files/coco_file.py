@@ -7,10 +7,10 @@ from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 from scripts.lib.detections import check_count, read_detections
-from scripts.lib.display_text import as_json
 from scripts.lib.files import replacing
-from scripts.lib.record_files import read_record
 from scripts.lib.records import DetectionRecord
+from scripts.lib.records.record_files import read_record
+from scripts.lib.text.display_text import as_json
 
 
 class CocoCount(NamedTuple):

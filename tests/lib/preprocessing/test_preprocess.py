@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scripts.lib.boxes import Size, padded_size
 from scripts.lib.errors import MediaFault
-from scripts.lib.preprocess import fit, subtract_mean
+from scripts.lib.preprocessing.preprocess import fit, subtract_mean
 
 small_networks = st.builds(Size, st.integers(8, 120), st.integers(8, 120))
 NETWORK = Size(320, 180)

@@ -4,7 +4,6 @@ import ast
 
 import pytest
 
-from scripts.lib import json_text
 from scripts.lib.data_images import archive, login
 from scripts.lib.errors import GraphError, PipelineError, SettingsError
 from scripts.lib.evaluation import truth_check
@@ -12,16 +11,17 @@ from scripts.lib.evaluation.truth import foreign_truth
 from scripts.lib.files import read_json
 from scripts.lib.graphs import nms_settings
 from scripts.lib.server import faults
+from scripts.lib.text import json_text
 from tests.docker_engine import tar
 from tests.workflow import ROOT
 
 DEEP = "[" * 200_000 + "]" * 200_000
 # Modules that parse only JSON that this workflow wrote, or that must start quickly.
 EXCEPTIONS = {
-    "scripts/lib/json_text.py", "scripts/lib/workflow/jobs/supervisor.py", "scripts/lib/workflow/jobs/job_progress.py",
-    "scripts/lib/folder_source/run_listing.py", "scripts/lib/folder_source/local_media.py",
-    "scripts/lib/registering/fields.py", "scripts/lib/server/schema.py", "deploy/licences.py",
-    "deploy/run_sandboxed.py",
+    "scripts/lib/text/json_text.py", "scripts/lib/workflow/jobs/supervisor.py",
+    "scripts/lib/workflow/jobs/job_progress.py", "scripts/lib/folder_source/run_listing.py",
+    "scripts/lib/folder_source/local_media.py", "scripts/lib/registering/fields.py", "scripts/lib/server/schema.py",
+    "deploy/licences.py", "deploy/run_sandboxed.py",
 }  # fmt: skip
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import json_text
-from scripts.lib.display_text import as_json
 from scripts.lib.files import read_json, replacing
-from scripts.lib.record_files import Record, as_content, from_content
 from scripts.lib.records.network import ProvenanceRecord
+from scripts.lib.records.record_files import Record, as_content, from_content
 from scripts.lib.records.summary import MediaSummary, RunSummary, Totals
 from scripts.lib.records.upload import DestinationRecord
+from scripts.lib.text import json_text
+from scripts.lib.text.display_text import as_json
 
 # The texts before and after the lines of the media, one line for each.
 _FIRST, _LAST = '{"media": [\n', "],\n"

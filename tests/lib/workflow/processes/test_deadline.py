@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from scripts.lib import deadline
+from scripts.lib.workflow.processes import deadline
 from tests.onnx_graph import write_onnx
 from tests.workflow import ROOT
 
@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 import numpy as np
-from scripts.lib import deadline
+from scripts.lib.workflow.processes import deadline
 from scripts.lib.boxes import Size
 from scripts.lib.engines.table import open_engine
 graph, engine, seconds = sys.argv[1:]
@@ -89,7 +89,7 @@ def test_only_work_that_takes_too_long_ends_the_process() -> None:
     """Also if other work, with a longer limit, began before it."""
     program = """
 import threading, time
-from scripts.lib import deadline
+from scripts.lib.workflow.processes import deadline
 deadline.set_limit(1)
 for _ in range(1000):
     with deadline.watched("quick", "busy"):
@@ -142,7 +142,7 @@ from pathlib import Path
 from scripts import convert_network, quantize_network
 from scripts.lib.boxes import Size
 from scripts.lib.detection.whole_network import WholeNetwork
-from scripts.lib import deadline
+from scripts.lib.workflow.processes import deadline
 def busy(*arguments, **named):
     time.sleep(60)
 def limited(returned):

@@ -5,8 +5,8 @@ import os
 import re
 from collections.abc import Mapping
 
-from scripts.lib.display_text import without_commands
 from scripts.lib.errors import SettingsError
+from scripts.lib.text.display_text import without_commands
 
 VARIABLE = "TATOR_AUTH_TOKEN"
 

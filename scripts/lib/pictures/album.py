@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipInfo  # without a time, so that the same pictures give the same file
 
-from scripts.lib import json_text
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_member, write_bytes
-from scripts.lib.record_files import as_content, from_content
+from scripts.lib.records.record_files import as_content, from_content
+from scripts.lib.text import json_text
 
 CLIP, POSTER = "clip.mp4", "clip.jpg"
 

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from scripts.lib.errors import SettingsError
-from scripts.lib.token import Redacting, check_token, redact
+from scripts.lib.network_access.token import Redacting, check_token, redact
 
 SECRET = "f3a9c1d2e4b5a6978877665544332211aabbccdd"
 

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.album import CLIP, POSTER, AlbumClip, AlbumPicture, picture_name, write_album
 from scripts.lib.boxes import THOUSANDTHS, Floats, Integers, Pixels, Size
-from scripts.lib.chosen_frames import KINDS, THRESHOLDS, ChosenFrames, KeptFrame, MostOf
-from scripts.lib.colours import bgr
 from scripts.lib.frame_result import FrameResult
+from scripts.lib.pictures.album import CLIP, POSTER, AlbumClip, AlbumPicture, picture_name, write_album
+from scripts.lib.pictures.chosen_frames import KINDS, THRESHOLDS, ChosenFrames, KeptFrame, MostOf
+from scripts.lib.pictures.colours import bgr
 
 PICTURE_SIDE, CLIP_SIDE = 960, 480
 JPEG_QUALITY = 75

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.lib.display_text import short
 from scripts.lib.errors import GraphError
+from scripts.lib.text.display_text import short
 
 if TYPE_CHECKING:  # most jobs read only the names, and do not need numpy
     from scripts.lib.boxes import Size

@@ -1,0 +1,1 @@
+"""Frames as a network expects them."""
