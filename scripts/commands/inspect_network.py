@@ -138,7 +138,7 @@ def _boxes(  # noqa: PLR0917, only the function above calls it
     import numpy as np
 
     from scripts.lib.boxes import on_media
-    from scripts.lib.engines.rows import RowsConvention
+    from scripts.lib.engines.request import RowsConvention
     from scripts.lib.graphs.description import Resize
 
     description, names = found.description, len(found.names.names)

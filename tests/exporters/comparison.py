@@ -22,7 +22,7 @@ import numpy as np
 
 from scripts.detect import detect
 from scripts.get_network import get_network
-from scripts.lib.detection.frame_results import Candidates
+from scripts.lib.detection.candidates import Candidates
 from scripts.lib.detection.network import Network, NetworkFiles
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.detections import read_detections

@@ -3,17 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from scripts.lib.boxes import Pixels, Size
+from scripts.lib.detection.candidates import Candidates
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.preprocessing.tiles import Region
-
-if TYPE_CHECKING:
-    from scripts.lib.detection.frame_results import Candidates
-
 
 # Batches that work at once: one is filled and one waits while the engine has two.
 BATCHES = 4
@@ -138,7 +135,7 @@ class RemoteBatch(Batch):
     filled: int = 0
     whole_frames: int = 0
     is_last: bool = False
-    found: "Candidates | None" = None
+    found: Candidates | None = None
 
     @property
     def count(self) -> int:

@@ -8,9 +8,8 @@ from pathlib import Path
 from scripts.lib.detection.job_media import Fetched, MediaInJob
 from scripts.lib.detection.joining import join
 from scripts.lib.detection.media_results import OutcomeRecord
-from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, ResultOutput
+from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, PartOfFile, ResultOutput
 from scripts.lib.detection.network import Network
-from scripts.lib.detection.part_process import PartOfFile
 from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.folder_source.local_media import changed
 from scripts.lib.frame_result import FrameResult

@@ -4,14 +4,33 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from scripts.lib.detection.result_files import DetectionOutputs
 from scripts.lib.errors import MediaFault
 from scripts.lib.frame_result import FrameResult
+from scripts.lib.frames.parts import Part
 from scripts.lib.frames.source import FrameSource, Summary
+from scripts.lib.records import MediaRecord
 
-if TYPE_CHECKING:
-    from scripts.lib.detection.part_process import PartOfFile
+
+@dataclass(frozen=True)
+class PartOfFile:
+    """A part of a video for a process to read.
+
+    Attributes:
+        path: the video's file.
+        part: the part.
+        asked: numbers of the requested frames.
+        wanted: the record of the video.
+        outputs: the files of the part; the job writes the record, and the process the others.
+    """
+
+    path: Path
+    part: Part
+    asked: range
+    wanted: MediaRecord
+    outputs: DetectionOutputs
 
 
 class FrameInput(ABC):
@@ -29,7 +48,7 @@ class FrameInput(ABC):
 
     is_picture = False
     opens_ahead = False
-    part: "PartOfFile | None" = None
+    part: PartOfFile | None = None
 
     def __init__(self) -> None:
         self.summary = Summary()

@@ -8,7 +8,7 @@ from pathlib import Path
 from scripts.lib.boxes import Size
 from scripts.lib.detection.options import DetectOptions
 from scripts.lib.engines.base import Engine
-from scripts.lib.engines.rows import RowsConvention
+from scripts.lib.engines.request import RowsConvention
 from scripts.lib.engines.table import ENGINES, open_engine
 from scripts.lib.engines.tensorrt.prepare_described import obstacle
 from scripts.lib.files import read_json, sha256

@@ -7,45 +7,24 @@ import signal
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple
 
 from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.batch import Batch, BatchQueues
+from scripts.lib.detection.candidates import Candidates
 from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.fitting_pool import FittingPool
-from scripts.lib.detection.frame_results import Candidates, FrameResults
-from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, ResultOutput
-from scripts.lib.detection.result_files import DetectionOutputs, ResultFiles
+from scripts.lib.detection.frame_results import FrameResults
+from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, PartOfFile, ResultOutput
+from scripts.lib.detection.result_files import ResultFiles
 from scripts.lib.detection.task_reader import TaskReader
 from scripts.lib.errors import MediaState
 from scripts.lib.frame_result import FrameResult
-from scripts.lib.frames.parts import Part, PartFrames
+from scripts.lib.frames.parts import PartFrames
 from scripts.lib.frames.source import Summary
 from scripts.lib.preprocessing.scaling import Frame
-from scripts.lib.records import MediaRecord
 from scripts.lib.workflow.processes import memory
-
-
-@dataclass(frozen=True)
-class PartOfFile:
-    """A part of a video for a process to read.
-
-    Attributes:
-        path: the video's file.
-        part: the part.
-        asked: numbers of the requested frames.
-        wanted: the record of the video.
-        outputs: the files of the part; the job writes the record, and the process the others.
-    """
-
-    path: Path
-    part: Part
-    asked: range
-    wanted: MediaRecord
-    outputs: DetectionOutputs
 
 
 class SentBatch(NamedTuple):

@@ -22,8 +22,8 @@ from scripts.lib.boxes import Pixels, Size
 from scripts.lib.detection.batch import BATCHES, Batch, RemoteBatch, batch_bytes, held_batches
 from scripts.lib.detection.cutting import Cutter
 from scripts.lib.detection.frame_results import FrameResults
-from scripts.lib.detection.media_task import MediaTask
-from scripts.lib.detection.part_process import End, PartOfFile, PartProcess, ReturnedBatch, SentBatch
+from scripts.lib.detection.media_task import MediaTask, PartOfFile
+from scripts.lib.detection.part_process import End, PartProcess, ReturnedBatch, SentBatch
 from scripts.lib.errors import MediaFault
 from scripts.lib.preprocessing.scaling import Frame
 from scripts.lib.workflow.processes import memory

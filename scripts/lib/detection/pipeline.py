@@ -16,8 +16,9 @@ import cv2
 from scripts.lib.boxes import Size
 from scripts.lib.detection.batch import Batch, RemoteBatch, held_batches
 from scripts.lib.detection.batch_reader import BatchReader
+from scripts.lib.detection.candidates import Candidates
 from scripts.lib.detection.cutting import Cutter
-from scripts.lib.detection.frame_results import Candidates, FrameResults
+from scripts.lib.detection.frame_results import FrameResults
 from scripts.lib.detection.media_task import MediaTask
 from scripts.lib.detection.result_writer import ResultWriter
 from scripts.lib.engines.base import Engine

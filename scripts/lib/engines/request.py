@@ -6,9 +6,24 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # these imports are too slow for the planning of a run
     from scripts.lib.boxes import Size
-    from scripts.lib.engines.rows import RowsConvention
     from scripts.lib.graphs.description import Description
     from scripts.lib.suppression import Nms
+
+
+@dataclass(frozen=True)
+class RowsConvention:
+    """Properties of a graph with rows that its file does not define.
+
+    Attributes:
+        pixels: pixel format, a value of `network.pixels`; None if the settings have none.
+        first_label: label of the first name in train.ini: 0, or 1 if label 0 is the background; None if the settings
+            have none.
+        classes: number of class names.
+    """
+
+    pixels: str | None
+    first_label: int | None
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -37,7 +52,7 @@ class EngineRequest:
     precision: str
     engines: Path
     nms: "Nms | None"
-    rows: "RowsConvention | None"
+    rows: RowsConvention | None
     description: "Description | None" = None
     names: int = 0
     device: str = "cpu"

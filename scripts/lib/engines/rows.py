@@ -5,7 +5,6 @@ Such a graph takes one picture at a time. Its file defines neither the pixel for
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from scripts.lib.boxes import Floats, Pixels, Size
 from scripts.lib.engines.base import Engine, Outputs, labels_text, whole_labels
 from scripts.lib.engines.onnxruntime.devices import Device
-from scripts.lib.engines.request import EngineRequest
+from scripts.lib.engines.request import EngineRequest, RowsConvention
 from scripts.lib.errors import GraphError, PipelineError, SettingsError
 from scripts.lib.preprocessing.preprocess import MEAN
 from scripts.lib.suppression import FINAL, Nms
@@ -30,22 +29,6 @@ _PIXELS: dict[str, tuple[bool, tuple[float, float, float], float]] = {
     "bgr_less_mean": (False, MEAN, 1.0),
 }
 _BYTE_PIXELS = ("rgb_0_to_255", "bgr_0_to_255")  # formats for inputs of type uint8
-
-
-@dataclass(frozen=True)
-class RowsConvention:
-    """Properties of a graph with rows that its file does not define.
-
-    Attributes:
-        pixels: pixel format, a key of _PIXELS; None if the settings have none.
-        first_label: label of the first name in train.ini: 0, or 1 if label 0 is the background; None if the settings
-            have none.
-        classes: number of class names.
-    """
-
-    pixels: str | None
-    first_label: int | None
-    classes: int
 
 
 class RowsInput(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.lib.engines.onnxruntime.devices import Device, choose_device, load_cuda
-from scripts.lib.engines.request import EngineRequest
+from scripts.lib.engines.request import EngineRequest, RowsConvention
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.workflow.processes import deadline
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scripts.lib.boxes import Size
     from scripts.lib.engines.base import Engine
     from scripts.lib.engines.described.engine import MakeRunner
-    from scripts.lib.engines.rows import ReadRows, RowsConvention
+    from scripts.lib.engines.rows import ReadRows
     from scripts.lib.graphs.description import Description
     from scripts.lib.suppression import Nms
 
@@ -158,7 +158,7 @@ def open_engine(
     precision: str = "f32",
     engines: Path = Path("engines"),
     nms: "Nms | None" = None,
-    rows: "RowsConvention | None" = None,
+    rows: RowsConvention | None = None,
     description: "Description | None" = None,
     names: int = 0,
     device: str = "cpu",

@@ -17,10 +17,10 @@ from benchmarks.paced_engine import PacedEngine
 from scripts.lib.boxes import Size
 from scripts.lib.detection.batch import RemoteBatch
 from scripts.lib.detection.batch_reader import BatchReader
-from scripts.lib.detection.frame_results import Candidates, FrameResults
+from scripts.lib.detection.candidates import Candidates
+from scripts.lib.detection.frame_results import FrameResults
 from scripts.lib.detection.media_parts import part_count, uses_all_processes
-from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask
-from scripts.lib.detection.part_process import PartOfFile
+from scripts.lib.detection.media_task import Counters, FrameInput, MediaTask, PartOfFile
 from scripts.lib.detection.part_readers import most_processes
 from scripts.lib.detection.pipeline import Detector
 from scripts.lib.detection.result_files import DetectionOutputs

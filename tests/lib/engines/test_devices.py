@@ -22,7 +22,7 @@ from scripts.lib.engines.onnxruntime.devices import (
     require_provider,
 )
 from scripts.lib.engines.onnxruntime.pinned import PinnedArrays
-from scripts.lib.engines.rows import RowsConvention
+from scripts.lib.engines.request import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import DeviceError, SettingsError
 from scripts.lib.workflow.configuration import engine_choice

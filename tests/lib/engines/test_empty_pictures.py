@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.openvino.graph import load_openvino
-from scripts.lib.engines.rows import RowsConvention
+from scripts.lib.engines.request import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.suppression import select
 from tests.detector_graphs import SIDE

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from scripts.lib.boxes import Size
-from scripts.lib.engines.rows import RowsConvention, RowsEngine, RowsInput
+from scripts.lib.engines.request import RowsConvention
+from scripts.lib.engines.rows import RowsEngine, RowsInput
 from scripts.lib.errors import GraphError, SettingsError
 from tests.detector_graphs import SIDE, write_detector
 from tests.family_networks import Network, found, gpu, names

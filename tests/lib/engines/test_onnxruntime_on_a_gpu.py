@@ -19,7 +19,7 @@ from scripts.lib.engines.onnxruntime import engine as engine_module
 from scripts.lib.engines.onnxruntime import engine_cache
 from scripts.lib.engines.onnxruntime.devices import Device
 from scripts.lib.engines.onnxruntime.engine_cache import own_engines
-from scripts.lib.engines.rows import RowsConvention
+from scripts.lib.engines.request import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import DeviceError, GraphError
 from tests.detector_graphs import SIDE, write_yolo

@@ -7,7 +7,7 @@ import pytest
 
 from scripts.lib.boxes import Size
 from scripts.lib.engines.base import Engine
-from scripts.lib.engines.rows import RowsConvention
+from scripts.lib.engines.request import RowsConvention
 from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.preprocessing.preprocess import MEAN
