@@ -145,8 +145,11 @@ rule all:
         if_set(plan.from_folder, "results/media.csv"),
         if_set(plan.from_folder and plan.uploads, "results/matches.csv"),
         if_set(plan.tracks_evaluated, "results/track_evaluation.json"),
+        if_set(config["export"]["tracks"], "results/mot", "results/viame"),
         if_set(config["export"]["tracks"], "results/tracks.coco.json"),
-        if_set(config["export"]["counts"], "results/occurrences.csv"),
+        if_set(
+            config["export"]["counts"], "results/occurrences.csv", "results/maxn.txt"
+        ),
         if_set(config["export"]["parquet"], "results/detections.parquet"),
         if_set(config["export"]["megadetector"], "results/detections.megadetector.json"),
         if_set(config["export"]["yolo"], "results/yolo"),

@@ -70,6 +70,10 @@ def run(profile: str, options: Sequence[str]) -> int:
     try:
         if fan_out:
             _take_over()
+        # Not earlier, while jobs of an earlier driver may be uploading.
+        if problem := s3_store.remove_unfinished(options, os.environ, _log):
+            _log(problem)
+            return 2
         if any(Path(".snakemake/locks").glob("*")):
             _log("the previous driver was lost; continuing its run")
             if code := _snakemake([*command, "--unlock"]):

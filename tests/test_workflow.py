@@ -68,6 +68,20 @@ def test_a_media_s_result_without_a_record_is_made_again(tmp_path):
     assert re.search(r"^detect +1$", again.stdout, re.MULTILINE), again.stdout
 
 
+def test_each_result_that_is_missing_is_made_again(tmp_path):
+    """Snakemake makes no missing file again that no rule asks for."""
+    exports = ("tracks", "counts", "parquet", "megadetector", "yolo", "cvat", "label_studio", "crops")
+    settings = SETTINGS | {"export": dict.fromkeys(exports, True), "track": {"enabled": True}}
+    done = snakemake(tmp_path, "-n", settings=settings)
+    assert done.returncode == 0, done.stdout
+    made, asked_for = (
+        {name for names in re.findall(rf"^    {which}: (.+)$", done.stdout, re.MULTILINE) for name in names.split(", ")}
+        for which in ("output", "input")
+    )
+    assert {"results/mot", "results/maxn.txt", "results/crops/1"} <= made
+    assert made <= asked_for
+
+
 def make_planned_files(folder):
     """Make all files that a run would make, of the same time; return their names."""
     planned = snakemake(folder, "-n", settings=SETTINGS)

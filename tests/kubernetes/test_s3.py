@@ -36,9 +36,14 @@ def site(lab):
 
 def test_a_run_with_a_lost_driver_and_one_with_shared_jobs(site, store, local_run, tmp_path):
     values = site.parameters() | {"s3_endpoint": store, "s3_bucket": "bucket"}
+    values["pipeline_args"] = json.dumps({**json.loads(values["pipeline_args"]), "export": {"yolo": True}})
     run = argo.submit(site.cluster, MANIFEST, values)
     # The driver's folder is lost with it; files in the store are not made again.
     site.cluster.wait_until(lambda: site.running("detect"))
+    client = client_of(store)
+    # As if a folder had been uploaded in part: for Snakemake it exists.
+    client.put_object(Bucket="bucket", Key=f"{run.name}/unfinished/results/yolo", Body=b"")
+    client.put_object(Bucket="bucket", Key=f"{run.name}/results/yolo/labels/other.txt", Body=b"")
     site.cluster.evict(run.pods[0])
     assert run.join() == "Succeeded", run.log()
     assert len(run.pods) == 3, "driver, driver, exit handler"
@@ -46,14 +51,16 @@ def test_a_run_with_a_lost_driver_and_one_with_shared_jobs(site, store, local_ru
     assert "checkpoint get_network:" in first
     assert "checkpoint get_network:" not in second
     assert "clip_910002.mp4  done" in second
+    assert "results/yolo may be incomplete, as an earlier driver was lost; it is made again" in second
     assert site.cluster.overlapping() == []
-    client = client_of(store)
     table = tmp_path / "results" / "detections.csv"
     table.parent.mkdir()
     client.download_file("bucket", f"{run.name}/results/detections.csv", str(table))
     assert site.outcome(tmp_path) == local_run
     written = [entry["Key"] for entry in client.list_objects_v2(Bucket="bucket")["Contents"]]
     assert not [key for key in written if "resources/media/" in key]
+    assert not [key for key in written if "/unfinished/" in key or key.endswith("/other.txt")]
+    assert f"{run.name}/results/yolo/data.yaml" in written
     # No job had a claim, or a key in its manifest; the administrator's Secret remains.
     jobs = site.cluster.created["jobs"]
     specs = [job["spec"]["template"]["spec"] for job in jobs]

@@ -12,6 +12,7 @@ what is to be sent upstream; tests/kubernetes shows each need. In short:
 - A pod ends when its job's `runtime` is over.
 - A refused Job fails only that job; the executor waits for a quota.
 - The driver pod owns the Jobs and the Secret, so that they are deleted with it; a label names their run.
+- Folders that are uploaded file by file to an S3-compatible store are noted there until they are complete.
 - With a shared working directory, or sources in the image, nothing is installed, copied or unpacked by a pod.
 - Pods keep to the Pod Security Standard "restricted", with a read-only root and without access to the API.
 
@@ -48,6 +49,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 from urllib3.exceptions import HTTPError
 
+from . import folders
 from .jobs import rename_claims, replace_lost_pods, restrict
 from .pods import CONTAINER, Ended, Pending, Running, job_state, lost
 from .refusals import refusal
@@ -116,11 +118,12 @@ class Executor(official.Executor):  # type: ignore[misc]
         super().register_secret()
 
     def run_job(self, job: Any) -> None:
-        """Create the Kubernetes Job of a job; if it is refused, only this job fails."""
+        """Create the Kubernetes Job of a job; if it, or the note of its folders, is refused, only this job fails."""
         self._rules, self._minutes = set(job.rules), job.resources.get("runtime")
         try:
+            folders.note(job, self.workflow.storage_settings.default_storage_prefix)
             super().run_job(job)
-        except _RequestRefused as error:
+        except (_RequestRefused, folders.NoteFailed) as error:
             self.report_job_error(SubmittedJobInfo(job=job), msg=f"{error} ")
 
     def _create_secret(self, create: Callable[..., Any], namespace: str, body: Any) -> Any:
@@ -210,12 +213,20 @@ class Executor(official.Executor):  # type: ignore[misc]
                 case Running() | Pending():
                     yield info
                 case Ended(succeeded=True):
+                    self._forget_folders(info.job)
                     self.report_job_success(info)
                     self._delete(info.external_jobid)
                 case Ended(reason=reason, pod=pod):
                     logs, last_lines = self._keep_log(info.external_jobid, pod)
                     self.report_job_error(info, msg=f"{info.external_jobid}: {reason}. {last_lines}", aux_logs=logs)
                     self._delete(info.external_jobid)
+
+    def _forget_folders(self, job: Any) -> None:
+        """Remove the notes of a job's folders; if that fails, only a new driver makes them again; the run continues."""
+        try:
+            folders.forget(job, self.workflow.storage_settings.default_storage_prefix)
+        except folders.NoteFailed as error:
+            self.logger.warning(f"A folder stays noted as unfinished: {error}")
 
     def _unanswered(self, name: str, error: Exception) -> None:
         """Log that a job's state could not be read; raise WorkflowError if that error is permanent or lasts."""
