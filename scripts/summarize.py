@@ -22,7 +22,7 @@ from scripts.lib.records.record_files import read_record
 from scripts.lib.records.summary import MediaSummary
 from scripts.lib.records.summary_file import RunningTotals, read_lines, write_summary
 from scripts.lib.records.tracks import TracksRecord
-from scripts.lib.text.display_text import printable
+from scripts.lib.text.display_text import printable, short
 from scripts.lib.workflow.jobs import job
 
 KEPT = "kept for people"
@@ -184,10 +184,10 @@ def _counts(upload: UploadRecord | TrackUploadRecord | None) -> dict[str, int]:
 
 
 def _row(line: MediaSummary) -> list[str]:
-    name, reason = printable(line.name or ""), printable(line.reason or "")
+    reason = printable(line.reason or "")
     return [
         str(line.media_id),
-        name[:LONGEST_NAME],
+        short(line.name or "", LONGEST_NAME),
         line.state,
         str(line.frames),
         str(line.boxes),

@@ -189,6 +189,11 @@ def test_a_name_cannot_break_the_table(run, name):
     assert all(letter.isprintable() for line in table.splitlines() for letter in line)
 
 
+def test_a_long_name_is_cut_in_its_middle(run):
+    name = "a survey of 2024/a northern transect/camera on the left/GX010002.png"
+    assert "  a survey of 2024/a n…e left/GX010002.png  " in run(("done", "verified", name))[1]
+
+
 def test_a_successful_run_is_reported(run, tmp_path, monkeypatch):
     run(GOOD)
     messages = []
