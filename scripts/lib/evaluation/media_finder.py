@@ -1,12 +1,14 @@
 """Find the media of a run to which a file of true boxes or tracks refers, by its number or its name."""
 
+import logging
 import unicodedata
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import PurePosixPath
+from itertools import islice
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from scripts.lib.detections import video_id
@@ -19,6 +21,10 @@ EXPECTED = (
     "expected a CSV file with the columns frame, x, y, w (or width), h (or height), species (or label, species_id, "
     "det_species), and media_id or video_id where there is more than one media; or COCO JSON"
 )
+
+_log = logging.getLogger(__name__)
+# The largest number of names in a message.
+_SHOWN = 3
 
 # Whole names of the run's media; these without the extension; and their last parts without the extension.
 _TABLES = """
@@ -57,6 +63,8 @@ class MediaFinder:
         ids = array("q")
         self._videos = array("q")
         self._pictures = array("q")
+        self._left_out = 0
+        self._names_left_out: dict[str, None] = {}  # in the file's order
         self._tables = temporary_tables(_TABLES)
         self._find = lru_cache(maxsize=1000)(self._found_by)  # consecutive rows of a file name the same media
         for each in media:
@@ -77,6 +85,36 @@ class MediaFinder:
     def close(self) -> None:
         """Close and remove the temporary file."""
         self._tables.close()
+
+    def leave_out(self, name: object) -> None:
+        """Count a row that is not of the run, by the number or the name of its media."""
+        self._left_out += 1
+        if len(self._names_left_out) <= _SHOWN:
+            self._names_left_out[short(str(name))] = None
+
+    def report_left_out(self, path: Path, what: str, *, found: bool) -> None:
+        """Log how many rows were left out: a file may cover more media than the run, but a name may also be misspelt.
+
+        Args:
+            path: the file.
+            what: what it has, such as "true box".
+            found: whether it has any of the run's media.
+
+        Raises:
+            PipelineError: it has none.
+        """
+        names = _few(self._names_left_out)
+        if not found:
+            run = _few(f"{at} ({short(name)})" if (name := self._name_of(at)) else str(at) for at in self._ids)
+            raise PipelineError(
+                f"{path} has no {what} in this run's media: it names {names or 'none'}; expected a media of the run, "
+                f"which has {run or 'none'}; correct the names, or name another file under evaluate, or none"
+            )
+        if self._left_out:
+            _log.info(
+                "%s: %d rows are left out, as this run has no such media, or the name of a picture has no frame: %s",
+                *(path, self._left_out, names),
+            )
 
     def by_name(self, name: str) -> int | None:
         """Return the media of a name, with or without its extension, or of `{id}_{name}`; None if there is none.
@@ -163,12 +201,16 @@ class MediaFinder:
 
     def _names_of(self, media_id: int) -> tuple[set[bytes], set[bytes]]:
         """Return the names of a media with its extension, and these and all others, as keys."""
-        row = self._tables.execute(_NAME_OF, (media_id,)).fetchone()
-        name = "" if row is None else bytes(row[0]).decode("utf-8", "surrogatepass")
+        name = self._name_of(media_id)
         whole = {name, PurePosixPath(name).name, name_in_files(name)}
         stems = {_without_suffix(one) for one in whole} | {video_id(media_id, name).partition("_")[2]}
         keys = {_readable_key(one) for one in whole}
         return keys, keys | {_readable_key(one) for one in stems}
+
+    def _name_of(self, media_id: int) -> str:
+        """Return the name of a media; an empty one if it has none."""
+        row = self._tables.execute(_NAME_OF, (media_id,)).fetchone()
+        return "" if row is None else bytes(row[0]).decode("utf-8", "surrogatepass")
 
     def _below(self, name: str) -> "_Found | None":
         """Return the media whose whole path is this name, or the end of it."""
@@ -233,6 +275,12 @@ class _Found:
     media_id: int
     frame: int | None = None
     is_whole_name: bool = False
+
+
+def _few(names: Iterable[str]) -> str:
+    """Return the first names, joined, with an ellipsis if there are more."""
+    first = list(islice(names, _SHOWN + 1))
+    return ", ".join(first[:_SHOWN]) + (", ..." if len(first) > _SHOWN else "")
 
 
 def _several(count: int, name: str) -> PipelineError:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.media_finder import MediaFinder, NamedMedia
-from scripts.lib.evaluation.truth import LAST_FRAME, SIZE_COLUMNS, has_area
+from scripts.lib.evaluation.truth import LAST_FRAME, SIZE_COLUMNS, check_fields, has_area
 from scripts.lib.files import replacing
 from scripts.lib.text.display_text import short
 
@@ -66,19 +66,21 @@ def write_true_tracks(
 
 
 def read_true_tracks(path: Path, media: Iterable[NamedMedia]) -> dict[int, list[TrackedBox]]:
-    """Return the boxes of the true tracks, by media id; tracks of other media are left out.
+    """Return the boxes of the true tracks, by media id; tracks of other media are left out, and their number is logged.
 
     Args:
         path: the file of true tracks.
         media: the run's media.
 
     Raises:
-        PipelineError: the file cannot be used; the message names the file, the line and what was expected.
+        PipelineError: the file cannot be used, or has no track of the run's media; the message names the file, the line
+            and what was expected.
     """
     found: dict[int, list[TrackedBox]] = {}
     with closing(MediaFinder(media)) as finder:
         for media_id, box in tracked_boxes_of(path, finder):
             found.setdefault(media_id, []).append(box)
+        finder.report_left_out(path, "true track", found=bool(found))
     return found
 
 
@@ -103,6 +105,7 @@ def tracked_boxes_of(path: Path, finder: MediaFinder) -> Iterator[tuple[int, Tra
                 if not row:
                     continue
                 place = f"{path}:{rows.line_num}"
+                check_fields(place, names, () if mot else row[len(names) :])  # MOT has columns that are not used
                 try:
                     fields = dict(zip(names, row, strict=False))
                     if mot and fields.get("counts", "1").strip() == "0":  # MOT marks boxes that are ignored by 0
@@ -114,6 +117,7 @@ def tracked_boxes_of(path: Path, finder: MediaFinder) -> Iterator[tuple[int, Tra
                     raise PipelineError(f"{place}: {error}; {EXPECTED}") from None
                 media_id = _media(fields, finder, place)
                 if media_id is None:
+                    finder.leave_out(fields.get("media_id") or fields.get("video_id"))
                     continue
                 if (media_id, box.frame, box.track) in seen:
                     raise PipelineError(

@@ -98,7 +98,7 @@ def scaled(
 
 
 def foreign_truth(path: Path, media: Iterable[MediaRecord], names: Sequence[str]) -> Iterator[LabeledBox]:
-    """Yield the true boxes in a user's file; boxes of other media are left out.
+    """Yield the true boxes in a user's file; boxes of other media are left out, and their number is logged.
 
     Args:
         path: the file: CSV (also in the format of results/detections.csv or of OpenEM's truth files), or COCO JSON.
@@ -106,24 +106,29 @@ def foreign_truth(path: Path, media: Iterable[MediaRecord], names: Sequence[str]
         names: the species' names, which a file may number from 1.
 
     Raises:
-        PipelineError: the file cannot be used; the message names the file, the line and what was expected.
+        PipelineError: the file cannot be used, or has no box of the run's media; the message names the file, the line
+            and what was expected.
     """
+    found = False
     with closing(MediaFinder(media)) as finder:
-        yield from boxes_of(path, finder, names)
+        for box in boxes_of(path, finder, names):
+            found = True
+            yield box
+        finder.report_left_out(path, "true box", found=found)
 
 
 def boxes_of(path: Path, finder: MediaFinder, names: Sequence[str] | None) -> Iterator[LabeledBox]:
     """Yield the true boxes as foreign_truth does, with a finder of the media; `names` is None if they are unknown."""
     boxes = _coco(path, finder) if path.suffix.lower() == ".json" else _csv(path, finder, names)
     spelling = Spelling(names or ())
-    for box in boxes:
+    for place, box in boxes:
         x, y, w, h = box.xywh
         if not (has_area(box.xywh) and math.isfinite(x + w) and math.isfinite(y + h)):
             raise PipelineError(
-                f"{path}: a box of {w:g} x {h:g} pixels at {x:g}, {y:g} in frame {box.picture[1]}; {EXPECTED}"
+                f"{place}: a box of {w:g} x {h:g} pixels at {x:g}, {y:g} in frame {box.picture[1]}; {EXPECTED}"
             )
         if not 0 <= box.picture[1] <= LAST_FRAME:
-            raise PipelineError(f"{path}: frame {short(str(box.picture[1]))}; expected 0 to {LAST_FRAME}")
+            raise PipelineError(f"{place}: frame {short(str(box.picture[1]))}; expected 0 to {LAST_FRAME}")
         yield replace(box, species=spelling[box.species])
 
 
@@ -146,7 +151,8 @@ def has_area(xywh: tuple[float, float, float, float]) -> bool:
     return round(xywh[2], 3) > 0 and round(xywh[3], 3) > 0
 
 
-def _csv(path: Path, finder: MediaFinder, names: Sequence[str] | None) -> Iterator[LabeledBox]:
+def _csv(path: Path, finder: MediaFinder, names: Sequence[str] | None) -> Iterator[tuple[str, LabeledBox]]:
+    """Yield the boxes, each with its place in the file for messages."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.DictReader(stream)
@@ -155,16 +161,38 @@ def _csv(path: Path, finder: MediaFinder, names: Sequence[str] | None) -> Iterat
             if missing or not {"species", "species_id"} & set(rows.fieldnames):
                 raise PipelineError(f"{path}: its columns are {', '.join(rows.fieldnames) or 'none'}; {EXPECTED}")
             for row in rows:
+                place = f"{path}:{rows.line_num}"
+                check_fields(place, rows.fieldnames, row.pop(None, ()))
                 try:
-                    box = _box(row, finder, names, f"{path}:{rows.line_num}")
+                    box = _box(row, finder, names, place)
                 except (ValueError, TypeError) as error:
-                    raise PipelineError(f"{path}:{rows.line_num}: {error}; {EXPECTED}") from None
-                if box is not None:
-                    yield box
+                    raise PipelineError(f"{place}: {error}; {EXPECTED}") from None
+                if box is None:
+                    finder.leave_out(row.get("media_id") or row.get("video_id"))
+                else:
+                    yield place, box
     except UnicodeDecodeError as error:
         raise PipelineError(f"{path}: not UTF-8 text: {error}; {EXPECTED}") from error
     except csv.Error as error:
         raise PipelineError(f"{path}: not CSV: {error}; {EXPECTED}") from error
+
+
+def check_fields(place: str, columns: Sequence[str], more: Sequence[str]) -> None:
+    """Check that a row has no fields beyond the columns, as with decimal commas; empty ones at its end are allowed.
+
+    Args:
+        place: the file and the line, for the message.
+        columns: names of the columns.
+        more: fields beyond the columns.
+
+    Raises:
+        PipelineError: it has.
+    """
+    if any(field.strip() for field in more):
+        raise PipelineError(
+            f"{place}: {len(columns) + len(more)} fields, expected {len(columns)}; write decimals with a point, and "
+            "quote fields that contain a comma"
+        )
 
 
 def _box(row: Mapping[str, str], finder: MediaFinder, names: Sequence[str] | None, place: str) -> LabeledBox | None:
@@ -222,19 +250,26 @@ def _picture(image: Mapping[str, Any], finder: MediaFinder) -> tuple[int, int] |
     return finder.picture_by_name(image["file_name"])
 
 
-def _coco(path: Path, finder: MediaFinder) -> Iterator[LabeledBox]:
+def _coco(path: Path, finder: MediaFinder) -> Iterator[tuple[str, LabeledBox]]:
+    """Yield the boxes, each with its place in the file for messages."""
     try:
         content = json_text.parse(read_text(path, LARGEST_COCO))
         names = {each["id"]: str(each["name"]).strip() for each in content["categories"]}
         pictures: dict[Any, tuple[int, int] | None] = {}
+        others: dict[Any, Any] = {}
         for image in content["images"]:
-            pictures[image["id"]] = _picture(image, finder)
+            pictures[image["id"]] = picture = _picture(image, finder)
+            if picture is None:
+                others[image["id"]] = image.get("file_name", image.get("media_id"))
         for annotation in content["annotations"]:
             picture = _named("image", pictures, annotation["image_id"])
-            if picture is not None:
+            if picture is None:
+                finder.leave_out(others[annotation["image_id"]])
+            else:
                 x, y, w, h = map(float, annotation["bbox"])
                 species = _named("category", names, annotation["category_id"])
-                yield LabeledBox(picture, (x, y, w, h), species, is_crowd=_is_crowd(annotation.get("iscrowd")))
+                place = f"{path}: image {short(str(annotation['image_id']))}"
+                yield place, LabeledBox(picture, (x, y, w, h), species, is_crowd=_is_crowd(annotation.get("iscrowd")))
     except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise PipelineError(
             f"{path}: not COCO JSON as expected ({type(error).__name__}: {short(str(error), 200)}); {EXPECTED}"

@@ -154,8 +154,9 @@ ANY = [
     ],
 )  # fmt: skip
 def test_the_media_and_frame_in_the_name_of_a_picture(tmp_path, name, picture):
-    found = [box.picture for box in boxes(tmp_path, coco_images({"file_name": name}), "t.json", ANY)]
-    assert found == ([] if picture is None else [picture])
+    images = coco_images({"file_name": name}, {"media_id": 16, "frame": 1})
+    found = [box.picture for box in boxes(tmp_path, images, "t.json", ANY)]
+    assert found == ([] if picture is None else [picture]) + [(16, 1)]
 
 
 @pytest.mark.parametrize(
@@ -207,8 +208,29 @@ def test_spellings_of_iscrowd(tmp_path, value, crowd):
     assert [found.is_crowd, boxes(tmp_path, content, "t.json")[0].is_crowd] == [crowd, crowd]
 
 
-def test_other_media_are_left_out(tmp_path):
-    assert boxes(tmp_path, "media_id,frame,x,y,w,h,species\n99,3,1,2,3,4,crab\n") == []
+def test_boxes_of_other_media_are_left_out_and_named_in_the_log(tmp_path, caplog):
+    caplog.set_level("INFO")
+    rows = "".join(f"{name},3,1,2,3,4,crab\n" for name in ("reef", "reff.mp4", "reff.mp4", "b", "c", "d"))
+    assert boxes(tmp_path, f"video_id,frame,x,y,w,h,species\n{rows}") == [BOX]
+    assert "truth.csv: 5 rows are left out" in caplog.text
+    assert caplog.text.endswith("has no frame: reff.mp4, b, c, ...\n")
+    caplog.clear()
+    pictures = {"media_id": 7, "frame": 3}, {"file_name": "b/reff_1.jpg"}, {"media_id": 99, "frame": 0}
+    assert len(boxes(tmp_path, coco_images(*pictures), "t.json")) == 1
+    assert "t.json: 2 rows are left out" in caplog.text
+    assert caplog.text.endswith("b/reff_1.jpg, 99\n")
+    caplog.clear()
+    assert boxes(tmp_path, "media_id,frame,x,y,w,h,species\n7,3,1,2,3,4,crab\n") == [BOX]
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("header", ["media_id", "video_id"])
+def test_a_file_without_a_media_of_the_run_names_both(tmp_path, header):
+    named = r"truth\.csv has no true box .* names 99; .* has 7 \(reef\.mp4\), 8 \(still\.a\.png\), 9; correct"
+    with pytest.raises(PipelineError, match=named):
+        boxes(tmp_path, f"{header},frame,x,y,w,h,species\n99,3,1,2,3,4,crab\n")
+    with pytest.raises(PipelineError, match="it names none; expected"):
+        boxes(tmp_path, f"{header},frame,x,y,w,h,species\n")
 
 
 @pytest.mark.parametrize(
@@ -218,12 +240,16 @@ def test_other_media_are_left_out(tmp_path):
         ("", "its columns are none"),
         ("media_id,frame,x,y,w,h,species\n7,x,1,2,3,4,crab\n", "truth.csv:2: .*'x'"),
         ("media_id,frame,x,y,w,h,species\n7,3,1,2\n", "truth.csv:2"),
-        ("media_id,frame,x,y,w,h,species\n7,3,1,2,0,4,crab\n", "0 x 4 pixels"),
+        (
+            "frame,x,y,w,h,species\n0,83,61,219,01,527,21,260,99,shark\n",
+            "truth.csv:2: 10 fields, expected 6; write decimals with a point",
+        ),
+        ("media_id,frame,x,y,w,h,species\n7,3,1,2,0,4,crab\n", "truth.csv:2: a box of 0 x 4 pixels"),
         ("media_id,frame,x,y,w,h,species\n7,3,1,2,0.0004,4,crab\n", "0.0004 x 4 pixels"),
         ("media_id,frame,x,y,w,h,species_id\n7,3,1,2,3,4,3\n", "species 3; expected 1 to 2"),
         ("media_id,frame,x,y,w,h,species\n7,3,nan,2,3,4,crab\n", "3 x 4 pixels at nan, 2"),
         ("media_id,frame,x,y,w,h,species\n7,3,1,2,inf,4,crab\n", "inf x 4 pixels"),
-        ("media_id,frame,x,y,w,h,species\n7,-3,1,2,3,4,crab\n", "frame -3; expected 0 to"),
+        ("media_id,frame,x,y,w,h,species\n7,-3,1,2,3,4,crab\n", "truth.csv:2: frame -3; expected 0 to"),
         (
             "media_id,frame,x,y,w,h,species,iscrowd\n7,3,1,2,3,4,crab,yes\n",
             "csv:2: iscrowd is 'yes'; expected 0, 1, true",
@@ -235,6 +261,10 @@ def test_other_media_are_left_out(tmp_path):
 def test_invalid_files_have_a_message(tmp_path, content, message):
     with pytest.raises(PipelineError, match=message):
         boxes(tmp_path, content)
+
+
+def test_empty_fields_at_the_end_of_a_row_are_allowed(tmp_path):
+    assert boxes(tmp_path, "media_id,frame,x,y,w,h,species\n7,3,1,2,3,4,crab,, \n") == [BOX]
 
 
 def test_json_that_is_not_coco(tmp_path):
