@@ -47,7 +47,8 @@ def evaluate(
         only_frames_with_truth: whether frames without a true box are left out.
         pictures: number of the worst misses, and of the worst false positives, to name.
         keep_threshold: the least score of a box.
-        upload_threshold: the least score of boxes for confusion, misses and false positives.
+        upload_threshold: the least score of an uploaded box; boxes below it do not count in confusion, misses and false
+            positives.
         evaluation: the JSON file to write.
     """
     names = train.species(train_ini)
@@ -98,7 +99,7 @@ def evaluate(
         evaluation,
         EvaluationRecord(
             iou=iou,
-            threshold=upload_threshold,
+            threshold=max(keep_threshold, upload_threshold),
             only_frames_with_truth=only_frames_with_truth,
             media=media,
             frames=len(in_truth | {box.picture for box in found}),

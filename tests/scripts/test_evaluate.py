@@ -68,6 +68,12 @@ def test_figures_of_an_evaluation(run):
     assert found["missed"][0]["share"] == [0.05, 0.22222, 0.1875, 0.27778]
 
 
+@pytest.mark.parametrize(("upload", "threshold"), [(0.0, 0.3), (0.5, 0.5)])
+def test_the_threshold_of_confusion_is_the_one_that_applies(run, upload, threshold):
+    found = evaluated(run, [LabeledBox((1, 30), BOX, "cod")], keep_threshold=0.3, upload_threshold=upload)
+    assert found["threshold"] == threshold
+
+
 def test_true_boxes_from_tator_are_scaled_to_the_file_that_was_read(run):
     """Tator's record may be of the original, while a smaller copy was read."""
     truth = [LabeledBox((1, frame), BOX, "cod") for frame in range(20, 50)]
@@ -117,12 +123,13 @@ def test_the_page_shows_the_worst_mistakes(run):
     pictures = run.folder / "results/evaluation.zip"
     picture = cv2.imencode(".jpg", np.full((90, 160, 3), 90, np.uint8))[1].tobytes()
     with zipfile.ZipFile(pictures, "w") as archive:
-        for frame in (0, 25):
+        for frame in (0, 3, 25):
             archive.writestr(f"1/{frame:08d}.jpg", picture)
     view = open_page(run.page(evaluation=[run.folder / "results/evaluation.json", pictures]))
     assert view.without_errors, view
     for text in ("Against 50 true boxes in 50 frames of 1 media", "Missed: crab", "a.mp4, frame 25",
-                  "Pictures that are no longer available: 2."):  # fmt: skip
+                  "Boxes that score 0.3 or more.", "False positive: cod, 0.90",
+                  "Pictures that are no longer available: 1."):  # fmt: skip
         assert text in view.text, text
 
 

@@ -108,7 +108,7 @@ def _picture(
         height=height,
         boxes=[own, *others],
         title=f"{short(mistake.name or str(mistake.media_id))}, frame {mistake.frame:,}",
-        why=f"Missed: {species}" if missed else f"False alarm: {species}, {mistake.score:.2f}",
+        why=f"Missed: {species}" if missed else f"False positive: {species}, {mistake.score:.2f}",
         link=place.address(mistake.media_id, mistake.frame) if place else None,
     )
 
