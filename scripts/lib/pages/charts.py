@@ -34,6 +34,8 @@ _STYLE: Any = {
     "svg.fonttype": "none",  # keeps text as text: searchable, and in the page's font
     "font.family": "sans-serif",
 }
+# The height of a threshold's label as a share of the axes, and the score above which it is on the left of its line.
+_LABEL, _ON_THE_LEFT = 0.18, 0.7
 _PAGE_FONT = "system-ui, sans-serif"
 _TAG = re.compile(r"<[^<>]*>")
 _Drawing = tuple[Axes, list[Markup]]
@@ -153,14 +155,16 @@ def scores(name: str, histogram: Counts, label: int, keep: float, upload: float 
     """
     with _chart(name, "boxes by score", 1.5) as (axes, made):
         axes.stairs(histogram, np.linspace(0, 1, SCORE_BINS + 1), fill=True, color=colour(label), alpha=0.85)
-        top = axes.get_ylim()[1]
-        axes.axvline(keep, color=INK, linewidth=1)
-        same = upload is not None and upload <= keep
-        near = upload is not None and keep < upload < keep + 0.25
-        _annotate(axes, keep, top, f"keep, upload {keep:g}" if same else f"keep {keep:g}", left=near)
-        if upload is not None and upload > keep:
-            axes.axvline(upload, color=INK, linewidth=1, linestyle="--")
-            _annotate(axes, upload, top * 0.82, f"upload {upload:g}", left=False)
+        if upload is None or upload <= keep:
+            labels = [(keep, f"keep {keep:g}" if upload is None else f"keep, upload {keep:g}", "-")]
+        else:
+            labels = [(keep, f"keep {keep:g}", "-"), (upload, f"upload {upload:g}", "--")]
+        axes.set_ylim(top=axes.get_ylim()[1] / (1 - _LABEL * len(labels)))  # labels are above the bars
+        # Each line ends at its own label. So that no line crosses the other's label, a label on the left is the upper.
+        upper = len(labels) - 1 if labels[-1][0] > _ON_THE_LEFT else 0
+        near = labels[-1][0] - keep < 0.25
+        for at, (x, text, style) in enumerate(labels):
+            _threshold(axes, x, text, style, row=int(at != upper), left=x > _ON_THE_LEFT or (at < upper and near))
         axes.set_xlim(0, 1)
         axes.set_xlabel("score")
         axes.set_ylabel("boxes")
@@ -168,11 +172,13 @@ def scores(name: str, histogram: Counts, label: int, keep: float, upload: float 
     return made[0]
 
 
-def _annotate(axes: Axes, x: float, y: float, text: str, *, left: bool) -> None:
-    left = left or x > 0.7
+def _threshold(axes: Axes, x: float, text: str, style: str, *, row: int, left: bool) -> None:
+    """Draw a line at a score up to its label, in a row from 0 at the top, which is on its right or its left."""
+    top = 1 - _LABEL * row
+    axes.axvline(x, ymax=top, color=INK, linewidth=1, linestyle=style)
     axes.annotate(
-        text, (x, y), (-3 if left else 3, 0), textcoords="offset points", ha="right" if left else "left", va="top",
-        fontsize=8,
+        text, (x, top), (-3 if left else 3, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
+        ha="right" if left else "left", va="top", fontsize=8,
     )  # fmt: skip
 
 

@@ -60,3 +60,16 @@ def test_charts_and_their_links_have_names(draw, name, links):
     assert f'role="{role}" aria-label="{name}"' in chart
     assert re.findall(r'<a xlink:href="https:[^"]*" aria-label="([^"]*)"', chart) == links
     assert chart.count("<a ") == len(links)
+
+
+@pytest.mark.parametrize(("keep", "upload"), [(0.3, None), (0.3, 0.3), (0.3, 0.5), (0.05, 0.2), (0.8, 0.9)])
+def test_labels_of_thresholds_are_above_the_bars_and_no_line_crosses_them(keep, upload):
+    chart = charts.scores("scores", np.ones(50, np.int64), 0, keep, upload)
+    bars_top = float(re.findall(r'<path d="M [\d.]+ [\d.]+ \nL [\d.]+ ([\d.]+)', chart)[2])
+    labels = re.findall(r'text-anchor: (\w+)[^>]*? x="([\d.]+)" y="([\d.]+)"[^>]*>(?:keep|upload)', chart)
+    lines = re.findall(r'<path d="M ([\d.]+) [\d.]+ \nL \1 ([\d.]+) \n"[^>]*stroke: #1c2329', chart)
+    assert len(labels) == len(lines) == (2 if upload is not None and upload > keep else 1)
+    assert all(float(y) < bars_top for _, _, y in labels)  # y counts from the top
+    for anchor, x, y in labels:
+        left, right = (float(x), float(x) + 40) if anchor == "start" else (float(x) - 40, float(x))
+        assert not [at for at, top in lines if left < float(at) < right and float(top) < float(y) - 8]
