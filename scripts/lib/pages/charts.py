@@ -36,7 +36,6 @@ _STYLE: Any = {
 }
 # The height of a threshold's label as a share of the axes, and the score above which it is on the left of its line.
 _LABEL, _ON_THE_LEFT = 0.18, 0.7
-_PAGE_FONT = "system-ui, sans-serif"
 _TAG = re.compile(r"<[^<>]*>")
 _Drawing = tuple[Axes, list[Markup]]
 
@@ -124,9 +123,7 @@ def _inline(svg: str, name: str, label: str, links: Mapping[str, str]) -> Markup
         tag = re.sub(r' id="([^"]*)"', renamed, found[0])
         tag = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{prefix}-", tag)
         tag = re.sub(r'^<a xlink:href="([^"]*)"', named, tag)
-        return re.sub(
-            r"font: ([^;\"']{0,100})(?:'[^']{0,100}'(?:, )?){1,20}(?:, *)?sans-serif", rf"font: \1{_PAGE_FONT}", tag
-        )
+        return re.sub(r"font-family: [^;\"]{0,400}; ", "", tag)  # so that texts have the page's font
 
     svg = _TAG.sub(changed, svg)
     # The size in points is left out, so that the page's style determines it.

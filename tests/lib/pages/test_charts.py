@@ -73,3 +73,10 @@ def test_labels_of_thresholds_are_above_the_bars_and_no_line_crosses_them(keep, 
     for anchor, x, y in labels:
         left, right = (float(x), float(x) + 40) if anchor == "start" else (float(x) - 40, float(x))
         assert not [at for at, top in lines if left < float(at) < right and float(top) < float(y) - 8]
+
+
+def test_texts_have_the_page_s_font():
+    chart = str(charts.scores("a", np.arange(charts.SCORE_BINS), 1, 0.3, 0.5))
+    assert "font-size" in chart
+    assert "font-family" not in chart
+    assert "font:" not in chart
