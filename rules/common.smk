@@ -31,6 +31,7 @@ def read_settings():
     """Return the checked settings; raise SettingsError with one line for each problem."""
     schema = Path(workflow.basedir, "config", "config.schema.yaml")
     store = workflow.storage_settings.default_storage_provider
+    run_settings.check_files(workflow.configfiles if workflow.is_main_process else ())
     return run_settings.read(config, os.environ, schema, store)
 
 

@@ -218,6 +218,15 @@ def test_bad_settings_end_before_any_job(tmp_path, changes, message):
     assert not (tmp_path / "logs").exists()
 
 
+def test_a_section_that_is_given_twice_ends_the_run(tmp_path):
+    """Snakemake would use the last one only."""
+    path = tmp_path / "my.yaml"
+    path.write_text("detect: {keep_threshold: 0.5}\nmedia: {}\ndetect: {batch_size: 8}\n")
+    done = snakemake(tmp_path, "-n", "--configfile", str(path))
+    assert done.returncode == 1, done.stdout
+    assert f"{path}: 'detect' is given twice (lines 1 and 3); join the two" in done.stdout
+
+
 def test_every_script_is_a_rule_and_every_rule_a_script():
     text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     rules = set(re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.MULTILINE))

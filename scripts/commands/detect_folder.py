@@ -94,7 +94,7 @@ def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     try:
         before = yaml_text.parse(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
-        raise SettingsError(f"{path}: is not YAML ({error}); correct it, or remove it") from None
+        raise SettingsError(f"{path}: cannot be read as YAML ({error}); correct it, or remove it") from None
     if not isinstance(before, dict) or not all(isinstance(part, dict | None) for part in before.values()):
         raise SettingsError(f"{path}: is not a settings file; correct it, or remove it")
     found: dict[str, Any] = {section: dict(part or {}) for section, part in before.items()}

@@ -117,7 +117,7 @@ def _yaml(path: Path) -> Any:
     try:
         return yaml_text.parse(_text(path))
     except ValueError as error:
-        raise SettingsError(f"{path}: is not a YAML file: {error}") from None
+        raise SettingsError(f"{path}: cannot be read as YAML: {error}") from None
 
 
 def _text(path: Path) -> str:

@@ -68,6 +68,15 @@ def test_settings_already_in_the_file_are_kept(survey, tmp_path, monkeypatch):
     assert written(out)["export"] == {"yolo": True, "cvat": True}
 
 
+def test_a_section_that_is_given_twice_is_not_lost(survey, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / "settings.yaml"
+    path.write_text("detect: {keep_threshold: 0.5}\ndetect: {batch_size: 8}\n")
+    assert main(["survey", *OPTIONS, "--out", str(tmp_path / "out")]) == 1
+    assert f"{path}: cannot be read as YAML ('detect' is given twice (lines 1 and 2); join" in capsys.readouterr().err
+    assert path.read_text().count("detect:") == 2
+
+
 def test_variables_of_runs_in_tator_are_not_passed_on(survey, monkeypatch):
     environs = []
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda _, environ: environs.append(environ) or 0)

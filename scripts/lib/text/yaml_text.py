@@ -1,21 +1,68 @@
 """Read YAML; all faults raise the same type of error."""
 
+from contextlib import suppress
 from typing import Any
 
 import yaml
 
+from scripts.lib.text.display_text import shown
+
 # The largest text from others: PyYAML takes about ten seconds for it.
 LARGEST_FROM_OTHERS = 2**19
+
+
+class RepeatedKeyError(ValueError):
+    """A mapping has the same key twice."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuse a key that a mapping has twice, as PyYAML and JSON keep only the last of its values."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        found: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            name, line = (key.tag, key.value), key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if name in found:
+                where = f"lines {found[name]} and {line}" if found[name] != line else f"line {line}"
+                remedy = "join the two" if isinstance(value, yaml.MappingNode) else "remove one"
+                raise RepeatedKeyError(f"{shown(key.value)} is given twice ({where}); {remedy}")
+            found[name] = line
+        return node
+
+
+def check_keys(text: str) -> None:
+    """Refuse a key that is given twice in a YAML or JSON text; other faults are left to the text's parser.
+
+    Raises:
+        RepeatedKeyError: a mapping has the same key twice.
+    """
+    with suppress(yaml.YAMLError, RecursionError):
+        # JSON may be indented with tabs, which YAML does not allow.
+        _Loader(text.replace("\t", " ")).get_single_node()
 
 
 def parse(text: str) -> Any:
     """Return the content of a YAML text.
 
     Raises:
+        RepeatedKeyError: a mapping has the same key twice.
         ValueError: the text is not YAML, has a value that Python cannot represent, or is nested too deeply.
     """
+    return _parse(text, _Loader)
+
+
+def _parse(text: str, kind: type[yaml.SafeLoader]) -> Any:
     try:
-        return yaml.safe_load(text)
+        loader = kind(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except RepeatedKeyError:
+        raise
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
@@ -33,7 +80,7 @@ def parse_from_others(text: str) -> Any:
     """
     if len(text) > LARGEST_FROM_OTHERS:
         raise ValueError(f"it has {len(text)} characters, expected at most {LARGEST_FROM_OTHERS}")
-    found = parse(text)
+    found = _parse(text, yaml.SafeLoader)
     names = [event.anchor for event in yaml.parse(text, yaml.SafeLoader) if isinstance(event, yaml.AliasEvent)]
     if names:
         raise ValueError(f"it has the alias {str(names[0])[:100]!r}, expected none")

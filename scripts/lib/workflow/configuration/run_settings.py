@@ -1,12 +1,13 @@
 """Read the settings of a run: check them, choose the engine, and export them to the jobs."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from scripts.lib.errors import SettingsError
+from scripts.lib.text import yaml_text
 from scripts.lib.workflow.configuration import engine_choice, network_settings, settings
 
 
@@ -31,6 +32,24 @@ def read(
     engine_choice.set_engine(found["detect"], environ, unfit, found["network"]["graph"])
     check_store(found, storage)
     return found
+
+
+def check_files(files: Iterable[str | Path]) -> None:
+    """Refuse settings files that give a key twice, as Snakemake uses only the last of its values.
+
+    Args:
+        files: the files, YAML or JSON, which Snakemake has read.
+
+    Raises:
+        SettingsError: with the file, the key and its lines.
+    """
+    for path in map(Path, files):
+        if not path.is_file():  # a pipe, which can be read only once
+            continue
+        try:
+            yaml_text.check_keys(path.read_text(encoding="utf-8"))
+        except yaml_text.RepeatedKeyError as error:
+            raise SettingsError(f"{path}: {error}") from None
 
 
 def check_store(found: Mapping[str, Any], storage: str | None) -> None:

@@ -19,7 +19,7 @@ from scripts.lib import metrics
 from scripts.lib.engines.table import DEFAULT_ENGINE
 from scripts.lib.errors import SettingsError
 from scripts.lib.network_access import plain_http, proxies, token
-from scripts.lib.text import json_text
+from scripts.lib.text import json_text, yaml_text
 from scripts.lib.text.display_text import shown
 from scripts.lib.workflow.configuration import contradictions, folder_settings, media_list, settings_messages
 from scripts.lib.workflow.configuration.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
@@ -184,6 +184,10 @@ def _pipeline_arguments(
         ) from None
     if _is_deeper(arguments, DEEPEST):
         raise SettingsError(f"TATOR_PIPELINE_ARGS is nested more than {DEEPEST} deep; expected an object of settings")
+    try:
+        yaml_text.check_keys(text)
+    except yaml_text.RepeatedKeyError as error:
+        raise SettingsError(f"TATOR_PIPELINE_ARGS: {error}") from None
     if not isinstance(arguments, dict):
         raise SettingsError(f"TATOR_PIPELINE_ARGS is a JSON {type(arguments).__name__}; expected an object")
     nested: dict[str, Any] = {}

@@ -268,6 +268,7 @@ def test_the_media_type_of_the_reference_upload_step_is_ignored():
         ({"type_id": 1, "box_type_id": 2}, {}, ["set twice"]),
         ({}, {"TATOR_PIPELINE_ARGS": "{keep: 1"}, ["TATOR_PIPELINE_ARGS is not JSON"]),
         ({}, {"TATOR_PIPELINE_ARGS": '{"detect": 3}'}, ["detect is 3", "object"]),
+        ({}, {"TATOR_PIPELINE_ARGS": '{"detect": {}, "detect": {}}'}, ["TATOR_PIPELINE_ARGS: 'detect' is given twice"]),
         ({}, {"TATOR_PIPELINE_ARGS": '{"detect": {"bach_size": 3}}'}, ["detect.bach_size", "'batch_size'"]),
         ({}, {"TATOR_PIPELINE_ARGS": '{"detect": {"batch.size": 3}}'}, ["detect.'batch.size'", "'batch_size'"]),
         (
