@@ -27,9 +27,11 @@ def find(settings: Mapping[str, Any]) -> list[str]:
         problems.append(refusal)
     network, upload = settings["network"], settings["upload"]
     sources = [key for key in ("directory", "data_image", "archive") if network[key]]
-    if not sources or ("directory" in sources and len(sources) > 1):
+    if not sources:
+        problems.append("network.directory, network.data_image, network.archive: none is set; set one of them")
+    if "directory" in sources and len(sources) > 1:
         problems.append(
-            f"network.directory, network.data_image, network.archive: set: {', '.join(sources) or 'none'}; expected one"
+            f"network.directory, network.data_image, network.archive: set: {', '.join(sources)}; expected one"
         )
     if network["directory"] and network["digest"]:
         problems.append("network.digest: a folder has none; use network.sha256, or a data image")

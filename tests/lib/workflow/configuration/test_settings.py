@@ -214,7 +214,11 @@ def test_the_media_type_of_the_reference_upload_step_is_ignored():
         ({"tator": {"host": "tator.example.org"}}, {}, ["tator.host", "'tator.example.org'", "https://"]),
         ({"tator": {"host": "https://me:secret@t.org"}}, {}, ["tator.host"]),
         ({"network": {"data_image": "a/b"}}, {}, ["network.directory", "directory, data_image; expected one"]),
-        ({"network": {"directory": None}}, {}, ["network.directory", "none; expected one"]),
+        (
+            {"network": {"directory": None}, "detect": {"img_max_side": None, "img_min_side": None}},
+            {},
+            ["used:\n  - network.directory, network.data_image, network.archive: none is set; set one of them"],
+        ),
         ({"detect": {"precision": "f17"}}, {}, ["detect.precision", "'f17'", "f32, f16"]),
         ({"detect": {"engine": "openvino", "precision": "f16"}}, {}, ["openvino does not have f16", "f32"]),
         ({"detect": {"precision": "int8"}}, {"TATOR_DETECT_ENGINE": "tensorrt"}, ["tensorrt does not have int8"]),
@@ -292,8 +296,6 @@ def test_missing_keys_are_all_named_at_once():
         "tator.host",
         "tator.project_id",
         "tator.media_ids",
-        "detect.img_max_side",
-        "detect.img_min_side",
         "upload.localization_type_id",
     ]
 
