@@ -8,6 +8,7 @@ from typing import Any
 from scripts.lib.engines.table import names_of
 from scripts.lib.graphs.file_names import GRAPHS
 from scripts.lib.graphs.train_ini import size
+from scripts.lib.text.display_text import shown
 
 # Families whose networks contain non-maximum suppression, which TensorRT cannot run.
 _SUPPRESSING_INSIDE = ("torchvision", "tensorflow", "rows")
@@ -28,7 +29,11 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     # local_files.py reports a folder that does not exist.
     folder = Path(network["directory"]) if network["directory"] else None
     if network["graph"] == "graph.pb" and folder and _is_folder(folder) and not size(folder / "train.ini"):
-        need_sides.append("network.graph: graph.pb, as no train.ini has the size that it was trained at")
+        others = [] if (folder / "graph.pb").is_file() else [name for name in GRAPHS if (folder / name).is_file()]
+        if others:
+            problems.append(f"network.graph: graph.pb is not in {shown(str(folder))}; set {' or '.join(others)}")
+        else:
+            need_sides.append("network.graph: graph.pb, as no train.ini has the size that it was trained at")
     if None in sides and need_sides:
         problems.append(f"detect.img_max_side, detect.img_min_side: not set; expected both with {need_sides[0]}")
     tiles = detect["tiles"]

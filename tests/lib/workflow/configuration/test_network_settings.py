@@ -33,6 +33,15 @@ def test_sizes_of_a_graph_pb_may_be_left_out_if_train_ini_has_them(tmp_path, tra
         assert refused in text
 
 
+@pytest.mark.parametrize("files", [["graph.onnx"], ["graph.onnx", "graph.xml"]])
+def test_other_graphs_are_named_if_the_folder_has_no_graph_pb(tmp_path, files):
+    """Its size is not needed then."""
+    for name in files:
+        (tmp_path / name).touch()
+    text = refusal({"network": {"directory": str(tmp_path)}, "detect": NO_SIZE})
+    assert text.endswith(f"used:\n  - network.graph: graph.pb is not in '{tmp_path}'; set {' or '.join(files)}")
+
+
 @pytest.mark.parametrize("directory", ["nowhere", "~/net"])
 def test_a_missing_folder_is_not_reported_as_a_missing_train_ini(directory):
     """The missing folder is reported later, by local_files.py."""
