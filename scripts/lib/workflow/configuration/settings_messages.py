@@ -8,6 +8,17 @@ from jsonschema import ValidationError
 
 from scripts.lib.text.display_text import LONGEST_SHOWN, shown
 
+# The words of YAML, and those for the types of JSON Schema.
+_WORDS = {"None": "null", "False": "false"}
+_KINDS = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "object": "keys with values",
+    "string": "text",
+}
+
 
 def explain(error: ValidationError) -> Iterator[str]:
     """Yield a line for each problem: key, value, expectation, nearest known key."""
@@ -30,7 +41,8 @@ def explain(error: ValidationError) -> Iterator[str]:
         yield f"{path}: {shown(instance)} is invalid, as it is empty; {expected}"
     else:
         too_large = error.validator == "type" and type(instance) is int and "integer" in rule
-        yield f"{path}: {shown(instance)} is {'too large' if too_large else 'invalid'}; {_expectation(schema)}"
+        wrong = "too large" if too_large else "invalid"
+        yield f"{path}: {shown(instance)} is {wrong}; {_expectation(schema, str(error.validator))}"
 
 
 def _key(text: str) -> str:
@@ -38,14 +50,36 @@ def _key(text: str) -> str:
     return text if text.isidentifier() and text.isascii() and len(text) <= LONGEST_SHOWN else shown(text)
 
 
-def _expectation(schema: Mapping[str, Any]) -> str:
+def _expectation(schema: Mapping[str, Any], broken: str = "type") -> str:
+    """Return what is expected of a value.
+
+    Args:
+        schema: the value's schema.
+        broken: JSON Schema's keyword that the value does not fulfil.
+    """
     if "enum" in schema:
-        return "expected one of " + ", ".join(map(str, schema["enum"]))
+        return "expected one of " + ", ".join(_WORDS.get(value, value) for value in map(str, schema["enum"]))
     kinds = schema.get("type", [])
-    parts = [" or ".join(kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null")]
-    parts += [f"{sign} {schema[key]}" for key, sign in (("minimum", ">="), ("maximum", "<=")) if key in schema]
+    kinds = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
+    if broken in ("minItems", "maxItems"):
+        expected = f" {schema[broken]} entries"
+    elif broken == "uniqueItems":
+        expected = " each entry once"
+    elif broken == "type" or not {"string", "array", "object"} & set(kinds):
+        expected = "".join(
+            f" {words}" for words in (" or ".join(map(_KINDS.__getitem__, kinds)), _range(schema)) if words
+        )
+    else:
+        expected = ""  # the value has the type
     description = schema.get("description", schema.get("pattern", ""))
-    return f"expected {' '.join(parts)}" + (f": {description}" if description else "")
+    return f"expected{expected}" + (f": {description}" if description else "")
+
+
+def _range(schema: Mapping[str, Any]) -> str:
+    least, above, most = (schema.get(key) for key in ("minimum", "exclusiveMinimum", "maximum"))
+    if least is not None:
+        return f"from {least} to {most}" if most is not None else f"of at least {least}"
+    return f"above {above}, at most {most}" if above is not None else ""
 
 
 def nearest(key: str, known: list[str]) -> str:
