@@ -125,7 +125,8 @@ def detect_folder(options: argparse.Namespace) -> int:
     out = options.out or Path(f"{_without_braces(options.folder.absolute().name) or 'root'}_detections")
     settings = settings_of(options, out)
     out.mkdir(parents=True, exist_ok=True)
-    path = out / "settings.yaml"
+    # The next run reads settings.yaml, so a dry run must not change it.
+    path = out / ("settings.dry-run.yaml" if options.dry_run else "settings.yaml")
     write_bytes(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).encode())
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory"]
     command += [str(out.absolute()), "--workflow-profile", str(ROOT / "profiles" / "default")]

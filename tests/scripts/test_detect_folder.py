@@ -31,8 +31,8 @@ def survey(tmp_path, monkeypatch):
     return tmp_path / "survey"
 
 
-def written(folder):
-    return yaml.safe_load((folder / "settings.yaml").read_text())
+def written(folder, name="settings.yaml"):
+    return yaml.safe_load((folder / name).read_text())
 
 
 @pytest.mark.jobs
@@ -42,10 +42,10 @@ def test_the_settings_are_written_and_the_plan_is_shown(survey):
 
     done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "settings: survey_detections/settings.yaml" in done.stderr
+    assert "settings: survey_detections/settings.dry-run.yaml" in done.stderr
     assert f"{survey}: 1 media" in done.stdout + done.stderr
     assert "\nreport: " not in done.stdout
-    assert written(survey.with_name("survey_detections")) == {
+    assert written(survey.with_name("survey_detections"), "settings.dry-run.yaml") == {
         "media": {"per_job": "auto", "folder": str(survey)},
         "network": {"directory": str(SYNTHETIC), "graph": "graph.pb"},
         "detect": {"img_max_side": 320, "img_min_side": 180},
@@ -75,6 +75,20 @@ def test_a_section_that_is_given_twice_is_not_lost(survey, tmp_path, capsys):
     assert main(["survey", *OPTIONS, "--out", str(tmp_path / "out")]) == 1
     assert f"{path}: cannot be read as YAML ('detect' is given twice (lines 1 and 2); join" in capsys.readouterr().err
     assert path.read_text().count("detect:") == 2
+
+
+def test_a_dry_run_leaves_the_settings_of_the_next_run_as_they_are(survey, tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda command, _: commands.append(command) or 0)
+    arguments = ["survey", *OPTIONS, "--out", "out"]
+    assert main([*arguments, "--threshold", "0.5"]) == 0
+    before = written(tmp_path / "out")
+    assert main([*arguments, "--dry-run", "--threshold", "0.9", "--export", "crops"]) == 0
+    assert written(tmp_path / "out") == before
+    planned = commands[1][commands[1].index("--configfile") + 1]
+    assert planned == str(tmp_path / "out" / "settings.dry-run.yaml")
+    shown = written(tmp_path / "out", "settings.dry-run.yaml")
+    assert (shown["detect"]["keep_threshold"], shown["export"]) == (0.9, {"crops": True})
 
 
 def test_variables_of_runs_in_tator_are_not_passed_on(survey, monkeypatch):
