@@ -10,6 +10,7 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from scripts.lib.graphs.external import weight_files_in_folder
 from scripts.lib.graphs.file_names import GRAPHS
 from scripts.lib.text import yaml_text
 from scripts.lib.workflow.configuration import folder_settings
+from scripts.lib.workflow.configuration import settings as run_settings
 from scripts.lib.workflow.processes import import_path, interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,6 +126,9 @@ def detect_folder(options: argparse.Namespace) -> int:
     """
     out = options.out or Path(f"{_without_braces(options.folder.absolute().name) or 'root'}_detections")
     settings = settings_of(options, out)
+    left_out = _OF_MEDIA if folder_settings.is_matched(settings) else _OF_TATOR
+    environ = {name: value for name, value in os.environ.items() if not left_out.match(name)}
+    _check(settings, environ)
     out.mkdir(parents=True, exist_ok=True)
     # The next run reads settings.yaml, so a dry run must not change it.
     path = out / ("settings.dry-run.yaml" if options.dry_run else "settings.yaml")
@@ -134,14 +139,24 @@ def detect_folder(options: argparse.Namespace) -> int:
     command += ["--cores", str(options.cores)] if options.cores else []
     command += ["--dry-run"] if options.dry_run else []
     sys.stderr.write(f"settings: {shown_path(str(path))}\n")
-    left_out = _OF_MEDIA if folder_settings.is_matched(settings) else _OF_TATOR
-    environ = {name: value for name, value in os.environ.items() if not left_out.match(name)}
     import_path.leave_out_current_folder(environ)
     code = interrupts.run_to_its_end(command, environ)
     report = out.absolute() / "results" / "overview.html"
     if not options.dry_run and report.exists() and (code == 0 or _is_concluded(out, path)):
         sys.stdout.write(f"report: {shown_path(str(report))}\n")
     return code
+
+
+def _check(settings: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Refuse settings that a run would refuse, before they are stored and spoil later runs too.
+
+    Raises:
+        SettingsError: one line for each problem.
+    """
+    schema = yaml.safe_load((ROOT / "config" / "config.schema.yaml").read_text(encoding="utf-8"))
+    complete = {section: settings.get(section, {}) for section in schema["properties"]}
+    # The path of a file with media counts from the run's folder; the run itself reads it.
+    run_settings.resolve({**settings, **complete}, environ, schema, read_media=lambda _: [1])
 
 
 def _is_concluded(out: Path, settings: Path) -> bool:

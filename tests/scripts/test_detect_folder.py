@@ -11,7 +11,6 @@ import yaml
 
 from scripts.commands.detect_folder import main, network_settings
 from scripts.lib.graphs import external
-from scripts.lib.workflow.configuration import settings
 from scripts.lib.workflow.processes import interrupts
 from tests.conftest import SYNTHETIC
 from tests.workflow import ROOT
@@ -128,6 +127,32 @@ def test_the_page_is_named_only_if_the_run_ended(out, monkeypatch, code, conclud
     assert written_to == [f"report: {out}/results/overview.html\n"] * named
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--tiles", "0x0", "detect.tiles.width: 0 is invalid; expected integer >= 32"),
+        ("--threshold", "5", "detect.keep_threshold: 5.0 is invalid; expected number >= 0 <= 1"),
+        ("--size", "640x9", "detect.img_min_side: 9 is invalid; expected integer >= 32"),
+    ],
+)
+@pytest.mark.usefixtures("survey")
+def test_a_refused_option_is_not_stored(monkeypatch, capsys, option, value, message):
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
+    assert main(["survey", *OPTIONS, "--out", "out", option, value]) == 1
+    assert message in capsys.readouterr().err
+    assert not Path("out/settings.yaml").exists()
+
+
+@pytest.mark.usefixtures("survey")
+def test_settings_of_a_matched_run_are_checked_without_its_media_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "settings.yaml").write_text(
+        "tator: {media_file: in-the-folder-of-the-run.csv}\nupload: {localization_type_id: 31, match: name}\n"
+    )
+    assert main(["survey", *OPTIONS, "--out", "out"]) == 0
+
+
 @pytest.mark.parametrize(("argument", "value"), [("auto", "auto"), ("640x480", {"width": 640, "height": 480})])
 def test_tiles_are_written_into_the_settings(survey, tmp_path, monkeypatch, argument, value):
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
@@ -231,16 +256,6 @@ def test_two_folders_of_one_name_do_not_share_results(survey, tmp_path, monkeypa
     survey.rename(survey.with_name("moved"))
     assert main([str(other), *OPTIONS]) == 0
     assert written(tmp_path / "survey_detections")["media"]["folder"] == str(other)
-
-
-def test_the_written_settings_are_complete(survey, monkeypatch):
-    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
-    assert main(["survey", *OPTIONS]) == 0
-    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    for section, part in written(survey.with_name("survey_detections")).items():
-        config[section] |= part
-    schema = yaml.safe_load((ROOT / "config" / "config.schema.yaml").read_text())
-    assert settings.resolve(config, {}, schema)["media"]["folder"] == str(survey)
 
 
 def test_a_graph_that_names_its_classes_needs_no_size_and_no_train_ini(survey, tmp_path, monkeypatch):
