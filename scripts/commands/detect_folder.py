@@ -212,7 +212,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder for settings and results (default: FOLDER_detections)")
     parser.add_argument("--threshold", type=float, help="the least score of a box (0.3)")
     parser.add_argument("--export", nargs="+", choices=EXPORTS, default=[], help="also write the boxes in this format")
-    parser.add_argument("--cores", type=int, help="number of this machine's cores to use (default: all)")
+    parser.add_argument(
+        "--cores", type=command_line.positive, help="number of this machine's cores to use (default: all)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, and end")
     options = parser.parse_args(arguments)
     codes: list[int] = []

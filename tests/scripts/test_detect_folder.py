@@ -236,6 +236,14 @@ def test_wrong_arguments_are_one_clear_message(survey, capsys, arguments, messag
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("cores", ["-1", "0"])
+def test_less_than_one_core_is_refused(monkeypatch, capsys, cores):
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
+    with pytest.raises(SystemExit):
+        main(["survey", *OPTIONS, "--cores", cores])
+    assert f"--cores: '{cores}' is not a whole number of at least 1" in capsys.readouterr().err
+
+
 def test_a_folder_with_two_graphs_needs_a_choice(survey, capsys):
     for name in ("graph.pb", "graph.onnx"):
         Path(name).touch()
