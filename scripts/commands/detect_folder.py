@@ -201,7 +201,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="a graph (.pb, .onnx, .xml), or its folder; a .pb needs train.ini next to it",
     )
     parser.add_argument(
-        "--size", type=_size, metavar="WIDTHxHEIGHT", help="size in pixels that the network was trained at; for a .pb"
+        "--size",
+        type=_size,
+        metavar="WIDTHxHEIGHT",
+        help="size in pixels that the network was trained at, if no file of the network has it",
     )
     parser.add_argument(
         "--tiles",
