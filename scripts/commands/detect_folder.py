@@ -37,12 +37,11 @@ _OF_TATOR = re.compile(r"TATOR_(?!PATIENCE|ANSWER|DETECT|REGISTRY|METRICS)")
 _OF_MEDIA = re.compile(r"TATOR_(MEDIA|PIPELINE|WORK)")
 
 
-def network_settings(network: Path, out: Path) -> dict[str, Any]:
-    """Return the settings that name a network.
+def find_graph(network: Path) -> Path:
+    """Return the graph of a network.
 
     Args:
         network: a folder with a graph, or a graph; files that name its classes may be next to it.
-        out: the run's folder; if the graph has another name than a run expects, links to it are made there.
 
     Raises:
         SettingsError: there is no graph, or no train.ini next to a graph.pb.
@@ -67,8 +66,19 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
         raise SettingsError(
             f"--network: {names} does not exist; expected the file that names the species, see README.md"
         )
+    return graph
+
+
+def network_settings(graph: Path, out: Path) -> dict[str, Any]:
+    """Return the settings that name a network, by its graph, or by links in the run's folder (link_network)."""
+    folder = graph.parent if graph.name in GRAPHS else out / "network"
+    return {"directory": str(folder.absolute()), "graph": f"graph{graph.suffix}"}
+
+
+def link_network(graph: Path, out: Path) -> None:
+    """Link the files of a network in the run's folder, if its graph has another name than a run expects."""
     if graph.name in GRAPHS:
-        return {"directory": str(graph.parent.absolute()), "graph": graph.name}
+        return
     folder = out / "network"
     folder.mkdir(parents=True, exist_ok=True)
     links = {f"graph{graph.suffix}": graph, **{name: graph.with_name(name) for name in name_files()}}
@@ -81,11 +91,17 @@ def network_settings(network: Path, out: Path) -> dict[str, Any]:
         (folder / name).unlink(missing_ok=True)
         if target.is_file():
             (folder / name).symlink_to(target.absolute())
-    return {"directory": str(folder.absolute()), "graph": f"graph{graph.suffix}"}
 
 
-def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
-    """Return the settings in the run's settings file, updated from the command's options.
+def _last_graph(network: Mapping[str, Any], out: Path) -> Path | None:
+    """Return the graph that stored settings name, rather than a link to it; None if it does not exist (any more)."""
+    path = out / str(network.get("directory") or "") / str(network.get("graph") or "")
+    last = path.parent / path.readlink() if path.is_symlink() else path
+    return last if last.is_file() else None
+
+
+def settings_of(options: argparse.Namespace, out: Path) -> tuple[dict[str, Any], Path | None]:
+    """Return the settings in the run's settings file, updated from the command's options, and the last run's graph.
 
     Raises:
         SettingsError: the settings file cannot be read or is that of another folder, or an option is wrong.
@@ -106,16 +122,22 @@ def settings_of(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     for section in ("media", "network", "detect", "export"):
         found.setdefault(section, {})
     found["media"] = {"per_job": "auto"} | found["media"] | {"folder": str(options.folder.absolute())}
-    found["network"] |= network_settings(options.network, out)
+    graph, last_graph = find_graph(options.network), _last_graph(found["network"], out)
+    found["network"] |= network_settings(graph, out)
     if options.size:
         found["detect"] |= {"img_max_side": options.size[0], "img_min_side": options.size[1]}
+    elif last_graph and not last_graph.samefile(graph):
+        stored = [found["detect"].pop(side, None) for side in ("img_max_side", "img_min_side")]
+        graph_shown = shown_path(str(last_graph))
+        message = f"the size of the last network ({graph_shown}) is not used; --size sets another\n"
+        sys.stderr.write(message if any(stored) else "")
     if options.tiles:
         sides = None if options.tiles == "auto" else dict(zip(("width", "height"), options.tiles, strict=True))
         found["detect"]["tiles"] = sides or "auto"
     if options.threshold is not None:
         found["detect"]["keep_threshold"] = options.threshold
     found["export"] |= dict.fromkeys(options.export, True)
-    return {section: part for section, part in found.items() if part}
+    return {section: part for section, part in found.items() if part}, last_graph
 
 
 def detect_folder(options: argparse.Namespace) -> int:
@@ -125,10 +147,11 @@ def detect_folder(options: argparse.Namespace) -> int:
         SettingsError: an option is wrong.
     """
     out = options.out or Path(f"{_without_braces(options.folder.absolute().name) or 'root'}_detections")
-    settings = settings_of(options, out)
+    settings, last_graph = settings_of(options, out)
     left_out = _OF_MEDIA if folder_settings.is_matched(settings) else _OF_TATOR
     environ = {name: value for name, value in os.environ.items() if not left_out.match(name)}
     _check(settings, environ)
+    link_network(find_graph(options.network), out)
     out.mkdir(parents=True, exist_ok=True)
     # The next run reads settings.yaml, so a dry run must not change it.
     path = out / ("settings.dry-run.yaml" if options.dry_run else "settings.yaml")
@@ -141,6 +164,8 @@ def detect_folder(options: argparse.Namespace) -> int:
     sys.stderr.write(f"settings: {shown_path(str(path))}\n")
     import_path.leave_out_current_folder(environ)
     code = interrupts.run_to_its_end(command, environ)
+    if options.dry_run and last_graph:
+        link_network(last_graph, out)
     report = out.absolute() / "results" / "overview.html"
     if not options.dry_run and report.exists() and (code == 0 or _is_concluded(out, path)):
         sys.stdout.write(f"report: {shown_path(str(report))}\n")

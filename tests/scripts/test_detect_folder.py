@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.commands.detect_folder import main, network_settings
+from scripts.commands.detect_folder import link_network, main
 from scripts.lib.graphs import external
 from scripts.lib.workflow.processes import interrupts
 from tests.conftest import SYNTHETIC
@@ -177,13 +177,32 @@ def test_a_graph_of_another_name_is_linked(survey, tmp_path, monkeypatch):
     }
 
 
+def test_another_network_does_not_get_the_size_of_the_last_one(survey, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
+    for name in ("reef.onnx", "kelp.onnx"):
+        (tmp_path / name).touch()
+    reef, kelp = (["survey", "--network", name, "--out", "out"] for name in ("reef.onnx", "kelp.onnx"))
+    assert main([*reef, "--size", "640x480", "--threshold", "0.5"]) == 0
+    assert main(reef) == 0
+    size = {"img_max_side": 640, "img_min_side": 480}
+    assert written(tmp_path / "out")["detect"] == size | {"keep_threshold": 0.5}
+    assert main([*kelp, "--dry-run"]) == 0
+    assert written(tmp_path / "out")["detect"] == size | {"keep_threshold": 0.5}
+    assert main([*kelp, "--threshold", "5"]) == 1
+    capsys.readouterr()
+    assert main(kelp) == 0
+    message = f"the size of the last network ({tmp_path / 'reef.onnx'}) is not used; --size sets another"
+    assert message in capsys.readouterr().err
+    assert written(tmp_path / "out")["detect"] == {"keep_threshold": 0.5}
+
+
 def test_weights_in_another_file_are_linked_too(tmp_path):
     network = tmp_path / "models"
     network.mkdir()
     (network / "reef.onnx").write_bytes((ODD / "onnx_external" / "graph.onnx").read_bytes())
     (network / "graph.onnx.data").write_bytes((ODD / "onnx_external" / "graph.onnx.data").read_bytes())
-    found = Path(network_settings(network / "reef.onnx", tmp_path / "out")["directory"])
-    assert external.weight_files_in_folder(found / "graph.onnx") == ["graph.onnx.data"]
+    link_network(network / "reef.onnx", tmp_path / "out")
+    assert external.weight_files_in_folder(tmp_path / "out" / "network" / "graph.onnx") == ["graph.onnx.data"]
 
 
 @pytest.mark.parametrize(
