@@ -68,7 +68,8 @@ onerror:
     with plan_errors.errors_as_messages(logger.error):
         failures.forget(Path())
     logger.info(
-        "The run is not complete. The same command continues it: finished results are kept."
+        "The run is not complete. The same command continues it: finished results are kept. "
+        "If a message above says what to correct, do that first."
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from itertools import chain, islice
 from pathlib import Path
 
-from scripts.lib.errors import PipelineError
+from scripts.lib.errors import MediaState, PipelineError
 from scripts.lib.files import replacing
 from scripts.lib.records.summary import MediaSummary
 from scripts.lib.records.summary_file import read_lines, read_summary
@@ -18,7 +18,7 @@ LINES_AT_ONCE = 1000
 
 
 def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
-    """Print the table of all media and fail if any of them has no result.
+    """Print the table of all media and fail if any of them has no complete result.
 
     Raises:
         PipelineError: a sentence that says which media failed and why.
@@ -33,10 +33,14 @@ def conclude(*, summary: Path, table: Path, outcome: Path) -> None:
     if run.failed:
         failed = set(run.failed)
         others = f" The others are done{' and marked' * uploaded}." if len(failed) < totals.media else ""
-        some_boxes = any(line.uploaded_boxes for line in read_lines(summary) if line.media_id in failed)
+        states, some_boxes = set(), False
+        for line in read_lines(summary):
+            if line.media_id in failed:
+                states.add(line.state)
+                some_boxes |= line.uploaded_boxes > 0
         raise PipelineError(
             f"{len(failed)} of {totals.media} media have {run.missing_results(some_boxes=some_boxes)} from this run: "
-            f"{faults(read_lines(summary), failed)}.{others}{left}"
+            f"{faults(read_lines(summary), failed)}.{others}{remedy(states, uploaded=uploaded)}{left}"
         )
     in_tator = f", {totals.boxes_in_tator} in Tator" if uploaded else ""
     in_tator += f", and {totals.tracks_in_tator} tracks" if totals.tracks_in_tator is not None else ""
@@ -57,11 +61,11 @@ def _of_earlier_runs(media: Iterable[MediaSummary]) -> str:
 
 
 def faults(media: Iterable[MediaSummary], failed: Collection[int]) -> str:
-    """Return which media have no result and why, grouped by reason.
+    """Return which media have no complete result and why, grouped by reason.
 
     Args:
         media: the media of the run.
-        failed: the numbers of the media without a result.
+        failed: the numbers of these media.
     """
     groups: dict[tuple[str, str], list[str]] = {}
     counts: Counter[tuple[str, str]] = Counter()
@@ -81,6 +85,21 @@ def faults(media: Iterable[MediaSummary], failed: Collection[int]) -> str:
         else:
             sentences.append(f"{count} media are {state}: {reason} (media {', '.join(names)}{more})")
     return "; ".join(sentences)
+
+
+def remedy(states: Collection[MediaState], *, uploaded: bool) -> str:
+    """Return a sentence about media that fail again in every run until the user does something; empty without such.
+
+    Args:
+        states: the states of the media without a complete result.
+        uploaded: whether their boxes are uploaded.
+    """
+    lasting = [state for state in ("damaged", "unreadable", "unsupported") if state in states]
+    if not lasting:
+        return ""
+    leave_out = "leave out" if uploaded else "leave out (media.exclude)"
+    accept = "; media.on_damaged: accept accepts damaged media" if "damaged" in states else ""
+    return f" Repair, replace or {leave_out} what is {' or '.join(lasting)}{accept}."
 
 
 if __name__ == "__main__":

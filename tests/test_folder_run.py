@@ -117,8 +117,9 @@ def test_from_files_to_the_page(survey):
     done = survey.run()
     assert done.returncode == 1, done.stdout
     assert not jobs(done).keys() & OF_TATOR
-    message = f"1 of 5 media have no result from this run: media {media_id_of('junk.png')} (junk.png) is unreadable: "
-    assert message in done.stdout, done.stdout
+    message = "1 of 5 media have no complete result from this run: media"
+    assert f"{message} {media_id_of('junk.png')} (junk.png) is unreadable: " in done.stdout, done.stdout
+    assert "Repair, replace or leave out (media.exclude) what is unreadable." in done.stdout
     found = survey.states()
     assert found.pop("junk.png") == "unreadable"
     assert found.keys() == {"cam1/a.jpg", "cam2/a.jpg", ODD_SHOWN, "clip"}

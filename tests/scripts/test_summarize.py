@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import tabulate
 
-from scripts.conclude import conclude, faults
+from scripts.conclude import conclude, faults, remedy
 from scripts.lib.errors import PipelineError
 from scripts.lib.files import read_json, write_json
 from scripts.lib.records import MarksRecord, TracksDestination, TrackUploadRecord
@@ -222,6 +222,23 @@ def test_media_of_the_same_reason_are_listed_together():
     assert faults(media, {*range(1, 13), 20}) == (
         f"12 media are damaged: cut (media {names} and 2 more); media 20 is missing: deleted"
     )
+
+
+@pytest.mark.parametrize(
+    ("states", "uploaded", "sentence"),
+    [
+        ({"failed", "missing"}, True, ""),
+        ({"failed", "unreadable"}, False, " Repair, replace or leave out (media.exclude) what is unreadable."),
+        (
+            {"unsupported", "damaged"},
+            True,
+            " Repair, replace or leave out what is damaged or unsupported; media.on_damaged: accept accepts damaged "
+            "media.",
+        ),
+    ],
+)
+def test_remedies_of_media_that_fail_in_every_run(states, uploaded, sentence):
+    assert remedy(states, uploaded=uploaded) == sentence
 
 
 def test_a_table_in_parts_equals_the_whole_table(monkeypatch):

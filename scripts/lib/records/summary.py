@@ -113,7 +113,7 @@ class RunSummary:
     def missing_results(self, *, some_boxes: bool) -> str:
         """Return a text about what the failed media lack; `some_boxes` is whether boxes of any are in Tator."""
         if self.destination is None:
-            return "no result"
+            return "no complete result"  # boxes that were found in a damaged media are in the table
         # If only the upload of tracks or the mark failed, the boxes are in Tator.
         return "no boxes or no mark in Tator" if some_boxes else "no boxes in Tator"
 
