@@ -130,9 +130,9 @@ def test_the_page_is_named_only_if_the_run_ended(out, monkeypatch, code, conclud
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--tiles", "0x0", "detect.tiles.width: 0 is invalid; expected integer >= 32"),
-        ("--threshold", "5", "detect.keep_threshold: 5.0 is invalid; expected number >= 0 <= 1"),
-        ("--size", "640x9", "detect.img_min_side: 9 is invalid; expected integer >= 32"),
+        ("--tiles", "0x0", "detect.tiles.width: 0 is invalid; expected a whole number from 32"),
+        ("--threshold", "5", "detect.keep_threshold: 5.0 is invalid; expected a number from 0 to 1"),
+        ("--size", "640x9", "detect.img_min_side: 9 is invalid; expected a whole number from 32"),
     ],
 )
 @pytest.mark.usefixtures("survey")
