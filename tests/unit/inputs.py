@@ -12,12 +12,12 @@ def stored_inputs(rule: str) -> dict[str, Path]:
     """Return where each input of a rule is stored, by its path in a run."""
     own = FOLDER / rule / "data"
     found = {path.relative_to(own).as_posix(): path for path in own.rglob("*") if path.is_file()}
-    elsewhere: dict[str, dict[str, list[str]]] = yaml.safe_load((FOLDER / "inputs.yaml").read_text())
+    elsewhere: dict[str, dict[str, list[str] | dict[str, str]]] = yaml.safe_load((FOLDER / "inputs.yaml").read_text())
     for folder, paths in elsewhere.get(rule, {}).items():
         for path in paths:
             if path in found:
                 raise ValueError(f"{rule} has {path} twice: in {found[path]} and, by inputs.yaml, in {folder}")
-            found[path] = FOLDER / folder / path
+            found[path] = FOLDER / folder / (paths[path] if isinstance(paths, dict) else path)
     return found
 
 

@@ -8,7 +8,7 @@ sections. The token is not a setting: the jobs that need it read it from the env
 
 import copy
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,13 +16,18 @@ from urllib.parse import unquote, urlsplit
 from jsonschema import Draft202012Validator, validators
 
 from scripts.lib import metrics
-from scripts.lib.engines.table import DEFAULT_ENGINE
 from scripts.lib.errors import SettingsError
 from scripts.lib.network_access import plain_http, proxies, token
-from scripts.lib.text import json_text, yaml_text
 from scripts.lib.text.display_text import shown
 from scripts.lib.workflow.configuration import contradictions, folder_settings, media_list, settings_messages
 from scripts.lib.workflow.configuration.engine_choice import ENGINE_VARIABLE, REASON_VARIABLE
+from scripts.lib.workflow.configuration.reference_keys import (
+    DEEPEST,
+    each_setting,
+    is_deeper,
+    pipeline_arguments,
+    translate,
+)
 
 WORK_DIR_VARIABLE = "TATOR_WORK_DIR"
 MEDIA_FILE_VARIABLE = "TATOR_MEDIA_FILE"
@@ -67,14 +72,8 @@ _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "
 # The most digits of a number; Python refuses to read numbers of more than some thousand digits.
 LONGEST_NUMBER = 100
 _TOO_LARGE = 2**63  # one more than the largest integer of a database
-# The most levels of sections and lists within each other; real settings have about four.
-DEEPEST = 20
 # The most invalid media ids to report.
 IDS_REPORTED = 10
-
-# Accepted without effect, as the type of a file is determined from its content.
-REFERENCE_KEYS_UNUSED = ("img_ext",)
-
 
 # JSON Schema accepts 2.0 as an integer, and Python's JSON and YAML accept NaN and numbers that no server accepts.
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
@@ -107,7 +106,7 @@ def resolve(
     Raises:
         SettingsError: one line for each problem: the key, the value found, what is expected.
     """
-    if _is_deeper(config, DEEPEST):
+    if is_deeper(config, DEEPEST):
         raise SettingsError(
             f"the settings are nested more than {DEEPEST} deep; expected sections, and a value for each key"
         )
@@ -116,11 +115,11 @@ def resolve(
     settings = {key: {} if value is None else copy.deepcopy(value) for key, value in config.items() if key in sections}
     flat = {key: value for key, value in config.items() if key not in sections}
 
-    _overlay(settings, _translate(flat, "the settings", sections))
-    nested, arguments = _pipeline_arguments(environ, sections)
+    _overlay(settings, translate(flat, "the settings", sections))
+    nested, arguments = pipeline_arguments(environ, sections)
     _overlay(settings, nested)
-    _overlay(settings, _translate(arguments, "TATOR_PIPELINE_ARGS", sections))
-    variables = {entry["environment"]: path for path, entry in _each(sections) if "environment" in entry}
+    _overlay(settings, translate(arguments, "TATOR_PIPELINE_ARGS", sections))
+    variables = {entry["environment"]: path for path, entry in each_setting(sections) if "environment" in entry}
     from_environment = {path: environ[name] for name, path in variables.items() if environ.get(name)}
     _one_selection(settings, from_environment)
     _overlay(settings, from_environment)
@@ -168,99 +167,6 @@ def site(address: str) -> str:
     return address.strip().rstrip("/").removesuffix("/rest").rstrip("/")
 
 
-def _pipeline_arguments(
-    environ: Mapping[str, str], sections: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the values in the workflow's sections, as `{"section.key": value}`, and the reference workflow's keys."""
-    text = environ.get("TATOR_PIPELINE_ARGS", "").strip()
-    if not text:
-        return {}, {}
-    try:
-        arguments = json_text.parse(text)
-    except ValueError as error:
-        raise SettingsError(
-            f"TATOR_PIPELINE_ARGS is not JSON ({error}); expected an object such as "
-            '{"keep_threshold": 0.3, "batch_size": 8}'
-        ) from None
-    if _is_deeper(arguments, DEEPEST):
-        raise SettingsError(f"TATOR_PIPELINE_ARGS is nested more than {DEEPEST} deep; expected an object of settings")
-    try:
-        yaml_text.check_keys(text)
-    except yaml_text.RepeatedKeyError as error:
-        raise SettingsError(f"TATOR_PIPELINE_ARGS: {error}") from None
-    if not isinstance(arguments, dict):
-        raise SettingsError(f"TATOR_PIPELINE_ARGS is a JSON {type(arguments).__name__}; expected an object")
-    nested: dict[str, Any] = {}
-    for section in [name for name in arguments if name in sections]:
-        part = {} if arguments[section] is None else arguments[section]  # empty, as in a settings file
-        del arguments[section]
-        if not isinstance(part, dict):
-            raise SettingsError(
-                f"TATOR_PIPELINE_ARGS: {section} is {shown(part)}; expected an object with its settings"
-            )
-        nested |= {f"{section}.{key}": value for key, value in part.items()}
-    return nested, arguments
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Return whether lists and mappings are nested more than `levels` deep."""
-    level = [value]
-    for _ in range(levels):
-        level = [
-            part
-            for each in level
-            if isinstance(each, Mapping | list | tuple)
-            for part in (each.values() if isinstance(each, Mapping) else each)
-        ]
-    return any(isinstance(each, Mapping | list | tuple) for each in level)
-
-
-def _each(sections: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield `section.key` and the schema's entry of each setting."""
-    for section, part in sections.items():
-        for key, entry in part["properties"].items():
-            yield f"{section}.{key}", entry
-
-
-def _translate(flat: Mapping[str, Any], where: str, sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert the reference workflow's keys to `{"section.key": value}`.
-
-    Args:
-        flat: the values by the reference workflow's keys.
-        where: the name of the place of these keys, for messages.
-        sections: the sections of the schema.
-    """
-    found: dict[str, Any] = {}
-    reference = {key: path for path, entry in _each(sections) for key in entry.get("reference", ())}
-    for key, value in flat.items():
-        name = str(key).replace("-", "_")
-        if name in REFERENCE_KEYS_UNUSED:
-            continue
-        if name == "media_type":
-            # "pipeline" in the reference's upload step means the media type of its detection step.
-            translated = {} if value == "pipeline" else {reference[name]: value}
-        elif name == "img_size":
-            if not (isinstance(value, list) and len(value) == 2):
-                raise SettingsError(f"{where}: {key} is {shown(value)}; expected [img_max_side, img_min_side]")
-            translated = {"detect.img_max_side": value[0], "detect.img_min_side": value[1]}
-        elif name == "cpu_only":
-            if not isinstance(value, bool):
-                raise SettingsError(f"{where}: {key} is {shown(value)}; expected true or false")
-            translated = {"detect.engine": DEFAULT_ENGINE} if value else {}
-        elif name in reference:
-            translated = {reference[name]: value}
-        else:
-            nearest = settings_messages.nearest(name, [*sections, *reference, *REFERENCE_KEYS_UNUSED])
-            raise SettingsError(f"{where}: unknown key {shown(key)}{nearest}; known keys: config/README.md")
-        for path, new in translated.items():
-            if path in found and found[path] != new:
-                raise SettingsError(
-                    f"{where}: {path} is set twice, to {shown(found[path])} and by {key!r} to {shown(new)}"
-                )
-            found[path] = new
-    return found
-
-
 def _overlay(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
     """Set values, given as `{"section.key": value}`, in settings."""
     for path, value in values.items():
@@ -272,7 +178,7 @@ def _overlay(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 def _fill(settings: dict[str, Any], sections: Mapping[str, Any]) -> None:
     """Fill in the defaults of keys that a section lacks."""
-    for path, entry in _each(sections):
+    for path, entry in each_setting(sections):
         section, key = path.split(".")
         if isinstance(part := settings.get(section), dict) and "default" in entry:
             part.setdefault(key, copy.deepcopy(entry["default"]))

@@ -1,1 +1,0 @@
-../../../../data/synthetic/graph.pb
