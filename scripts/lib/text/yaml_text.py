@@ -42,9 +42,10 @@ def check_keys(text: str) -> None:
     Raises:
         RepeatedKeyError: a mapping has the same key twice.
     """
+    # JSON may be indented with tabs, which YAML does not allow. A variable that is not UTF-8 has surrogates.
+    text = text.replace("\t", " ").encode("utf-8", "replace").decode()
     try:
-        # JSON may be indented with tabs, which YAML does not allow. The parser in C takes a tenth of the time.
-        root = yaml.compose(text.replace("\t", " "), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # C takes a tenth of the time
     except (yaml.YAMLError, RecursionError):
         return  # a text that only another parser accepts
     pending, seen = [root], set[int]()

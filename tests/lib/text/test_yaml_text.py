@@ -38,6 +38,12 @@ def test_other_faults_are_left_to_the_parser(text):
         yaml_text.parse(text)
 
 
+def test_keys_of_a_text_that_is_not_utf_8_are_checked():
+    """A variable of the environment may have any bytes; Python reads them as surrogates."""
+    with pytest.raises(yaml_text.RepeatedKeyError, match="'a' is given twice"):
+        yaml_text.check_keys('{"a": "\udcff", "a": 1}')
+
+
 def test_the_last_value_is_used_in_files_of_others():
     """Programs that export networks may write a key twice."""
     assert yaml_text.parse_from_others("a: 1\na: 2\n") == {"a": 2}

@@ -47,7 +47,7 @@ def check_files(files: Iterable[str | Path]) -> None:
         if not path.is_file():  # a pipe, which can be read only once
             continue
         try:
-            yaml_text.check_keys(path.read_text(encoding="utf-8"))
+            yaml_text.check_keys(path.read_text(encoding="utf-8", errors="replace"))
         except yaml_text.RepeatedKeyError as error:
             raise SettingsError(f"{path}: {error}") from None
 

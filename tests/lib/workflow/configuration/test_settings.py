@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scripts.lib.errors import SettingsError
 from scripts.lib.network_access import token
 from scripts.lib.text.display_text import shown
-from scripts.lib.workflow.configuration import settings
+from scripts.lib.workflow.configuration import run_settings, settings
 from tests.lib.workflow.configuration.resolved_settings import DEFAULTS, MINIMAL, ROOT, SCHEMA, refusal, resolve
 
 
@@ -376,3 +376,10 @@ def test_the_table_in_the_readme_has_the_descriptions_of_the_schema():
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), True])
 def test_values_that_are_not_numbers_are_refused(value):
     assert "detect.keep_threshold" in refusal({"detect": {"keep_threshold": value}})
+
+
+def test_keys_of_a_file_that_is_not_utf_8_are_checked(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_bytes("detect: {batch_size: 8}\n# Größe\ndetect: {}\n".encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"'detect' is given twice \(lines 1 and 3\)"):
+        run_settings.check_files([path])
