@@ -52,6 +52,7 @@ PATIENCE_SECONDS, COLLECTED_SECONDS = 7200.0, 120.0
 REMOVAL_SECONDS = 25.0
 # Seconds between two messages about what is still running.
 LOG_SECONDS = 60.0
+WAIT_SECONDS = 0.5
 
 
 def run(profile: str, options: Sequence[str]) -> int:
@@ -120,7 +121,9 @@ def _snakemake(command: Sequence[str]) -> int:
         raise Stopped
     with subprocess.Popen(command, start_new_session=True) as workflow:
         STOPPING.guard(workflow.pid)
-        code = workflow.wait()
+        # In short steps: Python handles a signal that arrives just before a blocking call only after the call.
+        while (code := workflow.poll()) is None:
+            time.sleep(WAIT_SECONDS)
     STOPPING.kill_rest()
     return code if code >= 0 else 128 - code
 

@@ -21,6 +21,7 @@ INTERRUPTED = 128 + signal.SIGINT
 _STARTUP = Path(__file__).with_name("startup")
 _VARIABLE = "PYTHONPATH"
 _DELAY_SECONDS = 0.05
+_WAIT_SECONDS = 0.5
 _received: list[int] = []
 
 
@@ -123,7 +124,7 @@ def run_to_its_end(command: Sequence[str], environ: Mapping[str, str], folder: P
         started.append(run)
         if received:
             _interrupt(run)
-        code = run.wait()
+        code = _wait(run)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -142,6 +143,16 @@ def _start(command: Sequence[str], environ: Mapping[str, str], folder: Path | No
         return subprocess.Popen(command, env=environ, cwd=folder, process_group=0)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _wait(run: subprocess.Popen[bytes]) -> int:
+    """Wait until a process has ended, in short steps; return its exit code.
+
+    Python runs the handler of a signal that arrives just before a blocking call only after the call.
+    """
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return run.wait(_WAIT_SECONDS)
 
 
 def _interrupt(run: subprocess.Popen[bytes]) -> None:
