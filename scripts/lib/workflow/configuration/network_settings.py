@@ -19,8 +19,9 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     network, detect = settings["network"], settings["detect"]
     problems = []
     sides = (detect["img_max_side"], detect["img_min_side"])
-    if None in sides and sides != (None, None):
-        problems.append(f"detect.img_max_side, detect.img_min_side: {sides[0]} and {sides[1]}; expected both, or none")
+    if (sides[0] is None) != (sides[1] is None):
+        missing, given = ("max", "min") if sides[0] is None else ("min", "max")
+        problems.append(f"detect.img_{missing}_side: not set, but detect.img_{given}_side is; expected both, or none")
     need_sides = []  # settings that require the sides
     if network["graph"].endswith(".pb") and detect["precision"] == "int8":
         need_sides.append("detect.precision: int8 and a graph.pb")

@@ -58,7 +58,7 @@ def test_required_settings_are_enough():
         (
             {"detect": {"img_max_side": None}},
             {},
-            r"detect\.img_max_side, detect\.img_min_side: None and 480; expected",
+            r"detect\.img_max_side: not set, but detect\.img_min_side is; expected both",
         ),
     ],
 )
