@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
+from scripts.lib.errors import GraphError
 from tests.detector_graphs import SIDE, write_detector
 from tests.family_networks import Network, every_engine, found, gpu, names
 
@@ -105,17 +106,26 @@ ODD: dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def test_openvino_gives_outputs_of_bfloat16_as_they_are(tmp_path: Path) -> None:
+def network_with_outputs_of_bfloat16(folder: Path) -> Network:
     outputs, description = ODD["pixels from the top left"]
-    model = onnx.load(write_detector(tmp_path / "graph.onnx", outputs))
+    model = onnx.load(write_detector(folder / "graph.onnx", outputs))
     for output in model.graph.output:
         kind, name = onnx.TensorProto.BFLOAT16, output.name
         output.name, output.type.tensor_type.elem_type = f"{name}_half", kind
         model.graph.node.append(onnx.helper.make_node("Cast", [name], [output.name], to=kind))
-    onnx.save(model, tmp_path / "graph.onnx")
-    names(tmp_path)
-    [(box, label, score)] = found(Network(tmp_path, family="described", description=description), "openvino")
+    onnx.save(model, folder / "graph.onnx")
+    names(folder)
+    return Network(folder, family="described", description=description)
+
+
+def test_openvino_gives_outputs_of_bfloat16_as_they_are(tmp_path: Path) -> None:
+    [(box, label, score)] = found(network_with_outputs_of_bfloat16(tmp_path), "openvino")
     assert (box, label, round(score, 2)) == ((8, 4, 24, 20), 1, 0.9)
+
+
+def test_onnxruntime_refuses_outputs_of_bfloat16(tmp_path: Path) -> None:
+    with pytest.raises(GraphError, match=r"has numbers of bfloat16, which onnxruntime .* set detect\.engine: openvino"):
+        found(network_with_outputs_of_bfloat16(tmp_path), "onnxruntime")
 
 
 @every_engine

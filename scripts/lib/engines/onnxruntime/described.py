@@ -32,8 +32,14 @@ class OnnxRuntimeRunner(Runner):
         self._session: Any = read_session(graph, options, device)
         self._device = device
         self._graph, self._pixels, self._taken, self._size = graph, description.pixels, taken, size
-        names = [output.name for output in self._session.get_outputs()]
-        self._outputs = [find_output(output, names, str(graph)) for output in description.outputs.all]
+        types = {output.name: output.type for output in self._session.get_outputs()}
+        self._outputs = [find_output(output, list(types), str(graph)) for output in description.outputs.all]
+        for name in self._outputs:
+            if types[name] == "tensor(bfloat16)":
+                raise GraphError(
+                    f"{graph}: its output {name} has numbers of bfloat16, which onnxruntime cannot return; expected "
+                    "float32 or float16: export it so, or set detect.engine: openvino"
+                )
         self._outputs_per_frame = len(description.outputs.of_picture)
         self._ready: deque[list[RawOutputs]] = deque()
         self.version = str(onnxruntime.__version__)
