@@ -58,7 +58,8 @@ class Controls:
 
     def _list_requests(self) -> Response:
         wanted = request.args.get("operation")
-        return jsonify([asdict(entry) for entry in self._log.entries if wanted in (None, entry.operation)])
+        listed = [entry for entry in self._log.entries if entry.listed and wanted in (None, entry.operation)]
+        return jsonify([asdict(entry) for entry in listed])
 
     def _clear_requests(self) -> Response:
         self._log.entries.clear()

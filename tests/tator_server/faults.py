@@ -173,13 +173,14 @@ class Faults:
             due = [f for f in self._orders if f.applies(entry.operation or "", set(entry.media), presigned=presigned)]
             meetings = [(self._meetings[id(fault)], fault.seconds) for fault in due if fault.kind in _HELD_BACK]
         entry.fault = "+".join(fault.kind for fault in due) or None
+        entry.listed = not meetings
         for fault in due:
             if fault.kind == "slow":
                 time.sleep(fault.seconds)
             if fault.kind == "expire_addresses":
                 expire()
         instead = next((answer for fault in due if (answer := _instead(fault)) is not None), None)
-        held_back = partial(_wait, meetings) if meetings else None
+        held_back = partial(_wait, entry, meetings) if meetings else None
         if instead is None and any(fault.kind == "drop_and_go_on" for fault in due):
             request.get_data()  # before the connection ends
             work = copy_current_request_context(lambda: _held_back(handle, held_back))
@@ -202,8 +203,9 @@ def _held_back(handle: Callable[[], Response], wait: Callable[[], None] | None, 
         LINKS.reset(tokens[1])
 
 
-def _wait(meetings: list[tuple[threading.Barrier, float]]) -> None:
+def _wait(entry: Entry, meetings: list[tuple[threading.Barrier, float]]) -> None:
     """Wait until the other requests of each meeting have done their work, and then for its seconds."""
+    entry.listed = True
     for meeting, _ in meetings:
         with suppress(threading.BrokenBarrierError):  # the others did not arrive
             meeting.wait(_MEETING_SECONDS)

@@ -11,7 +11,11 @@ from flask import Request
 
 @dataclass
 class Entry:
-    """One entry of the request log, without tokens and signatures."""
+    """One entry of the request log, without tokens and signatures.
+
+    It is listed once its faults are chosen and, if its work is held back, once the work is done. So whatever a test does
+    after it has seen a request comes after that request.
+    """
 
     number: int
     method: str
@@ -23,6 +27,7 @@ class Entry:
     status: int | None = None
     fault: str | None = None
     seconds: float = 0.0
+    listed: bool = False
 
 
 @dataclass
@@ -49,4 +54,5 @@ class RequestLog:
         try:
             yield entry
         finally:
+            entry.listed = True
             entry.seconds = round(time.monotonic() - started, 3)

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import requests
 import tator
+from flask import Flask, Response, request
 from tator.exceptions import ApiException
 
 from . import faults
 from .launch import Server
+from .request_log import RequestLog
+from .store import HELD_BACK
 from .test_client import box, drain
 
 
@@ -256,3 +259,25 @@ def test_a_list_is_endless_if_its_text_fills_the_buffer(server: Server, api, ver
             requests.get(f"{address}{stop}", headers=known, timeout=0.5)
     assert len(requests.get(f"{address}2", headers=known).json()) == 2
     assert len(requests.put(f"{address}10", headers=known, json={"media_ids": []}).json()) == 3
+
+
+@pytest.mark.parametrize(("ordered", "listed"), [([], [True]), (["late_commit"], [False, True])])
+def test_a_request_is_listed_once_its_faults_are_chosen_and_work_held_back_is_done(
+    ordered: list[str], listed: list[bool]
+) -> None:
+    """What a test does after it has seen the request must not come before it."""
+    log, orders, seen = RequestLog(), faults.Faults(), []
+
+    def work() -> Response:
+        seen.append(entry.listed)
+        if wait := HELD_BACK.get():
+            wait()
+            seen.append(entry.listed)
+        return Response()
+
+    for kind in ordered:
+        orders.order({"kind": kind, "seconds": 0})
+    with Flask(__name__).test_request_context(), log.entry(request, "CreateVersion", set()) as entry:
+        assert not entry.listed
+        orders.play(entry, work, expire=lambda: None)
+    assert seen == listed
