@@ -13,8 +13,8 @@ from flask import Request
 class Entry:
     """One entry of the request log, without tokens and signatures.
 
-    It is listed once its faults are chosen and, if its work is held back, once the work is done. So whatever a test does
-    after it has seen a request comes after that request.
+    It is listed once its faults are chosen and, if its work is held back, once the work is done. So whatever a test
+    does after it has seen a request comes after that request.
     """
 
     number: int
