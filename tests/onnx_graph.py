@@ -1,4 +1,4 @@
-"""Small ONNX graphs, for tests: with the outputs of a RetinaNet that was cut, and with rows of boxes."""
+"""Small ONNX graphs, for tests: with the outputs of a RetinaNet that was cut, with rows of boxes, and with bfloat16."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,4 +119,19 @@ def write_rows(
         constants,
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def cast_outputs_to_bfloat16(path: Path) -> Path:
+    """Let a graph's outputs of floats be of bfloat16, as mixed precision leaves them."""
+    model = onnx.load(path)
+    for output in model.graph.output:
+        if output.type.tensor_type.elem_type != TensorProto.FLOAT:
+            continue
+        whole = f"{output.name}_whole"
+        for node in model.graph.node:
+            node.output[:] = [whole if name == output.name else name for name in node.output]
+        model.graph.node.append(helper.make_node("Cast", [whole], [output.name], to=TensorProto.BFLOAT16))
+        output.type.tensor_type.elem_type = TensorProto.BFLOAT16
+    onnx.save(model, path)
     return path

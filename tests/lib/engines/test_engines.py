@@ -17,7 +17,7 @@ from scripts.lib.graphs import nms_settings
 from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.preprocessing.preprocess import fit, subtract_mean
 from scripts.lib.suppression import Nms, Selection, select
-from tests.onnx_graph import write_onnx
+from tests.onnx_graph import cast_outputs_to_bfloat16, write_onnx
 
 pytestmark = pytest.mark.networks
 
@@ -234,6 +234,14 @@ def test_the_record_describes_the_engine(tmp_path: Path, engine: str) -> None:
 def test_onnx_that_does_not_fit(tmp_path: Path, engine: str, options: dict, message: str) -> None:
     with pytest.raises(GraphError, match=message):
         opened(write_onnx(tmp_path / "graph.onnx", **options), engine)
+
+
+def test_onnx_outputs_of_bfloat16(tmp_path: Path) -> None:
+    graph = cast_outputs_to_bfloat16(write_onnx(tmp_path / "graph.onnx"))
+    with pytest.raises(GraphError, match=r"its output boxes has numbers of bfloat16, .* set detect\.engine: openvino"):
+        opened(graph, "onnxruntime")
+    with opened(graph, "openvino") as engine:
+        assert engine.infer(pictures("clip_910001", 2)).scores.max() > 0
 
 
 def test_onnx_of_another_batch(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
 from scripts.lib.errors import GraphError
 from tests.detector_graphs import SIDE, write_detector
 from tests.family_networks import Network, every_engine, found, gpu, names
+from tests.onnx_graph import cast_outputs_to_bfloat16
 
 __all__ = ["gpu"]  # a fixture
 pytestmark = pytest.mark.networks
@@ -108,12 +108,7 @@ ODD: dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]] = {
 
 def network_with_outputs_of_bfloat16(folder: Path) -> Network:
     outputs, description = ODD["pixels from the top left"]
-    model = onnx.load(write_detector(folder / "graph.onnx", outputs))
-    for output in model.graph.output:
-        kind, name = onnx.TensorProto.BFLOAT16, output.name
-        output.name, output.type.tensor_type.elem_type = f"{name}_half", kind
-        model.graph.node.append(onnx.helper.make_node("Cast", [name], [output.name], to=kind))
-    onnx.save(model, folder / "graph.onnx")
+    cast_outputs_to_bfloat16(write_detector(folder / "graph.onnx", outputs))
     names(folder)
     return Network(folder, family="described", description=description)
 

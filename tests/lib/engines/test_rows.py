@@ -12,7 +12,7 @@ from scripts.lib.engines.table import open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.preprocessing.preprocess import MEAN
 from scripts.lib.suppression import Nms, select
-from tests.onnx_graph import write_rows
+from tests.onnx_graph import cast_outputs_to_bfloat16, write_rows
 
 SIZE = Size(64, 48)
 # The second box is inside the first and has the same label; the network kept it, so it is kept.
@@ -64,6 +64,18 @@ def test_pixel_formats(tmp_path: Path, engine: str, pixels: str, bytes_in: bool,
     with opened(graph, engine, pixels) as network:
         scores = network.infer(np.stack([picture(first, 20, 30)] * 2)).scores
     np.testing.assert_allclose(scores.max(axis=(1, 2)), 0.01 * expected, rtol=1e-4)
+
+
+def test_outputs_of_bfloat16(tmp_path: Path, engine: str) -> None:
+    """OpenVINO returns them as floats, with the three digits that they have."""
+    graph = cast_outputs_to_bfloat16(write_rows(tmp_path / "graph.onnx", ROWS))
+    if engine == "onnxruntime":
+        with pytest.raises(GraphError, match=r"has numbers of bfloat16, .* set detect\.engine: openvino"):
+            opened(graph, engine)
+        return
+    with opened(graph, engine) as network:
+        scores = network.infer(np.stack([picture(0, 0, 255)] * 2)).scores
+    np.testing.assert_allclose(scores[0].max(axis=1), [0.9, 0.8, 0.7], rtol=4e-3)
 
 
 def test_labels_from_zero(tmp_path: Path, engine: str) -> None:

@@ -8,7 +8,7 @@ from scripts.lib.boxes import Pixels, Size
 from scripts.lib.engines.described.engine import Runner, find_output, pad_batch, split_batch, without_padding
 from scripts.lib.engines.onnx_graphs.top_k_described import RawOutputs
 from scripts.lib.engines.onnxruntime.devices import Device
-from scripts.lib.engines.onnxruntime.engine import read_session
+from scripts.lib.engines.onnxruntime.engine import read_session, refuse_bfloat16
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.feeding import Input, numbers
@@ -32,14 +32,9 @@ class OnnxRuntimeRunner(Runner):
         self._session: Any = read_session(graph, options, device)
         self._device = device
         self._graph, self._pixels, self._taken, self._size = graph, description.pixels, taken, size
-        types = {output.name: output.type for output in self._session.get_outputs()}
-        self._outputs = [find_output(output, list(types), str(graph)) for output in description.outputs.all]
-        for name in self._outputs:
-            if types[name] == "tensor(bfloat16)":
-                raise GraphError(
-                    f"{graph}: its output {name} has numbers of bfloat16, which onnxruntime cannot return; expected "
-                    "float32 or float16: export it so, or set detect.engine: openvino"
-                )
+        names = [output.name for output in self._session.get_outputs()]
+        self._outputs = [find_output(output, names, str(graph)) for output in description.outputs.all]
+        refuse_bfloat16(self._session, self._outputs, graph)
         self._outputs_per_frame = len(description.outputs.of_picture)
         self._ready: deque[list[RawOutputs]] = deque()
         self.version = str(onnxruntime.__version__)

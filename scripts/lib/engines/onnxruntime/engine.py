@@ -74,6 +74,7 @@ class OnnxRuntimeEngine(Engine):
         self.nms = nms or nms_settings.from_text(stored, str(graph))
         layout = find_layout([{output.name} for output in probe.get_outputs()], str(graph))
         self._outputs = [layout.boxes, layout.scores]
+        refuse_bfloat16(probe, self._outputs, graph)
         self._input = _check_input(probe, shape, graph)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -223,6 +224,25 @@ def read_session(
                 "set detect.engine: openvino"
             )
     return session
+
+
+def refuse_bfloat16(session: "onnxruntime.InferenceSession", outputs: list[str], graph: Path) -> None:
+    """Refuse a graph with outputs of bfloat16, of which onnxruntime makes no arrays.
+
+    Args:
+        session: a session of the graph.
+        outputs: names of the outputs that are used.
+        graph: the graph, for the message.
+
+    Raises:
+        GraphError: one of them is of bfloat16.
+    """
+    for output in session.get_outputs():
+        if output.name in outputs and output.type == "tensor(bfloat16)":
+            raise GraphError(
+                f"{graph}: its output {output.name} has numbers of bfloat16, which onnxruntime cannot return; expected "
+                "float32 or float16: export it so, or set detect.engine: openvino"
+            )
 
 
 def run_session(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.engines.onnxruntime.devices import Device
-from scripts.lib.engines.onnxruntime.engine import read_session, run_session
+from scripts.lib.engines.onnxruntime.engine import read_session, refuse_bfloat16, run_session
 from scripts.lib.engines.rows import RowsGraph, RowsInput, wrong_inputs
 from scripts.lib.graphs.layouts import find_layout
 
@@ -24,6 +24,8 @@ def read_rows(graph: Path, threads: int, device: Device) -> RowsGraph | None:
     layout = find_layout([{output.name} for output in session.get_outputs()], str(graph))
     if layout.labels is None:
         return None
+    names = [layout.boxes, layout.scores, layout.labels]
+    refuse_bfloat16(session, names, graph)
     kinds = {"tensor(float)": False, "tensor(uint8)": True}
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type not in kinds:
@@ -32,7 +34,6 @@ def read_rows(graph: Path, threads: int, device: Device) -> RowsGraph | None:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     ready = read_session(graph, options, device)
-    names = [layout.boxes, layout.scores, layout.labels]
 
     def run(picture: Any) -> Any:
         return tuple(run_session(ready, names, inputs[0].name, picture, device))
