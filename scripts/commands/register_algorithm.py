@@ -23,6 +23,7 @@ from scripts.lib.network_access.token import redact
 from scripts.lib.registering import manifest
 from scripts.lib.registering.registration import FILES_PER_JOB, AlgorithmSpec, make_plan
 from scripts.lib.text import yaml_text
+from scripts.lib.text.display_text import shown
 from scripts.lib.workflow.configuration import engine_choice, run_settings, settings
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -109,7 +110,7 @@ def _settings_in(path: Path | None) -> dict[str, Any]:
         return {}
     found = _yaml(path)
     if not isinstance(found, dict):
-        raise SettingsError(f"{path}: contains a {type(found).__name__}; expected settings as in config/README.md")
+        raise SettingsError(f"{path}: it is {shown(found)}; expected settings as in config/README.md")
     return found
 
 

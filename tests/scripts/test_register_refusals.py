@@ -119,7 +119,7 @@ WRONG_SETTINGS = [
     ),
     ({**SETTINGS, "keep_treshold": 0.5}, "pipeline_args: TATOR_PIPELINE_ARGS: unknown key 'keep_treshold'"),
     ({"data_image": "x"}, "pipeline_args: upload.localization_type_id: missing"),
-    (["a"], "contains a list; expected settings"),
+    (["a"], "it is ['a']; expected settings"),
     ({"detect": {"img_max_side": float("nan")}}, "cannot be written as JSON"),
 ]
 

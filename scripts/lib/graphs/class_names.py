@@ -13,7 +13,7 @@ from scripts.lib.graphs import train_ini
 from scripts.lib.graphs.description import LARGEST_LABEL
 from scripts.lib.graphs.signature import Signature
 from scripts.lib.text import json_text, yaml_text
-from scripts.lib.text.display_text import short
+from scripts.lib.text.display_text import short, shown
 
 TRAIN_INI = "train.ini"
 # Written by transformers, with the settings of the network.
@@ -231,7 +231,7 @@ def _json(content: bytes, source: str) -> dict[str, Any]:
     except ValueError as error:
         raise GraphError(f"{source}: is not JSON ({error}); expected an object: export it again") from error
     if not isinstance(values, dict):
-        raise GraphError(f"{source}: is a JSON {type(values).__name__}; expected an object: export it again")
+        raise GraphError(f"{source}: is {shown(values)}; expected an object: export it again")
     return values
 
 

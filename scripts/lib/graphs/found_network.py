@@ -19,6 +19,7 @@ from scripts.lib.graphs.input_size import input_size
 from scripts.lib.graphs.signature import Signature
 from scripts.lib.graphs.signature_reader import read_file
 from scripts.lib.text import json_text, yaml_text
+from scripts.lib.text.display_text import shown
 
 _PREPROCESSOR = "preprocessor_config.json"
 
@@ -108,7 +109,7 @@ def read_description(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise SettingsError(f"--description {path}: cannot be read ({error}); expected a YAML file") from error
     if not isinstance(values, dict):
-        raise SettingsError(f"--description {path}: holds {type(values).__name__}; expected keys and values")
+        raise SettingsError(f"--description {path}: it is {shown(values)}; expected keys and values")
     return values
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from datetime import date
 from itertools import starmap
 from typing import Any
 from urllib.parse import unquote
@@ -59,25 +60,35 @@ def short(text: str, limit: int = LONGEST) -> str:
     return f"{line[:head]}…{line[len(line) - (limit - head - 1) :]}"
 
 
+class _Word(str):
+    """A word of YAML, which has no quotes."""
+
+    __slots__ = ()
+
+    __repr__ = str.__str__
+
+
 def shown(value: Any) -> str:
-    """Return a setting's value for a message: printable, cut, and without passwords in addresses."""
+    """Return a setting's value for a message: as in YAML, printable, cut, and without passwords in addresses."""
     try:
-        text = repr(_without_users(value))
+        text = repr(_displayed(value))
     except RecursionError:
         return "a value nested too deeply"
     return printable(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ...")
 
 
-def _without_users(value: Any) -> Any:
-    """Return a value without users and passwords before hosts in its texts, at any depth."""
+def _displayed(value: Any) -> Any:
+    """Return a value whose repr has, at any depth, YAML's words, and no users and passwords before hosts in texts."""
+    if value is None or isinstance(value, bool | date):
+        return _Word(value if isinstance(value, date) else json.dumps(value))
     if isinstance(value, str):
         return _without_user(value)
     if isinstance(value, bytes):
         return _without_user(value.decode("latin-1")).encode("latin-1", "replace")
     if isinstance(value, dict):
-        return {_without_users(key): _without_users(each) for key, each in value.items()}
+        return {_displayed(key): _displayed(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map(_without_users, value))
+        return type(value)(map(_displayed, value))
     return value
 
 

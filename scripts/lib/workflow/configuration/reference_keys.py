@@ -44,7 +44,7 @@ def pipeline_arguments(
     except yaml_text.RepeatedKeyError as error:
         raise SettingsError(f"TATOR_PIPELINE_ARGS: {error}") from None
     if not isinstance(arguments, dict):
-        raise SettingsError(f"TATOR_PIPELINE_ARGS is a JSON {type(arguments).__name__}; expected an object")
+        raise SettingsError(f"TATOR_PIPELINE_ARGS is {shown(arguments)}; expected an object")
     nested: dict[str, Any] = {}
     for section in [name for name in arguments if name in sections]:
         part = {} if arguments[section] is None else arguments[section]  # empty, as in a settings file

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from jsonschema import ValidationError
@@ -42,7 +43,15 @@ def explain(error: ValidationError) -> Iterator[str]:
     else:
         too_large = error.validator == "type" and type(instance) is int and "integer" in rule
         wrong = "too large" if too_large else "invalid"
+        if error.validator == "type" and _is_text_without_quotes(instance, schema):
+            wrong += ", as it is not in quotes"
         yield f"{path}: {shown(instance)} is {wrong}; {_expectation(schema, str(error.validator))}"
+
+
+def _is_text_without_quotes(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Return whether any text is expected, and YAML has read something else, such as a date, as quotes are missing."""
+    is_any_text = schema["type"] in ("string", ["string", "null"]) and not schema.keys() & {"enum", "pattern"}
+    return is_any_text and isinstance(value, bool | int | float | date)
 
 
 def _key(text: str) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -287,7 +288,7 @@ def test_the_media_type_of_the_reference_upload_step_is_ignored():
             ["upload.confidence_attribute, upload.track_length_attribute: 'Confidence' is in both"],
         ),
         *(
-            ({"media": {key: value}}, {}, [f"media.{key}: {value!r}, without media.folder"])
+            ({"media": {key: value}}, {}, [f"media.{key}: {shown(value)}, without media.folder"])
             for key, value in (
                 ("include", ["*.jpg"]),
                 ("exclude", []),
@@ -309,7 +310,17 @@ def test_the_media_type_of_the_reference_upload_step_is_ignored():
             ["upload.version: 'Fish {2024}' has text in braces", "another name"],
         ),
         ({"network": {"directory": "nets/{x}"}}, {}, ["network.directory", "has text in braces"]),
-        ({}, {"TATOR_PIPELINE_ARGS": "[1]"}, ["TATOR_PIPELINE_ARGS", "list", "object"]),
+        ({}, {"TATOR_PIPELINE_ARGS": "[1]"}, ["TATOR_PIPELINE_ARGS is [1]; expected an object"]),
+        ({}, {"TATOR_PIPELINE_ARGS": "null"}, ["TATOR_PIPELINE_ARGS is null; expected an object"]),
+        ({"tator": {"media_ids": [True]}}, {}, ["tator.media_ids.0: true is invalid; expected a whole number"]),
+        # YAML reads `version: 2024-01-01` and `no` like this.
+        (
+            {"upload": {"version": date(2024, 1, 1)}},
+            {},
+            ["upload.version: 2024-01-01 is invalid, as it is not in quotes; expected text: Name of the version"],
+        ),
+        ({"upload": {"version": False}}, {}, ["upload.version: false is invalid, as it is not in quotes"]),
+        ({"detect": {"frame_range": date(2024, 1, 1)}}, {}, ["2024-01-01 is invalid; expected a list"]),
     ],
 )
 def test_bad_input_names_key_value_and_expectation(config, environ, messages):
