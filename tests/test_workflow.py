@@ -218,6 +218,30 @@ def test_bad_settings_end_before_any_job(tmp_path, changes, message):
     assert not (tmp_path / "logs").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("upload: {version: Röd}".encode("latin-1"), "UnicodeDecodeError: 'utf-8' codec can't decode"),
+        (b"detect: {}\n---\nmedia: {}\n", "Config file is not valid JSON or YAML"),
+        (b"- detect\n", "Config file must be given as JSON or YAML with keys at top level"),
+    ],
+)
+def test_snakemake_refuses_a_settings_file_as_documented(tmp_path, content, message):
+    path = tmp_path / "my.yaml"
+    path.write_bytes(content)
+    done = snakemake(tmp_path, "-n", "--configfile", str(path))
+    assert done.returncode == 1, done.stdout
+    assert message in done.stdout
+    assert message in (ROOT / "config" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("variable", ["TATOR_PATIENCE_SECONDS", "TATOR_ANSWER_SECONDS"])
+def test_a_variable_of_seconds_is_checked_before_any_job(tmp_path, variable):
+    done = snakemake(tmp_path, "-n", settings=SETTINGS, environ={variable: "3 min"})
+    assert done.returncode == 1, done.stdout
+    assert f"{variable} is '3 min'; expected a number of seconds, 0 or more, such as 1" in done.stdout
+
+
 def test_a_section_that_is_given_twice_ends_the_run(tmp_path):
     """Snakemake would use the last one only."""
     path = tmp_path / "my.yaml"

@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tenacity
 
@@ -32,8 +32,18 @@ def answer_seconds() -> float:
     return _seconds(ANSWER_VARIABLE, min(float(READ_SECONDS), patience()))
 
 
-def _seconds(variable: str, default: float) -> float:
-    text = os.environ.get(variable) or str(default)
+def check_variables(environ: Mapping[str, str]) -> None:
+    """Check the variables with seconds before jobs read them.
+
+    Raises:
+        SettingsError: one of them is no number of seconds.
+    """
+    _seconds(PATIENCE_VARIABLE, PATIENCE_SECONDS, environ)
+    _seconds(ANSWER_VARIABLE, READ_SECONDS, environ)
+
+
+def _seconds(variable: str, default: float, environ: Mapping[str, str] = os.environ) -> float:
+    text = environ.get(variable) or str(default)
     try:
         seconds = float(text)
     except ValueError:

@@ -8,6 +8,7 @@ from typing import Any
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import home
 from scripts.lib.graphs.train_ini import species
+from scripts.lib.network_access.certificates import check_certificates
 from scripts.lib.text.display_text import shown
 
 # Section, key, and whether it names a folder. tator.media_file and media.folder are not listed, as they are read
@@ -23,7 +24,7 @@ _PATHS = (
 
 
 def check(settings: Mapping[str, Any], media_ids: Collection[int], *, detects: bool = True) -> None:
-    """Check that files and folders exist; relative names are relative to the current folder.
+    """Check files and folders; relative names are relative to the current folder.
 
     Args:
         settings: the settings of the run.
@@ -31,13 +32,21 @@ def check(settings: Mapping[str, Any], media_ids: Collection[int], *, detects: b
         detects: whether the network is used.
 
     Raises:
-        SettingsError: one line for each problem: the key, the value, what is expected.
+        SettingsError: one does not exist, or cannot be used as truth or certificates; one line for each problem: the
+            key, the value, what is expected.
     """
     problems = []
     for section, key, is_folder in _PATHS:
         value = settings[section][key] if detects or section != "network" else None
-        if value and (found := problem(value, is_folder=is_folder)):
+        if not value:
+            continue
+        if found := problem(value, is_folder=is_folder):
             problems.append(f"  - {section}.{key}: {shown(value)} {found}")
+        elif key == "ca_file":
+            try:
+                check_certificates(Path(value), f"{section}.{key}")
+            except SettingsError as error:
+                problems.append(f"  - {error}")
     problems = problems or [f"  - {line}" for line in _problems_of_truth(settings, media_ids)]
     if problems:
         raise SettingsError("\n".join(["the settings cannot be used:", *problems]))

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from scripts.lib.errors import SettingsError
+from scripts.lib.network_access import retry
 from scripts.lib.text import yaml_text
 from scripts.lib.workflow.configuration import engine_choice, network_settings, settings
 
@@ -25,6 +26,7 @@ def read(
     Raises:
         SettingsError: one line for each problem.
     """
+    retry.check_variables(environ)
     found = settings.resolve(config, environ, yaml.safe_load(schema.read_text(encoding="utf-8")))
     settings.export_to_jobs(found, environ)
     is_auto = found["detect"]["engine"] == "auto"

@@ -41,6 +41,13 @@ def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
     local_files.check(settings("network.directory", str(tmp_path)), [])
 
 
+@pytest.mark.parametrize("path", ["network.ca_file", "tator.ca_file"])
+def test_a_file_without_certificates(tmp_path: Path, path: str) -> None:
+    (tmp_path / "ca.pem").write_bytes(b"0\x82")
+    with pytest.raises(SettingsError, match=rf"{path}: {tmp_path}/ca\.pem has no usable certificates in PEM format"):
+        local_files.check(settings(path, str(tmp_path / "ca.pem")), [])
+
+
 def checked_for(found: dict[str, dict[str, Any]], key: str, path: Path, complaint: str | None) -> None:
     """Check the settings of a run of media 1 and 2; expect this complaint about the file that the key names."""
     if complaint is None:
