@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib import command_line
-from scripts.lib.errors import PipelineError
 from scripts.lib.files import write_json
 from scripts.lib.finished_run import FinishedRun
 from scripts.lib.graphs import train_ini as train
@@ -26,14 +25,12 @@ def coco_parts(folder: Path, media_per_file: int, out: Path) -> Path:
 
     Args:
         folder: the run's folder.
-        media_per_file: the number of media in a file.
+        media_per_file: the number of media in a file, at least 1.
         out: the folder to write into.
 
     Raises:
-        PipelineError: there are no results, or `media_per_file` is less than 1.
+        PipelineError: there are no results.
     """
-    if media_per_file < 1:
-        raise PipelineError(f"--media: {media_per_file}; expected at least 1")
     run = FinishedRun.at(folder)
     species = train.species(run.results.parent / "resources" / "network" / "train.ini")
     out.mkdir(parents=True, exist_ok=True)
@@ -80,9 +77,15 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the run's folder")
-    parser.add_argument("--media", type=int, default=MEDIA_PER_FILE, metavar="N", help="media in a file (%(default)s)")
-    parser.add_argument("--out", type=Path, help="folder to write into (results/coco of the run)")
+    parser.add_argument("folder", type=command_line.path, metavar="FOLDER", help="the run's folder")
+    parser.add_argument(
+        "--media",
+        type=command_line.positive,
+        default=MEDIA_PER_FILE,
+        metavar="N",
+        help="media in a file (%(default)s)",
+    )
+    parser.add_argument("--out", type=command_line.output_folder, help="folder to write into (results/coco of the run)")
     options = parser.parse_args(arguments)
     return command_line.run(lambda: _run(options))
 

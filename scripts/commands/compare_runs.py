@@ -7,7 +7,6 @@ BEFORE and AFTER are folders of runs, or `version:ID` for the boxes of a version
 """
 
 import argparse
-import math
 import sys
 from array import array
 from collections import Counter, defaultdict
@@ -244,16 +243,6 @@ def _drawn(change: Change, media: ComparedMedia, species: list[str]) -> DrawnBox
     )
 
 
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected a number from 0 to 1")
-    return value
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Compare the runs or versions that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(
@@ -261,16 +250,20 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("before", metavar="BEFORE")
-    parser.add_argument("after", metavar="AFTER")
-    parser.add_argument("--out", type=Path, default=Path("comparison"), help="folder to write into (%(default)s)")
-    parser.add_argument("--iou", type=_share, default=0.5, help="IoU from which two boxes are the same (%(default)s)")
+    parser.add_argument("before", type=command_line.not_empty, metavar="BEFORE")
+    parser.add_argument("after", type=command_line.not_empty, metavar="AFTER")
     parser.add_argument(
-        "--score-change", type=_share, default=0.1, help="least change of a score to report (%(default)s)"
+        "--out", type=command_line.output_folder, default=Path("comparison"), help="folder to write into (%(default)s)"
+    )
+    parser.add_argument(
+        "--iou", type=command_line.share, default=0.5, help="IoU from which two boxes are the same (%(default)s)"
+    )
+    parser.add_argument(
+        "--score-change", type=command_line.share, default=0.1, help="least change of a score to report (%(default)s)"
     )
     parser.add_argument(
         "--threshold",
-        type=_share,
+        type=command_line.share,
         default=0.0,
         help="least score of a run's box; to compare with a version: upload.threshold (default: all boxes)",
     )

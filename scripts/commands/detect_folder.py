@@ -60,7 +60,7 @@ def find_graph(network: Path) -> Path:
     else:
         raise SettingsError(f"--network: {network} does not exist; expected a graph, or a folder with one")
     if f"graph{graph.suffix}" not in GRAPHS:
-        raise SettingsError(f"--network: {graph} ends in {graph.suffix!r}; expected .pb, .onnx or .xml")
+        raise SettingsError(f"--network: {graph} ends in {graph.suffix or graph.name!r}; expected .pb, .onnx or .xml")
     names = graph.with_name(TRAIN_INI)
     if graph.suffix == ".pb" and not names.is_file():
         raise SettingsError(
@@ -192,7 +192,8 @@ def _is_concluded(out: Path, settings: Path) -> bool:
 
 def _folder(text: str) -> Path:
     """Return a folder by a path whose last part is its name."""
-    return Path(text).resolve() if ".." in Path(text).parts else Path(text)
+    path = command_line.path(text)
+    return path.resolve() if ".." in path.parts else path
 
 
 def _without_braces(name: str) -> str:
@@ -221,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=_folder, help="folder with pictures and videos, also in its sub-folders")
     parser.add_argument(
         "--network",
-        type=Path,
+        type=command_line.path,
         required=True,
         help="a graph (.pb, .onnx, .xml), or its folder; a .pb needs train.ini next to it",
     )
@@ -237,7 +238,11 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="auto|WIDTHxHEIGHT",
         help="cut large pictures into tiles of the network's size or of this size",
     )
-    parser.add_argument("--out", type=Path, help="folder for settings and results (default: FOLDER_detections)")
+    parser.add_argument(
+        "--out",
+        type=command_line.output_folder,
+        help="folder for settings and results (default: FOLDER_detections)",
+    )
     parser.add_argument("--threshold", type=float, help="the least score of a box (0.3)")
     parser.add_argument("--export", nargs="+", choices=EXPORTS, default=[], help="also write the boxes in this format")
     parser.add_argument(

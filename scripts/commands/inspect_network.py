@@ -16,6 +16,7 @@ from typing import Any
 
 from scripts.lib import command_line
 from scripts.lib.boxes import Size
+from scripts.lib.engines.rows import PIXELS
 from scripts.lib.engines.table import DEFAULT_ENGINE, names_of, open_engine
 from scripts.lib.errors import GraphError, SettingsError
 from scripts.lib.files import replacing
@@ -124,8 +125,13 @@ def _with_weights(graph: Path) -> Iterator[Path]:
 
 def _read(picture: Path) -> Any:
     import cv2
+    import numpy as np
 
-    frame = cv2.imread(str(picture), cv2.IMREAD_COLOR)
+    content = np.fromfile(picture, np.uint8)  # imread prints a warning of its own if there is no such file
+    try:
+        frame = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    except cv2.error:  # a size that OpenCV does not accept
+        frame = None
     if frame is None:
         raise GraphError(f"{picture}: cannot be read as a picture; expected JPEG, PNG or TIFF")
     return frame
@@ -170,8 +176,6 @@ def _rows(kept: Selection, names: Sequence[str]) -> list[str]:
 def _draw(frame: Any, kept: Selection, names: Sequence[str], out: Path) -> None:
     import cv2
 
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise SettingsError(f"--out {out}: ends in {out.suffix or 'nothing'!r}; expected .png or .jpg")
     shown = frame.copy()
     for box, label, scores in zip(kept.boxes, kept.labels, kept.scores, strict=True):
         x1, y1, x2, y2 = (round(float(value)) for value in box)
@@ -183,23 +187,36 @@ def _draw(frame: Any, kept: Selection, names: Sequence[str], out: Path) -> None:
         stream.write(content.tobytes())
 
 
+def _picture_file(text: str) -> Path:
+    path = command_line.output_file(text)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a name that ends in .png or .jpg")
+    return path
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when the network cannot be used as it is."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.commands.inspect_network",
         description="Describe a network's file, and show the boxes that it detects in a picture.",
     )
-    parser.add_argument("graph", type=Path, metavar="FILE", help="the network: .onnx, .pb or OpenVINO's .xml")
+    parser.add_argument(
+        "graph", type=command_line.path, metavar="FILE", help="the network: .onnx, .pb or OpenVINO's .xml"
+    )
     parser.add_argument("--family", choices=NAMES, default="auto", help="as network.family")
-    parser.add_argument("--description", type=Path, metavar="FILE", help="as network.description, in a YAML file")
-    parser.add_argument("--pixels", help="as network.pixels")
+    parser.add_argument(
+        "--description", type=command_line.path, metavar="FILE", help="as network.description, in a YAML file"
+    )
+    parser.add_argument("--pixels", choices=PIXELS, help="as network.pixels")
     parser.add_argument("--first-label", type=int, choices=(0, 1), help="as network.first_label")
     parser.add_argument(
-        "--size", type=command_line.positive, nargs=2, metavar=("WIDTH", "HEIGHT"), help="size of the network's input"
+        "--size", type=command_line.side, nargs=2, metavar=("WIDTH", "HEIGHT"), help="size of the network's input"
     )
-    parser.add_argument("--picture", type=Path, metavar="IN", help="detect boxes in this picture")
-    parser.add_argument("--out", type=Path, metavar="OUT", help="write the picture with its boxes here")
-    parser.add_argument("--threshold", type=float, default=0.3, help="the least score of a box (default: 0.3)")
+    parser.add_argument("--picture", type=command_line.path, metavar="IN", help="detect boxes in this picture")
+    parser.add_argument("--out", type=_picture_file, metavar="OUT", help="write the picture with its boxes here")
+    parser.add_argument(
+        "--threshold", type=command_line.share, default=0.3, help="the least score of a box (default: 0.3)"
+    )
     parser.add_argument("--engine", choices=names_of(is_built=False), default=DEFAULT_ENGINE)
     given = parser.parse_args(arguments)
     if given.out is not None and given.picture is None:

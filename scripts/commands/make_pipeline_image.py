@@ -239,22 +239,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Make a data image of a network, and publish it.",
     )
     parser.add_argument("image", metavar="IMAGE", help="its name, [HOST/]NAME[:TAG]")
-    parser.add_argument("--graph-pb", type=Path, metavar="FILE", help="frozen TensorFlow graph")
-    parser.add_argument("--graph-onnx", type=Path, metavar="FILE", help="ONNX graph")
-    parser.add_argument("--graph-xml", type=Path, metavar="FILE", help="OpenVINO's graph, with its .bin next to it")
-    parser.add_argument("--train-ini", type=Path, metavar="FILE", help="class names (default: next to the graph)")
+    parser.add_argument("--graph-pb", type=command_line.path, metavar="FILE", help="frozen TensorFlow graph")
+    parser.add_argument("--graph-onnx", type=command_line.path, metavar="FILE", help="ONNX graph")
+    parser.add_argument(
+        "--graph-xml", type=command_line.path, metavar="FILE", help="OpenVINO's graph, with its .bin next to it"
+    )
+    parser.add_argument(
+        "--train-ini", type=command_line.path, metavar="FILE", help="class names (default: next to the graph)"
+    )
     parser.add_argument("--family", choices=NAMES, default="auto", help="as network.family")
-    parser.add_argument("--description", type=Path, metavar="FILE", help="as network.description, in a YAML file")
+    parser.add_argument(
+        "--description", type=command_line.path, metavar="FILE", help="as network.description, in a YAML file"
+    )
     parser.add_argument("--first-label", type=int, choices=(0, 1), help="as network.first_label")
     parser.add_argument("--publish", action="store_true", help="push the image to its registry")
     parser.add_argument("--no-daemon", action="store_true", help="use no Docker engine")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the image into a file")
-    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust, with --no-daemon")
     parser.add_argument(
-        "--img-max-side", type=command_line.positive, metavar="N", help="width of the network's input, for a label"
+        "--output", type=command_line.output_file, metavar="FILE", help="also write the image into a file"
     )
     parser.add_argument(
-        "--img-min-side", type=command_line.positive, metavar="N", help="height of the network's input, for a label"
+        "--ca-file", type=command_line.path, metavar="FILE", help="certificates to trust, with --no-daemon"
+    )
+    parser.add_argument(
+        "--img-max-side", type=command_line.side, metavar="N", help="width of the network's input, for a label"
+    )
+    parser.add_argument(
+        "--img-min-side", type=command_line.side, metavar="N", help="height of the network's input, for a label"
     )
     given = parser.parse_args(arguments)
     if (given.img_max_side is None) != (given.img_min_side is None):

@@ -43,16 +43,19 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog="The API token is read from TATOR_AUTH_TOKEN. Exit code: 0, or 1 when something is missing or failed.",
     )
     add = parser.add_argument
-    add("manifest", type=Path, help="an Argo manifest: deploy/argo/single-pod.yaml, fan-out.yaml, or your own")
+    add(
+        "manifest",
+        type=command_line.path,
+        help="an Argo manifest: deploy/argo/single-pod.yaml, fan-out.yaml, or your own",
+    )
     add("--name", required=True, type=_name, help="the algorithm's name; an algorithm of that name is updated")
     add("--host", help="Tator's address (or TATOR_API_SERVICE, or the settings file's)")
     add("--project", metavar="ID", help="project (or TATOR_PROJECT_ID, or the settings file's)")
-    add("--config", type=Path, metavar="FILE", help="a settings file of the workflow, for pipeline_args")
+    add("--config", type=command_line.path, metavar="FILE", help="a settings file of the workflow, for pipeline_args")
     add(
         "--set",
-        type=command_line.name_and_value,
-        action="append",
-        default=[],
+        action=command_line.StorePairs,
+        default={},
         metavar="NAME=VALUE",
         help="the default of a parameter that the manifest declares, such as image; may be repeated",
     )
@@ -70,7 +73,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="the organization's job cluster (default: Tator's own)",
     )
     add("--category", action="append", metavar="NAME", help="a category on Tator's pages; may be repeated")
-    add("--output", type=Path, metavar="FILE", help="also write the manifest that would be registered to this file")
+    add(
+        "--output",
+        type=command_line.output_file,
+        metavar="FILE",
+        help="also write the manifest that would be registered to this file",
+    )
     add("--apply", action="store_true", help="make the changes; without it they are only listed")
     return parser.parse_args(arguments)
 

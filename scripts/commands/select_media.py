@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from scripts.lib import command_line
@@ -23,13 +22,15 @@ from scripts.lib.server import project_needs, rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.server.processed import is_marked
 from scripts.lib.text import json_text
-from scripts.lib.text.display_text import as_json
+from scripts.lib.text.display_text import as_json, shown
 from scripts.lib.workflow.configuration import media_list, settings
+from scripts.lib.workflow.configuration.reference_keys import is_deeper
 
 MARK = "Object Detector Processed"
 KINDS = ("video", "image")
 NAMES_SHOWN = 3
 SECTIONS_SHOWN = 20
+_DEEPEST_SEARCH = 20
 # The fields of a media's record that are used.
 FIELDS = "id,name,type,num_frames,fps,attributes"
 
@@ -224,7 +225,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="ID",
         help="media of this section and of the folders in it; its number is in Tator's address: section=ID",
     )
-    add("--name", metavar="TEXT", help="media whose name contains this; upper and lower case are the same")
+    add(
+        "--name",
+        type=command_line.not_empty,
+        metavar="TEXT",
+        help="media whose name contains this; upper and lower case are the same",
+    )
     add(
         "--search",
         type=_search,
@@ -233,15 +239,20 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "--attribute",
-        type=command_line.name_and_value,
-        action="append",
-        default=[],
+        action=command_line.StorePairs,
+        default={},
         metavar="NAME=VALUE",
-        help="media whose attribute has this value; empty for none; may be repeated",
+        help="media whose attribute has this value; empty for none; may be repeated, for several attributes",
     )
     add("--unprocessed", action="store_true", help="media that no run has marked as processed")
-    add("--mark-attribute", default=MARK, metavar="NAME", help=f"the attribute with the mark ({MARK})")
-    add("--output", type=Path, metavar="FILE", help="file to write (default: standard output)")
+    add(
+        "--mark-attribute",
+        type=command_line.not_empty,
+        default=MARK,
+        metavar="NAME",
+        help=f"the attribute with the mark ({MARK})",
+    )
+    add("--output", type=command_line.output_file, metavar="FILE", help="file to write (default: standard output)")
     options = parser.parse_args(arguments)
     if not options.host or not str(options.project).isdecimal():
         parser.error("expected --host and --project ID, or TATOR_API_SERVICE and TATOR_PROJECT_ID")
@@ -253,9 +264,25 @@ def _search(text: str) -> dict[str, Any]:
         search = json_text.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+    if is_deeper(search, _DEEPEST_SEARCH):
+        raise argparse.ArgumentTypeError(f"it is nested more than {_DEEPEST_SEARCH} deep")
+    _check_search(search)
+    return dict(search)
+
+
+def _check_search(search: Any) -> None:
+    """Check the form of a search, so that Tator does not have to; which operations there are depends on its version."""
     if not isinstance(search, dict) or not search.keys() & {"attribute", "method"}:
-        raise argparse.ArgumentTypeError("expected a JSON object with 'attribute' or 'method'")
-    return search
+        raise argparse.ArgumentTypeError(f"{shown(search)}; expected a JSON object with 'attribute' or 'method'")
+    if "method" in search:
+        if str(search["method"]).lower() not in ("and", "or", "not"):
+            raise argparse.ArgumentTypeError(f"method is {shown(search['method'])}; expected and, or, not")
+        if not isinstance(search.get("operations"), list) or not search["operations"]:
+            raise argparse.ArgumentTypeError(f"{shown(search)}; expected 'operations' with a list of searches")
+        for part in search["operations"]:
+            _check_search(part)
+    elif not all(isinstance(search.get(key), str) for key in ("attribute", "operation")) or "value" not in search:
+        raise argparse.ArgumentTypeError(f"{shown(search)}; expected 'attribute', 'operation', such as 'eq', 'value'")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -264,7 +291,7 @@ def _run(options: argparse.Namespace) -> None:
         section=options.section,
         name=options.name,
         search=options.search,
-        attributes=dict(options.attribute),
+        attributes=options.attribute,
         unmarked=options.mark_attribute if options.unprocessed else None,
     )
     host = settings.site(options.host)

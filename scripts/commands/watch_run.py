@@ -24,6 +24,8 @@ from scripts.lib.errors import PipelineError
 from scripts.lib.watching.watched_run import WatchedRun
 
 _ROWS, _BAR = 15, 60
+# A run's folder has at least one of these.
+_OF_A_RUN = (".snakemake", "resources", "results")
 
 
 def _picture(run: WatchedRun) -> Group:
@@ -50,10 +52,12 @@ def watch_run(folder: Path, console: Console, pause: float, once: bool = False) 
         once: whether to print once and return.
 
     Raises:
-        PipelineError: there is no such folder.
+        PipelineError: there is no such folder, or no run was started in it.
     """
     if not folder.is_dir():
         raise PipelineError(f"{folder}: is not a folder; expected that of a run")
+    if not any((folder / name).exists() for name in _OF_A_RUN):
+        raise PipelineError(f"{folder}: no run was started in it; name the folder of a run, or start the run first")
     run = WatchedRun(folder)
     run.update()
     if once or not console.is_terminal:
@@ -77,7 +81,9 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, nargs="?", default=Path(), help="the run's folder (the current one)")
+    parser.add_argument(
+        "folder", type=command_line.path, nargs="?", default=Path(), help="the run's folder (the current one)"
+    )
     parser.add_argument("--once", action="store_true", help="print the progress once, and end")
     options = parser.parse_args(arguments)
     console = Console()

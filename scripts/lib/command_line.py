@@ -2,13 +2,19 @@
 
 import argparse
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from scripts.lib.errors import PipelineError
 from scripts.lib.network_access.token import Redacting, redact
 from scripts.lib.workflow.processes import interrupts
+
+# The limits of detect.img_max_side in config/config.schema.yaml.
+LEAST_SIDE, LARGEST_SIDE = 32, 16384
 
 
 def run(work: Callable[[], None]) -> int:
@@ -38,9 +44,74 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def name_and_value(text: str) -> tuple[str, str]:
-    """Return the name and the value in an argument; argparse refuses the argument if it is not NAME=VALUE."""
-    name, separator, value = text.partition("=")
-    if not name or not separator:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
+def share(text: str) -> float:
+    """Return the number in an argument; argparse refuses the argument if it is not from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a number from 0 to 1")
+    return value
+
+
+def not_empty(text: str) -> str:
+    """Return the text of an argument; argparse refuses an empty one, such as that of a variable that is not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is empty; expected a text, or leave the option out")
+    return text
+
+
+def side(text: str) -> int:
+    """Return the side of a network's input in pixels; argparse refuses what detect.img_max_side would not accept."""
+    if not text.isascii() or not text.isdecimal() or not LEAST_SIDE <= int(text) <= LARGEST_SIDE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {LEAST_SIDE} to {LARGEST_SIDE}")
+    return int(text)
+
+
+def path(text: str) -> Path:
+    """Return the path in an argument; argparse refuses an empty one, which would be the current folder."""
+    return Path(not_empty(text))
+
+
+class StorePairs(argparse.Action):
+    """Store the NAME=VALUE of each use of an option in a dict; refuse a name with two values."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Store one pair."""
+        name, separator, value = values.partition("=")
+        if not name or not separator:
+            raise argparse.ArgumentError(self, f"{values!r} is not NAME=VALUE")
+        found = getattr(namespace, self.dest)
+        if found.get(name, value) != value:
+            message = f"{name} is given as {found[name]!r} and as {value!r}; expected one of them"
+            raise argparse.ArgumentError(self, message)
+        setattr(namespace, self.dest, {**found, name: value})
+
+
+def output_file(text: str) -> Path:
+    """Return the file in an argument; argparse refuses the argument if such a file cannot be written."""
+    file = path(text)
+    if file.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; expected the name of a file")
+    if file.exists() and not file.is_file():  # it would be replaced
+        raise argparse.ArgumentTypeError(f"{text!r} is a device or a pipe; expected the name of a file")
+    if not file.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no folder {str(file.parent)!r}; make it first")
+    _check_writable(file.parent, text)
+    return file
+
+
+def output_folder(text: str) -> Path:
+    """Return the folder in an argument; argparse refuses the argument if it cannot be made or written to."""
+    folder = path(text)
+    there = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}: {str(there)!r} is not a folder; expected the name of a folder")
+    _check_writable(there, text)
+    return folder
+
+
+def _check_writable(folder: Path, text: str) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{text!r}: {str(folder)!r} cannot be written to; choose another folder")

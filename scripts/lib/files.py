@@ -1,6 +1,7 @@
 """Write files completely or not at all, compute hashes, and read and write JSON."""
 
 import ctypes
+import errno
 import hashlib
 import os
 import shutil
@@ -94,7 +95,11 @@ def _renamed_to(path: Path, *, synced: bool) -> Iterator[tuple[str, int]]:
     # Creating a Path takes longer than opening the file, and each media has several files.
     folder, name = os.path.split(path)
     part = os.path.join(folder, f".{name}.part")  # noqa: PTH118
-    descriptor = _create(part)
+    try:
+        descriptor = _create(part)
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise
     try:
         yield part, descriptor
         if synced:
@@ -102,12 +107,19 @@ def _renamed_to(path: Path, *, synced: bool) -> Iterator[tuple[str, int]]:
         if not is_at(part, descriptor):
             raise PipelineError(f"{path}: another process writes it too; this one, which is older, gives up")
         os.replace(part, path)  # noqa: PTH105
-    except BaseException:
+    except BaseException as error:
         if is_at(part, descriptor):
             Path(part).unlink(missing_ok=True)
+        if isinstance(error, OSError) and (error.filename == part or _is_unnamed(error)):
+            error.filename = os.fspath(path)
         raise
     finally:
         os.close(descriptor)
+
+
+def _is_unnamed(error: OSError) -> bool:
+    """Return whether an error is that of a write, which names no file."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _create(part: str) -> int:

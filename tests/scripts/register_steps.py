@@ -41,7 +41,9 @@ def register(server, capsys):
     """Return a function that runs the program: its exit code, its output, and its error messages."""
 
     def run(*arguments, path=SINGLE, name="Detect fish"):
-        options = ["--name", name, "--config", "my.yaml", "--set", f"image={IMAGE}"]
+        options = ["--name", name, "--config", "my.yaml"]
+        if not any(one.startswith("image=") for one in arguments):
+            options += ["--set", f"image={IMAGE}"]
         code = register_algorithm.main([str(path), *options, *arguments])
         out, complaint = capsys.readouterr()
         for token in server.tokens.values():

@@ -48,5 +48,6 @@ def test_a_run_or_number_that_cannot_be_used_is_refused(tmp_path, capsys):
     assert "has no results/summary.json" in capsys.readouterr().err
     run = FakeRun(tmp_path / "run")
     run.finish()
-    assert coco_parts.main([str(run.folder), "--media", "0"]) == 1
-    assert "--media: 0; expected at least 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        coco_parts.main([str(run.folder), "--media", "0"])
+    assert "argument --media: '0' is not a whole number of at least 1" in capsys.readouterr().err

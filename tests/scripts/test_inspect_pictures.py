@@ -218,3 +218,34 @@ def test_a_yolo_that_was_exported_with_other_options(
     output = capsys.readouterr()
     assert code == 0, output.err
     assert f"boxes: 1\n  crab 0.900: {box}\n" in output.out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("nope.jpg", None, "nope.jpg: No such file or directory"),
+        (".", None, "Is a directory"),
+        ("empty.jpg", b"", "empty.jpg: cannot be read as a picture; expected JPEG, PNG or TIFF"),
+        ("words.jpg", b"no picture", "words.jpg: cannot be read as a picture"),
+    ],
+)
+def test_a_picture_that_cannot_be_read(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, content: bytes | None, message: str
+) -> None:
+    """The only message is this one; OpenCV has its own, which does not tell a missing file from a damaged one."""
+    write_detector(tmp_path / "graph.onnx", {"output0": raw([[1, 1, 1, 1, 0, 0]], CELLS)}, metadata=ULTRALYTICS)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert main([str(tmp_path / "graph.onnx"), "--picture", str(tmp_path / name)]) == 1
+    error = capfd.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "options", [["--threshold", "nan"], ["--pixels", "rgb"], ["--picture", "a.png", "--out", "a.gif"]]
+)
+def test_an_option_that_cannot_be_used(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["graph.onnx", *options])
+    assert f"argument {options[-2]}: " in capsys.readouterr().err

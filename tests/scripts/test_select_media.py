@@ -74,13 +74,21 @@ FAILURES = [
         "no media type has an attribute 'A'; they have 'Notes'",
     ),
     (["--name", "none of this name"], "nothing is selected"),
-    (["--output", "none/media.txt"], "none/.media.txt.part: No such file or directory"),
     (["--project", "99"], "answered 404"),
 ]
 WRONG_OPTIONS = [
     ["--search", "fish"],
     ["--search", "{}"],
+    ["--search", '{"method": "and"}'],
+    ["--search", '{"method": "nor", "operations": [{"attribute": "A", "operation": "eq", "value": 1}]}'],
+    ["--search", '{"method": "or", "operations": [{"attribute": "A", "value": 1}]}'],
+    ["--search", '{"attribute": "Notes", "operation": "eq"}'],
+    ["--search", f'{{"method": "or", "operations": {"[" * 30}{"]" * 30}}}'],
     ["--attribute", "Notes"],
+    ["--attribute", "Notes=a", "--attribute", "Notes=b"],
+    ["--name", ""],
+    ["--unprocessed", "--mark-attribute", ""],
+    ["--output", "none/media.txt"],
     ["--project", "x"],
     ["--host", ""],
 ]

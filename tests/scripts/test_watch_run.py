@@ -41,6 +41,12 @@ def test_progress_in_one_line(run, capsys):
     )
 
 
+def test_a_folder_without_a_run(tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    assert watch_run.main([str(tmp_path / "pictures")]) == 1
+    assert "pictures: no run was started in it; name the folder of a run" in capsys.readouterr().err
+
+
 def test_uploaded_tracks_are_counted(run, capsys):
     folder = run.folder / "results/track_uploads"
     folder.mkdir()
@@ -178,7 +184,8 @@ def test_a_summary_older_than_results_in_sub_folders_is_of_an_earlier_run(run):
     assert (len(watched.uploads), watched.ended) == (3, False)
 
 
-def test_an_empty_folder(tmp_path, capsys):
+def test_a_run_that_has_just_begun(tmp_path, capsys):
+    (tmp_path / ".snakemake").mkdir()
     watch_run.main([str(tmp_path), "--once"])
     assert capsys.readouterr().out.startswith("0 of 0 media detected")
 

@@ -22,7 +22,7 @@ from scripts.lib.suppression import FINAL, Nms
 _COLOURS = 3
 
 # For each value of network.pixels: whether the colours are reversed to RGB, mean, divisor.
-_PIXELS: dict[str, tuple[bool, tuple[float, float, float], float]] = {
+PIXELS: dict[str, tuple[bool, tuple[float, float, float], float]] = {
     "rgb_0_to_1": (True, (0.0, 0.0, 0.0), 255.0),
     "rgb_0_to_255": (True, (0.0, 0.0, 0.0), 1.0),
     "bgr_0_to_255": (False, (0.0, 0.0, 0.0), 1.0),
@@ -146,7 +146,7 @@ class RowsEngine(Engine):
         return boxes[rows].astype(np.float32), scores[rows].astype(np.float32), indices
 
     def _to_input(self, picture: Pixels) -> npt.NDArray[Any]:
-        to_rgb, mean, divisor = _PIXELS[self._pixels]
+        to_rgb, mean, divisor = PIXELS[self._pixels]
         content: npt.NDArray[Any] = picture[..., ::-1] if to_rgb else picture
         if not self._takes_bytes:
             content = (content.astype(np.float32) - np.asarray(mean, np.float32)) / np.float32(divisor)
@@ -222,7 +222,7 @@ def _checked_convention(convention: RowsConvention | None, graph_input: RowsInpu
     what = f"{graph}: its outputs are rows of boxes, scores and labels"
     if convention is None or convention.pixels is None:
         raise SettingsError(
-            f"{what}, and the file does not define the pixel format; set network.pixels to one of {', '.join(_PIXELS)} "
+            f"{what}, and the file does not define the pixel format; set network.pixels to one of {', '.join(PIXELS)} "
             "(torchvision: rgb_0_to_1)"
         )
     if convention.first_label is None:

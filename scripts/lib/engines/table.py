@@ -191,7 +191,7 @@ def open_engine(
     kind = ENGINES[engine]
     if graph.suffix not in kind.suffixes:
         raise GraphError(
-            f"{graph}: {engine} cannot read a file that ends in {graph.suffix or 'nothing'!r}; "
+            f"{graph}: {engine} cannot read a file that ends in {graph.suffix or graph.name!r}; "
             f"expected {' or '.join(kind.suffixes)}"
         )
     request = EngineRequest(

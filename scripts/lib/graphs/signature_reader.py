@@ -39,7 +39,7 @@ def read_file(graph: Path, source: str | None = None) -> Signature:
         ) from error
     if graph.suffix == ".xml":
         return read_openvino_file(graph.read_bytes(), source)
-    raise GraphError(f"{source}: ends in {graph.suffix or 'nothing'!r}; expected .onnx, .pb or .xml")
+    raise GraphError(f"{source}: ends in {graph.suffix or graph.name!r}; expected .onnx, .pb or .xml")
 
 
 def _of_onnx(content: bytes, source: str) -> Signature:
