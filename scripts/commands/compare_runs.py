@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from scripts.lib import command_line
+from scripts.lib import command_line, tator_options
 from scripts.lib.errors import PipelineError
 from scripts.lib.evaluation.compared_media import ComparedMedia, in_frames_of, in_pixels_of
 from scripts.lib.evaluation.comparison import (
@@ -40,7 +40,6 @@ from scripts.lib.pictures.album import Album, AlbumPicture
 from scripts.lib.pictures.colours import colour
 from scripts.lib.server.api import Project
 from scripts.lib.text.display_text import short
-from scripts.lib.workflow.configuration import settings
 
 PICTURES, ROWS_SHOWN = 12, 200
 _VERSION = "version:"
@@ -268,10 +267,14 @@ def main(arguments: list[str] | None = None) -> int:
         help="least score of a run's box; to compare with a version: upload.threshold (default: all boxes)",
     )
     parser.add_argument("--host", help="Tator's address, https://HOST")
-    parser.add_argument("--project", type=int)
-    parser.add_argument("--type", type=int, help="number of the box type")
+    parser.add_argument("--project", type=tator_options.identifier)
+    parser.add_argument("--type", type=tator_options.identifier, help="number of the box type")
     parser.add_argument(
-        "--media", type=int, nargs="+", default=[], help="media to compare (default: those of the runs)"
+        "--media",
+        type=tator_options.identifier,
+        nargs="+",
+        default=[],
+        help="media to compare (default: those of the runs)",
     )
     parser.add_argument("--species-attribute", default="Species")
     parser.add_argument("--confidence-attribute", default="Confidence")
@@ -320,7 +323,7 @@ def _version(name: str, media_ids: Sequence[int], options: argparse.Namespace) -
     if missing or not (number.isascii() and number.isdigit() and len(number) < 20):
         raise PipelineError(f"{name}: expected version:NUMBER, with {', '.join(missing) or 'a number'}")
     return version_side(
-        Project(settings.site(options.host), options.project),
+        Project(tator_options.site(options.host, "--host"), options.project),
         int(number),
         media_ids,
         type_id=options.type,

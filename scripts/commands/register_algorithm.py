@@ -9,14 +9,16 @@ changed: the command only prints what it would do.
 
 import argparse
 import json
+import math
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import command_line
+from scripts.lib import command_line, tator_options
 from scripts.lib.errors import SettingsError
 from scripts.lib.files import replacing
 from scripts.lib.network_access.token import redact
@@ -68,7 +70,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--description", type=_at_most(_LONGEST_DESCRIPTION), metavar="TEXT", help="shown to people")
     add(
         "--cluster",
-        type=command_line.positive,
+        type=tator_options.identifier,
         metavar="ID",
         help="the organization's job cluster (default: Tator's own)",
     )
@@ -136,19 +138,6 @@ def _text(path: Path) -> str:
         raise SettingsError(f"{path}: is not text in UTF-8: {error}") from None
 
 
-def _site_and_project(options: argparse.Namespace, config: dict[str, Any]) -> tuple[str, int]:
-    """Return Tator's address and the project: from the command line, the environment, or the settings file."""
-    tator = config.get("tator")
-    tator = tator if isinstance(tator, dict) else {}
-    host = options.host or os.environ.get("TATOR_API_SERVICE") or tator.get("host")
-    project = options.project or os.environ.get("TATOR_PROJECT_ID") or tator.get("project_id")
-    if not host or not str(project).isdecimal():
-        raise SettingsError(
-            "expected --host and --project ID, TATOR_API_SERVICE and TATOR_PROJECT_ID, or both in --config"
-        )
-    return settings.site(str(host)), int(str(project))
-
-
 def _filled_in(options: argparse.Namespace, config: dict[str, Any]) -> str:
     """Return the manifest's text with the parameters of the command line and of the settings file."""
     values = dict(options.set)
@@ -158,12 +147,47 @@ def _filled_in(options: argparse.Namespace, config: dict[str, Any]) -> str:
         if isinstance(tator := config.get("tator"), dict):
             rest = {key: value for key, value in tator.items() if key not in _AT_LAUNCH}
             config = {key: value for key, value in {**config, "tator": rest}.items() if key != "tator" or rest}
-        try:
-            # In ASCII, as Argo fails with characters that its version of Go does not know, and with U+007F.
-            values["pipeline_args"] = json.dumps(config, allow_nan=False).replace("\x7f", "\\u007f")
-        except (TypeError, ValueError) as error:
-            raise SettingsError(f"{options.config}: cannot be written as JSON: {error}") from None
+        values["pipeline_args"] = _as_json(config, options.config)
     return manifest.fill_in(_text(options.manifest), values)
+
+
+def _as_json(config: dict[str, Any], path: Path) -> str:
+    """Return settings as JSON in ASCII, as Argo fails with characters that its version of Go does not know.
+
+    Raises:
+        SettingsError: one line for each value that JSON does not have; `path` is that of the settings file.
+    """
+    try:
+        return json.dumps(config, allow_nan=False).replace("\x7f", "\\u007f")  # Argo fails with U+007F too
+    except (TypeError, ValueError) as error:
+        try:
+            odd = list(_not_in_json(config, ()))
+        except RecursionError:  # an alias within itself
+            odd = []
+        lines = odd or [f"cannot be written as JSON: {error}"]
+        raise SettingsError("\n".join(f"{path}: {line}" for line in lines)) from None
+
+
+def _not_in_json(value: Any, keys: tuple[str, ...]) -> Iterator[str]:
+    """Yield a line for each value in settings that YAML has and JSON does not; `keys` lead to `value`."""
+    where = f"{'.'.join(keys)}: "
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(key, str | int | float | None):
+                yield from _not_in_json(inner, (*keys, str(key)))
+            else:
+                yield f"{where if keys else ''}the key {_odd(key)}"
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            yield from _not_in_json(inner, (*keys, str(at)))
+    elif not isinstance(value, str | int | float | None) or (isinstance(value, float) and not math.isfinite(value)):
+        yield f"{where}{_odd(value)}"
+
+
+def _odd(value: Any) -> str:
+    if isinstance(value, date):
+        return f"{value} is a date in YAML; expected text: put it in quotes"
+    return f"{shown(value)} cannot be written as JSON; expected text, a number, true or false"
 
 
 def _settings_of_launch(environ: Mapping[str, str], workflow: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,7 +209,9 @@ def _settings_of_launch(environ: Mapping[str, str], workflow: Mapping[str, Any])
 
 def _run(options: argparse.Namespace) -> None:
     config = _settings_in(options.config)
-    host, project_id = _site_and_project(options, config)
+    tator = config.get("tator")
+    in_file = tator if isinstance(tator, dict) else {}
+    host, project_id = tator_options.site_and_project(options.host, options.project, in_file)
     wanted = AlgorithmSpec(
         name=options.name,
         manifest=_filled_in(options, config),

@@ -9,13 +9,12 @@ import argparse
 import base64
 import heapq
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.lib import command_line
+from scripts.lib import command_line, tator_options
 from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.network_access.token import redact
 from scripts.lib.server import project_needs, rows, values
@@ -23,7 +22,7 @@ from scripts.lib.server.api import Project
 from scripts.lib.server.processed import is_marked
 from scripts.lib.text import json_text
 from scripts.lib.text.display_text import as_json, shown
-from scripts.lib.workflow.configuration import media_list, settings
+from scripts.lib.workflow.configuration import media_list
 from scripts.lib.workflow.configuration.reference_keys import is_deeper
 
 MARK = "Object Detector Processed"
@@ -216,12 +215,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog="The API token is read from TATOR_AUTH_TOKEN. Exit code: 0, or 1 when nothing was selected or written.",
     )
     add = parser.add_argument
-    add("--host", default=os.environ.get("TATOR_API_SERVICE"), help="Tator's address (or TATOR_API_SERVICE)")
-    add("--project", metavar="ID", default=os.environ.get("TATOR_PROJECT_ID"), help="project (or TATOR_PROJECT_ID)")
+    add("--host", help="Tator's address (or TATOR_API_SERVICE)")
+    add("--project", metavar="ID", help="project (or TATOR_PROJECT_ID)")
     add("--kind", choices=["any", *KINDS], default="any", help="videos or images only")
     add(
         "--section",
-        type=int,
+        type=tator_options.identifier,
         metavar="ID",
         help="media of this section and of the folders in it; its number is in Tator's address: section=ID",
     )
@@ -254,8 +253,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--output", type=command_line.output_file, metavar="FILE", help="file to write (default: standard output)")
     options = parser.parse_args(arguments)
-    if not options.host or not str(options.project).isdecimal():
-        parser.error("expected --host and --project ID, or TATOR_API_SERVICE and TATOR_PROJECT_ID")
+    try:
+        options.host, options.project = tator_options.site_and_project(options.host, options.project)
+    except SettingsError as error:
+        parser.error(str(error))
     return options
 
 
@@ -294,13 +295,15 @@ def _run(options: argparse.Namespace) -> None:
         attributes=options.attribute,
         unmarked=options.mark_attribute if options.unprocessed else None,
     )
-    host = settings.site(options.host)
-    selection = select_media(host, int(options.project), wanted)
+    selection = select_media(options.host, options.project, wanted)
     sys.stderr.write("".join(f"{redact(line)}\n" for line in selection.lines()))
     if not selection.media_ids:
         raise SettingsError("nothing is selected, and nothing is written; remove some of the filters")
     filters = json.dumps({name: value for name, value in vars(wanted).items() if value})
-    remarks = [f"{len(selection.media_ids)} media of project {options.project} of {host}", f"selected by {filters}"]
+    remarks = [
+        f"{len(selection.media_ids)} media of project {options.project} of {options.host}",
+        f"selected by {filters}",
+    ]
     if options.output is None:
         sys.stdout.writelines(media_list.lines(selection.media_ids, remarks))
         sys.stdout.flush()

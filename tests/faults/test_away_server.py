@@ -204,6 +204,25 @@ def test_an_address_that_never_answered_is_given_up_early(
     assert time.monotonic() - started < 20
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_does_not_answer_is_named_and_not_the_address(
+    steps: Steps, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.lib.server.api.NEVER_ANSWERED_SECONDS", 0.0)
+    monkeypatch.setenv("TATOR_ALLOW_HTTP", "true")
+    for name in ("no_proxy", "NO_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    variable = f"{scheme.upper()}_PROXY"
+    monkeypatch.setenv(variable, "http://user:pa55word@127.0.0.1:1")
+    with pytest.raises(ServerError) as caught:
+        Steps(steps.folder, replace(steps.server, host=f"{scheme}://tator.site.org")).resolve(1)
+    words = rf"connect: tator\.site\.org through the proxy 'http://\S+@127\.0\.0\.1:1' \({variable}\): .*refused"
+    assert re.search(words, str(caught.value)), caught.value
+    assert str(caught.value).endswith(f"run again later, or correct {variable}: nothing has answered there yet")
+    assert "pa55word" not in str(caught.value)
+    assert "tator.host" not in str(caught.value)
+
+
 def test_a_server_that_answered_before_is_not_given_up_early(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     (steps.folder / "resources").mkdir()
     monkeypatch.setattr("scripts.lib.server.api.NEVER_ANSWERED_SECONDS", 0.0)

@@ -105,6 +105,12 @@ def test_a_run_and_a_version_that_people_edited(steps, tmp_path, capsys):
     assert compare_runs.main([*sides, *where, "--host", "me:secret@t.org"]) == 1
     assert "contains a user name or password" in (complaint := capsys.readouterr().err)
     assert "secret" not in complaint
+    assert compare_runs.main([*sides, *where, "--host", "t.org"]) == 1
+    assert "--host: 't.org' is invalid; expected: Address of the Tator site" in capsys.readouterr().err
+    for option in ("--project", "--type", "--media"):
+        with pytest.raises(SystemExit):
+            compare_runs.main([*sides, *where, option, "9" * 30])
+        assert f"{option}: {'9' * 30} is invalid; expected a whole number from 1 to" in capsys.readouterr().err
     where += ["--out", str(tmp_path / "none")]
     empty = steps.api.create_version(server.project_id, {"name": "empty"}).id
     version_side = f"version:{server.version_id}"

@@ -26,11 +26,12 @@ SETTINGS = {
 
 
 def adapted(arguments: list[str], server: Server) -> list[str]:
-    """Return a command with the stand-in's address and another image in place of the page's examples."""
+    """Return a command with the stand-in's address, another image and another store in place of the page's examples."""
     changed = {
         "https://tator.example.org": server.host,
         "3": str(server.project_id),
         "image=registry.example.org/tator-detection:1.0.0": "image=registry.site.org/tator-detection:1.0.0",
+        "s3_endpoint=https://s3.example.org": "s3_endpoint=https://s3.site.org",
     }
     return [changed.get(argument, argument) for argument in arguments]
 

@@ -1,5 +1,6 @@
 """What register_algorithm refuses before it changes anything: missing parts, rights, wrong settings and manifests."""
 
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,18 @@ WRONG_SETTINGS = [
     ({**SETTINGS, "keep_treshold": 0.5}, "pipeline_args: TATOR_PIPELINE_ARGS: unknown key 'keep_treshold'"),
     ({"data_image": "x"}, "pipeline_args: upload.localization_type_id: missing"),
     (["a"], "it is ['a']; expected settings"),
-    ({"detect": {"img_max_side": float("nan")}}, "cannot be written as JSON"),
+    (
+        {"detect": {"img_max_side": float("nan")}},
+        "my.yaml: detect.img_max_side: nan cannot be written as JSON; expected text, a number, true or false",
+    ),
+    ({"upload": {"version": date(2024, 1, 1)}}, "my.yaml: upload.version: 2024-01-01 is a date in YAML; expected text"),
+    (
+        {"upload": {"version": datetime(2024, 1, 1, 12, 30)}, "counts": {"attributes": {date(2024, 1, 2): "a"}}},
+        "my.yaml: counts.attributes: the key 2024-01-02 is a date in YAML; expected text: put it in quotes\n"
+        "my.yaml: upload.version: 2024-01-01 12:30:00 is a date in YAML; expected text: put it in quotes\n",
+    ),
+    ({"upload": {"version": b"a"}}, "my.yaml: upload.version: b'a' cannot be written as JSON; expected text"),
+    ({"media": {"fps": [1, {"a": date(2024, 1, 1)}]}}, "my.yaml: media.fps.1.a: 2024-01-01 is a date in YAML"),
 ]
 
 
@@ -183,6 +195,17 @@ def test_quantities_of_kubernetes_are_checked_and_written(register, server):
     assert spec["templates"][0]["container"]["resources"]["limits"]["nvidia.com/gpu"] == "0"
 
 
+def test_values_that_no_launch_can_use_are_refused(register, server):
+    code, _, complaint = register("--apply", "--set", "image= ", "--set", "registry_secret=a b/")
+    assert (code, writes(server), complaint.count("\n")) == (1, [], 3)
+    assert (
+        "parameter image gives spec.templates[0].container.image the value ' '; expected an image's name" in complaint
+    )
+    assert "spec.volumes[1].secret.secretName the value 'a b/'; expected a name in Kubernetes" in complaint
+    code, _, complaint = register("--apply", path=FAN_OUT_S3)
+    assert (code, "s3_endpoint is still the example's, https://s3.example.org; give" in complaint) == (1, True)
+
+
 def test_two_algorithms_of_the_name_are_refused(register, server):
     for _ in range(2):
         server.add("algorithm", project=11, name="Detect fish", user=1, files_per_job=1, manifest="11/x.yaml")
@@ -221,8 +244,8 @@ def test_refusals_of_tator_and_its_store_are_reported_without_addresses(register
 def test_options_that_no_launch_can_use_are_refused(monkeypatch, capsys, options, message):
     monkeypatch.delenv("TATOR_API_SERVICE", raising=False)
     if message is None:
-        assert register_algorithm.main([SINGLE, "--name", "x", *options]) == 1
-        message = "expected --host and --project"  # the next check
+        assert register_algorithm.main([SINGLE, "--name", "x", "--project", "1", *options]) == 1
+        message = "--host missing; expected --host and --project"  # the next check
     else:
         with pytest.raises(SystemExit):
             register_algorithm.main([SINGLE, "--name", "x", *options])
@@ -231,6 +254,16 @@ def test_options_that_no_launch_can_use_are_refused(monkeypatch, capsys, options
 
 def test_wrong_token_project_and_options_are_refused(register, server, monkeypatch):
     assert "answered 404" in register("--project", "999")[2]
+    for options, message in (
+        (
+            ["--host", "tator.site.org"],
+            "--host: 'tator.site.org' is invalid; expected: Address of the Tator site, `https",
+        ),
+        (["--project", "12.5"], "--project: '12.5' is invalid; expected a whole number from 1 to"),
+        (["--project", "9" * 30], f"--project: {'9' * 30} is invalid; expected a whole number from 1 to"),
+    ):
+        code, out, complaint = register(*options)
+        assert (code, out, message in complaint, complaint.count("\n")) == (1, "", True, 1), complaint
     for wrong in (["--files-per-job", "0"], ["--cluster", "x"], ["--set", "image"], ["--description", ""]):
         with pytest.raises(SystemExit):
             register(*wrong)

@@ -75,22 +75,33 @@ FAILURES = [
     ),
     (["--name", "none of this name"], "nothing is selected"),
     (["--project", "99"], "answered 404"),
+    (["--project", "9223372036854775807"], "answered 404"),
 ]
+# Arguments, and a part of the message.
 WRONG_OPTIONS = [
-    ["--search", "fish"],
-    ["--search", "{}"],
-    ["--search", '{"method": "and"}'],
-    ["--search", '{"method": "nor", "operations": [{"attribute": "A", "operation": "eq", "value": 1}]}'],
-    ["--search", '{"method": "or", "operations": [{"attribute": "A", "value": 1}]}'],
-    ["--search", '{"attribute": "Notes", "operation": "eq"}'],
-    ["--search", f'{{"method": "or", "operations": {"[" * 30}{"]" * 30}}}'],
-    ["--attribute", "Notes"],
-    ["--attribute", "Notes=a", "--attribute", "Notes=b"],
-    ["--name", ""],
-    ["--unprocessed", "--mark-attribute", ""],
-    ["--output", "none/media.txt"],
-    ["--project", "x"],
-    ["--host", ""],
+    (["--search", "fish"], "not JSON"),
+    (["--search", "{}"], "expected a JSON object with"),
+    (["--search", '{"method": "and"}'], "expected 'operations' with a list of searches"),
+    (
+        ["--search", '{"method": "nor", "operations": [{"attribute": "A", "operation": "eq", "value": 1}]}'],
+        "method is 'nor'; expected and, or, not",
+    ),
+    (["--search", '{"method": "or", "operations": [{"attribute": "A", "value": 1}]}'], "expected 'attribute', 'operat"),
+    (["--search", '{"attribute": "Notes", "operation": "eq"}'], "such as 'eq', 'value'"),
+    (["--search", f'{{"method": "or", "operations": {"[" * 30}{"]" * 30}}}'], "is nested more than 20 deep"),
+    (["--attribute", "Notes"], "is not NAME=VALUE"),
+    (["--attribute", "Notes=a", "--attribute", "Notes=b"], "Notes is given as 'a' and as 'b'; expected one of them"),
+    (["--name", ""], "'' is empty; expected a text"),
+    (["--unprocessed", "--mark-attribute", ""], "--mark-attribute: '' is empty"),
+    (["--output", "none/media.txt"], "there is no folder 'none'; make it first"),
+    (["--project", "x", "--host", "t.org"], "--project: 'x' is invalid; expected a whole number from 1 to"),
+    (
+        ["--project", "x", "--host", "t.org"],
+        "--host: 't.org' is invalid; expected: Address of the Tator site, `https://",
+    ),
+    (["--project", "-3"], "--project: '-3' is invalid; expected a whole number from 1 to"),
+    (["--host", ""], "--host: '' is invalid; expected: Address of the Tator site, `https://HOST[:PORT]`"),
+    (["--section", "12.5"], "--section: '12.5' is invalid; expected a whole number from 1 to"),
 ]
 
 
@@ -168,11 +179,13 @@ def test_failures_are_one_clear_message(select):
         assert "Traceback" not in error
 
 
-def test_wrong_options_are_refused(select):
-    for arguments in WRONG_OPTIONS:
+@pytest.mark.usefixtures("server")
+def test_wrong_options_are_refused(capsys):
+    for arguments, message in WRONG_OPTIONS:
         with pytest.raises(SystemExit) as ended:
-            select(*arguments)
+            select_media.main(arguments)
         assert ended.value.code == 2, arguments
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("server")

@@ -25,7 +25,7 @@ from scripts.lib.errors import GraphError, ServerError
 from scripts.lib.network_access.answers import AnswerTooLarge, pieces
 from scripts.lib.network_access.causes import innermost_cause
 from scripts.lib.network_access.least_rate import LeastRate
-from scripts.lib.network_access.sessions import Session
+from scripts.lib.network_access.sessions import Session, through_proxy
 
 CONNECT_SECONDS, READ_SECONDS = 15, 60
 # Bytes that are read at a time; if a connection breaks, the current piece is lost.
@@ -206,9 +206,10 @@ class Registry:
                 f"{self._reference}: the registry's certificate is not trusted ({innermost_cause(error)}); "
                 f"name its authority's certificate in {self._ca_setting}"
             )
+        proxy = through_proxy(f"https://{self._reference.api_host}")
         times = f", {TRIES} times" if _is_temporary(error) else ""
         return ServerError(
-            f"{self._reference}: the registry fails ({status or innermost_cause(error)}) at {what}{times}; "
+            f"{self._reference}: the registry fails ({status or innermost_cause(error)}) at {what}{times}{proxy}; "
             "check its address and that it runs"
         )
 

@@ -5,6 +5,7 @@ prevent that, each session has an authentication object. Proxies and certificate
 NO_PROXY, REQUESTS_CA_BUNDLE) are used as usual, except SOCKS proxies, for which this module has no checks.
 """
 
+import os
 import threading
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from scripts.lib.network_access import proxies
 from scripts.lib.network_access.addresses import Guard, resolve
 from scripts.lib.network_access.answers import LARGEST_ANSWER, AnswerTooLarge, LimitedResponse
 from scripts.lib.network_access.timed_responses import TimedResponse, TookTooLong
+from scripts.lib.text.display_text import shown
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 
@@ -32,6 +34,21 @@ _UNQUOTED_LOGIN = (
     "the proxy's address has a login with / ? or #; expected HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT with these "
     "characters written as %2F, %3F and %23: correct it, or HTTP_PROXY or ALL_PROXY"
 )
+
+
+def proxy_variable(address: str) -> str | None:
+    """Return the environment variable with the proxy through which requests to an address go; None without a proxy."""
+    if not requests.utils.select_proxy(address, requests.utils.get_environ_proxies(address)):
+        return None
+    of_scheme = f"{urlsplit(address).scheme.upper()}_PROXY"
+    names = (proxies.spelling(name, os.environ) for name in (of_scheme, "ALL_PROXY"))
+    return next((name for name in names if os.environ.get(name)), None)
+
+
+def through_proxy(address: str) -> str:
+    """Return words for a message about a failed request: the proxy, without its login; empty without a proxy."""
+    variable = proxy_variable(address)
+    return f" through the proxy {shown(os.environ[variable])} ({variable})" if variable else ""
 
 
 class NoCredentials(requests.auth.AuthBase):

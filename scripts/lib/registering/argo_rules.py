@@ -9,14 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scripts.lib.registering import expressions, fields
+from scripts.lib.registering import expressions, fields, filled_fields
 from scripts.lib.text import yaml_text
 
 _KINDS = ("container", "containerSet", "script", "resource", "dag", "steps", "suspend", "data", "http", "plugin")
 _LEAVES = frozenset(_KINDS) - {"dag", "steps"}
 _RESERVED = ("init", "wait", "supervisor")
 _ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
-_TAG = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}", re.DOTALL)
 # Tags with these beginnings are Argo's, and have to be known; others are ignored.
 _ARGO = ("item.", "steps.", "inputs.", "outputs.", "pod.", "workflow.", "tasks.")
 _OF_WORKFLOW = {
@@ -48,6 +47,7 @@ def problems(workflow: Mapping[str, Any], parameters: Mapping[str, str | None]) 
     yield from _patch(spec.get("podSpecPatch"), "spec.podSpecPatch", parameters)
     for at, claim in enumerate(spec.get("volumeClaimTemplates") or []):
         yield from _claim(claim, f"spec.volumeClaimTemplates[{at}]")
+    yield from filled_fields.problems(spec, "spec", parameters)
 
 
 def _template(
@@ -129,7 +129,7 @@ def _tags(
     starts += [f"tasks.{task.get('name')}." for task in (template.get("dag") or {}).get("tasks") or []] + ["tasks.name"]
     if '"with' in json.dumps(template, default=str):
         starts.append("item.")
-    for text in sorted(set(_TAG.findall(json.dumps(template, default=str, ensure_ascii=False)))):
+    for text in sorted(set(filled_fields.TAG.findall(json.dumps(template, default=str, ensure_ascii=False)))):
         tag = text.strip()
         # Parameters that are not declared are reported once for the whole manifest.
         if tag.startswith("=") or not tag.startswith(_ARGO) or tag.startswith("workflow.parameters."):
@@ -151,8 +151,8 @@ def _patch(text: str | None, place: str, parameters: Mapping[str, str | None]) -
     """Check a podSpecPatch after its parameters are filled in."""
     if not text:
         return
-    filled = _TAG.sub(lambda tag: parameters.get(tag[1].strip().removeprefix("workflow.parameters.")) or tag[0], text)
-    if _TAG.search(filled):
+    filled = filled_fields.filled(text, parameters)
+    if filled_fields.TAG.search(filled):
         return  # known only at launch, when Argo fills in the text
     try:
         patch = yaml_text.parse(filled)
@@ -162,6 +162,7 @@ def _patch(text: str | None, place: str, parameters: Mapping[str, str | None]) -
         yield f"{place} is {text!r}; expected a part of a pod's spec, as JSON or YAML"
         return
     yield from fields.patch_problems(patch, place)
+    yield from filled_fields.problems(patch, place, parameters)
 
 
 def _container(

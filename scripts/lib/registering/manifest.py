@@ -20,10 +20,9 @@ from scripts.lib.text import yaml_text
 
 # Parameters that Tator appends to spec.arguments.parameters at launch.
 TATOR_PARAMETERS = ("name", "media_ids", "gid", "uid", "host", "rest_url", "rest_token", "tus_url", "project_id")
-# The beginning of the image names in deploy/argo until they are filled in.
-EXAMPLE = "registry.example.org/"
-
 _ANCHOR = re.compile(r"(?<![^\s,\[\]{}])&[^\s,\[\]{}]+\s+")
+# Values with a host of the documents and of deploy/argo, which is reserved for examples.
+_EXAMPLE = re.compile(r"(https?://)?([\w-]+\.)*example\.(com|net|org)(?![\w.-])")
 _PROFILE = re.compile(r'"run", "([\w-]+)"')
 # Argo quotes a value as Go does and reads it as JSON, which does not know Go's \a, \v, \x.. and \U... .
 _NOT_JSON = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f]|[\U00010000-\U0010ffff]")
@@ -154,7 +153,7 @@ def _parameters(workflow: Mapping[str, Any]) -> Iterator[str]:
         elif value is None:
             if name not in read_at_launch:
                 yield f"parameter {name} has no value; the web page sends none, so write one"
-        elif value.startswith(EXAMPLE):
+        elif _EXAMPLE.match(value):
             yield f"parameter {name} is still the example's, {value}; give your own with --set {name}=..."
         elif wrong := [one for one in _NOT_JSON.findall(value) if not one.isprintable()]:
             yield f"parameter {name} contains U+{ord(wrong[0]):04X}, with which Argo fails each launch: leave it out"

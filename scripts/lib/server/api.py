@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from scripts.lib.network_access.retry import answer_seconds, retrying
+from scripts.lib.network_access.sessions import proxy_variable
 from scripts.lib.network_access.token import check_token
 from scripts.lib.server import rights, rows, schema, values
 from scripts.lib.server.faults import (
@@ -328,7 +329,8 @@ class Project(TrackCalls):
                 outage.note(str(fault))
             remedy = "run again later"
             if isinstance(fault, NotReached) and outage.never_answered():
-                remedy += ", or correct tator.host: nothing has answered there yet"
+                # With a proxy, only the connection to the proxy can fail in this way.
+                remedy += f", or correct {proxy_variable(self.host) or 'tator.host'}: nothing has answered there yet"
             seconds = time.monotonic() - started
             raise ServerUnavailable(f"{fault}; tried for {seconds:.0f} s{why}; {remedy}") from None
         outage.clear()

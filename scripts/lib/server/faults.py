@@ -16,6 +16,7 @@ from tator.exceptions import ApiException
 
 from scripts.lib.errors import ServerError
 from scripts.lib.network_access.causes import innermost_cause
+from scripts.lib.network_access.sessions import through_proxy
 from scripts.lib.network_access.token import VARIABLE, redact
 from scripts.lib.server import rights
 from scripts.lib.server.outages import Outage
@@ -59,7 +60,7 @@ class Ended(Transient):
 
 
 class NotReached(Ended):
-    """There was no connection: nothing listens at the address, or its name is unknown."""
+    """There was no connection: nothing listens at the address, or the proxy's, or its name is unknown."""
 
 
 class TimedOut(Transient):
@@ -175,12 +176,11 @@ def classified(what: str, host: str, call: Callable[[], Any], *, needs: str = ri
     except requests.exceptions.SSLError as error:
         if untrusted(error):
             raise ServerError(f"{what}: {urlsplit(host).netloc}: {_brief(innermost_cause(error))}; {TRUST}") from None
-        text = f"{what}: {urlsplit(host).netloc}: SSLError: {_brief(innermost_cause(error))}"
+        text = f"{what}: {urlsplit(host).netloc}{through_proxy(host)}: SSLError: {_brief(innermost_cause(error))}"
         raise Transient(text, of_server=True) from None
     except requests.exceptions.RequestException as error:
-        raise _of_connection(error)(
-            f"{what}: {urlsplit(host).netloc}: {_brief(innermost_cause(error))}", of_server=True
-        ) from None
+        text = f"{what}: {urlsplit(host).netloc}{through_proxy(host)}: {_brief(innermost_cause(error))}"
+        raise _of_connection(error)(text, of_server=True) from None
     except (ValueError, RecursionError) as error:
         # JSON that is nested too deeply, or has a number with more digits than Python reads.
         why = _brief(f"{type(error).__name__}: {error}")

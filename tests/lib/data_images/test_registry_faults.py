@@ -86,3 +86,13 @@ def test_a_redirect_to_an_address_that_is_not_valid():
         pytest.raises(ServerError, match=r"the registry fails \(ValueError: Invalid IPv6 URL\) at manifest 1; check"),
     ):
         store.manifest("1")
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch):
+    for name in ("https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:pa55word@127.0.0.1:1")
+    words = r"refused\) at manifest 1, 5 times through the proxy 'http://\.\.\.@127\.0\.0\.1:1' \(HTTPS_PROXY\); check"
+    with opened("https://registry.site.org") as store, pytest.raises(ServerError, match=words) as caught:
+        store.manifest("1")
+    assert "pa55word" not in str(caught.value)

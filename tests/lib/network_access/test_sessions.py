@@ -7,7 +7,7 @@ import requests
 
 from scripts.lib.errors import ServerError, SettingsError
 from scripts.lib.network_access import proxies
-from scripts.lib.network_access.sessions import Session
+from scripts.lib.network_access.sessions import Session, proxy_variable, through_proxy
 from tests.faults.hosts import host, reply
 from tests.workflow import ROOT
 
@@ -95,3 +95,30 @@ def test_a_socks_proxy_is_refused(proxy):
     ):
         session.get(ELSEWHERE)
     assert "pa55word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "address", "variable", "words"),
+    [
+        ({}, ELSEWHERE, None, ""),
+        (
+            {"HTTPS_PROXY": "http://user:pa55word@proxy:3128/"},
+            ELSEWHERE,
+            "HTTPS_PROXY",
+            " through the proxy 'http://...@proxy:3128/' (HTTPS_PROXY)",
+        ),
+        ({"https_proxy": "proxy:3128"}, ELSEWHERE, "https_proxy", " through the proxy 'proxy:3128' (https_proxy)"),
+        ({"https_proxy": "", "HTTPS_PROXY": "http://p"}, ELSEWHERE, None, ""),
+        ({"HTTP_PROXY": "http://p"}, ELSEWHERE, None, ""),
+        ({"HTTP_PROXY": "http://p"}, "http://192.0.2.7", "HTTP_PROXY", " through the proxy 'http://p' (HTTP_PROXY)"),
+        ({"ALL_PROXY": "http://p"}, ELSEWHERE, "ALL_PROXY", " through the proxy 'http://p' (ALL_PROXY)"),
+        ({"HTTPS_PROXY": "http://p", "NO_PROXY": "192.0.2.0/24"}, ELSEWHERE, None, ""),
+    ],
+)
+def test_the_proxy_of_an_address_is_named_without_its_login(monkeypatch, environ, address, variable, words):
+    for name in proxies.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert (proxy_variable(address), through_proxy(address)) == (variable, words)

@@ -8,11 +8,16 @@ import pytest
 import yaml
 
 from scripts.lib.registering import expressions, fields, manifest
+from scripts.lib.text.display_text import shown
 from tests.workflow import ROOT
 
 MANIFESTS = {
     name: (ROOT / "deploy" / "argo" / f"{name}.yaml").read_text() for name in ("single-pod", "fan-out", "fan-out-s3")
 }
+
+
+# Values in place of the examples.
+OWN = {"image": "registry.site.org/x:1", "s3_endpoint": "https://s3.site.org"}
 
 
 def filled_in(name="fan-out", **values):
@@ -21,7 +26,9 @@ def filled_in(name="fan-out", **values):
 
 @cache
 def _filled_in(name, values):
-    return manifest.read(manifest.fill_in(MANIFESTS[name], {"image": "registry.site.org/x:1", **dict(values)}))
+    declared = manifest.parameters(manifest.read(MANIFESTS[name]))
+    own = {parameter: value for parameter, value in OWN.items() if parameter in declared}
+    return manifest.read(manifest.fill_in(MANIFESTS[name], own | dict(values)))
 
 
 def at(node, path):
@@ -185,6 +192,98 @@ def test_wrong_values_of_parameters(parameter, value, message):
     found = manifest.problems(filled_in("single-pod", **{parameter: value}))
     assert [line for line in found if message in line], found
     assert manifest.problems(filled_in("single-pod", gpus="0", storage_size="1.5Ti")) == []
+
+
+IMAGE_EXPECTED = "container.image the value VALUE; expected an image's name, [HOST[:PORT]/]NAME[:TAG][@sha256:DIGEST]"
+NAME_EXPECTED = "the value VALUE; expected a name in Kubernetes"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "values", "message"),
+    [
+        ("fan-out", "image", ["", " ", "Foo Bar:1", "site/Fish:1", "x:1 ", "x:a b", "x@sha256:1"], IMAGE_EXPECTED),
+        ("single-pod", "image", ["", "https://site.org/x:1"], IMAGE_EXPECTED),
+        ("single-pod", "registry_secret", ["", "a b/", "Login", "-a", "a" * 254], f"secret.secretName {NAME_EXPECTED}"),
+        ("fan-out", "storage_class", ["my class", "Fast", "a/b"], f"storageClassName {NAME_EXPECTED}"),
+        (
+            "fan-out-s3",
+            "s3_endpoint",
+            ["s3.site.org", "ftp://s3.site.org", "http://", "https://s3 .org", "https://s3.site.org:x", " "],
+            "S3_ENDPOINT_URL.value the value VALUE; expected http://HOST[:PORT] or https://HOST[:PORT]",
+        ),
+        (
+            "fan-out-s3",
+            "s3_region",
+            ["a b", "-x", "7", "eu.x"],
+            "S3_REGION.value the value VALUE; expected a region's name",
+        ),
+        (
+            "fan-out-s3",
+            "s3_bucket",
+            ["", "My Bucket", "ø", "x" * 256],
+            "args[3] the value VALUE; expected a bucket's name",
+        ),
+    ],
+)
+def test_values_that_no_launch_can_use(name, parameter, values, message):
+    """Each is reported once, also where several fields have it."""
+    for value in values:
+        start = f"manifest: parameter {parameter} gives spec."
+        [line] = manifest.problems(filled_in(name, **{parameter: value}))
+        assert line.startswith(start), line
+        assert message.replace("VALUE", shown(value)) in line, line
+        assert line.endswith(f"; give another with --set {parameter}=...")
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "values"),
+    [
+        ("fan-out", "image", ["x", "a/b/c:1", "localhost:5000/x@sha256:" + "a" * 64, "[::1]:5000/x"]),
+        ("fan-out", "storage_class", ["", "fast.site-1"]),
+        ("fan-out", "registry_secret", ["site.login-2"]),
+        ("fan-out-s3", "s3_endpoint", ["", "http://10.0.0.1:9000", "https://[::1]:9000", "https://s3.site.org/store"]),
+        ("fan-out-s3", "s3_region", ["", "eu-north-1"]),
+        ("fan-out-s3", "s3_bucket", ["My_bucket", "a.b-c"]),
+    ],
+)
+def test_values_that_a_launch_can_use(name, parameter, values):
+    """Without a region or an endpoint, the driver and the storage plugin use us-east-1 and AWS."""
+    for value in values:
+        assert manifest.problems(filled_in(name, **{parameter: value})) == []
+
+
+# Path, key, value, and a part of the message.
+OWN_FIELDS = [
+    ("spec", "serviceAccountName", "A b", "spec.serviceAccountName is 'A b'; expected a name in Kubernetes"),
+    ("spec", "serviceAccountName", "{{workflow.parameters.x}}", "parameter x gives spec.serviceAccountName the value"),
+    (f"{DRIVER}.container", "image", "site/X:1", "container.image is 'site/X:1'; expected an image's name"),
+    (f"{DRIVER}.container", "image", "x:{{ workflow.parameters.x }}", "container.image the value 'x:A b'; expected"),
+    (f"{DRIVER}.container", "image", "{{workflow.parameters.media_ids}}", None),
+    (f"{DRIVER}.container", "image", "x:{{workflow.name}}", None),
+    ("spec", "imagePullSecrets", [{"name": "a/b"}], "spec.imagePullSecrets[0].name is 'a/b'; expected a name in"),
+    (
+        f"{DRIVER}.container.env.0",
+        "valueFrom",
+        {"secretKeyRef": {"name": "{{workflow.parameters.x}}", "key": "k"}},
+        "env.TATOR_API_SERVICE.valueFrom.secretKeyRef.name the value 'A b'; expected a name in Kubernetes",
+    ),
+    (DRIVER, "initContainers", [{"name": "a", "image": "B"}], "initContainers[0].image is 'B'; expected an image's"),
+    (DRIVER, "podSpecPatch", '{"serviceAccountName": "{{workflow.parameters.x}}"}', "serviceAccountName is 'A b'; exp"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "key", "value", "message"), OWN_FIELDS)
+def test_values_are_checked_where_they_are_used(path, key, value, message):
+    workflow = filled_in()
+    workflow["spec"]["arguments"]["parameters"].append({"name": "x", "value": "A b"})
+    at(workflow, path)[key] = value
+    found = manifest.problems(workflow)
+    assert ([len(found)] and [message in line for line in found]) == ([True] if message else []), found
+
+
+def test_a_password_in_a_value_is_not_shown():
+    [line] = manifest.problems(filled_in("fan-out-s3", s3_endpoint="s3://me:pa55word@s3.site.org"))
+    assert ("pa55word" in line, "...@s3.site.org" in line) == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,10 @@ def test_parameters_that_cannot_be_filled_in(old, new, message):
         ("name: gpus", "name: image", "parameter image is declared twice"),
         ("name: gpus", "name: host", "parameter host is declared; Tator gives it"),
         (', value: "1"}', "}", "parameter gpus has no value"),
-        ("value: site/x:1", "value: registry.example.org/x:1", "parameter image is still the example's"),
+        *[
+            ("value: site/x:1", f"value: {value}", f"parameter image is still the example's, {value}; give your own")
+            for value in ("registry.example.org/x:1", "https://s3.example.org", "example.com", "http://a.example.net:9")
+        ],
         ("name: image", "name: picture", "parameter image is used and not declared"),
     ],
 )

@@ -150,21 +150,54 @@ def export_to_jobs(settings: Mapping[str, Any], environ: MutableMapping[str, str
         environ[MEDIA_FILE_VARIABLE] = settings["tator"]["media_file"]
 
 
-def site(address: str) -> str:
+def site(address: str, source: str = "tator.host") -> str:
     """Return a site's address without the `/rest` that Tator adds for its workflows.
+
+    Args:
+        address: the address.
+        source: where it comes from, for the message.
 
     Raises:
         SettingsError: it contains a user name or a password, which would be logged, or is not an address.
     """
     if "@" in unicodedata.normalize("NFKC", unquote(address)):  # `%40` and the full-width character are read as `@` too
-        raise SettingsError(
-            "tator.host: it contains a user name or password; expected https://HOST[:PORT] without them"
-        )
+        raise SettingsError(f"{source}: it contains a user name or password; expected https://HOST[:PORT] without them")
     try:
         urlsplit(address.strip()).port  # noqa: B018 - the property raises the error
     except ValueError as error:
-        raise SettingsError(f"tator.host: {shown(address)}: {error}; expected https://HOST[:PORT]") from None
+        raise SettingsError(f"{source}: {shown(address)}: {error}; expected https://HOST[:PORT]") from None
     return address.strip().rstrip("/").removesuffix("/rest").rstrip("/")
+
+
+def check_value(value: Any, source: str, rule: Mapping[str, Any]) -> None:
+    """Check one value by its rule in the schema.
+
+    Args:
+        value: the value.
+        source: where it comes from, for the message.
+        rule: the setting's entry in the schema.
+
+    Raises:
+        SettingsError: it is invalid.
+    """
+    errors = _Validator({"properties": {source: rule}}).iter_errors({source: value})
+    if problems := [line for error in errors for line in settings_messages.explain(error)]:
+        raise SettingsError("\n".join(problems))
+
+
+def identifier(value: Any) -> int:
+    """Return the number of an object in Tator.
+
+    Args:
+        value: the number, or a text with its digits.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    number = _number(value) if isinstance(value, str) else value
+    if not _is_id(number):
+        raise ValueError(f"{shown(number)} is invalid; expected a whole number from 1 to {_TOO_LARGE - 1}")
+    return int(number)
 
 
 def _overlay(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
