@@ -1,5 +1,6 @@
 """The HTTPS server of the API: addresses, tokens, the log of requests, injected faults."""
 
+import copy
 import json
 import re
 import ssl
@@ -95,7 +96,7 @@ def _route(cluster: "Cluster", entry: dict[str, Any], query: dict[str, str], bod
             )
         if verb == "get":
             item = cluster.objects.get(plural, namespace, name)
-            return 200, cluster.log(item, query) if sub == "log" else item
+            return 200, cluster.log(item, query) if sub == "log" else copy.deepcopy(item)
         if verb == "delete":
             options = {**query, **(body or {})}
             return 200, cluster.delete(plural, cluster.objects.get(plural, namespace, name), **_options(options))

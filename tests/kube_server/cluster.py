@@ -115,13 +115,14 @@ class Cluster:
             raise forbidden(f"error looking up service account {namespace}/{body['spec']['serviceAccountName']}")
         if len(str(body)) > 1_500_000:
             raise invalid("etcdserver: request is too large")
-        self.limits.check(plural, body, self.objects)
-        sent = copy.deepcopy(body)
-        if plural in ("pods", "jobs"):
-            body["status"] = {"phase": "Pending"} if plural == "pods" else {}
-        made = self.objects.add(plural, namespace, body)
-        self.created[plural].append(sent)
-        return copy.deepcopy(made)
+        with self.lock:  # tests create objects too
+            self.limits.check(plural, body, self.objects)
+            sent = copy.deepcopy(body)
+            if plural in ("pods", "jobs"):
+                body["status"] = {"phase": "Pending"} if plural == "pods" else {}
+            made = self.objects.add(plural, namespace, body)
+            self.created[plural].append(sent)
+            return copy.deepcopy(made)
 
     def listed(self, plural: str, namespace: str, selector: str, fields: str = "") -> Object:
         group = next(group for group, known in KINDS if known == plural)
@@ -242,7 +243,9 @@ class Cluster:
 
     def overlapping(self) -> list[str]:
         """Return the commands that two containers ran at the same time."""
-        lives = sorted((one.command, one.begun, one.ended or time.monotonic()) for one in self._kubelets.values())
+        with self.lock:
+            kubelets = list(self._kubelets.values())
+        lives = sorted((one.command, one.begun, one.ended or time.monotonic()) for one in kubelets)
         return [a[0] for a, b in pairwise(lives) if a[0] == b[0] and a[1] and b[1] < a[2]]
 
     def begun(self, name: str) -> bool:

@@ -52,7 +52,8 @@ class Kubelet(Thread):
         status |= {"state": {"waiting": {"reason": "ContainerCreating"}}, "lastState": {}}
         others = [{"name": one["name"], "state": {"running": {}}} for one in self._pod["spec"]["containers"][1:]]
         others = [{**status, "ready": True, **one} for one in others]
-        pod["status"]["containerStatuses"] = [status, *others]
+        with self._cluster.lock:
+            pod["status"]["containerStatuses"] = [status, *others]
         while not self._brought_up(spec, status):
             if pod["metadata"].get("deletionTimestamp"):
                 with self._cluster.lock:
@@ -97,8 +98,9 @@ class Kubelet(Thread):
                 pass
             too_old = deadline is not None and time.monotonic() - begun > deadline * self._cluster.minute / 60
             if too_old:
-                self._pod["status"]["reason"] = "DeadlineExceeded"
-                self._pod["status"]["message"] = "Pod was active on the node longer than the specified deadline"
+                message = "Pod was active on the node longer than the specified deadline"
+                with self._cluster.lock:
+                    self._pod["status"] |= {"reason": "DeadlineExceeded", "message": message}
             deleted = self._pod["metadata"].get("deletionTimestamp") or "reason" in self._pod["status"]
             if deleted and not stopped:
                 stopped = True
