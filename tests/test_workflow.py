@@ -222,6 +222,7 @@ def test_bad_settings_end_before_any_job(tmp_path, changes, message):
     ("content", "message"),
     [
         ("upload: {version: Röd}".encode("latin-1"), "UnicodeDecodeError: 'utf-8' codec can't decode"),
+        (b"upload: {version: 2024-13-45}", "ValueError: month must be in 1..12"),
         (b"detect: {}\n---\nmedia: {}\n", "Config file is not valid JSON or YAML"),
         (b"- detect\n", "Config file must be given as JSON or YAML with keys at top level"),
     ],
@@ -235,11 +236,11 @@ def test_snakemake_refuses_a_settings_file_as_documented(tmp_path, content, mess
     assert message in (ROOT / "config" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("variable", ["TATOR_PATIENCE_SECONDS", "TATOR_ANSWER_SECONDS"])
-def test_a_variable_of_seconds_is_checked_before_any_job(tmp_path, variable):
-    done = snakemake(tmp_path, "-n", settings=SETTINGS, environ={variable: "3 min"})
+@pytest.mark.parametrize(("variable", "value"), [("TATOR_PATIENCE_SECONDS", "3 min"), ("TATOR_ANSWER_SECONDS", "inf")])
+def test_a_variable_of_seconds_is_checked_before_any_job(tmp_path, variable, value):
+    done = snakemake(tmp_path, "-n", settings=SETTINGS, environ={variable: value})
     assert done.returncode == 1, done.stdout
-    assert f"{variable} is '3 min'; expected a number of seconds, 0 or more, such as 1" in done.stdout
+    assert f"{variable} is '{value}'; expected a number of seconds, 0 or more, such as 1" in done.stdout
 
 
 def test_a_section_that_is_given_twice_ends_the_run(tmp_path):

@@ -212,7 +212,7 @@ def read_text(path: Path, largest: int) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("it is not text") from None
+        raise ValueError("it is not text in UTF-8") from None
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:

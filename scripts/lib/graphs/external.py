@@ -36,14 +36,13 @@ def weight_files_in_folder(graph: Path) -> list[str]:
     Errors are ignored here, since the job that gets the network reports them. Large graphs are not read, since they
     hold their weights themselves.
     """
-    if graph.suffix != ".onnx" or not graph.is_file() or graph.stat().st_size > _LARGEST_IN_PLAN:
-        return []
     try:
-        names = weight_files(graph)
-    except GraphError:
+        if graph.suffix != ".onnx" or not graph.is_file() or graph.stat().st_size > _LARGEST_IN_PLAN:
+            return []
+        names = filter(None, map(relative_path, weight_files(graph)))
+        return sorted({str(name) for name in names if (graph.parent / name).is_file()})
+    except (GraphError, OSError):  # OSError: a name that is too long, or a folder without rights
         return []
-    paths = {path for name in names if (path := relative_path(name)) and (graph.parent / path).is_file()}
-    return sorted(map(str, paths))
 
 
 def relative_path(name: str) -> PurePosixPath | None:

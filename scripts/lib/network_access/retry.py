@@ -48,7 +48,7 @@ def _seconds(variable: str, default: float, environ: Mapping[str, str] = os.envi
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not seconds >= 0:  # true for NaN too
+    if not 0 <= seconds < math.inf:  # true for NaN too
         raise SettingsError(f"{variable} is {text!r}; expected a number of seconds, 0 or more, such as {default:.0f}")
     return seconds
 

@@ -1,6 +1,7 @@
 """Make users' texts, which may contain any character, safe to display."""
 
 import json
+import math
 import re
 import unicodedata
 from datetime import date
@@ -77,17 +78,28 @@ def shown(value: Any) -> str:
     return printable(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ...")
 
 
+def _word(value: Any) -> str | None:
+    """Return YAML's word for a value; None for one that has no other in Python."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, date):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value).replace("inf", ".inf").replace("nan", ".nan")
+    return None
+
+
 def _displayed(value: Any) -> Any:
     """Return a value whose repr has, at any depth, YAML's words, and no users and passwords before hosts in texts."""
-    if value is None or isinstance(value, bool | date):
-        return _Word(value if isinstance(value, date) else json.dumps(value))
+    if word := _word(value):
+        return _Word(word)
     if isinstance(value, str):
         return _without_user(value)
     if isinstance(value, bytes):
         return _without_user(value.decode("latin-1")).encode("latin-1", "replace")
     if isinstance(value, dict):
         return {_displayed(key): _displayed(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set):
         return type(value)(map(_displayed, value))
     return value
 

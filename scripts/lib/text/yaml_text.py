@@ -1,5 +1,6 @@
 """Read YAML; all faults raise the same type of error."""
 
+import re
 from typing import Any
 
 import yaml
@@ -8,10 +9,11 @@ from scripts.lib.text.display_text import shown
 
 # The largest text from others: PyYAML takes about ten seconds for it.
 LARGEST_FROM_OTHERS = 2**19
+_OCTAL = re.compile(r"[-+]?0_?[0-7]+(_[0-7]+)*")
 
 
-class RepeatedKeyError(ValueError):
-    """A mapping has the same key twice."""
+class MisreadError(ValueError):
+    """A text with a part that is not used as it is written."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -32,15 +34,30 @@ def _require_different_keys(node: yaml.MappingNode) -> None:
         if name in found:
             where = f"lines {found[name]} and {line}" if found[name] != line else f"line {line}"
             remedy = "join the two" if isinstance(value, yaml.MappingNode) else "remove one"
-            raise RepeatedKeyError(f"{shown(key.value)} is given twice ({where}); {remedy}")
+            raise MisreadError(f"{shown(key.value)} is given twice ({where}); {remedy}")
         found[name] = line
 
 
-def check_keys(text: str) -> None:
-    """Refuse a key that is given twice in a YAML or JSON text that was already parsed, and so is not nested too deeply.
+def _require_decimal(node: yaml.ScalarNode) -> None:
+    """Refuse a number that YAML takes for octal, such as an id with zeros before it."""
+    if node.tag != "tag:yaml.org,2002:int" or not _OCTAL.fullmatch(node.value):
+        return
+    written, octal = int(node.value), int(node.value, 8)
+    if written != octal:
+        raise MisreadError(
+            f"line {node.start_mark.line + 1}: {node.value} is the number {octal} in YAML; write {written} or {octal}, "
+            f"or put {node.value} in quotes"
+        )
+
+
+def check(text: str) -> None:
+    """Refuse settings of which another value would be used: keys that are given twice, and octal numbers.
+
+    Args:
+        text: YAML or JSON that was already parsed, and so is not nested too deeply.
 
     Raises:
-        RepeatedKeyError: a mapping has the same key twice.
+        MisreadError: with the line.
     """
     # JSON may be indented with tabs, which YAML does not allow. A variable that is not UTF-8 has surrogates.
     text = text.replace("\t", " ").encode("utf-8", "replace").decode()
@@ -59,13 +76,15 @@ def check_keys(text: str) -> None:
             pending += [value for _, value in node.value]
         elif isinstance(node, yaml.SequenceNode):
             pending += node.value
+        elif isinstance(node, yaml.ScalarNode):
+            _require_decimal(node)
 
 
 def parse(text: str) -> Any:
     """Return the content of a YAML text.
 
     Raises:
-        RepeatedKeyError: a mapping has the same key twice.
+        MisreadError: a mapping has the same key twice.
         ValueError: the text is not YAML, has a value that Python cannot represent, or is nested too deeply.
     """
     return _parse(text, _Loader)
@@ -78,7 +97,7 @@ def _parse(text: str, kind: type[yaml.SafeLoader]) -> Any:
             return loader.get_single_data()
         finally:
             loader.dispose()
-    except RepeatedKeyError:
+    except MisreadError:
         raise
     except RecursionError:
         raise ValueError("it is nested too deeply") from None

@@ -40,7 +40,7 @@ def contradictions(settings: Mapping[str, Any]) -> list[str]:
     tiles = detect["tiles"]
     if isinstance(tiles, dict) and ("width" in tiles) != ("height" in tiles):
         problems.append(
-            f"detect.tiles: {tiles}; expected width and height, or neither, for tiles of the network's own size"
+            f"detect.tiles: {shown(tiles)}; expected width and height, or neither, for tiles of the network's own size"
         )
     if (network["family"] == "described") != (network["description"] is not None):
         problems.append(
@@ -84,10 +84,14 @@ def _is_object_detection_api(network: Mapping[str, Any]) -> bool:
     if network["graph"] != "graph.pb" or not network["directory"]:
         return False
     path = Path(network["directory"], network["graph"])
-    if not path.is_file() or not path.stat().st_size:  # get_network reports that
+    try:
+        if not path.is_file():  # opening a pipe would wait for a writer
+            return False
+        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            names = (b"image_tensor", b"detection_boxes")
+            return all(content.find(bytes([10, len(name)]) + name) >= 0 for name in names)
+    except (OSError, ValueError):  # it cannot be read, or is empty: get_network reports that
         return False
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return all(content.find(bytes([10, len(name)]) + name) >= 0 for name in (b"image_tensor", b"detection_boxes"))
 
 
 def _is_folder(path: Path) -> bool:

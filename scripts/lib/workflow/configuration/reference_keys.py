@@ -40,8 +40,8 @@ def pipeline_arguments(
     if is_deeper(arguments, DEEPEST):
         raise SettingsError(f"TATOR_PIPELINE_ARGS is nested more than {DEEPEST} deep; expected an object of settings")
     try:
-        yaml_text.check_keys(text)
-    except yaml_text.RepeatedKeyError as error:
+        yaml_text.check(text)
+    except yaml_text.MisreadError as error:
         raise SettingsError(f"TATOR_PIPELINE_ARGS: {error}") from None
     if not isinstance(arguments, dict):
         raise SettingsError(f"TATOR_PIPELINE_ARGS is {shown(arguments)}; expected an object")

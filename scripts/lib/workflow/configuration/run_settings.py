@@ -37,20 +37,20 @@ def read(
 
 
 def check_files(files: Iterable[str | Path]) -> None:
-    """Refuse settings files that give a key twice, as Snakemake uses only the last of its values.
+    """Refuse settings files that give a key twice, as Snakemake uses only the last of its values, or octal numbers.
 
     Args:
         files: the files, YAML or JSON, which Snakemake has read.
 
     Raises:
-        SettingsError: with the file, the key and its lines.
+        SettingsError: with the file, the key or number, and its lines.
     """
     for path in map(Path, files):
         if not path.is_file():  # a pipe, which can be read only once
             continue
         try:
-            yaml_text.check_keys(path.read_text(encoding="utf-8", errors="replace"))
-        except yaml_text.RepeatedKeyError as error:
+            yaml_text.check(path.read_text(encoding="utf-8", errors="replace"))
+        except yaml_text.MisreadError as error:
             raise SettingsError(f"{path}: {error}") from None
 
 

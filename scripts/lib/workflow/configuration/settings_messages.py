@@ -1,6 +1,7 @@
 """Write messages about settings that are invalid by the schema."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
@@ -11,6 +12,11 @@ from scripts.lib.text.display_text import LONGEST_SHOWN, shown
 
 # The words of YAML, and those for the types of JSON Schema.
 _WORDS = {"None": "null", "False": "false"}
+# Texts that would be valid numbers; ids in variables are text too, but their digits were converted before.
+_NUMBERS = {
+    "integer": re.compile(r"[0-9]{1,18}", re.ASCII),
+    "number": re.compile(r"[0-9]+(\.[0-9]*)?(e[-+]?[0-9]+)?", re.ASCII | re.IGNORECASE),
+}
 _KINDS = {
     "array": "a list",
     "boolean": "true or false",
@@ -23,14 +29,14 @@ _KINDS = {
 
 def explain(error: ValidationError) -> Iterator[str]:
     """Yield a line for each problem: key, value, expectation, nearest known key."""
-    path = ".".join(str(part) for part in error.absolute_path)
+    path = ".".join(part if isinstance(part, str) else shown(part) for part in error.absolute_path)
     rule: Any = error.validator_value
     instance: Any = error.instance
     schema: Any = error.schema
     if error.validator == "additionalProperties":
         known = list(schema["properties"])
-        for key in sorted(map(str, set(instance) - set(known))):  # in YAML keys may be other than text
-            yield f"{path}.{_key(key)}: unknown key{nearest(key, known)}".lstrip(".")
+        for key in sorted(set(instance) - set(known), key=str):
+            yield f"{path}.{_key(key)}: unknown key{nearest(str(key), known)}".lstrip(".")
     elif error.validator == "required":
         for key in [key for key in rule if key not in instance]:
             yield f"{path}.{key}: missing; {_expectation(schema['properties'][key])}".lstrip(".")
@@ -45,6 +51,8 @@ def explain(error: ValidationError) -> Iterator[str]:
         wrong = "too large" if too_large else "invalid"
         if error.validator == "type" and _is_text_without_quotes(instance, schema):
             wrong += ", as it is not in quotes"
+        elif error.validator == "type" and _is_number_as_text(instance, schema):
+            wrong += ", as it is text: a number has no quotes, and a point before its e (1.0e-3)"
         yield f"{path}: {shown(instance)} is {wrong}; {_expectation(schema, str(error.validator))}"
 
 
@@ -54,9 +62,22 @@ def _is_text_without_quotes(value: Any, schema: Mapping[str, Any]) -> bool:
     return is_any_text and isinstance(value, bool | int | float | date)
 
 
-def _key(text: str) -> str:
-    """Return a key for a message, in quotes unless it is a plain word."""
-    return text if text.isidentifier() and text.isascii() and len(text) <= LONGEST_SHOWN else shown(text)
+def _is_number_as_text(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Return whether a number is expected, and its text was given; YAML also reads `1e-3` as text."""
+    expected = [_NUMBERS[kind] for kind in _kinds(schema) if kind in _NUMBERS]
+    return isinstance(value, str) and any(number.fullmatch(value) for number in expected)
+
+
+def _key(key: Any) -> str:
+    """Return a key, which in YAML may be other than text, for a message: in quotes unless it is a plain word."""
+    is_word = isinstance(key, str) and key.isidentifier() and key.isascii() and len(key) <= LONGEST_SHOWN
+    return key if is_word else shown(key)
+
+
+def _kinds(schema: Mapping[str, Any]) -> list[str]:
+    """Return the types of JSON Schema that a value may have, without null."""
+    kinds = schema.get("type", [])
+    return [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
 
 
 def _expectation(schema: Mapping[str, Any], broken: str = "type") -> str:
@@ -68,8 +89,7 @@ def _expectation(schema: Mapping[str, Any], broken: str = "type") -> str:
     """
     if "enum" in schema:
         return "expected one of " + ", ".join(_WORDS.get(value, value) for value in map(str, schema["enum"]))
-    kinds = schema.get("type", [])
-    kinds = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
+    kinds = _kinds(schema)
     if broken in ("minItems", "maxItems"):
         expected = f" {schema[broken]} entries"
     elif broken == "uniqueItems":

@@ -34,7 +34,7 @@ def test_ids_blank_lines_and_comments(tmp_path, content):
         ("a\n" * 9, "line 5: 'a' and 4 more; expected"),
         ("\x1b]0;x\x07", r"line 1: '\\x1b\]0;x\\x07';"),
         ("# none\n", "it names no media"),
-        (b"\xff\xfe7\x00", "it is not text"),
+        (b"\xff\xfe7\x00", "it is not text in UTF-8"),
     ],
 )
 def test_other_content_is_named_with_its_line(tmp_path, content, message):

@@ -4,15 +4,17 @@ import contextlib
 import json
 import re
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.lib.errors import SettingsError
+from scripts.lib.graphs.external import weight_files_in_folder
 from scripts.lib.network_access import token
 from scripts.lib.text.display_text import shown
-from scripts.lib.workflow.configuration import run_settings, settings
+from scripts.lib.workflow.configuration import network_settings, run_settings, settings
 from tests.lib.workflow.configuration.resolved_settings import DEFAULTS, MINIMAL, ROOT, SCHEMA, refusal, resolve
 
 
@@ -321,6 +323,24 @@ def test_the_media_type_of_the_reference_upload_step_is_ignored():
         ),
         ({"upload": {"version": False}}, {}, ["upload.version: false is invalid, as it is not in quotes"]),
         ({"detect": {"frame_range": date(2024, 1, 1)}}, {}, ["2024-01-01 is invalid; expected a list"]),
+        ({"detect": {"keep_threshold": float("nan")}}, {}, ["detect.keep_threshold: .nan is invalid"]),
+        ({"upload": {"version": [float("-inf"), {date(2024, 1, 1)}]}}, {}, ["[-.inf, {2024-01-01}] is invalid"]),
+        # YAML reads `1e-3` as text.
+        (
+            {"detect": {"keep_threshold": "1e-3"}},
+            {},
+            ["'1e-3' is invalid, as it is text: a number has no quotes, and a point before its e (1.0e-3); expected a"],
+        ),
+        ({"detect": {"batch_size": "8"}}, {}, ["'8' is invalid, as it is text: a number has no quotes"]),
+        ({}, {"TATOR_PROJECT_ID": "-1"}, ["tator.project_id: '-1' is invalid; expected a whole number"]),
+        ({}, {"TATOR_PROJECT_ID": "1.5"}, ["tator.project_id: '1.5' is invalid; expected a whole number"]),
+        ({"detect": {"tiles": {"width": 640, "whole": True}}}, {}, ["{'width': 640, 'whole': true}; expected width"]),
+        # Keys that YAML reads as something else, such as `yes`.
+        ({"mark": {True: 1}}, {}, ["mark.true: unknown key"]),
+        ({"mark": {None: 1}}, {}, ["mark.null: unknown key"]),
+        ({"mark": {date(2024, 1, 1): 1}}, {}, ["mark.2024-01-01: unknown key"]),
+        ({"counts": {"attributes": {12: "MaxN"}}}, {}, ["counts.attributes: 12 is invalid, as it is not in quotes"]),
+        ({"counts": {"attributes": {True: 5}}}, {}, ["counts.attributes.true: 5 is invalid"]),
     ],
 )
 def test_bad_input_names_key_value_and_expectation(config, environ, messages):
@@ -387,6 +407,13 @@ def test_the_table_in_the_readme_has_the_descriptions_of_the_schema():
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), True])
 def test_values_that_are_not_numbers_are_refused(value):
     assert "detect.keep_threshold" in refusal({"detect": {"keep_threshold": value}})
+
+
+@pytest.mark.parametrize("graph", ["graph.pb", "graph.onnx"])
+def test_a_folder_with_a_name_that_is_too_long_is_left_to_the_check_of_files(graph):
+    found = resolve({"network": {"directory": "x" * 300, "graph": graph}})
+    assert network_settings.unfit_for_tensorrt(found) is None
+    assert weight_files_in_folder(Path(found["network"]["directory"], graph)) == []
 
 
 def test_keys_of_a_file_that_is_not_utf_8_are_checked(tmp_path):
