@@ -72,7 +72,7 @@ def _remove_after(out: Path, number: int) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the files that the command line names; return the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = command_line.Parser(
         prog="python -m scripts.commands.coco_parts",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -33,6 +33,7 @@ from scripts.lib.evaluation.comparison import (
     version_side,
 )
 from scripts.lib.evaluation.comparison_file import ListOnDisk, write_content
+from scripts.lib.files import naming_full_disk
 from scripts.lib.pages import write_page
 from scripts.lib.pages.chosen_media import Largest
 from scripts.lib.pages.drawn_boxes import DrawnBox, PagePicture
@@ -72,7 +73,7 @@ def compare_runs(
     )
     not_analysed, compared = {"before": array("q"), "after": array("q")}, 0
     other_frames = {"before": 0, "after": 0}
-    with ExitStack() as stack:
+    with naming_full_disk(out), ExitStack() as stack:
         names = (*_LISTS_OF_MEDIA, "media", "changes")
         lists = {name: ListOnDisk(stack.enter_context(_temporary(out))) for name in names}
         lists["only_before"].extend(only_before)
@@ -244,7 +245,7 @@ def _drawn(change: Change, media: ComparedMedia, species: list[str]) -> DrawnBox
 
 def main(arguments: list[str] | None = None) -> int:
     """Compare the runs or versions that the command line names; return the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = command_line.Parser(
         prog="python -m scripts.commands.compare_runs",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -252,7 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("before", type=command_line.not_empty, metavar="BEFORE")
     parser.add_argument("after", type=command_line.not_empty, metavar="AFTER")
     parser.add_argument(
-        "--out", type=command_line.output_folder, default=Path("comparison"), help="folder to write into (%(default)s)"
+        "--out", type=command_line.output_folder, default="comparison", help="folder to write into (%(default)s)"
     )
     parser.add_argument(
         "--iou", type=command_line.share, default=0.5, help="IoU from which two boxes are the same (%(default)s)"
@@ -271,6 +272,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--type", type=tator_options.identifier, help="number of the box type")
     parser.add_argument(
         "--media",
+        action="extend",
         type=tator_options.identifier,
         nargs="+",
         default=[],

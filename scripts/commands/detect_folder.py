@@ -22,7 +22,7 @@ from scripts.lib.files import write_bytes
 from scripts.lib.folder_source.listing import shown_path
 from scripts.lib.graphs.class_names import TRAIN_INI, name_files
 from scripts.lib.graphs.external import weight_files_in_folder
-from scripts.lib.graphs.file_names import GRAPHS
+from scripts.lib.graphs.file_names import GRAPHS, ending
 from scripts.lib.text import yaml_text
 from scripts.lib.workflow.configuration import folder_settings
 from scripts.lib.workflow.configuration import settings as run_settings
@@ -60,7 +60,7 @@ def find_graph(network: Path) -> Path:
     else:
         raise SettingsError(f"--network: {network} does not exist; expected a graph, or a folder with one")
     if f"graph{graph.suffix}" not in GRAPHS:
-        raise SettingsError(f"--network: {graph} ends in {graph.suffix or graph.name!r}; expected .pb, .onnx or .xml")
+        raise SettingsError(f"--network: {graph} {ending(graph)}; expected .pb, .onnx or .xml")
     names = graph.with_name(TRAIN_INI)
     if graph.suffix == ".pb" and not names.is_file():
         raise SettingsError(
@@ -214,7 +214,7 @@ def _tiles(text: str) -> tuple[int, int] | str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line; return the run's exit code, or 1 if an option is wrong."""
-    parser = argparse.ArgumentParser(
+    parser = command_line.Parser(
         prog="python -m scripts.commands.detect_folder",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -244,7 +244,14 @@ def main(arguments: list[str] | None = None) -> int:
         help="folder for settings and results (default: FOLDER_detections)",
     )
     parser.add_argument("--threshold", type=float, help="the least score of a box (0.3)")
-    parser.add_argument("--export", nargs="+", choices=EXPORTS, default=[], help="also write the boxes in this format")
+    parser.add_argument(
+        "--export",
+        action="extend",
+        nargs="+",
+        choices=EXPORTS,
+        default=[],
+        help="also write the boxes in this format",
+    )
     parser.add_argument(
         "--cores", type=command_line.positive, help="number of this machine's cores to use (default: all)"
     )

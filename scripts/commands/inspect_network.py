@@ -19,13 +19,13 @@ from scripts.lib.boxes import Size
 from scripts.lib.engines.rows import PIXELS
 from scripts.lib.engines.table import DEFAULT_ENGINE, names_of, open_engine
 from scripts.lib.errors import GraphError, SettingsError
-from scripts.lib.files import replacing
+from scripts.lib.files import naming_full_disk, replacing
 from scripts.lib.graphs import external
 from scripts.lib.graphs import train_ini as train
 from scripts.lib.graphs.class_names import TRAIN_INI
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import NAMES
-from scripts.lib.graphs.file_names import missing
+from scripts.lib.graphs.file_names import folder_of, missing
 from scripts.lib.graphs.found_network import FoundNetwork, NetworkSettings, inspect_graph, read_description
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.network_access.token import redact
@@ -91,7 +91,7 @@ def inspect_network(
     if not graph.is_file():
         raise GraphError(f"{graph}: is not a file; expected a network: a .onnx, .pb or .xml file")
     check_operators(graph)
-    found = inspect_graph(graph, asked, str(graph.parent), needs_size=False)
+    found = inspect_graph(graph, asked, folder_of(graph), needs_size=False)
     size = asked.size or found.size or train.size(graph.with_name(TRAIN_INI))
     lines = lines_about(found, size)
     with _with_weights(graph) as whole:
@@ -116,8 +116,8 @@ def _with_weights(graph: Path) -> Iterator[Path]:
     """
     weights = graph.with_suffix(".bin")
     if graph.suffix == ".xml" and not weights.is_file():
-        raise GraphError(missing(str(graph.parent), weights.name, sorted(path.name for path in graph.parent.iterdir())))
-    with tempfile.TemporaryDirectory(prefix="inspect_network-") as folder:
+        raise GraphError(missing(folder_of(graph), weights.name, sorted(path.name for path in graph.parent.iterdir())))
+    with tempfile.TemporaryDirectory(prefix="inspect_network-") as folder, naming_full_disk(Path(folder)):
         whole = Path(folder, graph.name)
         is_written = graph.suffix == ".onnx" and external.write_with_weights(graph, graph.parent, whole, str(graph))
         yield whole if is_written else graph
@@ -196,7 +196,7 @@ def _picture_file(text: str) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when the network cannot be used as it is."""
-    parser = argparse.ArgumentParser(
+    parser = command_line.Parser(
         prog="python -m scripts.commands.inspect_network",
         description="Describe a network's file, and show the boxes that it detects in a picture.",
     )
@@ -223,6 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--out needs --picture")
 
     def inspect() -> None:
+        command_line.refuse_to_replace([given.picture], given.out, "--out")
         description = None if given.description is None else read_description(given.description)
         width, height = given.size or (None, None)
         asked = NetworkSettings(given.family, description, given.pixels, given.first_label, width, height)

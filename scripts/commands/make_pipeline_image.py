@@ -6,7 +6,6 @@ The last line printed is the value for the setting network.data_image. With --no
 has no name yet, and the line is the digest only.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -23,12 +22,13 @@ from scripts.lib.data_images.build import DataImage, build, write_archive
 from scripts.lib.data_images.members import OPTIONAL
 from scripts.lib.data_images.reference import Reference
 from scripts.lib.errors import GraphError, ServerError, SettingsError
-from scripts.lib.files import replacing, sha256
+from scripts.lib.files import naming_full_disk, replacing, sha256
 from scripts.lib.graphs import class_names, external
 from scripts.lib.graphs import train_ini as train
 from scripts.lib.graphs.class_count import check_names
 from scripts.lib.graphs.description import Description
 from scripts.lib.graphs.families import NAMES
+from scripts.lib.graphs.file_names import folder_of
 from scripts.lib.graphs.found_network import NetworkSettings, inspect_graph, read_description
 from scripts.lib.graphs.operators import check_operators
 from scripts.lib.network_access.token import redact
@@ -92,7 +92,12 @@ def make_pipeline_image(
         files["graph.bin"] = graph_xml.with_suffix(".bin")
     _require(files.values())
     asked = NetworkSettings(family, description, None, first_label, *(size or (None, None)))
-    with stoppable(), tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder:
+    command_line.refuse_to_replace(files.values(), output, "--output")
+    with (
+        stoppable(),
+        tempfile.TemporaryDirectory(prefix="make_pipeline_image-") as folder,
+        naming_full_disk(Path(folder)),
+    ):
         if graph_onnx is not None:
             whole = Path(folder, "graph.onnx")
             if external.write_with_weights(graph_onnx, graph_onnx.parent, whole, str(graph_onnx)):
@@ -121,7 +126,13 @@ def _require(files: Iterable[Path]) -> None:
 
 
 def _sibling_files(graph: Path, train_ini_file: Path | None) -> dict[str, Path]:
-    """Return the files with names and settings next to a graph; train.ini if neither another file nor the graph may."""
+    """Return the files with names and settings next to a graph; train.ini if neither another file nor the graph may.
+
+    Raises:
+        GraphError: the given train.ini cannot be read; later it has another name.
+    """
+    if train_ini_file is not None:
+        train.species(train_ini_file)
     found = {name: graph.with_name(name) for name in OPTIONAL if graph.with_name(name).is_file()}
     ini = train_ini_file or graph.with_name(class_names.TRAIN_INI)
     if train_ini_file or ini.is_file() or (not found and graph.suffix == ".pb"):
@@ -141,7 +152,7 @@ def _looked_at(
         graph = Path(folder, name)
         graph.symlink_to(files[name].absolute())
         check_operators(graph, str(original))
-        found = inspect_graph(graph, asked, str(original.parent), needs_size=False)
+        found = inspect_graph(graph, asked, folder_of(original), needs_size=False)
     if found.description is None:
         _check(files[name], found.names.names, files.get(class_names.TRAIN_INI, original), asked.size)
     else:
@@ -234,7 +245,7 @@ def _say(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line; return 0, or 1 when no image was made or published."""
-    parser = argparse.ArgumentParser(
+    parser = command_line.Parser(
         prog="python -m scripts.commands.make_pipeline_image",
         description="Make a data image of a network, and publish it.",
     )

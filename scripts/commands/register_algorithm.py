@@ -39,7 +39,7 @@ _MOST_FILES_PER_JOB = 10_000
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = command_line.Parser(
         prog="python -m scripts.commands.register_algorithm",
         description="Register the workflow as an algorithm in a Tator project, or update it.",
         epilog="The API token is read from TATOR_AUTH_TOKEN. Exit code: 0, or 1 when something is missing or failed.",
@@ -220,6 +220,7 @@ def _run(options: argparse.Namespace) -> None:
         cluster=options.cluster,
         categories=options.category,
     )
+    command_line.refuse_to_replace([options.manifest, options.config], options.output, "--output")
     if options.output is not None:
         with replacing(options.output) as stream:
             stream.write(wanted.manifest)

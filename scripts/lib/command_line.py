@@ -5,11 +5,11 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.errors import PipelineError
+from scripts.lib.errors import PipelineError, SettingsError
 from scripts.lib.network_access.token import Redacting, redact
 from scripts.lib.workflow.processes import interrupts
 
@@ -35,6 +35,28 @@ def run(work: Callable[[], None]) -> int:
         sys.stderr.write(redact(f"{error.filename or 'standard output'}: {error.strerror}") + "\n")
         return 1
     return 0
+
+
+class Parser(argparse.ArgumentParser):
+    """Parse a command line; refuse an option with two values, of which argparse would use the last without a word."""
+
+    def __init__(self, **options: Any) -> None:
+        """Pass the options on."""
+        super().__init__(**options)
+        self.register("action", None, _StoreOnce)
+
+
+class _StoreOnce(argparse.Action):
+    """Store the value of an option, which may be repeated with the same value only."""
+
+    _is_given = False
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Store the value; the message has no values, as that of --host may contain a password."""
+        if self._is_given and getattr(namespace, self.dest) != values:
+            raise argparse.ArgumentError(self, "it is given twice, with different values; expected one of them")
+        self._is_given = True
+        setattr(namespace, self.dest, values)
 
 
 def positive(text: str) -> int:
@@ -92,6 +114,7 @@ class StorePairs(argparse.Action):
 def output_file(text: str) -> Path:
     """Return the file in an argument; argparse refuses the argument if such a file cannot be written."""
     file = path(text)
+    _check_name(file.with_name(f".{file.name}.part") if file.name else file, text)  # see files.replacing
     if file.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is a folder; expected the name of a file")
     if file.exists() and not file.is_file():  # it would be replaced
@@ -105,11 +128,34 @@ def output_file(text: str) -> Path:
 def output_folder(text: str) -> Path:
     """Return the folder in an argument; argparse refuses the argument if it cannot be made or written to."""
     folder = path(text)
+    _check_name(folder, text)
     there = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
     if not there.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r}: {str(there)!r} is not a folder; expected the name of a folder")
     _check_writable(there, text)
     return folder
+
+
+def refuse_to_replace(read: Iterable[Path | None], output: Path | None, option: str) -> None:
+    """Refuse an output that would replace a file which the command reads.
+
+    Raises:
+        SettingsError: the output is one of the files that are read.
+    """
+    if output is not None and output.exists():
+        for file in read:
+            if file is not None and file.exists() and file.samefile(output):
+                raise SettingsError(f"{option}: {output} is the file that is read; expected another name")
+
+
+def _check_name(file: Path, text: str) -> None:
+    """Refuse a name that the system refuses, such as one that is too long."""
+    try:
+        os.lstat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error.strerror}; choose another name") from None
 
 
 def _check_writable(folder: Path, text: str) -> None:

@@ -110,15 +110,26 @@ def _renamed_to(path: Path, *, synced: bool) -> Iterator[tuple[str, int]]:
     except BaseException as error:
         if is_at(part, descriptor):
             Path(part).unlink(missing_ok=True)
-        if isinstance(error, OSError) and (error.filename == part or _is_unnamed(error)):
+        if isinstance(error, OSError) and (error.filename == part or _is_of_full_disk(error)):
             error.filename = os.fspath(path)
         raise
     finally:
         os.close(descriptor)
 
 
-def _is_unnamed(error: OSError) -> bool:
-    """Return whether an error is that of a write, which names no file."""
+@contextmanager
+def naming_full_disk(path: Path) -> Iterator[None]:
+    """Name a file or folder in the error of a write into it without room, which itself names no file."""
+    try:
+        yield
+    except OSError as error:
+        if _is_of_full_disk(error):
+            error.filename = os.fspath(path)
+        raise
+
+
+def _is_of_full_disk(error: OSError) -> bool:
+    """Return whether an error is that of a write without room, which names no file."""
     return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

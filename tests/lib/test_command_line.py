@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from scripts.lib import command_line
-from scripts.lib.files import replacing, write_bytes
+from scripts.lib.errors import SettingsError
+from scripts.lib.files import naming_full_disk, replacing, write_bytes
 from tests.lib.workflow.configuration.resolved_settings import SCHEMA
 
 
 def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(exit_on_error=False)
+    found = command_line.Parser(exit_on_error=False)
+    found.add_argument("--any", default="any")
+    found.add_argument("--sides", type=int, nargs=2)
     found.add_argument("--set", action=command_line.StorePairs, default={})
     found.add_argument("--file", type=command_line.output_file)
     found.add_argument("--folder", type=command_line.output_folder)
@@ -30,6 +33,11 @@ def parser() -> argparse.ArgumentParser:
         (["--set", "a"], "'a' is not NAME=VALUE"),
         (["--set", "=a"], "'=a' is not NAME=VALUE"),
         (["--set", "a=1", "--set", "a=2"], "a is given as '1' and as '2'; expected one of them"),
+        (["--any", "any", "--any", "secret"], "--any: it is given twice, with different values; expected one of them"),
+        (["--sides", "1", "2", "--share", "1", "--sides", "1", "3"], "--sides: it is given twice, with different"),
+        (["--file", "a" * 300], "a': File name too long; choose another name"),
+        (["--file", "a" * 250], "a': File name too long; choose another name"),
+        (["--folder", "a" * 300], "a': File name too long; choose another name"),
         (["--file", ""], "'' is empty"),
         (["--file", "."], "'.' is a folder; expected the name of a file"),
         (["--file", "none/a.txt"], "there is no folder 'none'"),
@@ -56,6 +64,7 @@ def test_a_wrong_argument_is_refused(
     with pytest.raises(argparse.ArgumentError) as refused:
         parser().parse_args(arguments)
     assert message in str(refused.value)
+    assert "secret" not in str(refused.value)
 
 
 def test_arguments_that_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +76,18 @@ def test_arguments_that_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert parser().parse_args(["--folder", name]).folder == Path(name)
     assert parser().parse_args(["--set", "a=1=2", "--set", "b=", "--set", "a=1=2"]).set == {"a": "1=2", "b": ""}
     assert parser().parse_args([]).set == {}
+    assert parser().parse_args(["--sides", "1", "2", "--sides", "1", "2", "--any", "b", "--any", "b"]).sides == [1, 2]
+
+
+def test_a_file_that_is_read_is_not_replaced(tmp_path: Path) -> None:
+    picture, other = tmp_path / "fish.png", tmp_path / "other.png"
+    picture.touch()
+    (tmp_path / "link.png").symlink_to(picture)
+    for output in (picture, tmp_path / "link.png", tmp_path / ".." / tmp_path.name / "fish.png"):
+        with pytest.raises(SettingsError, match=r"--out: .*png is the file that is read; expected another name"):
+            command_line.refuse_to_replace([None, picture], output, "--out")
+    command_line.refuse_to_replace([None, picture], None, "--out")
+    command_line.refuse_to_replace([None, picture, other], tmp_path / "new.png", "--out")
 
 
 @pytest.mark.parametrize("option", ["--file", "--folder"])
@@ -92,6 +113,15 @@ def test_a_full_disk_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert command_line.run(work) == 1
     assert capsys.readouterr().err == f"{path}: No space left on device\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_of_temporary_files_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space") as caught, naming_full_disk(tmp_path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(tmp_path)
+    with pytest.raises(OSError, match="reset") as caught, naming_full_disk(tmp_path):
+        raise OSError(errno.ECONNRESET, "reset")
+    assert caught.value.filename is None
 
 
 @pytest.mark.parametrize(("name", "error"), [("none/a", FileNotFoundError), ("folder", IsADirectoryError)])

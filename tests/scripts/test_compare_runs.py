@@ -1,5 +1,7 @@
 """Two runs, or two versions, side by side."""
 
+import errno
+import os
 import re
 
 import pytest
@@ -80,14 +82,8 @@ def test_a_run_and_a_version_that_people_edited(steps, tmp_path, capsys):
         spec = {"media_id": 1, "type": server.localization_type_id, "version": server.version_id, "frame": frame,
                 "attributes": {"Species": species, "Confidence": 0.9}, **share}  # fmt: skip
         steps.api.create_localization_list(server.project_id, [spec])
-    where = [
-        "--host",
-        f"{server.host}/rest/",
-        "--project",
-        str(server.project_id),
-        "--type",
-        str(server.localization_type_id),
-    ]
+    box_type = ["--type", str(server.localization_type_id)]
+    where = ["--host", f"{server.host}/rest/", "--project", str(server.project_id), *box_type]
     sides = [str(run.folder), f"version:{server.version_id}"]
     assert compare_runs.main([*sides, *where, "--out", str(tmp_path / "out")]) == 0
     totals = read_json(tmp_path / "out/compare.json")["totals"]
@@ -102,10 +98,10 @@ def test_a_run_and_a_version_that_people_edited(steps, tmp_path, capsys):
     assert "--threshold" not in page
     assert compare_runs.main([*sides, "--out", str(tmp_path / "out")]) == 1
     assert "expected version:NUMBER, with --host" in capsys.readouterr().err
-    assert compare_runs.main([*sides, *where, "--host", "me:secret@t.org"]) == 1
+    assert compare_runs.main([*sides, *where[2:], "--host", "me:secret@t.org"]) == 1
     assert "contains a user name or password" in (complaint := capsys.readouterr().err)
     assert "secret" not in complaint
-    assert compare_runs.main([*sides, *where, "--host", "t.org"]) == 1
+    assert compare_runs.main([*sides, *where[2:], "--host", "t.org"]) == 1
     assert "--host: 't.org' is invalid; expected: Address of the Tator site" in capsys.readouterr().err
     for option in ("--project", "--type", "--media"):
         with pytest.raises(SystemExit):
@@ -123,7 +119,6 @@ def test_a_run_and_a_version_that_people_edited(steps, tmp_path, capsys):
             [version_side, version_side, "--media", "1", "77"],
             f"--media: version {server.version_id} has no media 77; it has 1",
         ),
-        ([version_side, version_side, "--media", "1", "--type", "999"], "--type: the project has no 999"),
         (
             [version_side, version_side, "--media", "1", "--species-attribute", "Kind"],
             "has no attribute 'Kind'; it has 'Species', 'Co",
@@ -133,6 +128,9 @@ def test_a_run_and_a_version_that_people_edited(steps, tmp_path, capsys):
         assert compare_runs.main([*where, *wrong]) == 1
         error = capsys.readouterr().err
         assert (message in error, "Traceback" in error) == (True, False), error
+    where[5] = "999"  # the box type
+    assert compare_runs.main([*where, version_side, version_side, "--media", "1"]) == 1
+    assert "--type: the project has no 999" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 
@@ -169,6 +167,26 @@ def test_only_the_named_media_of_two_runs_are_compared(two_runs):
     content = read_json(out / "compare.json")
     assert ([line["media_id"] for line in content["media"]], content["totals"]["changed species"]) == ([2], 3)
     assert (content["only_before"], content["only_after"]) == ([], [])
+    assert compare_runs.main([*map(str, runs), "--media", "2", "--media", "1", "2", "--out", str(out)]) == 0
+    assert [line["media_id"] for line in read_json(out / "compare.json")["media"]] == [2, 1]
+
+
+def test_the_usual_folder_is_checked_too(two_runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "comparison").touch()
+    with pytest.raises(SystemExit):
+        compare_runs.main([*map(str, two_runs[:2])])
+    assert "--out: 'comparison': 'comparison' is not a folder" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named(two_runs, monkeypatch, capsys):
+    def extend(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(compare_runs.ListOnDisk, "extend", extend)
+    *runs, out = two_runs
+    assert compare_runs.main([*map(str, runs), "--out", str(out)]) == 1
+    assert capsys.readouterr().err == f"{out}: No space left on device\n"
 
 
 def test_pictures_lead_only_to_media_of_the_table(two_runs, monkeypatch):

@@ -57,12 +57,12 @@ def test_settings_already_in_the_file_are_kept(survey, tmp_path, monkeypatch):
     out.mkdir()
     (out / "settings.yaml").write_text("detect: {keep_threshold: 0.6, batch_size: 8}\nreport: {media_in_detail: 3}\n")
     arguments = ["survey", *OPTIONS, "--out", str(out)]
-    assert main([*arguments, "--export", "yolo", "cvat"]) == 0
+    assert main([*arguments, "--export", "yolo", "--export", "cvat"]) == 0
     found = written(out)
     assert found["detect"] == {"keep_threshold": 0.6, "batch_size": 8, "img_max_side": 320, "img_min_side": 180}
     assert found["report"] == {"media_in_detail": 3}
     assert found["export"] == {"yolo": True, "cvat": True}
-    assert main([*arguments, "--threshold", "0.5"]) == 0
+    assert main([*arguments, "--threshold", "0.5", "--export", "yolo", "cvat"]) == 0
     assert written(out)["detect"]["keep_threshold"] == 0.5
     assert written(out)["export"] == {"yolo": True, "cvat": True}
 
@@ -138,7 +138,8 @@ def test_the_page_is_named_only_if_the_run_ended(out, monkeypatch, code, conclud
 @pytest.mark.usefixtures("survey")
 def test_a_refused_option_is_not_stored(monkeypatch, capsys, option, value, message):
     monkeypatch.setattr(interrupts, "run_to_its_end", lambda *_: 0)
-    assert main(["survey", *OPTIONS, "--out", "out", option, value]) == 1
+    options = OPTIONS[:2] if option == "--size" else OPTIONS
+    assert main(["survey", *options, "--out", "out", option, value]) == 1
     assert message in capsys.readouterr().err
     assert not Path("out/settings.yaml").exists()
 
@@ -247,10 +248,12 @@ def test_the_folder_above_gives_the_results_its_name(survey, monkeypatch):
         (["nowhere", *OPTIONS], "nowhere: is not a folder; expected one with pictures or videos"),
         (["survey", "--network", "gone.pb"], "gone.pb does not exist; expected a graph, or a folder with one"),
         (["survey", "--network", "."], "contains no graph.pb, graph.onnx or graph.xml; name the file to use"),
+        (["survey", "--network", "survey/README"], "survey/README has no ending; expected .pb, .onnx or .xml"),
         (["survey", "--network", "survey/a.jpg"], "ends in '.jpg'; expected .pb, .onnx or .xml"),
     ],
 )
 def test_wrong_arguments_are_one_clear_message(survey, capsys, arguments, message):
+    (survey / "README").touch()
     assert main(arguments) == 1
     assert message in capsys.readouterr().err
 

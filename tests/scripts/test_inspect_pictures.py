@@ -242,6 +242,25 @@ def test_a_picture_that_cannot_be_read(
     assert error.count("\n") == 1
 
 
+def test_the_picture_that_is_read_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_detector(tmp_path / "graph.onnx", {"output0": raw([[1, 1, 1, 1, 0, 0]], CELLS)}, metadata=ULTRALYTICS)
+    picture = tmp_path / "fish.png"
+    cv2.imwrite(str(picture), np.zeros((8, 8, 3), np.uint8))
+    before = picture.read_bytes()
+    assert main([str(tmp_path / "graph.onnx"), "--picture", str(picture), "--out", str(picture)]) == 1
+    assert f"--out: {picture} is the file that is read; expected another name" in capsys.readouterr().err
+    assert picture.read_bytes() == before
+
+
+def test_a_network_in_the_current_folder_is_named_with_the_folder_s_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("README").write_text("no network")
+    assert main(["README"]) == 1
+    assert capsys.readouterr().err == f"{tmp_path}: README: has no ending; expected .onnx, .pb or .xml\n"
+
+
 @pytest.mark.parametrize(
     "options", [["--threshold", "nan"], ["--pixels", "rgb"], ["--picture", "a.png", "--out", "a.gif"]]
 )

@@ -1,10 +1,14 @@
 """Data images as make_pipeline_image makes them, with and without a Docker engine, and as get_network reads them."""
 
+import errno
+import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
+from scripts.commands import make_pipeline_image
 from scripts.commands.make_pipeline_image import main
 from scripts.lib.errors import SettingsError
 from scripts.lib.workflow.jobs import job
@@ -88,6 +92,35 @@ def test_the_size_of_the_label_is_that_of_openem_s_train_ini(get, capsys, tmp_pa
     else:
         with pytest.raises(SettingsError, match=r"set detect\.img_max_side"):
             get(archive=archive, **unset)
+
+
+def test_the_network_that_is_read_is_not_replaced(capsys, tmp_path):
+    for name in ("graph.pb", "train.ini"):
+        (tmp_path / name).write_bytes((SYNTHETIC / name).read_bytes())
+        graph = str(tmp_path / "graph.pb")
+    for name in ("graph.pb", "train.ini"):
+        assert main(["--graph-pb", graph, "--no-daemon", "--output", str(tmp_path / name), "net:1"]) == 1
+        assert f"--output: {tmp_path / name} is the file that is read; exp" in capsys.readouterr().err
+        assert (tmp_path / name).read_bytes() == (SYNTHETIC / name).read_bytes()
+
+
+def test_a_train_ini_that_cannot_be_read_is_named_as_given(capsys, tmp_path):
+    (tmp_path / "names.txt").write_text("cod\n")
+    for name, message in (("names.txt", "has no section [Data]"), ("gone.ini", "cannot be read (No such file")):
+        path = str(tmp_path / name)
+        assert main([*MAKE[:2], "--train-ini", path, "--no-daemon", "--output", str(tmp_path / "o"), "net:1"]) == 1
+        assert capsys.readouterr().err.startswith(f"{path}: {message}")
+
+
+def test_a_full_disk_of_temporary_files_is_named(capsys, tmp_path, monkeypatch):
+    def build(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(make_pipeline_image, "build", build)
+    assert main([*MAKE, "--no-daemon", "--output", str(tmp_path / "o"), "net:1"]) == 1
+    complaint = capsys.readouterr().err.splitlines()[-1]
+    assert complaint.startswith(f"{tempfile.gettempdir()}/make_pipeline_image-")
+    assert complaint.endswith(": No space left on device")
 
 
 @pytest.mark.parametrize("names", ["cod,flatfish", "cod,flatfish,crab,eel"])

@@ -243,13 +243,24 @@ def test_refusals_of_tator_and_its_store_are_reported_without_addresses(register
 )
 def test_options_that_no_launch_can_use_are_refused(monkeypatch, capsys, options, message):
     monkeypatch.delenv("TATOR_API_SERVICE", raising=False)
+    name = [] if "--name" in options else ["--name", "x"]
     if message is None:
-        assert register_algorithm.main([SINGLE, "--name", "x", "--project", "1", *options]) == 1
+        assert register_algorithm.main([SINGLE, *name, "--project", "1", *options]) == 1
         message = "--host missing; expected --host and --project"  # the next check
     else:
         with pytest.raises(SystemExit):
-            register_algorithm.main([SINGLE, "--name", "x", *options])
+            register_algorithm.main([SINGLE, *name, *options])
     assert message in capsys.readouterr().err
+
+
+def test_the_manifest_and_the_settings_are_not_replaced(register, tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_bytes(Path(SINGLE).read_bytes())
+    before = own.read_bytes(), Path("my.yaml").read_bytes()
+    for output in (own, Path("my.yaml")):
+        code, _, complaint = register("--output", str(output), path=own)
+        assert (code, complaint) == (1, f"--output: {output} is the file that is read; expected another name\n")
+    assert (own.read_bytes(), Path("my.yaml").read_bytes()) == before
 
 
 def test_wrong_token_project_and_options_are_refused(register, server, monkeypatch):

@@ -1,6 +1,18 @@
 """The names of a network's files in its folder or data image."""
 
+from pathlib import Path
+
 GRAPHS = ("graph.pb", "graph.onnx", "graph.xml")
+
+
+def ending(graph: Path) -> str:
+    """Return what to say of a file's name whose end is not that of a graph."""
+    return f"ends in {graph.suffix!r}" if graph.suffix else "has no ending"
+
+
+def folder_of(graph: Path) -> str:
+    """Return a graph's folder for messages, which begin with it: the current folder by its path, not as `.`."""
+    return str(graph.parent if graph.parent.name else graph.absolute().parent)
 
 
 def missing(place: str, name: str, there: list[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.lib.errors import GraphError
 from scripts.lib.graphs.class_count import classes_of_weights
+from scripts.lib.graphs.file_names import ending
 from scripts.lib.graphs.layouts import LAYOUTS
 from scripts.lib.graphs.messages import read_graph_def, read_signature
 from scripts.lib.graphs.openvino_file import read_openvino_file
@@ -39,7 +40,7 @@ def read_file(graph: Path, source: str | None = None) -> Signature:
         ) from error
     if graph.suffix == ".xml":
         return read_openvino_file(graph.read_bytes(), source)
-    raise GraphError(f"{source}: ends in {graph.suffix or graph.name!r}; expected .onnx, .pb or .xml")
+    raise GraphError(f"{source}: {ending(graph)}; expected .onnx, .pb or .xml")
 
 
 def _of_onnx(content: bytes, source: str) -> Signature:
