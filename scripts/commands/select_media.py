@@ -30,6 +30,13 @@ KINDS = ("video", "image")
 NAMES_SHOWN = 3
 SECTIONS_SHOWN = 20
 _DEEPEST_SEARCH = 20
+# The keys of the two kinds of searches in Tator's format, and the fields of media that Tator can search.
+_COMBINATION, _CONDITION = ("method", "operations"), ("attribute", "operation", "value", "inverse")
+_SEARCHED_FIELDS = (
+    *("$id", "$type", "$name", "$section", "$num_frames", "$fps", "$width", "$height", "$archive_state"),
+    *("$created_by", "$created_datetime", "$modified_by", "$modified_datetime", "$elemental_id"),
+    *("$related_localizations", "$related_states"),
+)
 # The fields of a media's record that are used.
 FIELDS = "id,name,type,num_frames,fps,attributes"
 
@@ -209,7 +216,7 @@ def _text(value: Any) -> str:
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = command_line.Parser(
         prog="python -m scripts.commands.select_media",
         description="Choose media of a Tator project and write a file that names them, for tator.media_file.",
         epilog="The API token is read from TATOR_AUTH_TOKEN. Exit code: 0, or 1 when nothing was selected or written.",
@@ -247,12 +254,13 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--mark-attribute",
         type=command_line.not_empty,
-        default=MARK,
         metavar="NAME",
         help=f"the attribute with the mark ({MARK})",
     )
     add("--output", type=command_line.output_file, metavar="FILE", help="file to write (default: standard output)")
     options = parser.parse_args(arguments)
+    if options.mark_attribute is not None and not options.unprocessed:
+        parser.error("--mark-attribute needs --unprocessed")
     try:
         options.host, options.project = tator_options.site_and_project(options.host, options.project)
     except SettingsError as error:
@@ -262,7 +270,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _search(text: str) -> dict[str, Any]:
     try:
-        search = json_text.parse(text)
+        search = json_text.parse_from_user(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
     if is_deeper(search, _DEEPEST_SEARCH):
@@ -272,18 +280,33 @@ def _search(text: str) -> dict[str, Any]:
 
 
 def _check_search(search: Any) -> None:
-    """Check the form of a search, so that Tator does not have to; which operations there are depends on its version."""
+    """Check the form of a search, as Tator ignores keys and fields that it does not know.
+
+    It refuses operations that it does not know, which depend on its version.
+    """
     if not isinstance(search, dict) or not search.keys() & {"attribute", "method"}:
         raise argparse.ArgumentTypeError(f"{shown(search)}; expected a JSON object with 'attribute' or 'method'")
+    known = _COMBINATION if "method" in search else _CONDITION
+    if unknown := [key for key in search if key not in known]:
+        raise argparse.ArgumentTypeError(f"{shown(search)}: the key {unknown[0]!r}; expected {', '.join(known)}")
     if "method" in search:
-        if str(search["method"]).lower() not in ("and", "or", "not"):
+        method = str(search["method"]).lower()
+        if method not in ("and", "or", "not"):
             raise argparse.ArgumentTypeError(f"method is {shown(search['method'])}; expected and, or, not")
         if not isinstance(search.get("operations"), list) or not search["operations"]:
             raise argparse.ArgumentTypeError(f"{shown(search)}; expected 'operations' with a list of searches")
+        if method == "not" and len(search["operations"]) > 1:
+            raise argparse.ArgumentTypeError(f"{shown(search)}: expected one search in the 'operations' of 'not'")
         for part in search["operations"]:
             _check_search(part)
-    elif not all(isinstance(search.get(key), str) for key in ("attribute", "operation")) or "value" not in search:
+        return
+    if not all(isinstance(search.get(key), str) for key in ("attribute", "operation")) or "value" not in search:
         raise argparse.ArgumentTypeError(f"{shown(search)}; expected 'attribute', 'operation', such as 'eq', 'value'")
+    if not isinstance(search.get("inverse", False), bool):
+        raise argparse.ArgumentTypeError(f"inverse is {shown(search['inverse'])}; expected true or false")
+    if search["attribute"].startswith("$") and search["attribute"] not in _SEARCHED_FIELDS:
+        fields = ", ".join(_SEARCHED_FIELDS)
+        raise argparse.ArgumentTypeError(f"the field {shown(search['attribute'])}; expected one of {fields}")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -293,7 +316,7 @@ def _run(options: argparse.Namespace) -> None:
         name=options.name,
         search=options.search,
         attributes=options.attribute,
-        unmarked=options.mark_attribute if options.unprocessed else None,
+        unmarked=(options.mark_attribute or MARK) if options.unprocessed else None,
     )
     selection = select_media(options.host, options.project, wanted)
     sys.stderr.write("".join(f"{redact(line)}\n" for line in selection.lines()))

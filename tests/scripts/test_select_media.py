@@ -77,6 +77,7 @@ FAILURES = [
     (["--project", "99"], "answered 404"),
     (["--project", "9223372036854775807"], "answered 404"),
 ]
+ODD = '{"attribute": "$id", "operation": "in", "value": [1, 3]}'
 # Arguments, and a part of the message.
 WRONG_OPTIONS = [
     (["--search", "fish"], "not JSON"),
@@ -89,6 +90,14 @@ WRONG_OPTIONS = [
     (["--search", '{"method": "or", "operations": [{"attribute": "A", "value": 1}]}'], "expected 'attribute', 'operat"),
     (["--search", '{"attribute": "Notes", "operation": "eq"}'], "such as 'eq', 'value'"),
     (["--search", f'{{"method": "or", "operations": {"[" * 30}{"]" * 30}}}'], "is nested more than 20 deep"),
+    (["--search", f'{{"method": "not", "operations": [{ODD}, {ODD}]}}'], "expected one search in the 'operations' of"),
+    (["--search", f'{{"method": "not", "operations": [{ODD}], "operations": []}}'], "'operations' is given twice; exp"),
+    (["--search", f'{{"method": "or", "operations": [{ODD}], "inverse": true}}'], "'inverse'; expected method, operat"),
+    (["--search", ODD.replace("}", ', "invert": true}')], "'invert'; expected attribute, operation, value, inverse"),
+    (["--search", ODD.replace("}", ', "inverse": "false"}')], "inverse is 'false'; expected true or false"),
+    (["--search", f'{{"method": "not", "operations": [{ODD.replace("$id", "$ids")}]}}'], "the field '$ids'; expected"),
+    (["--mark-attribute", "Seen"], "--mark-attribute needs --unprocessed"),
+    (["--name", "a", "--name", "b"], "--name: it is given twice, with different values; expected one of them"),
     (["--attribute", "Notes"], "is not NAME=VALUE"),
     (["--attribute", "Notes=a", "--attribute", "Notes=b"], "Notes is given as 'a' and as 'b'; expected one of them"),
     (["--name", ""], "'' is empty; expected a text"),
