@@ -5,12 +5,13 @@
 Only reads the run's files, so it works during a run on this machine or on a shared file system, and after a run. On a
 terminal it updates one display; otherwise it writes a line every 30 seconds. It counts the media of the run that
 holds Snakemake's lock, and ends when Snakemake has removed that lock. Without a lock it ends if the run's summary is
-newer than all results.
+newer than all results, or if nothing changed for 10 minutes.
 """
 
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -26,6 +27,8 @@ from scripts.lib.watching.watched_run import WatchedRun
 _ROWS, _BAR = 15, 60
 # A run's folder has at least one of these.
 _OF_A_RUN = (".snakemake", "resources", "results")
+# Seconds without a lock or a change after which no run is expected; Snakemake locks the folder once it has a plan.
+_PATIENCE = 600.0
 
 
 def _picture(run: WatchedRun) -> Group:
@@ -52,7 +55,7 @@ def watch_run(folder: Path, console: Console, pause: float, once: bool = False) 
         once: whether to print once and return.
 
     Raises:
-        PipelineError: there is no such folder, or no run was started in it.
+        PipelineError: there is no such folder, no run was started in it, or none is at work in it.
     """
     if not folder.is_dir():
         raise PipelineError(f"{folder}: is not a folder; expected that of a run")
@@ -62,21 +65,37 @@ def watch_run(folder: Path, console: Console, pause: float, once: bool = False) 
     run.update()
     if once or not console.is_terminal:
         console.print(run.line(), soft_wrap=True, highlight=False)
-        while not once and not run.ended:
-            time.sleep(pause)
-            run.update()
+        for _ in () if once else _updates(run, pause):
             console.print(run.line(), soft_wrap=True, highlight=False)
         return
     with Live(_picture(run), console=console, auto_refresh=False) as live:
-        while not run.ended:
-            time.sleep(pause)
-            run.update()
+        for _ in _updates(run, pause):
             live.update(_picture(run), refresh=True)
+
+
+def _updates(run: WatchedRun, pause: float) -> Iterator[None]:
+    """Update a run's state and yield, again and again, until the run ends.
+
+    Raises:
+        PipelineError: no run holds the folder's lock, and nothing has changed for some time.
+    """
+    waited = 0.0
+    while not run.ended:
+        before = run.line()
+        time.sleep(pause)
+        run.update()
+        yield
+        waited = 0.0 if run.is_locked or run.line() != before else waited + pause
+        if waited >= _PATIENCE and not run.ended:
+            raise PipelineError(
+                f"{run.folder}: no run has held Snakemake's lock, and nothing has changed, for {round(waited / 60)} "
+                "minutes; start the run, or continue the one that was stopped, then watch it"
+            )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Watch the run that the command line names; return the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = command_line.Parser(
         prog="python -m scripts.commands.watch_run",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -45,11 +45,17 @@ class FinishedRun:
         """The ids of the media, in the run's order.
 
         Raises:
-            PipelineError: a media of the summary has no number.
+            PipelineError: the summary is damaged, or a media in it has no number.
         """
         summary = self.results / "summary.json"
-        with missing_key_named(summary):
-            return array("q", (line.media_id for line in read_lines_as(SummaryLine, summary)))
+        try:
+            with missing_key_named(summary):
+                return array("q", (line.media_id for line in read_lines_as(SummaryLine, summary)))
+        except (ValueError, TypeError, OverflowError):
+            raise PipelineError(
+                f"{summary}: cannot be read, expected the summary of a run; remove the file, and make it again by the "
+                "same command"
+            ) from None
 
     def file(self, pattern: str, media_id: int) -> Path:
         """Return the path of a media's file in the results or one of their sub-folders; the file may not exist."""

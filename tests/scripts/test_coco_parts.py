@@ -51,3 +51,16 @@ def test_a_run_or_number_that_cannot_be_used_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         coco_parts.main([str(run.folder), "--media", "0"])
     assert "argument --media: '0' is not a whole number of at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content", ['{"media": [\n{"media_id": 1},\n', "{", "[]", '{"media": [{"media_id": 99999999999999999999}]}']
+)
+def test_a_damaged_summary_is_named(tmp_path, capsys, content):
+    run = FakeRun(tmp_path)
+    run.add("a.mp4", frames=1)
+    run.finish()
+    summary = tmp_path / "results/summary.json"
+    summary.write_text(content)
+    assert coco_parts.main([str(tmp_path)]) == 1
+    assert f"{summary}: cannot be read, expected the summary of a run; remove the file" in capsys.readouterr().err

@@ -47,6 +47,18 @@ def test_a_folder_without_a_run(tmp_path, capsys):
     assert "pictures: no run was started in it; name the folder of a run" in capsys.readouterr().err
 
 
+def test_a_folder_in_which_no_run_is_at_work(tmp_path, monkeypatch, capsys):
+    """Such as one of which only a dry run was made, or whose run was killed before it had results."""
+    (tmp_path / ".snakemake").mkdir()
+    pauses = []
+    monkeypatch.setattr(watch_run.time, "sleep", pauses.append)
+    assert watch_run.main([str(tmp_path)]) == 1
+    assert sum(pauses) == 600
+    assert f"{tmp_path}: no run has held Snakemake's lock, and nothing has changed, for 10 minutes; start the run" in (
+        capsys.readouterr().err
+    )
+
+
 def test_uploaded_tracks_are_counted(run, capsys):
     folder = run.folder / "results/track_uploads"
     folder.mkdir()

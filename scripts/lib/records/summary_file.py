@@ -98,7 +98,11 @@ def read_lines(path: Path) -> Iterator[MediaSummary]:
 
 
 def read_lines_as(kind: type[Record], path: Path) -> Iterator[Record]:
-    """Yield the result of each media as a record of another kind, which has some of the keys of MediaSummary."""
+    """Yield the result of each media as a record of another kind, which has some of the keys of MediaSummary.
+
+    Raises:
+        ValueError: the file is not JSON, or was cut.
+    """
     with path.open(encoding="utf-8", newline="") as stream:
         if stream.readline() != _FIRST:
             yield from (from_content(kind, each) for each in read_json(path)["media"])
@@ -109,3 +113,4 @@ def read_lines_as(kind: type[Record], path: Path) -> Iterator[Record]:
             if line.strip():
                 content: dict[str, Any] = json_text.parse(line.rstrip(",\n"))
                 yield from_content(kind, content)
+    raise ValueError(f"{path}: the file ends within the media")

@@ -111,6 +111,11 @@ class WatchedRun:
                 del known[media_id]
 
     @property
+    def is_locked(self) -> bool:
+        """Whether Snakemake held the folder's lock at the last update."""
+        return self._locks.exist
+
+    @property
     def is_on_folder(self) -> bool:
         """Whether this is a run on media.folder, whose uploads are not counted."""
         return any(record.local is not None for record in self.records.values())
