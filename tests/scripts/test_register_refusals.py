@@ -123,7 +123,7 @@ WRONG_SETTINGS = [
     (["a"], "it is ['a']; expected settings"),
     (
         {"detect": {"img_max_side": float("nan")}},
-        "my.yaml: detect.img_max_side: nan cannot be written as JSON; expected text, a number, true or false",
+        "my.yaml: detect.img_max_side: .nan cannot be written as JSON; expected text, a number, true or false",
     ),
     ({"upload": {"version": date(2024, 1, 1)}}, "my.yaml: upload.version: 2024-01-01 is a date in YAML; expected text"),
     (

@@ -7,6 +7,7 @@ NO_PROXY, REQUESTS_CA_BUNDLE) are used as usual, except SOCKS proxies, for which
 
 import os
 import threading
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -151,6 +152,20 @@ class _GuardedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _pools(self._guard)
+
+    def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
+        """Set the certificates that a connection trusts.
+
+        Raises:
+            SettingsError: their file does not exist; the error of `requests` would look like one of the system.
+        """
+        if isinstance(verify, str) and not Path(verify).exists():
+            names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+            source = next((name for name in names if os.environ.get(name) == verify), "ca_file")
+            raise SettingsError(
+                f"{source}: {verify} does not exist; expected certificates in PEM format: correct it, or unset it"
+            )
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Return the pools of a proxy, whose address the user chooses.

@@ -47,3 +47,12 @@ def test_a_file_of_the_environment_without_certificates_is_not_a_fault_that_pass
     ):
         session.get(address)
     assert sessions.untrusted(caught.value)
+
+
+def test_a_file_of_the_environment_that_does_not_exist_is_named(files, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(files["absent"]))
+    with (
+        sessions.store_session("https://127.0.0.1:9") as session,
+        pytest.raises(SettingsError, match=r"^REQUESTS_CA_BUNDLE: .*absent does not exist; expected certificates"),
+    ):
+        session.get("https://127.0.0.1:9")
