@@ -110,7 +110,9 @@ def settings_of(options: argparse.Namespace, out: Path) -> tuple[dict[str, Any],
         raise SettingsError(f"{options.folder}: is not a folder; expected one with pictures or videos")
     path = out / "settings.yaml"
     try:
-        before = yaml_text.parse(path.read_text(encoding="utf-8")) if path.exists() else {}
+        text = path.read_text(encoding="utf-8") if path.exists() else "{}"
+        before = yaml_text.parse(text)
+        yaml_text.check(text)
     except ValueError as error:
         raise SettingsError(f"{path}: cannot be read as YAML ({error}); correct it, or remove it") from None
     if not isinstance(before, dict) or not all(isinstance(part, dict | None) for part in before.values()):

@@ -119,6 +119,7 @@ def _settings_in(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     found = _yaml(path)
+    run_settings.check_files([path])
     if not isinstance(found, dict):
         raise SettingsError(f"{path}: it is {shown(found)}; expected settings as in config/README.md")
     return found

@@ -67,13 +67,20 @@ def test_settings_already_in_the_file_are_kept(survey, tmp_path, monkeypatch):
     assert written(out)["export"] == {"yolo": True, "cvat": True}
 
 
-def test_a_section_that_is_given_twice_is_not_lost(survey, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("detect: {keep_threshold: 0.5}\ndetect: {batch_size: 8}\n", "'detect' is given twice (lines 1 and 2); join"),
+        ("detect: {batch_size: 010}\n", "line 1: 010 is the number 8 in YAML; write 10 or 8"),
+    ],
+)
+def test_settings_that_would_be_misread_are_not_lost(survey, tmp_path, capsys, text, message):
     (tmp_path / "out").mkdir()
     path = tmp_path / "out" / "settings.yaml"
-    path.write_text("detect: {keep_threshold: 0.5}\ndetect: {batch_size: 8}\n")
+    path.write_text(text)
     assert main(["survey", *OPTIONS, "--out", str(tmp_path / "out")]) == 1
-    assert f"{path}: cannot be read as YAML ('detect' is given twice (lines 1 and 2); join" in capsys.readouterr().err
-    assert path.read_text().count("detect:") == 2
+    assert f"{path}: cannot be read as YAML ({message}" in capsys.readouterr().err
+    assert path.read_text() == text
 
 
 def test_a_dry_run_leaves_the_settings_of_the_next_run_as_they_are(survey, tmp_path, monkeypatch):

@@ -136,6 +136,13 @@ WRONG_SETTINGS = [
 ]
 
 
+def test_an_octal_number_is_refused(register, server):
+    Path("my.yaml").write_text("upload: {localization_type_id: 031}\n")
+    code, _, complaint = register("--apply")
+    assert (code, writes(server)) == (1, [])
+    assert complaint.startswith("my.yaml: line 1: 031 is the number 25 in YAML; write 31 or 25")
+
+
 def test_wrong_settings_are_refused(register, server):
     for settings, message in WRONG_SETTINGS:
         write(settings)
