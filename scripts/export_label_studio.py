@@ -29,8 +29,8 @@ def export_label_studio(
 ) -> None:
     """Write a task for each media that has a result; memory does not grow with the number of media.
 
-    A picture is `data.image`, and its boxes are rectangles; a video is `data.video`, and each box is a region that is
-    shown in one frame only. docs/folder.md has the labelling interface for both.
+    A picture is `data.image`, and its boxes are rectangles; a video is `data.video`, with its rate in `data.fps`, and
+    each box is a region that is shown in one frame only. docs/folder.md has the labelling interface for both.
 
     Args:
         records: the records of resolve_media or list_media.
@@ -56,7 +56,10 @@ def _task(media: MediaBoxes, names: list[str], network: str) -> dict[str, Any]:
     for number, (frame, row) in enumerate((frame, row) for frame, rows in media.boxes() for row in rows):
         results.append({"id": f"{media.media_id}_{number}", **regions(media, frame, row, names[row.species - 1])})
         scores.append(row.score)
-    data = {"video" if media.is_video else "image": _LOCAL + quote(os.fsencode(media.path)), "media_id": media.media_id}
+    address = _LOCAL + quote(os.fsencode(media.path))
+    # Label Studio plays a video at 24 frames a second unless the interface names its rate.
+    files = {"video": address, "fps": media.rate} if media.is_video else {"image": address}
+    data = {**files, "media_id": media.media_id}
     score = {"score": round(sum(scores) / len(scores), 6)} if scores else {}
     return {"data": data, "predictions": [{"model_version": network, **score, "result": results}]}
 

@@ -74,7 +74,13 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="ID",
         help="the organization's job cluster (default: Tator's own)",
     )
-    add("--category", action="append", metavar="NAME", help="a category on Tator's pages; may be repeated")
+    add(
+        "--category",
+        action="append",
+        type=command_line.not_empty,
+        metavar="NAME",
+        help="a category on Tator's pages; may be repeated",
+    )
     add(
         "--output",
         type=command_line.output_file,

@@ -19,6 +19,8 @@ from scripts.lib.text.display_text import as_json
 
 # Bytes for Snakemake's lock, log and metadata; the space for media is checked before each download.
 _LEAST_ROOM = 2**16
+# Folders that a run makes in its folder.
+_FOLDERS_OF_A_RUN = (".snakemake", "logs", "resources", "results")
 # Bytes of a picture, a clip or a list of them in a zip file, at most.
 LARGEST_MEMBER = 2**27
 # Bytes that are hashed at once; most files of a run are smaller.
@@ -30,10 +32,13 @@ def check_writable(folder: Path) -> None:
     """Refuse a folder to which a run cannot write, as Snakemake would end with a traceback.
 
     Raises:
-        PipelineError: the folder is read-only, or its disk is full.
+        PipelineError: the folder or one that runs make in it is read-only, or its disk is full.
     """
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PipelineError(f"{folder}: it cannot be written to; make it writable, or choose another with --directory")
+    for path in (folder, *(folder / name for name in _FOLDERS_OF_A_RUN)):
+        if path.exists() and not os.access(path, os.W_OK | os.X_OK):
+            raise PipelineError(
+                f"{path}: it cannot be written to; make it writable, or choose another with --directory"
+            )
     if (free := shutil.disk_usage(folder).free) < _LEAST_ROOM:
         raise PipelineError(
             f"{folder}: {free} bytes are free on its disk, expected at least {_LEAST_ROOM}; make room, or choose "

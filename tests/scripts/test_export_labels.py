@@ -207,7 +207,7 @@ def test_label_studio(run, tmp_path):
     assert one["id"] != other["id"]
     assert empty["predictions"] == [{"model_version": "network", "result": []}]
     assert odd["data"]["image"] == "/data/local-files/?d=caf%E9.jpg"
-    assert video["data"]["video"] == "/data/local-files/?d=clip.mp4"
+    assert (video["data"]["video"], video["data"]["fps"]) == ("/data/local-files/?d=clip.mp4", 12.5)
     region = video["predictions"][0]["result"][2]
     assert region["type"] == "videorectangle"
     assert region["value"]["labels"] == ["crab & <co>"]

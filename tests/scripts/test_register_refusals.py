@@ -243,6 +243,7 @@ def test_refusals_of_tator_and_its_store_are_reported_without_addresses(register
         (["--files-per-job", "10000"], None),
         (["--name", "x" * 129], "129 characters; expected 1 to 128"),
         (["--name", "x" * 128], None),
+        (["--category", ""], "--category: '' is empty; expected a text"),
         (["--name", "Fish (no. 2)"], "a workflow named 'fish-no.-2' would be refused by Kubernetes"),
         (["--name", ".5"], "expected each dot between letters or digits"),
         (["--name", "Fish 1.2, rev."], None),

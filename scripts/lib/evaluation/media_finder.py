@@ -56,7 +56,13 @@ class NamedMedia(Protocol):
 
 
 class MediaFinder:
-    """Finds media by id or name; the names are in a temporary file, as a run may have a million media."""
+    """Finds media by id or name; the names are in a temporary file, as a run may have a million media.
+
+    Attributes:
+        knows_pictures: whether `is_picture` knows the kinds of the media.
+    """
+
+    knows_pictures = True
 
     def __init__(self, media: Iterable[NamedMedia]) -> None:
         """Store the ids and names of a run's media."""

@@ -239,15 +239,45 @@ def _named(what: str, known: Mapping[Any, Named], identity: Any) -> Named:
 
 def _picture(image: Mapping[str, Any], finder: MediaFinder) -> tuple[int, int] | None:
     """Return the media and the frame of an image of a COCO file; None if it is of another media."""
+    frame = _frame(image)
     if "media_id" in image:
         found = finder.by_id(int(image["media_id"]))
         if found is None:
             return None
-        return found, int(image["frame"]) if "frame" in image else finder.frame_of(found, image["file_name"])
-    if "frame" in image:
+        return found, finder.frame_of(found, image["file_name"]) if frame is None else frame
+    if frame is not None:
         found = finder.by_name(image["file_name"])
-        return None if found is None else (found, int(image["frame"]))
+        return None if found is None else (found, frame)
     return finder.picture_by_name(image["file_name"])
+
+
+def _frame(image: Mapping[str, Any]) -> int | None:
+    """Return the frame that an image of a COCO file states, also by the key of COCO files of tracks; None without."""
+    stated = image.get("frame", image.get("frame_index"))
+    return None if stated is None else int(stated)
+
+
+def _require_one_frame(
+    image: Mapping[str, Any], picture: tuple[int, int] | None, named: dict[tuple[int, int], Any], finder: MediaFinder
+) -> None:
+    """Refuse a second image that is only named as a video: each would be its frame 0.
+
+    Args:
+        image: an image of a COCO file.
+        picture: its media and frame.
+        named: the ids of earlier images without a frame, by media and frame; changed in place.
+        finder: the run's media.
+
+    Raises:
+        ValueError: an earlier image is of the same frame of a video.
+    """
+    if picture is None or picture[1] or _frame(image) is not None:
+        return
+    if not finder.knows_pictures or finder.is_picture(picture[0]):
+        return
+    if (other := named.setdefault(picture, image["id"])) != image["id"]:
+        name = short(str(image["file_name"]))
+        raise ValueError(f"images {other} and {image['id']} are both frame 0 of {name!r}, as they have no 'frame'")
 
 
 def _coco(path: Path, finder: MediaFinder) -> Iterator[tuple[str, LabeledBox]]:
@@ -257,8 +287,10 @@ def _coco(path: Path, finder: MediaFinder) -> Iterator[tuple[str, LabeledBox]]:
         names = {each["id"]: str(each["name"]).strip() for each in content["categories"]}
         pictures: dict[Any, tuple[int, int] | None] = {}
         others: dict[Any, Any] = {}
+        named: dict[tuple[int, int], Any] = {}
         for image in content["images"]:
             pictures[image["id"]] = picture = _picture(image, finder)
+            _require_one_frame(image, picture, named, finder)
             if picture is None:
                 others[image["id"]] = image.get("file_name", image.get("media_id"))
         for annotation in content["annotations"]:

@@ -67,6 +67,8 @@ class _PlannedMedia(MediaFinder):
         by_names: whether the file has names of media, which only the jobs can look up.
     """
 
+    knows_pictures = False
+
     def __init__(self, media_ids: Collection[int]) -> None:
         super().__init__([])
         self._ids = array("q", sorted(media_ids))

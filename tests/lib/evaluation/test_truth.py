@@ -45,6 +45,8 @@ def test_csv(tmp_path, content):
         {"id": 1, "file_name": "7/00000003", "media_id": 7, "frame": 3},
         {"id": 1, "file_name": "7/00000003.jpg"},
         {"id": 1, "file_name": "reef.mp4", "frame": 3},
+        {"id": 1, "file_name": "reef.mp4", "frame_index": 3},
+        {"id": 1, "media_id": 7, "frame_index": 3},
     ],
 )
 def test_coco(tmp_path, image):
@@ -166,6 +168,14 @@ def test_a_name_that_begins_with_the_number_of_its_media(tmp_path, name):
     head = "video_id,frame,x,y,w,h,label\n"
     [box] = boxes(tmp_path, f"{head}{name},3,1,2,3,4,cod\n16_other,3,1,2,3,4,cod\n", media=ANY)
     assert box.picture == (int(name[:2]), 3)
+
+
+def test_two_images_of_a_video_without_frames_are_refused(tmp_path):
+    """Both would be its first frame; two images of one picture have the same boxes."""
+    with pytest.raises(PipelineError, match=r"images 0 and 1 are both frame 0 of 'reef\.mp4', as they have no 'frame'"):
+        boxes(tmp_path, coco_images(*[{"file_name": "reef.mp4"}] * 2), "t.json", ANY)
+    assert truth_check.problem_of_boxes(tmp_path / "t.json", [16], NAMES) is None  # it may be a picture
+    assert len(boxes(tmp_path, coco_images(*[{"file_name": "IMG_001.jpg"}] * 2), "t.json", ANY)) == 2
 
 
 def test_an_image_of_a_video_needs_a_frame(tmp_path):
