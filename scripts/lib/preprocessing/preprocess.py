@@ -53,14 +53,15 @@ def _sizes(frame: Size, network: Size) -> tuple[Size, Size | None]:
     """Return the size of a frame's padded copy, and the result of _size_without_padding.
 
     Raises:
-        MediaFault: `unsupported`: the frame is too elongated.
+        MediaFault: `unsupported`: the padded copy would be too large.
     """
     padded = padded_size(frame, network)
     if padded.width * padded.height > MAX_PIXELS:
         raise MediaFault(
             "unsupported",
-            f"a frame of {frame.width} x {frame.height} pixels is too elongated for a network of "
-            f"{network.width} x {network.height}",
+            f"a frame of {frame.width} x {frame.height} pixels would be padded to {padded.width} x {padded.height} "
+            f"for a network of {network.width} x {network.height}; expected at most {MAX_PIXELS // 10**6} megapixels: "
+            "set detect.tiles",
         )
     return padded, _size_without_padding(frame, padded, network)
 
