@@ -20,7 +20,7 @@ from scripts.lib.network_access.token import redact
 from scripts.lib.server import project_needs, rows, values
 from scripts.lib.server.api import Project
 from scripts.lib.server.processed import is_marked
-from scripts.lib.text import json_text
+from scripts.lib.text import json_text, yaml_text
 from scripts.lib.text.display_text import as_json, shown
 from scripts.lib.workflow.configuration import media_list
 from scripts.lib.workflow.configuration.reference_keys import is_deeper
@@ -270,11 +270,15 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _search(text: str) -> dict[str, Any]:
     try:
-        search = json_text.parse_from_user(text)
+        search = json_text.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
     if is_deeper(search, _DEEPEST_SEARCH):
         raise argparse.ArgumentTypeError(f"it is nested more than {_DEEPEST_SEARCH} deep")
+    try:
+        yaml_text.check(text)  # JSON too: its parser uses the last value of a key that is given twice
+    except yaml_text.MisreadError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     _check_search(search)
     return dict(search)
 

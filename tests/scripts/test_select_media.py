@@ -91,7 +91,10 @@ WRONG_OPTIONS = [
     (["--search", '{"attribute": "Notes", "operation": "eq"}'], "such as 'eq', 'value'"),
     (["--search", f'{{"method": "or", "operations": {"[" * 30}{"]" * 30}}}'], "is nested more than 20 deep"),
     (["--search", f'{{"method": "not", "operations": [{ODD}, {ODD}]}}'], "expected one search in the 'operations' of"),
-    (["--search", f'{{"method": "not", "operations": [{ODD}], "operations": []}}'], "'operations' is given twice; exp"),
+    (
+        ["--search", f'{{"method": "not", "operations": [{ODD}], "operations": []}}'],
+        "'operations' is given twice (line 1); rem",
+    ),
     (["--search", f'{{"method": "or", "operations": [{ODD}], "inverse": true}}'], "'inverse'; expected method, operat"),
     (["--search", ODD.replace("}", ', "invert": true}')], "'invert'; expected attribute, operation, value, inverse"),
     (["--search", ODD.replace("}", ', "inverse": "false"}')], "inverse is 'false'; expected true or false"),

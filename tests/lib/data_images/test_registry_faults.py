@@ -93,6 +93,6 @@ def test_a_proxy_that_does_not_answer_is_named(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://user:pa55word@127.0.0.1:1")
     words = r"refused\) at manifest 1, 5 times through the proxy 'http://\.\.\.@127\.0\.0\.1:1' \(HTTPS_PROXY\); check"
-    with opened("https://registry.site.org") as store, pytest.raises(ServerError, match=words) as caught:
+    with opened("https://images.example.org") as store, pytest.raises(ServerError, match=words) as caught:
         store.manifest("1")
     assert "pa55word" not in str(caught.value)
